@@ -1,0 +1,129 @@
+// The nonlinearities on packets, and their derivatives from their own output.
+//
+// All of them rest on 2^z = 2^n (1 + p), n the integer nearest to z, p = 2^(z - n) - 1 a polynomial. Adding a
+// large constant rounds z to n and leaves n in the lowest bits, where a shift turns it into an exponent.
+// Cells hand in their pre-activations already multiplied by the base-2 factors below (the factors are folded
+// into the packed weights); the plain forms do it themselves, with the rounding error of the product kept.
+//
+// Largest errors against mpmath, measured by tests/test_core_activations.py: 3 ulp in both precisions.
+#pragma once
+
+#include "simd.hpp"
+
+namespace fusedlstm {
+
+// sigmoid(x) = 1 / (1 + 2^(sigmoid_factor x)); tanh(x) = (2^(tanh_factor x) - 1) / (2^(tanh_factor x) + 1).
+inline constexpr double sigmoid_factor = -1.4426950408889634;  // -log2(e)
+inline constexpr double tanh_factor = 2.8853900817779268;      // 2 log2(e)
+
+// rounder: 1.5 * 2^(mantissa bits) + exponent bias. ln2_high has so few bits that its product with an exponent is
+// exact; ln2_low is the rest. The polynomials are minimax on [-1/2, 1/2] by the Remez exchange, lowest power
+// first: `power` of 2^r (relative error 2^-23.7 and 2^-58), `rest` of (2^r - 1) / r (2^-26.5 and 2^-62).
+template <class S>
+struct Exponential;
+template <>
+struct Exponential<float> {
+  static constexpr int mantissa_bits = 23;
+  static constexpr float rounder = 12582912.0f + 127.0f;
+  static constexpr float largest = 126.0f;  // 2^largest and 2^-largest are normal numbers
+  static constexpr float product_limit = 48.0f;
+  static constexpr float tanh_largest = 26.3f;  // beyond it tanh is 1 to the last bit
+  static constexpr float ln2_high = 0.693359375f;
+  static constexpr float ln2_low = -2.12194440e-4f;
+  static constexpr float power[] = {1.0000001f, 0.69314694f, 0.2402212f, 0.05550713f, 0.009675541f, 0.0013276472f};
+  static constexpr float rest[] = {0.6931472f, 0.24022649f, 0.055503573f, 0.009618238f, 0.0013390735f, 0.00015403512f};
+};
+template <>
+struct Exponential<double> {
+  static constexpr int mantissa_bits = 52;
+  static constexpr double rounder = 6755399441055744.0 + 1023.0;
+  static constexpr double largest = 1022.0;
+  static constexpr double product_limit = 400.0;
+  static constexpr double tanh_largest = 56.0;
+  static constexpr double ln2_high = 0.693145751953125;
+  static constexpr double ln2_low = 1.4286068203094172e-06;
+  static constexpr double power[] = {
+      1.0,                    0.6931471805599453,    0.24022650695910155,   0.055504108664819925,
+      0.009618129107588335,   0.0013333558146789923, 0.00015403530462514432, 1.5252733489988525e-05,
+      1.32154330896764e-06,   1.0178198021671931e-07, 7.074105613508143e-09,  4.435282706957277e-10};
+  static constexpr double rest[] = {
+      0.6931471805599453,     0.24022650695910072,    0.055504108664821625,   0.009618129107628437,
+      0.001333355814640663,   0.00015403530393466168, 1.5252733841378434e-05, 1.3215486721358577e-06,
+      1.0178057169304503e-07, 7.054932271604157e-09,  4.45580485154588e-10,   2.5678429104123612e-11};
+};
+
+template <class S, std::size_t Count>
+FUSEDLSTM_INLINE Pack<S> polynomial(const S (&coefficients)[Count], Pack<S> x) {
+  Pack<S> value = fill(coefficients[Count - 1]);
+  FUSEDLSTM_UNROLL
+  for (int i = int(Count) - 2; i >= 0; i--) value = fma(x, value, fill(coefficients[i]));
+  return value;
+}
+
+// z = n + r, held within +-limit. `scale` is 2^n.
+template <class S>
+struct Split {
+  Pack<S> n, r, scale;
+};
+template <class S>
+FUSEDLSTM_INLINE Split<S> split_power(S limit, Pack<S> z) {
+  const Pack<S> rounder = fill(Exponential<S>::rounder);
+  z = clamp(z, fill(-limit), fill(limit));
+  const Pack<S> shifted = z + rounder, n = shifted - rounder;
+  return {n, z - n, shift_left<Exponential<S>::mantissa_bits>(shifted)};
+}
+template <class S>
+FUSEDLSTM_INLINE Pack<S> one_plus_power(Pack<S> scale, Pack<S> r) {
+  return fma(scale, polynomial(Exponential<S>::power, r), fill(S(1)));
+}
+
+// An activation as numerator / denominator. Division is by far the slowest operation here, and a cell multiplies
+// its activations with each other: kept apart, several share one division. The denominators are at most
+// 2^product_limit (sigmoid) and 2^tanh_largest (tanh), so that two of the first times one of the second, and the
+// reciprocal of that, are normal numbers.
+template <class S>
+struct Fraction {
+  Pack<S> numerator, denominator;
+};
+// 1 / (1 + 2^z): the denominator, for a numerator of one.
+template <class S>
+FUSEDLSTM_INLINE Pack<S> sigmoid_denominator(Pack<S> z) {
+  const Split<S> power = split_power(Exponential<S>::product_limit, z);
+  return one_plus_power(power.scale, power.r);
+}
+// (2^z - 1) / (2^z + 1)
+template <class S>
+FUSEDLSTM_INLINE Fraction<S> tanh_fraction(Pack<S> z) {
+  const Split<S> power = split_power(Exponential<S>::tanh_largest, z);
+  const Pack<S> rest = power.r * polynomial(Exponential<S>::rest, power.r);
+  const Pack<S> less_one = fma(power.scale, rest, power.scale - fill(S(1)));
+  return {less_one, less_one + fill(S(2))};
+}
+
+template <class S>
+FUSEDLSTM_INLINE Pack<S> tanh(Pack<S> x) {
+  const Fraction<S> t = tanh_fraction(fill(S(tanh_factor)) * x);
+  return t.numerator / t.denominator;
+}
+// Rounding x * log2(e) would cost as many ulp as |x| has units: the remainder is taken from x itself.
+template <class S>
+FUSEDLSTM_INLINE Pack<S> sigmoid(Pack<S> x) {
+  using E = Exponential<S>;
+  const S limit = E::largest * S(0.69);
+  x = clamp(x, fill(-limit), fill(limit));
+  const Split<S> power = split_power(E::largest, x * fill(S(sigmoid_factor)));
+  const Pack<S> remainder = (x + power.n * fill(E::ln2_high)) + power.n * fill(E::ln2_low);
+  return fill(S(1)) / one_plus_power(power.scale, remainder * fill(S(sigmoid_factor)));
+}
+
+// d sigmoid(x) / dx and d tanh(x) / dx from the output a.
+template <class S>
+FUSEDLSTM_INLINE Pack<S> sigmoid_slope(Pack<S> a) {
+  return a * (fill(S(1)) - a);
+}
+template <class S>
+FUSEDLSTM_INLINE Pack<S> tanh_slope(Pack<S> a) {
+  return fill(S(1)) - a * a;
+}
+
+}  // namespace fusedlstm

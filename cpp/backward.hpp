@@ -1,0 +1,247 @@
+// Backward over a sequence, in two parts.
+//
+// BackwardShare, one a thread, goes back through time: the gradient of the hidden state of a step is a product of the
+// gate gradients of the step after with the hidden weights, the cell's derivatives run on the finished tile, and
+// the gate gradients take the place of the saved gates. The input's gradient follows in blocks of steps.
+//
+// WeightGradients (weight_gradients.hpp) then sums over all steps and rows.
+#pragma once
+
+#include "recurrent.hpp"
+
+namespace fusedlstm {
+
+template <class S>
+struct BackwardCall {
+  const Cell<S>* cell;
+  Problem problem;
+  Panels<S> hidden_panels;  // for products with the hidden weights
+  Panels<S> input_panels;   // with the input weights; no values if dx is not wanted
+  Sequences<const S> x;
+  Sequences<const S> dy;
+  States<const S> dfinal;
+  Sequences<S> dx;
+  bool add_dx;  // dx += rather than dx =
+  States<S> dinitial;
+  Weights<S> gradients;  // added to
+  const Saved<S>* saved;
+
+  Index row_of(Index sorted) const { return saved->schedule.row_of[static_cast<std::size_t>(sorted)]; }
+  Index length(Index sorted) const { return saved->schedule.lengths[static_cast<std::size_t>(sorted)]; }
+  Index time(Index t, Index sorted) const { return problem.time(t, length(sorted)); }
+};
+
+template <class S>
+class BackwardShare {
+ public:
+  BackwardShare(const BackwardCall<S>& call, const Share& share)
+      : call_(call),
+        share_(share),
+        groups_(call.saved->groups),
+        multiplication_(multiplication(share.rows)),
+        next_(share.steps),
+        dx_done_(share.steps) {
+    lay_out(Carver());
+    scratch_ = Block(bytes_);
+    lay_out(Carver(scratch_.memory()));
+    operands_.resize(static_cast<std::size_t>(groups_.count));
+    destinations_.reserve(static_cast<std::size_t>(share.rows + dx_rows));
+  }
+
+  // Goes on, from where it stands, down to the step `first`.
+  void run_down_to(Index first) {
+    if (next_ == share_.steps) start();
+    for (; next_ > first; next_--) {
+      const Index t = next_ - 1;
+      step(t);
+      if (call_.dx && (t == 0 || share_.line(dx_done_) - share_.line(t) >= dx_rows)) input_gradient(t);
+    }
+    if (next_ == 0) finish();
+  }
+
+ private:
+  static constexpr Index dx_rows = 16;  // the least that fill the tiles of a product
+
+  void lay_out(Carver&& carver) {
+    dstate_ = carver.take<S>(share_.rows * groups_.padded_units());
+    if (call_.dy && (!call_.saved->schedule.equal || groups_.tail < pack_size<S>)) {
+      gathered_ = carver.take<S>(share_.rows * groups_.padded_units());
+      if (gathered_) std::fill(gathered_, gathered_ + share_.rows * groups_.padded_units(), S(0));
+    }
+    if (groups_.tail < pack_size<S>) wide_gates_ = carver.take<S>(most_rows_at_once * groups_.width());
+    bytes_ = carver.used();
+  }
+
+  void start() {
+    const Index units = groups_.units;
+    const Grid<S> dstate = dstate_grid();
+    for (Index r = 0; r < share_.rows; r++)
+      for (int g = 0; g < groups_.count; g++) {
+        const S* from = call_.dfinal.state;
+        if (from) from += call_.row_of(share_.first_row + r) * units + g * pack_size<S>;
+        store(dstate.at(g, r), from ? load_first(from, groups_.units_of(g)) : zero<S>());
+      }
+    if (!call_.dx || call_.add_dx) return;
+    for (Index r = share_.first_row; r < share_.first_row + share_.rows; r++)
+      for (Index time = call_.length(r); time < call_.problem.steps; time++) {
+        S* dx = call_.dx.at(call_.row_of(r), time);
+        std::fill(dx, dx + call_.problem.sizes.input, S(0));
+      }
+  }
+
+  Grid<S> dstate_grid() const { return {dstate_, share_.rows * pack_size<S>, pack_size<S>}; }
+
+  // The gate gradients of the lines from this one on, as operands of a backward panel.
+  const Operand<S>* gate_operands(Index line) {
+    Index start = 0;
+    for (int g = 0; g < groups_.count; g++) {
+      const Index depth = Index(groups_.blocks) * groups_.units_of(g);
+      operands_[static_cast<std::size_t>(g)] = {call_.saved->gates_of(g, line), groups_.width_of(g), start, depth};
+      start += depth;
+    }
+    return operands_.data();
+  }
+
+  // A small batch has its sums in chains. The batch decides, not the share.
+  Multiplication<S> multiplication(Index rows) const {
+    return call_.problem.batch <= most_rows_in_chains ? Multiplication<S>::in_chains(call_.hidden_panels, rows)
+                                                      : Multiplication<S>(call_.hidden_panels, rows);
+  }
+
+  void step(Index t) {
+    const Index running = share_.running(t), going_on = share_.running(t + 1);
+    const Start<S> dy = output_gradient(t, running);
+    if (going_on > 0) {
+      if (going_on != multiplication_.rows()) multiplication_ = multiplication(going_on);
+      multiplication_.run(gate_operands(share_.line(t + 1)), groups_.count, dy,
+                          [&](const Tile<S>& tile) { finish_tile(t, tile, 0); });
+    }
+    if (going_on == running) return;
+    // Rows whose last step this is: there is no step after, but perhaps the gradient of the final state.
+    const Start<S> dy_last{dy.values ? dy.values + going_on * dy.stride : nullptr, dy.stride};
+    Multiplication<S>(call_.hidden_panels, running - going_on).run(nullptr, 0, dy_last, [&](const Tile<S>& tile) {
+      if (call_.dfinal.hidden) add_final_gradient(tile, going_on);
+      finish_tile(t, tile, going_on);
+    });
+  }
+
+  // dy of step t, in place where it has the form of a tile's start, else gathered.
+  Start<S> output_gradient(Index t, Index running) {
+    if (!call_.dy) return {nullptr, 0};
+    const Index first = share_.first_row;
+    if (!gathered_) return {call_.dy.at(first, call_.time(t, first)), call_.dy.by_row};
+    const Index width = groups_.padded_units();
+    for (Index r = 0; r < running; r++)
+      copy(call_.dy.at(call_.row_of(first + r), call_.time(t, first + r)), groups_.units, gathered_ + r * width);
+    return {gathered_, width};
+  }
+
+  void add_final_gradient(const Tile<S>& tile, Index offset) {
+    for (int p = 0; p < tile.panels; p++) {
+      const Index column = (tile.first_panel + p) * max_packets * pack_size<S>;
+      for (int k = 0; k < tile.rows; k++) {
+        S* dhidden = tile.values + (p * tile.rows + k) * tile.width;
+        const S* from = call_.dfinal.hidden + call_.row_of(share_.first_row + offset + tile.first_row + k) * groups_.units;
+        for (Index j = 0; j < tile.width && column + j < groups_.units; j += pack_size<S>)
+          store(dhidden + j, load(dhidden + j) + load_first(from + column + j, groups_.units - column - j));
+      }
+    }
+  }
+
+  void finish_tile(Index t, const Tile<S>& tile, Index offset) {
+    for (int p = 0; p < tile.panels; p++)
+      derive(t, tile.first_row + offset, tile.rows, (tile.first_panel + p) * max_packets,
+             int(tile.width / pack_size<S>), tile.values + p * tile.rows * tile.width, tile.width);
+  }
+
+  // The cell's derivatives on `groups` groups; a narrow last group goes through whole packets.
+  void derive(Index t, Index row, int rows, int first_group, int groups, const S* dhidden, Index width) {
+    constexpr int size = pack_size<S>;
+    const Saved<S>& saved = *call_.saved;
+    const Index line = share_.line(t) + row;
+    const Grid<S> dstate = dstate_grid();
+    const auto cell_tile = [&](int group, int count) {
+      const Grid<S> before = saved.grid(saved.state, group, share_.line(t - 1) + row);
+      return BackwardTile<S>{
+          count,
+          rows,
+          {dhidden + (group - first_group) * size, size, width},
+          {before.values, before.by_group, before.by_row},
+          {dstate.at(group, row), dstate.by_group, dstate.by_row},
+          {saved.gates_of(group, line), saved.schedule.lines * groups_.width(), groups_.width()},
+          saved.grid(saved.derived, group, line)};
+    };
+    const int narrow_group = groups_.count - 1;
+    const bool has_narrow = groups_.narrow(narrow_group) && first_group + groups == groups_.count;
+    if (groups > has_narrow) call_.cell->backward(cell_tile(first_group, groups - has_narrow));
+    if (!has_narrow) return;
+    BackwardTile<S> tile = cell_tile(narrow_group, 1);
+    const Index record = groups_.width_of(narrow_group);
+    S* records = saved.gates_of(narrow_group, line);
+    widen(records, record, record, groups_.tail, groups_.blocks, rows, wide_gates_);
+    tile.gates = {wide_gates_, 0, groups_.width()};
+    call_.cell->backward(tile);
+    narrow(wide_gates_, groups_.tail, groups_.blocks, rows, records, record);
+  }
+
+  // dx of the steps [first, dx_done_).
+  void input_gradient(Index first) {
+    destinations_.clear();
+    for (Index t = first; t < dx_done_; t++)
+      for (Index r = share_.first_row; r < share_.first_row + share_.running(t); r++)
+        destinations_.push_back(call_.dx.at(call_.row_of(r), call_.time(t, r)));
+    const Index line = share_.line(first), columns = call_.problem.sizes.input;
+    Multiplication<S>(call_.input_panels, Index(destinations_.size()))
+        .run(gate_operands(line), groups_.count, Start<S>{nullptr, 0}, [&](const Tile<S>& tile) {
+               for (int k = 0; k < tile.rows; k++)
+                 for (int p = 0; p < tile.panels; p++)
+                   put(tile.values + (p * tile.rows + k) * tile.width,
+                       destinations_[static_cast<std::size_t>(tile.first_row + k)],
+                       (tile.first_panel + p) * max_packets * pack_size<S>, tile.width, columns, call_.add_dx);
+             });
+    dx_done_ = first;
+  }
+
+  static void put(const S* from, S* to, Index column, Index width, Index columns, bool add) {
+    for (Index j = 0; j < width && column + j < columns; j += pack_size<S>) {
+      Pack<S> value = load(from + j);
+      const Index n = columns - column - j;
+      if (add) value = value + load_first(to + column + j, n);
+      store_first(to + column + j, value, n);
+    }
+  }
+
+  void finish() {
+    if (call_.dinitial.hidden)
+      Multiplication<S>(call_.hidden_panels, share_.rows)
+          .run(gate_operands(share_.line(0)), groups_.count, Start<S>{nullptr, 0}, [&](const Tile<S>& tile) {
+                 for (int k = 0; k < tile.rows; k++)
+                   for (int p = 0; p < tile.panels; p++)
+                     put(tile.values + (p * tile.rows + k) * tile.width,
+                         call_.dinitial.hidden + call_.row_of(share_.first_row + tile.first_row + k) * groups_.units,
+                         (tile.first_panel + p) * max_packets * pack_size<S>, tile.width, groups_.units, false);
+               });
+    if (!call_.dinitial.state) return;
+    const Grid<S> dstate = dstate_grid();
+    for (Index r = 0; r < share_.rows; r++)
+      for (int g = 0; g < groups_.count; g++)
+        store_first(call_.dinitial.state + call_.row_of(share_.first_row + r) * groups_.units + g * pack_size<S>,
+                    load(dstate.at(g, r)), groups_.units_of(g));
+  }
+
+  const BackwardCall<S>& call_;
+  const Share& share_;
+  Groups<S> groups_;
+  Multiplication<S> multiplication_;
+  std::vector<Operand<S>> operands_;
+  std::vector<S*> destinations_;
+  Index next_;     // the steps from this one on are done
+  Index dx_done_;  // and their dx from this one on
+  std::size_t bytes_ = 0;
+  S* dstate_ = nullptr;    // [group][row]
+  S* gathered_ = nullptr;  // [row][padded units], dy of a step where it has to be copied
+  S* wide_gates_ = nullptr;
+  Block scratch_;
+};
+
+}  // namespace fusedlstm

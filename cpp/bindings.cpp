@@ -1,0 +1,332 @@
+// The only file that knows Python: dtypes, shapes, None and the GIL. Free functions on NumPy arrays; the Python layer
+// above has validated what users gave and reports errors in its own words, so a failed check here is a defect.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "cells.hpp"
+#include "cpu.hpp"
+#include "dense.hpp"
+#include "layer.hpp"
+#include "peak.hpp"
+#include "updates.hpp"
+
+#define FUSEDLSTM_TEXT_(x) #x
+#define FUSEDLSTM_TEXT(x) FUSEDLSTM_TEXT_(x)
+#define FUSEDLSTM_JOIN_(a, b) a##b
+#define FUSEDLSTM_JOIN(a, b) FUSEDLSTM_JOIN_(a, b)
+
+namespace py = pybind11;
+
+namespace fusedlstm {
+namespace {
+
+void require(bool condition, const char* message) {
+  if (!condition) throw std::invalid_argument(message);
+}
+
+// Calls work(S()) with the float type of an array.
+template <class Work>
+auto with_dtype(const py::array& array, Work&& work) {
+  if (py::isinstance<py::array_t<float>>(array)) return work(float());
+  require(py::isinstance<py::array_t<double>>(array), "arrays must be float32 or float64");
+  return work(double());
+}
+
+// Contiguous arrays of the expected number of elements; null for None.
+template <class S>
+const S* input_of(const py::object& object, Index size) {
+  if (object.is_none()) return nullptr;
+  require(py::isinstance<py::array_t<S, py::array::c_style>>(object), "an array must be contiguous and of one dtype");
+  const auto array = py::reinterpret_borrow<py::array_t<S, py::array::c_style>>(object);
+  require(array.size() == size, "an array has a wrong size");
+  return array.data();
+}
+template <class S>
+S* output_of(const py::object& object, Index size) {
+  if (object.is_none()) return nullptr;
+  require(input_of<S>(object, size) != nullptr, "an array is missing");
+  return py::reinterpret_borrow<py::array_t<S>>(object).mutable_data();
+}
+template <class S>
+py::array_t<S> empty(std::vector<py::ssize_t> shape) {
+  return py::array_t<S>(std::move(shape));
+}
+
+// (batch, steps, features) with any strides but a step's features side by side.
+template <class S>
+Sequences<const S> sequences_of(const py::array& array) {
+  const Index item = sizeof(S);
+  require(array.ndim() == 3, "x must have three dimensions");
+  require(array.shape(2) == 1 || array.strides(2) == item, "the features of a step must be contiguous");
+  require(array.strides(0) % item == 0 && array.strides(1) % item == 0, "x must be aligned");
+  return {static_cast<const S*>(array.data()), array.strides(0) / item, array.strides(1) / item};
+}
+template <class S>
+Sequences<S> contiguous_sequences(S* values, Index steps, Index features) {
+  return {values, steps * features, features};
+}
+
+template <class S>
+const Cell<S>& cell_of(const std::string& name) {
+  const Cell<S>* cell = find_cell<S>(name);
+  require(cell != nullptr, "unknown cell");
+  return *cell;
+}
+
+template <class S>
+constexpr const char* saved_name = sizeof(S) == 4 ? "fusedlstm.saved.float32" : "fusedlstm.saved.float64";
+
+template <class S>
+py::capsule hold(std::unique_ptr<LayerSaved<S>> saved) {
+  return py::capsule(saved.release(), saved_name<S>, [](PyObject* capsule) {
+    delete static_cast<LayerSaved<S>*>(PyCapsule_GetPointer(capsule, saved_name<S>));
+  });
+}
+
+// Rows of work that a thread should have, counted in multiply-adds.
+constexpr Index recurrent_work_of_a_thread = Index(1) << 20;
+
+py::tuple recurrent_forward(const std::string& cell_name, int directions, Index hidden_size,
+                            const py::array& parameters, const py::array& x, const py::object& lengths,
+                            const py::object& hidden, const py::object& state, bool want_outputs, bool training,
+                            int threads) {
+  return with_dtype(parameters, [&](auto tag) -> py::tuple {
+    using S = decltype(tag);
+    const Cell<S>& cell = cell_of<S>(cell_name);
+    require(py::isinstance<py::array_t<S>>(x), "x must have the dtype of the parameters");
+    const Sequences<const S> sequences = sequences_of<S>(x);
+    const LayerShape shape{{x.shape(2), hidden_size, cell.blocks}, x.shape(1), x.shape(0), directions};
+    const Index count = directions * weight_count(shape.sizes), states = directions * shape.batch * hidden_size;
+    require(directions >= 1 && directions <= most_directions, "one or two directions");
+    require(shape.batch > 0 && shape.steps > 0 && shape.sizes.input > 0 && hidden_size > 0, "sizes must be positive");
+    const S* weights = input_of<S>(parameters, count);
+    const Index* steps_of = nullptr;
+    if (!lengths.is_none()) {
+      steps_of = reinterpret_cast<const Index*>(input_of<std::int64_t>(lengths, shape.batch));
+      for (Index b = 0; b < shape.batch; b++)
+        require(steps_of[b] >= 1 && steps_of[b] <= shape.steps, "lengths must be between 1 and the number of steps");
+    }
+    const States<const S> initial{input_of<S>(hidden, states), input_of<S>(state, states)};
+
+    py::object outputs = py::none();
+    if (want_outputs) outputs = empty<S>({shape.batch, shape.steps, shape.features()});
+    S* y = output_of<S>(outputs, shape.batch * shape.steps * shape.features());
+    auto last_hidden = empty<S>({directions, shape.batch, hidden_size});
+    auto last_state = empty<S>({directions, shape.batch, hidden_size});
+    const States<S> final{last_hidden.mutable_data(), last_state.mutable_data()};
+    const Index work = shape.batch * shape.steps * count / recurrent_work_of_a_thread;
+    threads = int(std::max(Index(1), std::min(Index(threads), work)));
+
+    std::unique_ptr<LayerSaved<S>> saved;
+    {
+      py::gil_scoped_release release;
+      saved = layer_forward(cell, shape, steps_of, weights, sequences, initial,
+                            contiguous_sequences(y, shape.steps, shape.features()), final, training, threads);
+    }
+    py::object keep = py::none();
+    if (saved) keep = hold(std::move(saved));
+    return py::make_tuple(outputs, last_hidden, last_state, keep);
+  });
+}
+
+py::tuple recurrent_backward(const py::capsule& saved_capsule, const py::array& parameters, const py::array& x,
+                             const py::object& dy, const py::object& dhidden, const py::object& dstate, bool want_dx,
+                             const py::array& gradients) {
+  return with_dtype(parameters, [&](auto tag) -> py::tuple {
+    using S = decltype(tag);
+    const void* held = PyCapsule_GetPointer(saved_capsule.ptr(), saved_name<S>);
+    if (!held) throw py::error_already_set();
+    const LayerSaved<S>& saved = *static_cast<const LayerSaved<S>*>(held);
+    const LayerShape& shape = saved.shape;
+    const Index count = shape.directions * weight_count(shape.sizes);
+    const Index outputs = shape.batch * shape.steps * shape.features();
+    const Index states = shape.directions * shape.batch * shape.sizes.hidden;
+    require(py::isinstance<py::array_t<S>>(x), "x must have the dtype of the parameters");
+    require(x.ndim() == 3 && x.shape(0) == shape.batch && x.shape(1) == shape.steps && x.shape(2) == shape.sizes.input,
+            "x must be the x of forward");
+    const Sequences<const S> sequences = sequences_of<S>(x);
+    const S* weights = input_of<S>(parameters, count);
+    S* sums = output_of<S>(gradients, count);
+    const States<const S> dfinal{input_of<S>(dhidden, states), input_of<S>(dstate, states)};
+    const auto dy_sequences = contiguous_sequences(input_of<S>(dy, outputs), shape.steps, shape.features());
+
+    py::object dx = py::none();
+    if (want_dx) dx = empty<S>({shape.batch, shape.steps, shape.sizes.input});
+    const auto dx_sequences =
+        contiguous_sequences(output_of<S>(dx, shape.batch * shape.steps * shape.sizes.input), shape.steps, shape.sizes.input);
+    const std::vector<py::ssize_t> state_shape = {shape.directions, shape.batch, shape.sizes.hidden};
+    auto dhidden_first = empty<S>(state_shape), dstate_first = empty<S>(state_shape);
+    const States<S> dinitial{dhidden_first.mutable_data(), dstate_first.mutable_data()};
+    {
+      py::gil_scoped_release release;
+      layer_backward(saved, weights, sequences, dy_sequences, dfinal, dx_sequences, dinitial, sums);
+    }
+    return py::make_tuple(dx, dhidden_first, dstate_first);
+  });
+}
+
+DenseShape dense_shape(const py::array& x, Index units, const std::string& activation) {
+  const auto found = find_activation(activation);
+  require(found.has_value(), "unknown activation");
+  require(x.ndim() == 2 && units > 0, "x must have two dimensions");
+  return {x.shape(0), x.shape(1), units, *found};
+}
+
+py::object dense_forward_array(const py::array& parameters, const py::array& x, Index units,
+                               const std::string& activation, int threads) {
+  return with_dtype(parameters, [&](auto tag) -> py::object {
+    using S = decltype(tag);
+    const DenseShape shape = dense_shape(x, units, activation);
+    const S* weights = input_of<S>(parameters, dense_weight_count(shape));
+    const S* in = input_of<S>(x, shape.rows * shape.features);
+    auto y = empty<S>({shape.rows, units});
+    S* out = y.mutable_data();
+    {
+      py::gil_scoped_release release;
+      dense_forward(shape, weights, in, out, threads);
+    }
+    return y;
+  });
+}
+
+py::object dense_backward_array(const py::array& parameters, const py::array& x, const py::array& y,
+                                const py::array& dy, const std::string& activation, bool want_dx,
+                                const py::array& gradients, int threads) {
+  return with_dtype(parameters, [&](auto tag) -> py::object {
+    using S = decltype(tag);
+    require(dy.ndim() == 2, "dy must have two dimensions");
+    const DenseShape shape = dense_shape(x, dy.shape(1), activation);
+    const S* weights = input_of<S>(parameters, dense_weight_count(shape));
+    const S* in = input_of<S>(x, shape.rows * shape.features);
+    const S *out = input_of<S>(y, shape.rows * shape.units), *dout = input_of<S>(dy, shape.rows * shape.units);
+    S* sums = output_of<S>(gradients, dense_weight_count(shape));
+    py::object dx = py::none();
+    if (want_dx) dx = empty<S>({shape.rows, shape.features});
+    S* din = output_of<S>(dx, shape.rows * shape.features);
+    {
+      py::gil_scoped_release release;
+      dense_backward(shape, weights, in, out, dout, din, sums, threads);
+    }
+    return dx;
+  });
+}
+
+double clip_norm_array(const py::array& gradients, double most) {
+  return with_dtype(gradients, [&](auto tag) {
+    using S = decltype(tag);
+    S* values = output_of<S>(gradients, gradients.size());
+    py::gil_scoped_release release;
+    const FlushSubnormals flush;
+    const double length = norm(values, gradients.size());
+    if (length > most) scale(values, gradients.size(), S(most / (length + 1e-6)));
+    return length;
+  });
+}
+
+// The optimizers' common arguments, as pointers.
+template <class S>
+struct Step {
+  Index count;
+  S* parameters;
+  const S* gradients;
+  const S* decay;
+  Step(const py::array& p, const py::array& g, const py::object& d)
+      : count(p.size()), parameters(output_of<S>(p, count)), gradients(input_of<S>(g, count)), decay(input_of<S>(d, count)) {}
+};
+
+void sgd_step_array(const py::array& parameters, const py::array& gradients, const py::object& velocity,
+                    double learning_rate, double momentum, bool nesterov, const py::object& decay,
+                    double weight_decay) {
+  with_dtype(parameters, [&](auto tag) {
+    using S = decltype(tag);
+    const Step<S> step(parameters, gradients, decay);
+    S* v = output_of<S>(velocity, step.count);
+    py::gil_scoped_release release;
+    const FlushSubnormals flush;
+    sgd_step(step.parameters, step.gradients, v, step.count, S(learning_rate), S(momentum), nesterov, step.decay,
+             S(weight_decay));
+  });
+}
+
+void rmsprop_step_array(const py::array& parameters, const py::array& gradients, const py::array& squares,
+                        double learning_rate, double rho, double epsilon, const py::object& decay,
+                        double weight_decay) {
+  with_dtype(parameters, [&](auto tag) {
+    using S = decltype(tag);
+    const Step<S> step(parameters, gradients, decay);
+    S* s = output_of<S>(squares, step.count);
+    py::gil_scoped_release release;
+    const FlushSubnormals flush;
+    rmsprop_step(step.parameters, step.gradients, s, step.count, S(learning_rate), S(rho), S(epsilon), step.decay,
+                 S(weight_decay));
+  });
+}
+
+void adam_step_array(const py::array& parameters, const py::array& gradients, const py::array& mean,
+                     const py::array& squares, Index t, double learning_rate, double beta1, double beta2,
+                     double epsilon, const py::object& decay, double weight_decay, bool decoupled) {
+  with_dtype(parameters, [&](auto tag) {
+    using S = decltype(tag);
+    const Step<S> step(parameters, gradients, decay);
+    S *m = output_of<S>(mean, step.count), *v = output_of<S>(squares, step.count);
+    const AdamFactors<S> factors{S(beta1),
+                                 S(beta2),
+                                 S(epsilon),
+                                 S(learning_rate / (1 - std::pow(beta1, double(t)))),
+                                 S(std::sqrt(1 - std::pow(beta2, double(t)))),
+                                 S(decoupled ? 0.0 : weight_decay),
+                                 S(decoupled ? learning_rate * weight_decay : 0.0)};
+    py::gil_scoped_release release;
+    const FlushSubnormals flush;
+    adam_step(step.parameters, step.gradients, m, v, step.count, factors, step.decay);
+  });
+}
+
+py::object activate_array(const std::string& name, const py::array& x) {
+  return with_dtype(x, [&](auto tag) -> py::object {
+    using S = decltype(tag);
+    const auto activation = find_activation(name);
+    require(activation.has_value(), "unknown activation");
+    const S* in = input_of<S>(x, x.size());
+    auto y = empty<S>({x.size()});
+    for (Index k = 0; k < x.size(); k += pack_size<S>)
+      store_first(y.mutable_data() + k, activate(*activation, load_first(in + k, x.size() - k)), x.size() - k);
+    return y;
+  });
+}
+
+double peak(const std::string& dtype, double seconds, int threads) {
+  py::gil_scoped_release release;
+  return dtype == "float32" ? multiply_add_peak<float>(seconds, threads) : multiply_add_peak<double>(seconds, threads);
+}
+
+}  // namespace
+
+PYBIND11_MODULE(FUSEDLSTM_JOIN(_core_, FUSEDLSTM_VARIANT), module) {
+  module.attr("variant") = FUSEDLSTM_TEXT(FUSEDLSTM_VARIANT);
+  module.attr("simd") = Eigen::SimdInstructionSetsInUse();
+  module.attr("compiler") = FUSEDLSTM_COMPILER;
+  module.attr("eigen") = FUSEDLSTM_TEXT(EIGEN_WORLD_VERSION) "." FUSEDLSTM_TEXT(EIGEN_MAJOR_VERSION) "." FUSEDLSTM_TEXT(
+      EIGEN_MINOR_VERSION);
+#if defined(_OPENMP)
+  module.attr("openmp") = true;
+#else
+  module.attr("openmp") = false;
+#endif
+  watch_forks();
+  module.def("runnable_variants", &runnable_variants);
+  module.def("openmp_threads", &openmp_threads);
+  module.def("recurrent_forward", &recurrent_forward);
+  module.def("recurrent_backward", &recurrent_backward);
+  module.def("dense_forward", &dense_forward_array);
+  module.def("dense_backward", &dense_backward_array);
+  module.def("clip_norm", &clip_norm_array);
+  module.def("sgd_step", &sgd_step_array);
+  module.def("rmsprop_step", &rmsprop_step_array);
+  module.def("adam_step", &adam_step_array);
+  module.def("activate", &activate_array);
+  module.def("multiply_add_peak", &peak);
+}
+
+}  // namespace fusedlstm

@@ -1,0 +1,202 @@
+// Dense, y = activation(x W' + b), forward and backward, on the same tiles as the cells: a row's result does not depend
+// on the rows beside it, as it does with a BLAS.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "activations.hpp"
+#include "memory.hpp"
+#include "panels.hpp"
+#include "threads.hpp"
+
+namespace fusedlstm {
+
+enum class Activation { linear, tanh, relu, sigmoid };
+
+inline std::optional<Activation> find_activation(std::string_view name) {
+  constexpr std::pair<std::string_view, Activation> all[] = {{"linear", Activation::linear},
+                                                              {"tanh", Activation::tanh},
+                                                              {"relu", Activation::relu},
+                                                              {"sigmoid", Activation::sigmoid}};
+  for (const auto& [known, activation] : all)
+    if (known == name) return activation;
+  return std::nullopt;
+}
+
+template <class S>
+Pack<S> activate(Activation activation, Pack<S> x) {
+  switch (activation) {
+    case Activation::tanh: return tanh(x);
+    case Activation::relu: return positive_part(x);
+    case Activation::sigmoid: return sigmoid(x);
+    default: return x;
+  }
+}
+// dL/dx from dL/dy and y.
+template <class S>
+Pack<S> activation_gradient(Activation activation, Pack<S> dy, Pack<S> y) {
+  switch (activation) {
+    case Activation::tanh: return dy * tanh_slope(y);
+    case Activation::relu: return where_positive(y, dy);
+    case Activation::sigmoid: return dy * sigmoid_slope(y);
+    default: return dy;
+  }
+}
+
+struct DenseShape {
+  Index rows, features, units;
+  Activation activation;
+};
+// Weights (units, features), then bias (units,), in the flat vector of parameters.
+inline Index dense_weight_count(const DenseShape& shape) { return shape.units * (shape.features + 1); }
+
+// A product with fewer multiplications than this a thread is not worth another thread.
+inline constexpr Index dense_work_of_a_thread = Index(1) << 20;
+inline int dense_threads(const DenseShape& shape, int threads) {
+  const Index work = shape.rows * shape.features * shape.units / dense_work_of_a_thread;
+  return int(std::max(Index(1), std::min({Index(threads), work, shape.rows})));
+}
+
+template <class S>
+void dense_forward(const DenseShape& shape, const S* parameters, const S* x, S* y, int threads) {
+  const Groups<S> groups(shape.units, 1);
+  Panels<S> panels = column_panels<S>(shape.features, shape.units, nullptr);
+  S *weights = nullptr, *bias = nullptr;
+  const auto layout = [&](Carver carver) {
+    weights = carver.take<S>(panels.stride * panels.count);
+    bias = carver.take<S>(panels.count * max_packets * pack_size<S>);
+    return carver.used();
+  };
+  const Block block(layout(Carver()));
+  layout(Carver(block.memory()));
+  panels.values = weights;
+
+  std::fill(weights, weights + panels.stride * panels.count, S(0));
+  std::fill(bias, bias + panels.count * max_packets * pack_size<S>, S(0));
+  for (int group = 0; group < groups.count; group++) {
+    const int panel = group / max_packets, packet = group % max_packets;
+    const Index width = (panel < panels.whole ? panels.packets : panels.last_packets) * pack_size<S>;
+    const Index first = Index(group) * pack_size<S>;
+    transpose_scaled(parameters + first * shape.features, shape.features, groups.units_of(group), shape.features, S(1),
+                     weights + panel * panels.stride + packet * pack_size<S>, width);
+    std::copy_n(parameters + shape.units * shape.features + first, groups.units_of(group), bias + first);
+  }
+
+  run_team(dense_threads(shape, threads), [&](const Team& team) {
+    const auto [first, last] = team.part(shape.rows);
+    const Operand<S> operand{x + first * shape.features, shape.features, 0, shape.features};
+    S* out = y + first * shape.units;
+    Multiplication<S>(panels, last - first).run(&operand, 1, Start<S>{bias, 0}, [&](const Tile<S>& tile) {
+      for (int p = 0; p < tile.panels; p++) {
+        const Index column = (tile.first_panel + p) * max_packets * pack_size<S>;
+        for (int r = 0; r < tile.rows; r++) {
+          const S* from = tile.values + (p * tile.rows + r) * tile.width;
+          S* to = out + (tile.first_row + r) * shape.units + column;
+          for (Index j = 0; j < tile.width && column + j < shape.units; j += pack_size<S>)
+            store_first(to + j, activate(shape.activation, load(from + j)), shape.units - column - j);
+        }
+      }
+    });
+  });
+}
+
+// dx may be null; gradients are added to.
+template <class S>
+void dense_backward(const DenseShape& shape, const S* parameters, const S* x, const S* y, const S* dy, S* dx,
+                    S* gradients, int threads) {
+  constexpr Index panel_width = max_packets * pack_size<S>, features_of_a_part = 64, rows_of_a_block = 128;
+  const Sizes sizes{shape.features, shape.units, 1};
+  const Groups<S> groups(shape.units, 1);
+  Panels<S> dz = column_panels<S>(shape.rows, shape.units, nullptr);  // [panel][row][width]
+  Panels<S> weights = column_panels<S>(shape.units, shape.features, nullptr);
+  S *dz_values = nullptr, *weight_values = nullptr, *sums = nullptr;
+  const auto layout = [&](Carver carver) {
+    dz_values = carver.take<S>(dz.stride * dz.count);
+    if (dx) weight_values = carver.take<S>(weights.stride * weights.count);
+    sums = carver.take<S>(dz.count * (shape.features + 1) * panel_width);
+    return carver.used();
+  };
+  const Block block(layout(Carver()));
+  layout(Carver(block.memory()));
+  dz.values = dz_values;
+  weights.values = weight_values;
+  if (dx) pack_backward(sizes, groups, parameters, shape.features, 0, weights.count, weight_values);
+
+  const auto width_of = [&](int panel) {
+    return (panel < dz.whole ? dz.packets : dz.last_packets) * Index(pack_size<S>);
+  };
+  const int team_size = dense_threads(shape, threads);
+  std::vector<std::vector<Operand<S>>> operands(std::size_t(team_size), std::vector<Operand<S>>(std::size_t(dz.count)));
+
+  run_team(team_size, [&](const Team& team) {
+    const auto [first, last] = team.part(shape.rows);
+    for (int p = 0; p < dz.count; p++) {
+      const Index width = width_of(p), column = p * panel_width;
+      for (Index row = first; row < last; row++)
+        for (Index j = 0; j < width; j += pack_size<S>) {
+          const Index at = row * shape.units + column + j, n = std::min(shape.units - column - j, Index(pack_size<S>));
+          store(dz_values + p * dz.stride + row * width + j,
+                activation_gradient(shape.activation, load_first(dy + at, n), load_first(y + at, n)));
+        }
+    }
+    if (dx) {
+      std::vector<Operand<S>>& mine = operands[std::size_t(team.member())];
+      for (int p = 0; p < dz.count; p++)
+        mine[std::size_t(p)] = {dz_values + p * dz.stride + first * width_of(p), width_of(p), p * panel_width,
+                                std::min(panel_width, shape.units - p * panel_width)};
+      Multiplication<S>(weights, last - first)
+          .run(mine.data(), dz.count, Start<S>{nullptr, 0}, [&](const Tile<S>& tile) {
+            for (int p = 0; p < tile.panels; p++) {
+              const Index column = (tile.first_panel + p) * panel_width;
+              for (int r = 0; r < tile.rows; r++) {
+                const S* from = tile.values + (p * tile.rows + r) * tile.width;
+                S* to = dx + (first + tile.first_row + r) * shape.features + column;
+                for (Index j = 0; j < tile.width && column + j < shape.features; j += pack_size<S>)
+                  store_first(to + j, load(from + j), shape.features - column - j);
+              }
+            }
+          });
+    }
+    team.wait_for_all();
+
+    // Weight gradients: a part is one panel's columns by some of the features, summed over all rows in order.
+    const Index ranges = (shape.features + features_of_a_part - 1) / features_of_a_part;
+    const auto [first_part, last_part] = team.part(dz.count * ranges);
+    for (Index part = first_part; part < last_part; part++) {
+      const int panel = int(part / ranges);
+      const Index first_feature = part % ranges * features_of_a_part, width = width_of(panel);
+      const Index features = std::min(features_of_a_part, shape.features - first_feature);
+      S* part_sums = sums + panel * (shape.features + 1) * panel_width + first_feature * width;
+      S* ones = sums + panel * (shape.features + 1) * panel_width + shape.features * width;
+      std::fill(part_sums, part_sums + features * width, S(0));
+      if (first_feature == 0) std::fill(ones, ones + width, S(0));
+      for (Index row = 0; row < shape.rows; row += rows_of_a_block) {
+        const Index depth = std::min(rows_of_a_block, shape.rows - row);
+        const Operand<S> operand{x + row * shape.features, shape.features, row, depth};
+        multiply_across(dz, panel, &operand, 1, first_feature, features, [&](const Tile<S>& tile) {
+          S* to = part_sums + tile.first_row * width;
+          for (Index j = 0; j < tile.rows * width; j += pack_size<S>)
+            store(to + j, load(to + j) + load(tile.values + j));
+        });
+        if (first_feature > 0) continue;
+        for (Index j = 0; j < width; j += pack_size<S>) {
+          Pack<S> total = zero<S>();
+          for (Index k = row; k < row + depth; k++) total = total + load(dz_values + panel * dz.stride + k * width + j);
+          store(ones + j, load(ones + j) + total);
+        }
+      }
+      for (Index j = 0; j < width; j += pack_size<S>) {
+        const Index unit = panel * panel_width + j;
+        const int units = int(std::min(Index(pack_size<S>), shape.units - unit));
+        if (units <= 0) break;
+        add_transposed(part_sums + j, width, units, features, gradients + unit * shape.features + first_feature,
+                       shape.features);
+        if (first_feature > 0) continue;
+        for (int u = 0; u < units; u++) gradients[shape.units * shape.features + unit + u] += ones[j + u];
+      }
+    }
+  });
+}
+
+}  // namespace fusedlstm

@@ -1,0 +1,253 @@
+// Forward over a sequence: for each step, the product of input and hidden state with each panel, tile by tile, and
+// the cell's equations on every finished tile. The pre-activations of a step never leave L1.
+#pragma once
+
+#include "recurrent.hpp"
+
+namespace fusedlstm {
+
+template <class S>
+struct ForwardCall {
+  const Cell<S>* cell;
+  Problem problem;
+  Panels<S> panels;
+  const S* bias;  // [group][width]
+  Sequences<const S> x;
+  States<const S> initial;
+  Sequences<S> y;  // past a sequence's end: zeros
+  States<S> final;
+  const Schedule* schedule;
+  const Saved<S>* saved;  // null: inference
+};
+
+template <class S>
+class ForwardShare {
+ public:
+  ForwardShare(const ForwardCall<S>& call, const Share& share)
+      : call_(call),
+        share_(share),
+        groups_(call.problem.sizes.hidden, call.problem.sizes.blocks),
+        multiplication_(call.panels, share.rows),
+        input_first_(share.rows <= 2) {
+    if (input_first_) steps_ahead_ = count_steps_ahead();
+    lay_out(Carver());
+    scratch_ = Block(bytes_);
+    lay_out(Carver(scratch_.memory()));
+  }
+
+  void run() {
+    start();
+    for (Index t = 0; t < share_.steps; t++) {
+      step(t);
+      finish_rows(t);
+      std::swap(hidden_, hidden_next_);
+    }
+  }
+
+ private:
+  using Sorted = Index;  // a row's place in the sorted batch
+
+  Index input() const { return call_.problem.sizes.input; }
+  Index units() const { return groups_.units; }
+  Index row_of(Sorted r) const { return call_.schedule->row_of[static_cast<std::size_t>(r)]; }
+  Index length(Sorted r) const { return call_.schedule->lengths[static_cast<std::size_t>(r)]; }
+  // Steps whose input part is computed at once: enough to fill tiles, few enough to stay in L1.
+  Index count_steps_ahead() const {
+    const Index numbers = share_.rows * groups_.count * groups_.width();
+    const Index fitting = Index(16 * 1024) / Index(sizeof(S)) / numbers;
+    return std::max(Index(max_rows(max_packets)), std::min(fitting, share_.steps));
+  }
+
+  void lay_out(Carver&& carver) {
+    const Index row = groups_.padded_units();
+    hidden_ = carver.take<S>(share_.rows * row);
+    hidden_next_ = carver.take<S>(share_.rows * row);
+    if (!call_.saved) state_ = carver.take<S>(share_.rows * row);
+    if (input_first_) ahead_ = carver.take<S>(share_.rows * steps_ahead_ * groups_.count * groups_.width());
+    else if (!call_.schedule->equal) gathered_ = carver.take<S>(share_.rows * input());
+    if (groups_.tail < pack_size<S>) {
+      wide_z_ = carver.take<S>(most_rows_at_once * groups_.width());
+      if (call_.saved) wide_gates_ = carver.take<S>(most_rows_at_once * groups_.width());
+    }
+    bytes_ = carver.used();
+  }
+
+  // A packet a group and row of the state: of step t when training, of the one state that there is otherwise.
+  Grid<S> state_at(Index t) const {
+    if (call_.saved) return call_.saved->grid(call_.saved->state, 0, share_.line(t));
+    return {state_, share_.rows * pack_size<S>, pack_size<S>};
+  }
+
+  void start() {
+    const Index row = groups_.padded_units();
+    std::fill(hidden_, hidden_ + share_.rows * row, S(0));
+    const Grid<S> state = state_at(-1);
+    for (Index r = 0; r < share_.rows; r++) {
+      const Index from = row_of(share_.first_row + r) * units();
+      if (call_.initial.hidden) copy(call_.initial.hidden + from, units(), hidden_ + r * row);
+      for (int g = 0; g < groups_.count; g++) {
+        const Index n = groups_.units_of(g);
+        const S* c = call_.initial.state ? call_.initial.state + from + g * pack_size<S> : nullptr;
+        store(state.at(g, r), c ? load_first(c, n) : zero<S>());
+        if (call_.saved)
+          store(call_.saved->grid(call_.saved->derived, 0, share_.line(-1)).at(g, r),
+                load(hidden_ + r * row + g * pack_size<S>));
+      }
+    }
+    if (!call_.y) return;
+    for (Index r = 0; r < share_.rows; r++) {
+      const Sorted sorted = share_.first_row + r;
+      for (Index time = length(sorted); time < call_.problem.steps; time++) {
+        S* y = call_.y.at(row_of(sorted), time);
+        std::fill(y, y + units(), S(0));
+      }
+    }
+  }
+
+  // x of step t for the running rows: in place where they stand at equal distances, else gathered.
+  Operand<S> input_operand(Index t, Index running) {
+    const Index first = share_.first_row;
+    if (call_.schedule->equal)
+      return {call_.x.at(first, call_.problem.time(t, share_.steps)), call_.x.by_row, 0, input()};
+    for (Index r = 0; r < running; r++)
+      copy(call_.x.at(row_of(first + r), call_.problem.time(t, length(first + r))), input(), gathered_ + r * input());
+    return {gathered_, input(), 0, input()};
+  }
+
+  // The input's part of the pre-activations of steps [t, t + steps_ahead).
+  void look_ahead(Index t) {
+    looked_ahead_ = t + steps_ahead_;
+    for (Index r = 0; r < share_.rows; r++) {
+      const Sorted sorted = share_.first_row + r;
+      const Index steps = std::min(steps_ahead_, length(sorted) - t);
+      if (steps <= 0) break;
+      const Operand<S> x{call_.x.at(row_of(sorted), call_.problem.time(t, length(sorted))),
+                         call_.problem.reverse ? -call_.x.by_step : call_.x.by_step, 0, input()};
+      Multiplication<S>(call_.panels, steps)
+          .run_into(&x, 1, Start<S>{call_.bias, 0}, ahead_ + r * steps_ahead_ * groups_.count * groups_.width(),
+                    groups_.count * groups_.width());
+    }
+  }
+
+  void step(Index t) {
+    const Index running = share_.running(t);
+    place(t);
+    const Operand<S> hidden{hidden_, groups_.padded_units(), input(), units()};
+    if (!input_first_) {
+      const Operand<S> operands[] = {input_operand(t, running), hidden};
+      return multiply(t, running, operands, 2, Start<S>{call_.bias, 0});
+    }
+    const Index width = groups_.count * groups_.width();
+    if (t == looked_ahead_) look_ahead(t);
+    const Start<S> start{ahead_ + (t - (looked_ahead_ - steps_ahead_)) * width, steps_ahead_ * width};
+    if (running == 1 && groups_.tail == pack_size<S>) step_one_row(t, hidden, start);
+    else multiply(t, running, &hidden, 1, start);
+  }
+
+  void multiply(Index t, Index running, const Operand<S>* operands, int count, Start<S> start) {
+    if (running < multiplication_.rows()) multiplication_ = Multiplication<S>(call_.panels, running);
+    multiplication_.run(operands, count, start, [&](const Tile<S>& tile) { finish_tile(t, tile); });
+  }
+
+  void step_one_row(Index t, const Operand<S>& hidden, Start<S> start) {
+    at_.groups = groups_.count;
+    at_.rows = 1;
+    call_.cell->forward_row({{&hidden, 1, 0, call_.panels.values, call_.panels.stride, start.values, groups_.width(),
+                              0, nullptr, 0, 0},
+                             at_});
+    if (call_.y) copy(hidden_next_, units(), output_row(t, 0));
+  }
+
+  // Where the numbers of step t stand, from the first group and row on.
+  void place(Index t) {
+    const Grid<S> before = state_at(t - 1);
+    at_.state_before = before;
+    at_.state = state_at(t);
+    at_.hidden = {hidden_next_, pack_size<S>, groups_.padded_units()};
+    if (const Saved<S>* saved = call_.saved) {
+      at_.derived = saved->grid(saved->derived, 0, share_.line(t));
+      at_.gates = {saved->gates_of(0, share_.line(t)), saved->schedule.lines * groups_.width(), groups_.width()};
+    }
+    if (call_.y && call_.schedule->equal) y_ = call_.y.at(share_.first_row, call_.problem.time(t, share_.steps));
+  }
+
+  void finish_tile(Index t, const Tile<S>& tile) {
+    const int group = tile.first_panel;
+    const Index row = tile.first_row;
+    ForwardTile<S> cell;
+    cell.groups = tile.panels;
+    cell.rows = tile.rows;
+    cell.z = {tile.values, tile.rows * tile.width, tile.width};
+    cell.state_before = at_.state_before.from(group, row);
+    cell.state = at_.state.from(group, row);
+    cell.hidden = at_.hidden.from(group, row);
+    cell.gates = {};
+    if (call_.saved) {
+      cell.gates = at_.gates.from(group, row);
+      cell.derived = at_.derived.from(group, row);
+    }
+    if (groups_.narrow(group)) finish_narrow_tile(t, tile, cell);
+    else call_.cell->forward(cell);
+    if (call_.y) write_output(t, tile, cell.hidden);
+  }
+
+  // The units of a narrow group go through packets of their own for each gate.
+  void finish_narrow_tile(Index t, const Tile<S>& tile, ForwardTile<S> cell) {
+    widen(tile.values, tile.width, tile.width, groups_.tail, groups_.blocks, tile.rows, wide_z_);
+    cell.z = {wide_z_, 0, groups_.width()};
+    if (call_.saved) cell.gates = {wide_gates_, 0, groups_.width()};
+    call_.cell->forward(cell);
+    if (call_.saved)
+      narrow(wide_gates_, groups_.tail, groups_.blocks, tile.rows,
+             call_.saved->gates_of(tile.first_panel, share_.line(t) + tile.first_row), tile.width);
+  }
+
+  void write_output(Index t, const Tile<S>& tile, const Grid<S>& hidden) {
+    const Index column = tile.first_panel * pack_size<S>;
+    for (int k = 0; k < tile.rows; k++) {
+      S* y = output_row(t, tile.first_row + k) + column;
+      if (groups_.narrow(tile.first_panel)) {
+        store_first(y, load(hidden.at(0, k)), groups_.tail);
+      } else {
+        for (int p = 0; p < tile.panels; p++) store(y + p * pack_size<S>, load(hidden.at(p, k)));
+      }
+    }
+  }
+  S* output_row(Index t, Index row) const {
+    if (call_.schedule->equal) return y_ + row * call_.y.by_row;
+    const Sorted r = share_.first_row + row;
+    return call_.y.at(row_of(r), call_.problem.time(t, length(r)));
+  }
+
+  // The final states of the rows whose last step is t.
+  void finish_rows(Index t) {
+    const Grid<S> state = state_at(t);
+    for (Index r = share_.running(t + 1); r < share_.running(t); r++) {
+      const Index to = row_of(share_.first_row + r) * units();
+      if (call_.final.hidden) copy(hidden_next_ + r * groups_.padded_units(), units(), call_.final.hidden + to);
+      if (!call_.final.state) continue;
+      for (int g = 0; g < groups_.count; g++)
+        store_first(call_.final.state + to + g * pack_size<S>, load(state.at(g, r)), groups_.units_of(g));
+    }
+  }
+
+  const ForwardCall<S>& call_;
+  const Share& share_;
+  Groups<S> groups_;
+  Multiplication<S> multiplication_;
+  std::size_t bytes_ = 0;
+  const bool input_first_;  // one or two rows fill no tile: the input's part then has tiles of its own, steps as rows
+  Index steps_ahead_ = 0, looked_ahead_ = 0;
+  S* hidden_ = nullptr;  // [row][padded units], of the step before
+  S* hidden_next_ = nullptr;
+  S* state_ = nullptr;     // [group][row], inference
+  S* ahead_ = nullptr;     // [row][step][group][width]
+  S* gathered_ = nullptr;  // [row][input]
+  S* wide_z_ = nullptr;    // the narrow group's tile with whole packets
+  S* wide_gates_ = nullptr;
+  Block scratch_;
+  ForwardTile<S> at_{};
+  S* y_ = nullptr;  // the output of the step's first row, where lengths are equal
+};
+
+}  // namespace fusedlstm

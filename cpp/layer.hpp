@@ -1,0 +1,177 @@
+// A recurrent layer over a batch, forward and backward: packing, threads, one or two directions.
+#pragma once
+
+#include <memory>
+
+#include "forward.hpp"
+#include "weight_gradients.hpp"
+
+namespace fusedlstm {
+
+inline constexpr int most_directions = 2;  // the second goes from the last step to the first
+
+// The caller's arrays of a layer. Parameters and gradients hold a direction's weights after the other's.
+struct LayerShape {
+  Sizes sizes;
+  Index steps, batch;
+  int directions;
+  Problem problem(int direction) const { return {sizes, steps, batch, direction == 1}; }
+  Index gates() const { return sizes.blocks * sizes.hidden; }
+  Index features() const { return directions * sizes.hidden; }  // of an output step
+};
+
+template <class S>
+struct LayerSaved {
+  LayerShape shape;
+  const Cell<S>* cell;
+  std::vector<Saved<S>> directions;
+};
+
+// Arrays (directions, batch, hidden).
+template <class S>
+States<S> states_of(const States<S>& all, const LayerShape& shape, int direction) {
+  const Index offset = direction * shape.batch * shape.sizes.hidden;
+  return {all.hidden ? all.hidden + offset : nullptr, all.state ? all.state + offset : nullptr};
+}
+// The columns of one direction in arrays (batch, steps, features).
+template <class S>
+Sequences<S> columns_of(Sequences<S> all, const LayerShape& shape, int direction) {
+  if (all) all.values += direction * shape.sizes.hidden;
+  return all;
+}
+
+// Packed weights of all directions.
+template <class S>
+struct PackedLayer {
+  Block block;
+  S* panels[most_directions] = {};
+  S* bias[most_directions] = {};
+
+  PackedLayer(const LayerShape& shape, const Groups<S>& groups) {
+    const auto layout = [&](Carver carver) {
+      for (int d = 0; d < shape.directions; d++) {
+        panels[d] = carver.take<S>(groups.count * (shape.sizes.input + shape.sizes.hidden) * groups.width());
+        bias[d] = carver.take<S>(groups.count * groups.width());
+      }
+      return carver.used();
+    };
+    block = Block(layout(Carver()));
+    layout(Carver(block.memory()));
+  }
+};
+
+// Returns what backward needs if `training`, else null. lengths may be null: all rows have all steps.
+template <class S>
+std::unique_ptr<LayerSaved<S>> layer_forward(const Cell<S>& cell, const LayerShape& shape, const Index* lengths,
+                                             const S* parameters, Sequences<const S> x, States<const S> initial,
+                                             Sequences<S> y, States<S> final, bool training, int threads) {
+  const Groups<S> groups(shape.sizes.hidden, cell.blocks);
+  const Schedule schedule(shape.batch, shape.steps, lengths, threads);
+  const PackedLayer<S> packed(shape, groups);
+  std::unique_ptr<LayerSaved<S>> saved;
+  if (training) {
+    saved = std::make_unique<LayerSaved<S>>(LayerSaved<S>{shape, &cell, {}});
+    for (int d = 0; d < shape.directions; d++) saved->directions.emplace_back(schedule, groups);
+  }
+
+  std::vector<ForwardCall<S>> calls;
+  for (int d = 0; d < shape.directions; d++)
+    calls.push_back({&cell, shape.problem(d), groups.panels(packed.panels[d], shape.sizes.input + shape.sizes.hidden),
+                     packed.bias[d], x, states_of(initial, shape, d), columns_of(y, shape, d),
+                     states_of(final, shape, d), &schedule, saved ? &saved->directions[std::size_t(d)] : nullptr});
+  std::vector<ForwardShare<S>> work;  // [share][direction]
+  work.reserve(schedule.shares.size() * calls.size());
+  for (const Share& share : schedule.shares)
+    for (const ForwardCall<S>& call : calls) work.emplace_back(call, share);
+
+  run_team(int(schedule.shares.size()), [&](const Team& team) {
+    const auto [first, last] = team.part(groups.count);
+    for (int d = 0; d < shape.directions; d++)
+      pack_forward(shape.sizes, groups, split_weights(parameters + d * weight_count(shape.sizes), shape.sizes),
+                   cell.factors, int(first), int(last), packed.panels[d], packed.bias[d]);
+    team.wait_for_all();
+    const auto [first_share, last_share] = team.part(Index(schedule.shares.size()));
+    for (Index k = first_share * shape.directions; k < last_share * shape.directions; k++) work[std::size_t(k)].run();
+  });
+  return saved;
+}
+
+// Panels for the products of backward.
+template <class S>
+struct BackwardPanels {
+  Block block;
+  S* hidden[most_directions] = {};
+  S* input[most_directions] = {};
+
+  BackwardPanels(const LayerShape& shape, bool with_input) {
+    const auto layout = [&](Carver carver) {
+      for (int d = 0; d < shape.directions; d++) {
+        hidden[d] = carver.take<S>(column_panel_count<S>(shape.gates(), shape.sizes.hidden));
+        if (with_input) input[d] = carver.take<S>(column_panel_count<S>(shape.gates(), shape.sizes.input));
+      }
+      return carver.used();
+    };
+    block = Block(layout(Carver()));
+    layout(Carver(block.memory()));
+  }
+};
+
+// Consumes `saved`. dy, dfinal and dx may be null; the gradients of the weights are added to `gradients`.
+template <class S>
+void layer_backward(const LayerSaved<S>& saved, const S* parameters, Sequences<const S> x, Sequences<const S> dy,
+                    States<const S> dfinal, Sequences<S> dx, States<S> dinitial, S* gradients) {
+  const LayerShape& shape = saved.shape;
+  const Sizes& sizes = shape.sizes;
+  const Schedule& schedule = saved.directions[0].schedule;
+  const BackwardPanels<S> panels(shape, bool(dx));
+
+  std::vector<BackwardCall<S>> calls;
+  for (int d = 0; d < shape.directions; d++)
+    calls.push_back({saved.cell, shape.problem(d), column_panels<S>(shape.gates(), sizes.hidden, panels.hidden[d]),
+                     column_panels<S>(shape.gates(), sizes.input, panels.input[d]), x, columns_of(dy, shape, d),
+                     states_of(dfinal, shape, d), dx, d > 0, states_of(dinitial, shape, d),
+                     split_weights(gradients + d * weight_count(sizes), sizes), &saved.directions[std::size_t(d)]});
+  std::vector<BackwardShare<S>> work;  // [share][direction]
+  work.reserve(schedule.shares.size() * calls.size());
+  for (const Share& share : schedule.shares)
+    for (const BackwardCall<S>& call : calls) work.emplace_back(call, share);
+  std::vector<WeightGradients<S>> sums;
+  for (const BackwardCall<S>& call : calls) sums.emplace_back(call);
+  const std::vector<SumBlock> blocks = sum_blocks(schedule);
+  std::vector<WeightGradientWorker<S>> workers;  // [thread][direction]
+  const Index count = Index(schedule.shares.size());
+  for (Index k = 0; k < count; k++)
+    for (const WeightGradients<S>& sum : sums)
+      workers.emplace_back(sum, sum.parts() * k / count, sum.parts() * (k + 1) / count);
+
+  run_team(int(schedule.shares.size()), [&](const Team& team) {
+    for (int d = 0; d < shape.directions; d++) {
+      const Weights<const S> weights = split_weights(parameters + d * weight_count(sizes), sizes);
+      const auto pack = [&](const S* matrix, Index columns, S* to) {
+        const auto [first, last] = team.part(column_panels<S>(shape.gates(), columns, to).count);
+        pack_backward(sizes, saved.directions[0].groups, matrix, columns, int(first), int(last), to);
+      };
+      pack(weights.hidden, sizes.hidden, panels.hidden[d]);
+      if (dx) pack(weights.input, sizes.input, panels.input[d]);
+    }
+    team.wait_for_all();
+
+    const auto [first, last] = team.part(count);
+    const bool alone = count == 1;
+    if (!alone) {
+      for (Index k = first * shape.directions; k < last * shape.directions; k++) work[std::size_t(k)].run_down_to(0);
+      team.wait_for_all();
+    }
+    for (Index k = first * shape.directions; k < last * shape.directions; k++) {
+      workers[std::size_t(k)].clear();
+      for (const SumBlock& block : blocks) {
+        // Alone, each block is summed while its gradients are still in cache. It needs h of the step before.
+        if (alone) work[std::size_t(k)].run_down_to(std::max(Index(0), block.first - 1));
+        workers[std::size_t(k)].add(block);
+      }
+      workers[std::size_t(k)].finish();
+    }
+  });
+}
+
+}  // namespace fusedlstm

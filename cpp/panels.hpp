@@ -1,0 +1,163 @@
+// Weights into panels, and gradients out of them.
+//
+// Units come in groups of one packet. A forward panel holds one group: for each depth k (the inputs, then the
+// hidden units) the group's weights of every gate side by side, [k][gate][unit]. The last group may have
+// fewer units; it is packed densely, [k][gate][units left], so that it costs as many packets as it needs.
+// Records of gates, saved for backward, have the same form. Backward multiplies gate records with the weights as
+// they stand: its panels hold up to four packets of columns, their depths in the order of the records.
+#pragma once
+
+#include "tiles.hpp"
+#include "weights.hpp"
+
+namespace fusedlstm {
+
+// The units of a layer in groups, each with `blocks` gates.
+template <class S>
+struct Groups {
+  Index units;
+  int blocks;
+  int count;
+  int tail;  // units of the last group, 1 to pack_size
+
+  Groups(Index units_, Index blocks_)
+      : units(units_),
+        blocks(int(blocks_)),
+        count(int((units_ + pack_size<S> - 1) / pack_size<S>)),
+        tail(int(units_ - (count - 1) * pack_size<S>)) {}
+
+  bool narrow(int group) const { return group == count - 1 && tail < pack_size<S>; }
+  int units_of(int group) const { return group == count - 1 ? tail : pack_size<S>; }
+  int packets_of(int group) const { return (blocks * units_of(group) + pack_size<S> - 1) / pack_size<S>; }
+  Index width_of(int group) const { return Index(packets_of(group)) * pack_size<S>; }
+  Index width() const { return Index(blocks) * pack_size<S>; }
+  Index padded_units() const { return Index(count) * pack_size<S>; }
+  // Numbers in `rows` records of all groups; the records of a group lie together.
+  Index record_count(Index rows) const { return rows * ((count - 1) * width() + width_of(count - 1)); }
+  Panels<S> panels(const S* values, Index depth) const {
+    return {values, depth * width(), count, narrow(count - 1) ? count - 1 : count, blocks, packets_of(count - 1)};
+  }
+};
+
+// to[k * to_stride + u] = from[u * from_stride + k] * factor, for `units` rows u and `depth` columns k; lanes from
+// `units` up to pack_size are set to zero if there is room for them.
+template <class S>
+void transpose_scaled(const S* from, Index from_stride, int units, Index depth, S factor, S* to, Index to_stride) {
+  Index k = 0;
+  if (units == pack_size<S>) {
+    Square<S> square;
+    for (; k + pack_size<S> <= depth; k += pack_size<S>) {
+      for (int u = 0; u < pack_size<S>; u++) square.rows[u] = load(from + u * from_stride + k) * fill(factor);
+      transpose(square);
+      for (int j = 0; j < pack_size<S>; j++) store(to + (k + j) * to_stride, square.rows[j]);
+    }
+  }
+  for (; k < depth; k++)
+    for (int u = 0; u < units; u++) to[k * to_stride + u] = from[u * from_stride + k] * factor;
+}
+
+// to[u * to_stride + k] += from[k * from_stride + u], the way back.
+template <class S>
+void add_transposed(const S* from, Index from_stride, int units, Index depth, S* to, Index to_stride) {
+  Index k = 0;
+  if (units == pack_size<S>) {
+    Square<S> square;
+    for (; k + pack_size<S> <= depth; k += pack_size<S>) {
+      for (int j = 0; j < pack_size<S>; j++) square.rows[j] = load(from + (k + j) * from_stride);
+      transpose(square);
+      for (int u = 0; u < pack_size<S>; u++) {
+        S* row = to + u * to_stride + k;
+        store(row, load(row) + square.rows[u]);
+      }
+    }
+  }
+  for (; k < depth; k++)
+    for (int u = 0; u < units; u++) to[u * to_stride + k] += from[k * from_stride + u];
+}
+
+// Forward panels of the groups [first, last): input part, then hidden part; and their biases, [group][width].
+template <class S>
+void pack_forward(const Sizes& sizes, const Groups<S>& groups, const Weights<const S>& weights, const double* factors,
+                  int first, int last, S* panels, S* bias) {
+  const Index depth = sizes.input + sizes.hidden;
+  for (int group = first; group < last; group++) {
+    const int units = groups.units_of(group);
+    const Index width = groups.width_of(group);
+    S* panel = panels + group * depth * groups.width();
+    S* panel_bias = bias + group * groups.width();
+    const Index used = Index(groups.blocks) * units;
+    for (int block = 0; block < groups.blocks; block++) {
+      const Index row = block * sizes.hidden + Index(group) * pack_size<S>;
+      const S factor = S(factors[block]);
+      S* lanes = panel + block * units;
+      transpose_scaled(weights.input + row * sizes.input, sizes.input, units, sizes.input, factor, lanes, width);
+      transpose_scaled(weights.hidden + row * sizes.hidden, sizes.hidden, units, sizes.hidden, factor,
+                       lanes + sizes.input * width, width);
+      for (int u = 0; u < units; u++) panel_bias[block * units + u] = weights.bias[row + u] * factor;
+    }
+    if (used < width) {
+      for (Index k = 0; k < depth; k++) std::fill(panel + k * width + used, panel + (k + 1) * width, S(0));
+      std::fill(panel_bias + used, panel_bias + width, S(0));
+    }
+  }
+}
+
+// Panels of up to four packets of columns each, over a depth.
+template <class S>
+Panels<S> column_panels(Index depth, Index columns, const S* values) {
+  const int packets = int((columns + pack_size<S> - 1) / pack_size<S>);
+  const int count = (packets + max_packets - 1) / max_packets;
+  const int last_packets = packets - (count - 1) * max_packets;
+  return {values, depth * max_packets * pack_size<S>, count, last_packets == max_packets ? count : count - 1,
+          max_packets, last_packets};
+}
+// How many numbers they take.
+template <class S>
+Index column_panel_count(Index depth, Index columns) {
+  const Panels<S> panels = column_panels<S>(depth, columns, nullptr);
+  return panels.stride * panels.count;
+}
+// The column panels [first, last) of a matrix (blocks * H, columns), its rows in the order of the records.
+template <class S>
+void pack_backward(const Sizes& sizes, const Groups<S>& groups, const S* matrix, Index columns, int first, int last,
+                   S* values) {
+  const Panels<S> panels = column_panels<S>(sizes.blocks * sizes.hidden, columns, values);
+  for (int panel = first; panel < last; panel++) {
+    const Index width = (panel == panels.count - 1 ? panels.last_packets : panels.packets) * pack_size<S>;
+    const Index column = Index(panel) * max_packets * pack_size<S>;
+    const Index present = std::min(width, columns - column);
+    S* to = values + panel * panels.stride;
+    for (int group = 0; group < groups.count; group++) {
+      for (int block = 0; block < groups.blocks; block++) {
+        const S* from = matrix + (block * sizes.hidden + Index(group) * pack_size<S>) * columns + column;
+        for (int u = 0; u < groups.units_of(group); u++, from += columns, to += width) {
+          std::copy(from, from + present, to);
+          std::fill(to + present, to + width, S(0));
+        }
+      }
+    }
+  }
+}
+
+// Records of a narrow group, `rows` of them, into gates of one packet each, and back. What a packet holds beyond the
+// group's units is arbitrary.
+template <class S>
+void widen(const S* records, Index stride, Index width, int units, int blocks, Index rows, S* wide) {
+  S lanes[(max_packets + 1) * pack_size<S>] = {};
+  for (Index row = 0; row < rows; row++) {
+    for (Index j = 0; j < width; j += pack_size<S>) store(lanes + j, load(records + row * stride + j));
+    for (int block = 0; block < blocks; block++)
+      store(wide + (row * blocks + block) * pack_size<S>, load(lanes + block * units));
+  }
+}
+template <class S>
+void narrow(const S* wide, int units, int blocks, Index rows, S* records, Index width) {
+  S lanes[(max_packets + 1) * pack_size<S>] = {};
+  for (Index row = 0; row < rows; row++) {
+    for (int block = 0; block < blocks; block++)
+      store(lanes + block * units, load(wide + (row * blocks + block) * pack_size<S>));
+    for (Index j = 0; j < width; j += pack_size<S>) store(records + row * width + j, load(lanes + j));
+  }
+}
+
+}  // namespace fusedlstm

@@ -1,0 +1,230 @@
+// SIMD packets. This is the only file that names Eigen's internals, an instruction set or a compiler;
+// everything else is written on Pack<S>, a register full of floats or doubles.
+#pragma once
+
+#include <Eigen/Core>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__SSE2__) || defined(_M_X64)
+#include <immintrin.h>
+#define FUSEDLSTM_X86 1
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#define FUSEDLSTM_INLINE __forceinline
+#define FUSEDLSTM_LAMBDA_INLINE
+#define FUSEDLSTM_UNROLL
+#else
+#define FUSEDLSTM_INLINE inline __attribute__((always_inline))
+#define FUSEDLSTM_LAMBDA_INLINE __attribute__((always_inline))
+#if defined(__clang__)
+#define FUSEDLSTM_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define FUSEDLSTM_UNROLL _Pragma("GCC unroll 32")
+#endif
+#endif
+
+namespace fusedlstm {
+
+using Index = std::ptrdiff_t;
+
+#if defined(__AVX512F__) || defined(__aarch64__)
+inline constexpr int vector_registers = 32;
+#else
+inline constexpr int vector_registers = 16;
+#endif
+
+// One register of S. Eigen chooses the widest the instruction set has.
+template <class S>
+struct Pack {
+  using Raw = typename Eigen::internal::packet_traits<S>::type;
+  static constexpr int size = Eigen::internal::unpacket_traits<Raw>::size;
+  Raw raw;
+};
+
+template <class S>
+inline constexpr int pack_size = Pack<S>::size;
+
+template <class S>
+FUSEDLSTM_INLINE Pack<S> load(const S* from) {
+  return {Eigen::internal::ploadu<typename Pack<S>::Raw>(from)};
+}
+template <class S>
+FUSEDLSTM_INLINE void store(S* to, Pack<S> a) {
+  Eigen::internal::pstoreu<S, typename Pack<S>::Raw>(to, a.raw);
+}
+template <class S>
+FUSEDLSTM_INLINE Pack<S> fill(S value) {
+  return {Eigen::internal::pset1<typename Pack<S>::Raw>(value)};
+}
+template <class S>
+FUSEDLSTM_INLINE Pack<S> zero() {
+  return fill(S(0));
+}
+
+template <class S>
+FUSEDLSTM_INLINE Pack<S> operator+(Pack<S> a, Pack<S> b) {
+  return {Eigen::internal::padd(a.raw, b.raw)};
+}
+template <class S>
+FUSEDLSTM_INLINE Pack<S> operator-(Pack<S> a, Pack<S> b) {
+  return {Eigen::internal::psub(a.raw, b.raw)};
+}
+template <class S>
+FUSEDLSTM_INLINE Pack<S> operator*(Pack<S> a, Pack<S> b) {
+  return {Eigen::internal::pmul(a.raw, b.raw)};
+}
+template <class S>
+FUSEDLSTM_INLINE Pack<S> operator/(Pack<S> a, Pack<S> b) {
+  return {Eigen::internal::pdiv(a.raw, b.raw)};
+}
+// a * b + c, rounded once where the instruction set can. Nothing else is contracted: the build switches the
+// compiler's own contraction off, so that the same line gives the same bits in every tile.
+template <class S>
+FUSEDLSTM_INLINE Pack<S> fma(Pack<S> a, Pack<S> b, Pack<S> c) {
+  return {Eigen::internal::pmadd(a.raw, b.raw, c.raw)};
+}
+template <class S>
+FUSEDLSTM_INLINE Pack<S> sqrt(Pack<S> a) {
+  return {Eigen::internal::psqrt(a.raw)};
+}
+// Between low and high; NaN stays NaN (Eigen's pmin and pmax keep their first argument when it is NaN).
+template <class S>
+FUSEDLSTM_INLINE Pack<S> clamp(Pack<S> a, Pack<S> low, Pack<S> high) {
+  return {Eigen::internal::pmax(Eigen::internal::pmin(a.raw, high.raw), low.raw)};
+}
+// max(a, 0); NaN stays NaN.
+template <class S>
+FUSEDLSTM_INLINE Pack<S> positive_part(Pack<S> a) {
+  return {Eigen::internal::pmax(a.raw, zero<S>().raw)};
+}
+// b in the lanes where a > 0, zero in the rest.
+template <class S>
+FUSEDLSTM_INLINE Pack<S> where_positive(Pack<S> a, Pack<S> b) {
+  return {Eigen::internal::pand(Eigen::internal::pcmp_lt(zero<S>().raw, a.raw), b.raw)};
+}
+template <class S>
+FUSEDLSTM_INLINE S sum(Pack<S> a) {
+  return Eigen::internal::predux(a.raw);
+}
+
+// The bit patterns of a, shifted left by Bits: the low bits of an integer become a floating-point exponent.
+template <int Bits>
+FUSEDLSTM_INLINE Pack<float> shift_left(Pack<float> a) {
+  if constexpr (pack_size<float> == 1) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &a.raw, sizeof bits);
+    bits <<= Bits;
+    std::memcpy(&a.raw, &bits, sizeof bits);
+    return a;
+  } else {
+    using Raw = Pack<float>::Raw;
+    using Integers = typename Eigen::internal::unpacket_traits<Raw>::integer_packet;
+    return {Eigen::internal::preinterpret<Raw>(
+        Eigen::internal::plogical_shift_left<Bits>(Eigen::internal::preinterpret<Integers>(a.raw)))};
+  }
+}
+template <int Bits>
+FUSEDLSTM_INLINE Pack<double> shift_left(Pack<double> a) {
+#if defined(__AVX512F__)
+  return {_mm512_castsi512_pd(_mm512_slli_epi64(_mm512_castpd_si512(a.raw), Bits))};
+#elif defined(__AVX2__)
+  return {_mm256_castsi256_pd(_mm256_slli_epi64(_mm256_castpd_si256(a.raw), Bits))};
+#elif defined(FUSEDLSTM_X86)
+  return {_mm_castsi128_pd(_mm_slli_epi64(_mm_castpd_si128(a.raw), Bits))};
+#elif defined(__aarch64__)
+  return {vreinterpretq_f64_s64(vshlq_n_s64(vreinterpretq_s64_f64(a.raw), Bits))};
+#else
+  std::uint64_t bits;
+  std::memcpy(&bits, &a.raw, sizeof bits);
+  bits <<= Bits;
+  std::memcpy(&a.raw, &bits, sizeof bits);
+  return a;
+#endif
+}
+
+// Keeps a loaded packet in a register of its own. Without it GCC folds the load into each multiplication that
+// uses the packet, and with few rows the load port becomes the limit. Where there is no such statement
+// (MSVC) nothing but speed is lost.
+template <class S>
+FUSEDLSTM_INLINE void keep_in_register(Pack<S>& a) {
+#if defined(__GNUC__) && defined(__AVX512F__)
+  __asm__("" : "+v"(a.raw));
+#elif defined(__GNUC__) && defined(__SSE2__)
+  __asm__("" : "+x"(a.raw));
+#elif defined(__GNUC__) && defined(__aarch64__)
+  __asm__("" : "+w"(a.raw));
+#else
+  (void)a;
+#endif
+}
+
+// The first n lanes from memory, zero in the rest; reads and writes no further than n.
+template <class S>
+FUSEDLSTM_INLINE Pack<S> load_first(const S* from, Index n) {
+  if (n >= pack_size<S>) return load(from);
+  S lanes[pack_size<S>] = {};
+  std::memcpy(lanes, from, static_cast<std::size_t>(n) * sizeof(S));
+  return load(lanes);
+}
+template <class S>
+FUSEDLSTM_INLINE void store_first(S* to, Pack<S> a, Index n) {
+  if (n >= pack_size<S>) return store(to, a);
+  S lanes[pack_size<S>];
+  store(lanes, a);
+  std::memcpy(to, lanes, static_cast<std::size_t>(n) * sizeof(S));
+}
+
+// block[i][j] <-> block[j][i] of a square of pack_size x pack_size.
+template <class S>
+struct Square {
+  Pack<S> rows[pack_size<S>];
+};
+template <class S>
+FUSEDLSTM_INLINE void transpose(Square<S>& square) {
+  constexpr int size = pack_size<S>;
+  if constexpr (size > 1) {
+    Eigen::internal::PacketBlock<typename Pack<S>::Raw, size> block;
+    FUSEDLSTM_UNROLL
+    for (int i = 0; i < size; i++) block.packet[i] = square.rows[i].raw;
+    Eigen::internal::ptranspose(block);
+    FUSEDLSTM_UNROLL
+    for (int i = 0; i < size; i++) square.rows[i].raw = block.packet[i];
+  }
+}
+
+// While one of these lives, its thread rounds results too small for a normal number to zero and reads such
+// inputs as zero: subnormal numbers would make some data an order of magnitude slower than other. The
+// thread's own setting comes back at the end.
+class FlushSubnormals {
+ public:
+#if defined(FUSEDLSTM_X86)
+  FlushSubnormals() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040u); }
+  ~FlushSubnormals() { _mm_setcsr(saved_); }
+
+ private:
+  unsigned saved_;
+#elif defined(__aarch64__) && defined(__GNUC__)
+  FlushSubnormals() {
+    __asm__ volatile("mrs %0, fpcr" : "=r"(saved_));
+    const std::uint64_t flushing = saved_ | (std::uint64_t(1) << 24);
+    __asm__ volatile("msr fpcr, %0" ::"r"(flushing));
+  }
+  ~FlushSubnormals() { __asm__ volatile("msr fpcr, %0" ::"r"(saved_)); }
+
+ private:
+  std::uint64_t saved_;
+#else
+ public:
+  FlushSubnormals() {}
+  ~FlushSubnormals() {}
+#endif
+  FlushSubnormals(const FlushSubnormals&) = delete;
+  FlushSubnormals& operator=(const FlushSubnormals&) = delete;
+};
+
+}  // namespace fusedlstm

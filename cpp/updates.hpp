@@ -1,0 +1,105 @@
+// Clipping and the optimizers' steps: one pass over the flat vectors of parameters, gradients and moments.
+// `decay` is null or a factor a parameter, 0 where weight decay does not apply and 1 where it does.
+#pragma once
+
+#include <cmath>
+
+#include "simd.hpp"
+
+namespace fusedlstm {
+
+namespace detail {
+
+// One packet of each array at a time, the last one partly filled.
+template <class S, class Update>
+void for_packets(Index count, Update&& update) {
+  for (Index k = 0; k < count; k += pack_size<S>) update(k, std::min(Index(pack_size<S>), count - k));
+}
+
+}  // namespace detail
+
+template <class S>
+double norm(const S* values, Index count) {
+  // Blocks in working precision, their sum in double.
+  constexpr Index block = 4096;
+  double total = 0;
+  for (Index first = 0; first < count; first += block) {
+    Pack<S> squares = zero<S>();
+    detail::for_packets<S>(std::min(block, count - first), [&](Index k, Index n) {
+      const Pack<S> v = load_first(values + first + k, n);
+      squares = fma(v, v, squares);
+    });
+    total += double(sum(squares));
+  }
+  return std::sqrt(total);
+}
+
+template <class S>
+void scale(S* values, Index count, S factor) {
+  detail::for_packets<S>(count, [&](Index k, Index n) {
+    store_first(values + k, load_first(values + k, n) * fill(factor), n);
+  });
+}
+
+// The gradient with L2 regularisation, g + weight_decay * p where it applies.
+template <class S>
+FUSEDLSTM_INLINE Pack<S> decayed(Pack<S> g, Pack<S> p, const S* decay, Index n, S weight_decay) {
+  return decay ? fma(load_first(decay, n) * fill(weight_decay), p, g) : g;
+}
+
+// v = momentum v + g; p -= learning_rate (g + momentum v if nesterov, else v). Without momentum v is not touched.
+template <class S>
+void sgd_step(S* parameters, const S* gradients, S* velocity, Index count, S learning_rate, S momentum, bool nesterov,
+              const S* decay, S weight_decay) {
+  detail::for_packets<S>(count, [&](Index k, Index n) {
+    const Pack<S> p = load_first(parameters + k, n);
+    const Pack<S> g = decayed(load_first(gradients + k, n), p, decay ? decay + k : nullptr, n, weight_decay);
+    Pack<S> step = g;
+    if (velocity) {
+      const Pack<S> v = fma(fill(momentum), load_first(velocity + k, n), g);
+      store_first(velocity + k, v, n);
+      step = nesterov ? fma(fill(momentum), v, g) : v;
+    }
+    store_first(parameters + k, p - fill(learning_rate) * step, n);
+  });
+}
+
+// s = rho s + (1 - rho) g^2; p -= learning_rate g / (sqrt(s) + epsilon)
+template <class S>
+void rmsprop_step(S* parameters, const S* gradients, S* squares, Index count, S learning_rate, S rho, S epsilon,
+                  const S* decay, S weight_decay) {
+  detail::for_packets<S>(count, [&](Index k, Index n) {
+    const Pack<S> p = load_first(parameters + k, n);
+    const Pack<S> g = decayed(load_first(gradients + k, n), p, decay ? decay + k : nullptr, n, weight_decay);
+    const Pack<S> s = fma(fill(S(1) - rho) * g, g, fill(rho) * load_first(squares + k, n));
+    store_first(squares + k, s, n);
+    store_first(parameters + k, p - fill(learning_rate) * g / (sqrt(s) + fill(epsilon)), n);
+  });
+}
+
+// m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p -= step m / (sqrt(v) / root + epsilon), with step and
+// root corrected for the bias of step t. Decoupled decay shrinks p itself, p -= shrink p, and leaves g alone.
+template <class S>
+struct AdamFactors {
+  S beta1, beta2, epsilon, step, root, weight_decay, shrink;
+};
+template <class S>
+void adam_step(S* parameters, const S* gradients, S* mean, S* squares, Index count, const AdamFactors<S>& f,
+               const S* decay) {
+  detail::for_packets<S>(count, [&](Index k, Index n) {
+    Pack<S> p = load_first(parameters + k, n);
+    Pack<S> g = load_first(gradients + k, n);
+    if (decay) {
+      const Pack<S> applies = load_first(decay + k, n);
+      g = fma(applies * fill(f.weight_decay), p, g);
+      p = p - applies * fill(f.shrink) * p;
+    }
+    const Pack<S> m = fma(fill(S(1) - f.beta1), g, fill(f.beta1) * load_first(mean + k, n));
+    const Pack<S> v = fma(fill(S(1) - f.beta2) * g, g, fill(f.beta2) * load_first(squares + k, n));
+    store_first(mean + k, m, n);
+    store_first(squares + k, v, n);
+    store_first(parameters + k, p - fill(f.step) * m / (sqrt(v) / fill(f.root) + fill(f.epsilon)), n);
+  });
+}
+
+}  // namespace fusedlstm

@@ -1,0 +1,197 @@
+// The gradients of the weights: for each group of units, the product of [x, 1, h of the step before], across rows and
+// steps, with the gate gradients that BackwardShare left in the saved records.
+//
+// The sum over lines goes block by block, from the last steps to the first; blocks and the order inside them depend on
+// the lengths alone. Threads divide what is computed: parts, each one group's gates by either the inputs or the
+// hidden units of one group.
+#pragma once
+
+#include "backward.hpp"
+
+namespace fusedlstm {
+
+// Lines that are summed in one go: the rows [first_row, last_row) of the steps [first, last).
+struct SumBlock {
+  Index first, last;
+  Index first_row, last_row;
+};
+
+// About this many lines a block: a group's gates then stay in L1 or near it while they are multiplied.
+inline constexpr Index lines_of_a_block = 128;
+
+inline std::vector<SumBlock> sum_blocks(const Schedule& schedule) {
+  std::vector<SumBlock> blocks;
+  const Index longest = schedule.longest();
+  Index running = 0;  // at the step at hand
+  for (Index last = longest; last > 0;) {
+    Index first = last, lines = 0;
+    while (first > 0) {
+      while (running < schedule.batch() && schedule.lengths[static_cast<std::size_t>(running)] >= first) running++;
+      if (first < last && lines + running > lines_of_a_block) break;
+      lines += running;
+      first--;
+    }
+    const Index parts = last - first == 1 ? (lines + lines_of_a_block - 1) / lines_of_a_block : 1;
+    for (Index k = 0; k < parts; k++)
+      blocks.push_back({first, last, schedule.batch() * k / parts, schedule.batch() * (k + 1) / parts});
+    last = first;
+  }
+  return blocks;
+}
+
+template <class S>
+class WeightGradientWorker;
+
+template <class S>
+class WeightGradients {
+ public:
+  explicit WeightGradients(const BackwardCall<S>& call)
+      : call_(call),
+        saved_(*call.saved),
+        groups_(saved_.groups),
+        inputs_(call.problem.sizes.input + 1),
+        depth_(inputs_ + groups_.units),
+        block_(static_cast<std::size_t>(groups_.count * depth_ * groups_.width()) * sizeof(S)),
+        sums_(static_cast<S*>(block_.memory())) {}
+
+  // Part (group, source): source 0 is the inputs and the one of the bias, source s the hidden units of group s - 1.
+  Index parts() const { return groups_.count * sources(); }
+
+ private:
+  friend class WeightGradientWorker<S>;
+
+  Index sources() const { return 1 + groups_.count; }
+  // The sums of a part: [its rows of the depth][width of its group].
+  S* sums_of(int group, int source) const {
+    const Index row = source == 0 ? 0 : inputs_ + Index(source - 1) * pack_size<S>;
+    return sums_ + group * depth_ * groups_.width() + row * groups_.width_of(group);
+  }
+  Index rows_of(int source) const { return source == 0 ? inputs_ : groups_.units_of(source - 1); }
+
+  const BackwardCall<S>& call_;
+  const Saved<S>& saved_;
+  Groups<S> groups_;
+  Index inputs_;  // I and one
+  Index depth_;   // and H
+  Block block_;
+  S* sums_;
+};
+
+// The parts [first, last), for one thread.
+template <class S>
+class WeightGradientWorker {
+ public:
+  WeightGradientWorker(const WeightGradients<S>& all, Index first, Index last)
+      : all_(all),
+        first_(first),
+        last_(last),
+        gathered_stride_(odd_lines(all.inputs_)),
+        gathered_block_(static_cast<std::size_t>(lines_of_a_block * gathered_stride_) * sizeof(S)),
+        gathered_(static_cast<S*>(gathered_block_.memory())) {
+    inputs_.reserve(lines_of_a_block);
+    hidden_.reserve(lines_of_a_block);
+  }
+
+  void clear() {
+    for_parts([&](int group, int source) {
+      S* sums = all_.sums_of(group, source);
+      std::fill(sums, sums + all_.rows_of(source) * all_.groups_.width_of(group), S(0));
+    });
+  }
+
+  void add(const SumBlock& block) {
+    gather(block);
+    const Saved<S>& saved = all_.saved_;
+    const Panels<S> gates = all_.groups_.panels(saved.gates, saved.schedule.lines);
+    for_parts([&](int group, int source) {
+      const std::vector<Operand<S>>& operands = source == 0 ? inputs_ : hidden_;
+      S* sums = all_.sums_of(group, source);
+      // The derived numbers of a group stand behind those of the group before: a shift of rows.
+      const Index shift = source == 0 ? 0 : (source - 1) * saved.schedule.lines * pack_size<S>;
+      multiply_across(gates, group, operands.data(), int(operands.size()), shift, all_.rows_of(source),
+                      [&](const Tile<S>& tile) {
+                        S* to = sums + tile.first_row * tile.width;
+                        for (Index j = 0; j < tile.rows * tile.width; j += pack_size<S>)
+                          store(to + j, load(to + j) + load(tile.values + j));
+                      });
+    });
+  }
+
+  // Adds the sums to the gradients.
+  void finish() {
+    const Sizes& sizes = all_.call_.problem.sizes;
+    const Weights<S>& gradients = all_.call_.gradients;
+    for_parts([&](int group, int source) {
+      const Index width = all_.groups_.width_of(group);
+      const int units = all_.groups_.units_of(group);
+      for (int block = 0; block < all_.groups_.blocks; block++) {
+        const S* sums = all_.sums_of(group, source) + block * units;
+        const Index row = block * sizes.hidden + Index(group) * pack_size<S>;
+        if (source == 0) {
+          add_transposed(sums, width, units, sizes.input, gradients.input + row * sizes.input, sizes.input);
+          const S* ones = sums + sizes.input * width;
+          for (int u = 0; u < units; u++) gradients.bias[row + u] += ones[u];
+        } else {
+          add_transposed(sums, width, units, all_.rows_of(source),
+                         gradients.hidden + row * sizes.hidden + Index(source - 1) * pack_size<S>, sizes.hidden);
+        }
+      }
+    });
+  }
+
+ private:
+  // An odd number of cache lines between rows: they then fall into different sets of the cache.
+  static Index odd_lines(Index numbers) {
+    const Index line = Index(cache_line / sizeof(S));
+    return ((numbers + line - 1) / line | 1) * line;
+  }
+
+  template <class Work>
+  void for_parts(Work&& work) const {
+    for (Index part = first_; part < last_; part++)
+      work(int(part / all_.sources()), int(part % all_.sources()));
+  }
+
+  // The operands of a block, step by step and row by row; lines that follow each other make one operand.
+  void gather(const SumBlock& block) {
+    const BackwardCall<S>& call = all_.call_;
+    const Schedule& schedule = all_.saved_.schedule;
+    inputs_.clear();
+    hidden_.clear();
+    Index gathered = 0;
+    for (Index t = block.first; t < block.last; t++) {
+      for (const Share& share : schedule.shares) {
+        const Index first = std::max(block.first_row, share.first_row) - share.first_row;
+        const Index last = std::min(block.last_row - share.first_row, share.running(t));
+        if (first >= last) continue;
+        const S* before = all_.saved_.derived + (share.line(t - 1) + first) * pack_size<S>;
+        append(hidden_, {before, pack_size<S>, share.line(t) + first, last - first});
+        append(inputs_, {gathered_ + gathered * gathered_stride_, gathered_stride_, share.line(t) + first, last - first});
+        for (Index r = share.first_row + first; r < share.first_row + last; r++, gathered++) {
+          S* row = gathered_ + gathered * gathered_stride_;
+          copy(call.x.at(call.row_of(r), call.time(t, r)), call.problem.sizes.input, row);
+          row[call.problem.sizes.input] = S(1);
+        }
+      }
+    }
+  }
+  static void append(std::vector<Operand<S>>& operands, const Operand<S>& next) {
+    if (!operands.empty()) {
+      Operand<S>& last = operands.back();
+      if (last.values + last.depth * last.stride == next.values && last.start + last.depth == next.start) {
+        last.depth += next.depth;
+        return;
+      }
+    }
+    operands.push_back(next);
+  }
+
+  const WeightGradients<S>& all_;
+  Index first_, last_;
+  std::vector<Operand<S>> inputs_, hidden_;
+  Index gathered_stride_;
+  Block gathered_block_;
+  S* gathered_;  // [line][input, one]
+};
+
+}  // namespace fusedlstm

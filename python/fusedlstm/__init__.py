@@ -1,0 +1,46 @@
+"""Fused LSTM networks for the CPU, with scikit-learn estimators."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from fusedlstm._config import show_config
+from fusedlstm._threads import get_num_threads, set_num_threads
+from fusedlstm.model import Sequential
+
+if TYPE_CHECKING:
+    from fusedlstm.estimators import LSTMClassifier, LSTMRegressor
+    from fusedlstm.preprocessing import SequenceScaler, make_windows
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LSTMClassifier",
+    "LSTMRegressor",
+    "SequenceScaler",
+    "Sequential",
+    "__version__",
+    "get_num_threads",
+    "make_windows",
+    "set_num_threads",
+    "show_config",
+]
+
+# Names that need scikit-learn, imported when they are asked for.
+_LAZY = {
+    "LSTMClassifier": "estimators",
+    "LSTMRegressor": "estimators",
+    "SequenceScaler": "preprocessing",
+    "make_windows": "preprocessing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(f"fusedlstm.{_LAZY[name]}"), name)
+    raise AttributeError(f"module 'fusedlstm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,189 @@
+"""The compiled core: which variant runs, and the typed face of what it offers.
+
+The same source is compiled once for each instruction set. The baseline runs everywhere and says
+what this CPU and operating system can run; the fastest of those that were built is taken, unless
+the environment variable ``FUSEDLSTM_VARIANT`` names another.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any, Literal, Protocol, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]
+"""float32 or float64; all arrays of a call have the same dtype."""
+
+
+class Core(Protocol):
+    """What every variant offers. T steps, B batch, I input, H hidden, D directions.
+
+    Arrays are C-contiguous unless said otherwise. Calls release the GIL.
+    """
+
+    variant: str
+    simd: str
+    compiler: str
+    eigen: str
+    openmp: bool
+
+    def runnable_variants(self) -> list[str]:
+        """Names of the variants that this CPU and operating system can run, slowest first."""
+
+    def openmp_threads(self) -> int:
+        """OpenMP's present maximum; 1 without OpenMP."""
+
+    def recurrent_forward(
+        self,
+        cell: str,
+        directions: int,
+        hidden_size: int,
+        params: Array,
+        x: Array,
+        lengths: npt.NDArray[np.int64] | None,
+        h: Array | None,
+        c: Array | None,
+        want_y: bool,
+        training: bool,
+        threads: int,
+        /,
+    ) -> tuple[Array | None, Array, Array, object]:
+        """Run a layer over ``x (B, T, I)``, whose first two strides are free.
+
+        Returns y (B, T, D * H) if wanted, the final h and c (D, B, H), and, if training, what
+        `recurrent_backward` consumes.
+        """
+
+    def recurrent_backward(
+        self,
+        saved: object,
+        params: Array,
+        x: Array,
+        dy: Array | None,
+        dh: Array | None,
+        dc: Array | None,
+        want_dx: bool,
+        grads: Array,
+        /,
+    ) -> tuple[Array | None, Array, Array]:
+        """Add to ``grads``; return dx (B, T, I) if wanted and the initial dh and dc (D, B, H)."""
+
+    def dense_forward(
+        self, params: Array, x: Array, units: int, activation: str, threads: int, /
+    ) -> Array:
+        """Return activation(x W' + b) of ``x (N, I)``, shape (N, units)."""
+
+    def dense_backward(
+        self,
+        params: Array,
+        x: Array,
+        y: Array,
+        dy: Array,
+        activation: str,
+        want_dx: bool,
+        grads: Array,
+        threads: int,
+        /,
+    ) -> Array | None:
+        """Add to ``grads``; return dx (N, I) if wanted."""
+
+    def clip_norm(self, grads: Array, max_norm: float, /) -> float:
+        """Scale ``grads`` to at most this Euclidean norm; return the norm before."""
+
+    def sgd_step(
+        self,
+        params: Array,
+        grads: Array,
+        velocity: Array | None,
+        learning_rate: float,
+        momentum: float,
+        nesterov: bool,
+        decay_mask: Array | None,
+        weight_decay: float,
+        /,
+    ) -> None:
+        """Update ``params`` and ``velocity``."""
+
+    def rmsprop_step(
+        self,
+        params: Array,
+        grads: Array,
+        squares: Array,
+        learning_rate: float,
+        rho: float,
+        epsilon: float,
+        decay_mask: Array | None,
+        weight_decay: float,
+        /,
+    ) -> None:
+        """Update ``params`` and ``squares``."""
+
+    def adam_step(
+        self,
+        params: Array,
+        grads: Array,
+        mean: Array,
+        squares: Array,
+        t: int,
+        learning_rate: float,
+        beta1: float,
+        beta2: float,
+        epsilon: float,
+        decay_mask: Array | None,
+        weight_decay: float,
+        decoupled: bool,
+        /,
+    ) -> None:
+        """Update ``params``, ``mean`` and ``squares`` at step t, counted from 1."""
+
+    def activate(self, activation: str, x: Array, /) -> Array:
+        """Return the activation of each element of the flat array ``x``."""
+
+    def multiply_add_peak(
+        self, dtype: Literal["float32", "float64"], seconds: float, threads: int, /
+    ) -> float:
+        """Return the FLOP/s of a loop of multiply-adds on registers: the ceiling of a kernel."""
+
+
+ENVIRONMENT_VARIABLE = "FUSEDLSTM_VARIANT"
+
+
+def _import_variant(name: str) -> Core | None:
+    try:
+        return cast(Core, importlib.import_module(f"fusedlstm._core_{name}"))
+    except ModuleNotFoundError:  # not built
+        return None
+
+
+def _runnable() -> list[str]:
+    """Names of the variants that this machine could run, fastest first."""
+    baseline = cast(Core, importlib.import_module("fusedlstm._core_baseline"))
+    return baseline.runnable_variants()[::-1]
+
+
+def load_variants() -> dict[str, Core]:
+    """Return all variants that were built and that this machine can run, fastest first."""
+    found = {name: _import_variant(name) for name in _runnable()}
+    return {name: module for name, module in found.items() if module is not None}
+
+
+def _choose() -> tuple[Core, str]:
+    """The variant to use and why."""
+    wanted = os.environ.get(ENVIRONMENT_VARIABLE, "").strip()
+    if not wanted:
+        fastest = next(m for name in _runnable() if (m := _import_variant(name)) is not None)
+        return fastest, "the fastest that was built and that this CPU can run"
+    name = wanted.replace("-", "_")
+    module = _import_variant(name) if name in _runnable() else None
+    if module is None:
+        names = ", ".join(load_variants())
+        raise ImportError(
+            f"{ENVIRONMENT_VARIABLE} must be one of {names} on this machine; got {wanted!r}"
+        )
+    return module, f"{ENVIRONMENT_VARIABLE}={wanted}"
+
+
+core, reason = _choose()
