@@ -1,0 +1,243 @@
+"""The forms in which users hold sequences, read into one of two containers.
+
+`PaddedSequences` views an array (n, T, F), `PackedSequences` holds sequences of unequal lengths end
+to end. Both give out some sequences at a time as a padded array with lengths.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence as AbstractSequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from fusedlstm import _validation as check
+from fusedlstm._core import Array
+
+Lengths = npt.NDArray[np.int64]
+Form = Literal["2d", "3d", "ragged"]
+
+
+class Sequences(abc.ABC):
+    """Some sequences of the same number of features."""
+
+    n_features: int
+    form: Form
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """Return the number of sequences."""
+
+    @abc.abstractmethod
+    def take(self, rows: Any, dtype: npt.DTypeLike) -> tuple[Array, Lengths | None]:
+        """Return the sequences ``rows`` (a slice or indices), padded, and their lengths."""
+
+    @abc.abstractmethod
+    def select(self, rows: npt.NDArray[np.intp]) -> Sequences:
+        """Return a container of the sequences ``rows``."""
+
+    @abc.abstractmethod
+    def lengths(self) -> Lengths:
+        """Return the number of steps of each sequence."""
+
+
+@dataclass(frozen=True, eq=False)
+class PaddedSequences(Sequences):
+    """An array (n, T, F), and the number of real steps where it differs from T."""
+
+    x: Array
+    real_steps: Lengths | None = None
+    form: Form = "3d"
+
+    @property
+    def n_features(self) -> int:  # type: ignore[override]
+        """Features of a step."""
+        return int(self.x.shape[2])
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, rows: Any, dtype: npt.DTypeLike) -> tuple[Array, Lengths | None]:
+        if self.real_steps is None:
+            return self.x[rows].astype(dtype, copy=False), None
+        lengths = self.real_steps[rows]
+        return self.x[rows, : lengths.max()].astype(dtype, copy=False), lengths
+
+    def select(self, rows: npt.NDArray[np.intp]) -> Sequences:
+        lengths = None if self.real_steps is None else self.real_steps[rows]
+        return PaddedSequences(self.x[rows], lengths, self.form)
+
+    def lengths(self) -> Lengths:
+        if self.real_steps is not None:
+            return self.real_steps
+        return np.full(len(self.x), self.x.shape[1], np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class PackedSequences(Sequences):
+    """All steps end to end, (total steps, F); sequence i is ``values[starts[i]:starts[i + 1]]``."""
+
+    values: Array
+    starts: Lengths
+    form: Form = "ragged"
+
+    @property
+    def n_features(self) -> int:  # type: ignore[override]
+        """Features of a step."""
+        return int(self.values.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def take(self, rows: Any, dtype: npt.DTypeLike) -> tuple[Array, Lengths | None]:
+        starts, lengths = self.starts[:-1][rows], self.lengths()[rows]
+        steps = np.arange(lengths.max())
+        # Past its end a sequence repeats its last step, which nobody reads.
+        index = starts[:, np.newaxis] + np.minimum(steps, lengths[:, np.newaxis] - 1)
+        return self.values[index].astype(dtype, copy=False), lengths
+
+    def select(self, rows: npt.NDArray[np.intp]) -> Sequences:
+        return pack([self.values[self.starts[i] : self.starts[i + 1]] for i in rows])
+
+    def lengths(self) -> Lengths:
+        return np.diff(self.starts)
+
+
+def pack(arrays: list[Array]) -> PackedSequences:
+    """Put arrays (T_i, F) end to end."""
+    starts = np.zeros(len(arrays) + 1, np.int64)
+    np.cumsum([len(array) for array in arrays], out=starts[1:])
+    return PackedSequences(np.concatenate(arrays), starts)
+
+
+def read_sequences(X: Any, name: str = "X") -> Sequences:
+    """Read whatever holds sequences.
+
+    Parameters
+    ----------
+    X : array (n, T, F), array or data frame (n, T), list of arrays (T_i, F) or (T_i,), …
+        Steps at the end of a sequence that are NaN in every feature are padding.
+    name : str
+        What errors call it.
+
+    Returns
+    -------
+    Sequences
+        Numbers checked to be finite; ``form`` says what came.
+    """
+    if isinstance(X, Sequences):
+        return X
+    if hasattr(X, "toarray"):
+        raise TypeError(f"Sparse data not supported: {name} must be dense; got {type(X).__name__}")
+    if isinstance(X, (list, tuple)):
+        return _read_list(X, name)
+    array = np.asarray(X)
+    if array.dtype.kind == "O" and array.ndim == 1 and array.size and np.ndim(array[0]):
+        return _read_list(list(array), name)
+    return _read_array(array, name)
+
+
+def _read_list(items: AbstractSequence[Any], name: str) -> Sequences:
+    if len(items) == 0:
+        raise ValueError(check.needs(name, "at least one sequence", items))
+    if any(isinstance(item, np.ndarray) and item.ndim > 0 for item in items):
+        return _read_ragged(items, name)
+    try:
+        array = np.asarray(items)
+    except ValueError:  # of unequal lengths
+        return _read_ragged(items, name)
+    return _read_array(array, name)
+
+
+def _read_array(array: Array, name: str) -> Sequences:
+    numbers = _numbers(array, name)
+    if numbers.ndim < 2:
+        raise ValueError(
+            f"Expected {name} to be a 2D or 3D array or a list of sequences; got a {numbers.ndim}D "
+            f"array of shape {numbers.shape}. Reshape your data: {name}.reshape(1, -1) if it is "
+            f"one sequence of one feature, {name}.reshape(-1, 1) if it is one step of many."
+        )
+    if numbers.ndim > 3:
+        needed = "(n_samples, n_timesteps, n_features), a list of sequences or 2D"
+        raise ValueError(check.needs(name, f"an array of shape {needed}", array))
+    if 0 in numbers.shape:
+        what = ("sample(s)", "timestep(s)", "feature(s)")[numbers.shape.index(0)]
+        raise ValueError(
+            f"Found array with 0 {what} (shape={numbers.shape}) while a minimum of 1 is required: "
+            f"{name} must have at least one sequence of at least one step and feature"
+        )
+    if numbers.ndim == 2:
+        _check_finite(numbers, name)
+        return PaddedSequences(numbers[:, :, np.newaxis], None, "2d")
+    return PaddedSequences(numbers, _trailing_nan(numbers, name))
+
+
+def _read_ragged(items: AbstractSequence[Any], name: str) -> PackedSequences:
+    arrays: list[Array] = []
+    for i, item in enumerate(items):
+        try:
+            array = np.asarray(item)
+        except ValueError:
+            array = np.empty(0, object)
+        array = _numbers(array, f"{name}[{i}]")
+        if array.ndim == 1:
+            array = array[:, np.newaxis]
+        if array.ndim != 2 or 0 in array.shape:
+            needed = "an array of shape (n_timesteps, n_features) or (n_timesteps,), not empty"
+            raise ValueError(check.needs(f"{name}[{i}]", needed, item))
+        if arrays and array.shape[1] != arrays[0].shape[1]:
+            needed = f"a sequence of {arrays[0].shape[1]} features, as {name}[0]"
+            raise ValueError(check.needs(f"{name}[{i}]", needed, item))
+        arrays.append(array)
+    packed = pack(arrays)
+    if not _all_finite(packed.values):
+        wrong = next(i for i, array in enumerate(arrays) if not np.isfinite(array).all())
+        _check_finite(arrays[wrong], f"{name}[{wrong}]")
+    return packed
+
+
+def _numbers(array: Array, name: str) -> Array:
+    """Return the array as real numbers, floats unless they already are."""
+    if array.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: {name} must be real; got {array.dtype}")
+    if array.dtype.kind == "f" and array.dtype.itemsize >= 4:
+        return array
+    if array.dtype.kind in "biuf":
+        return array.astype(np.float64)
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(check.needs(name, "numbers", array)) from None
+
+
+def _all_finite(array: Array) -> bool:
+    # A sum is finite only if all its terms are; it can overflow, hence the second look.
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())
+
+
+def _check_finite(array: Array, name: str) -> None:
+    if _all_finite(array):
+        return
+    if np.isnan(array).any():
+        raise ValueError(f"Input {name} contains NaN: {name} must be finite")
+    raise ValueError(f"Input {name} contains infinity: {name} must be finite")
+
+
+def _trailing_nan(array: Array, name: str) -> Lengths | None:
+    """Steps of each sequence before the last ones that are NaN in every feature."""
+    if _all_finite(array):
+        return None
+    padding = np.asarray(np.isnan(array).all(axis=2))
+    lengths = array.shape[1] - np.argmin(padding[:, ::-1], axis=1)
+    empty = np.asarray(padding.all(axis=1))
+    if empty.any():
+        wrong = int(np.argmax(empty))
+        raise ValueError(f"{name}[{wrong}] must have at least one step that is not NaN")
+    real = np.arange(array.shape[1]) < lengths[:, np.newaxis]
+    _check_finite(array[real], name)
+    steps: Lengths = lengths.astype(np.int64)
+    return steps

@@ -1,0 +1,102 @@
+"""How many threads a call uses.
+
+The default is the least of three limits: OpenMP's own (which ``OMP_NUM_THREADS``, threadpoolctl and
+joblib's workers set), the CPUs this process may run on, and the container's CPU quota.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import math
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from fusedlstm._core import core
+from fusedlstm._validation import positive_int
+
+_chosen: int | None = None
+_limit: contextvars.ContextVar[int | None] = contextvars.ContextVar("fusedlstm_threads")
+
+
+def _cgroup_quota(root: Path) -> float:
+    """CPUs that the control group at ``root`` grants; infinity where it sets no limit."""
+    try:
+        text = (root / "cpu.max").read_text().split()  # version 2
+        quota, period = text[0], text[1]
+    except (OSError, IndexError):
+        try:
+            quota = (root / "cpu/cpu.cfs_quota_us").read_text().strip()  # version 1
+            period = (root / "cpu/cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return math.inf
+    try:
+        cpus = float(quota) / float(period)
+    except (ValueError, ZeroDivisionError):  # "max"
+        return math.inf
+    return cpus if cpus > 0 else math.inf
+
+
+@cache
+def _quota() -> int:
+    cpus = _cgroup_quota(Path("/sys/fs/cgroup"))
+    return max(1, math.ceil(cpus)) if math.isfinite(cpus) else 2**31 - 1
+
+
+def _affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def get_num_threads() -> int:
+    """Return the largest number of threads that a call may use.
+
+    Small calls use fewer. Results do not depend on it.
+
+    Examples
+    --------
+    >>> import fusedlstm
+    >>> fusedlstm.get_num_threads() >= 1
+    True
+    """
+    limit = _limit.get(None) or _chosen
+    if limit is not None:
+        return limit
+    return min(core.openmp_threads(), _affinity(), _quota())
+
+
+def set_num_threads(n: int | None) -> None:
+    """Set the largest number of threads that a call may use, for the whole process.
+
+    Parameters
+    ----------
+    n : int or None
+        Positive; None goes back to the default, the least of OpenMP's maximum, the CPUs this
+        process may run on and the container's CPU quota.
+
+    Examples
+    --------
+    >>> import fusedlstm
+    >>> fusedlstm.set_num_threads(1)
+    >>> fusedlstm.get_num_threads()
+    1
+    >>> fusedlstm.set_num_threads(None)
+    """
+    global _chosen
+    _chosen = None if n is None else positive_int("n", n)
+
+
+@contextlib.contextmanager
+def thread_limit(n: int | None) -> Iterator[None]:
+    """Use ``n`` threads in the body, in this thread of Python only; None changes nothing."""
+    if n is None:
+        yield
+        return
+    token = _limit.set(positive_int("n_threads", n))
+    try:
+        yield
+    finally:
+        _limit.reset(token)

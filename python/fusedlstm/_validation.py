@@ -1,0 +1,166 @@
+"""The gate for what users pass: arrays in one form, or one clear sentence.
+
+Every message has the grammar "`name` must be `what is needed`; got `what came`", with a hint where
+one helps.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fusedlstm._core import Array
+
+DTYPES = ("float32", "float64")
+
+
+def shown(value: object) -> str:
+    """What came, short enough for a sentence."""
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def needs(name: str, needed: str, value: object, hint: str = "") -> str:
+    """One sentence of the common grammar."""
+    return f"{name} must be {needed}; got {shown(value)}" + (f". {hint}" if hint else "")
+
+
+def positive_int(name: str, value: object) -> int:
+    """Return ``value`` as an int of at least 1."""
+    return int_at_least(name, value, 1, "a positive integer")
+
+
+def int_at_least(name: str, value: object, low: int, needed: str) -> int:
+    """Return ``value`` as an int of at least ``low``; bools are not integers here."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise TypeError(needs(name, needed, value))
+    if int(value) < low:
+        raise ValueError(needs(name, needed, value))
+    return int(value)
+
+
+def real_in(
+    name: str,
+    value: object,
+    needed: str,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """Return ``value`` as a finite float between the bounds."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(needs(name, needed, value))
+    number = float(value)
+    too_low = number <= low if open_low else number < low
+    too_high = number >= high if open_high else number > high
+    if not math.isfinite(number) or too_low or too_high:
+        raise ValueError(needs(name, needed, value))
+    return number
+
+
+def positive(name: str, value: object) -> float:
+    """Return ``value`` as a finite float above 0."""
+    return real_in(name, value, "a positive number", 0.0, open_low=True)
+
+
+def not_negative(name: str, value: object) -> float:
+    """Return ``value`` as a finite float of at least 0."""
+    return real_in(name, value, "a number of at least 0", 0.0)
+
+
+def fraction(name: str, value: object) -> float:
+    """Return ``value`` as a float in [0, 1)."""
+    return real_in(name, value, "a number in [0, 1)", 0.0, 1.0, open_high=True)
+
+
+def true_or_false(name: str, value: object) -> bool:
+    """Return ``value`` as a bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(needs(name, "True or False", value))
+    return bool(value)
+
+
+def choice(name: str, value: object, options: Iterable[str]) -> str:
+    """Return ``value`` if it is one of the options; else suggest the nearest."""
+    names = list(options)
+    if isinstance(value, str) and value in names:
+        return value
+    near = difflib.get_close_matches(value.lower(), names, n=1) if isinstance(value, str) else []
+    hint = f"Did you mean {near[0]!r}?" if near else ""
+    raise (ValueError if isinstance(value, str) else TypeError)(
+        needs(name, "one of " + ", ".join(names), value, hint)
+    )
+
+
+def float_dtype(name: str, value: object) -> np.dtype[Any]:
+    """Return float32 or float64 as a dtype."""
+    try:
+        dtype: np.dtype[Any] | None = np.dtype(value)  # type: ignore[call-overload]
+    except TypeError:
+        dtype = None
+    if value is None or dtype is None or dtype.name not in DTYPES:
+        raise ValueError(needs(name, "'float32' or 'float64'", value))
+    return dtype
+
+
+def real_array(name: str, value: object, dtype: npt.DTypeLike) -> Array:
+    """Return ``value`` as an array of this float dtype; no copy where none is needed."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # nested sequences of unequal lengths
+        raise ValueError(needs(name, "an array of numbers", value)) from None
+    if array.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: {name} must be real; got {array.dtype}")
+    if array.dtype.kind == "O":
+        try:
+            return array.astype(dtype)
+        except (TypeError, ValueError):
+            raise TypeError(needs(name, "an array of numbers", value)) from None
+    if array.dtype.kind not in "biuf":
+        raise TypeError(needs(name, "an array of numbers", value))
+    return array.astype(dtype, copy=False)
+
+
+def sequence_array(name: str, value: object, dtype: npt.DTypeLike, features: int) -> Array:
+    """Return (B, T, features) as the core takes it: a step's features side by side."""
+    array = real_array(name, value, dtype)
+    needed = f"an array of shape (n_sequences, n_timesteps, {features})"
+    if array.ndim == 2 and array.shape[1] == features:
+        raise ValueError(needs(name, needed, array, f"For one sequence pass {name}[np.newaxis]."))
+    if array.ndim != 3 or array.shape[2] != features:
+        raise ValueError(needs(name, needed, array))
+    if array.shape[0] == 0 or array.shape[1] == 0:
+        raise ValueError(needs(name, "at least one sequence of at least one step", array))
+    return with_steps_contiguous(array)
+
+
+def with_steps_contiguous(array: Array) -> Array:
+    """Return the array, copied only if the features of a step are not neighbours in memory."""
+    item = array.itemsize
+    apart = array.shape[2] > 1 and array.strides[2] != item
+    if apart or not array.flags.aligned or any(stride % item for stride in array.strides):
+        return np.ascontiguousarray(array)
+    return array
+
+
+def sequence_lengths(value: object, batch: int, steps: int) -> npt.NDArray[np.int64] | None:
+    """Return lengths as the core takes them: None, or one integer in [1, steps] a sequence."""
+    if value is None:
+        return None
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu" or array.shape != (batch,):
+        raise ValueError(needs("lengths", f"{batch} integers, one a sequence", value))
+    if array.min() < 1 or array.max() > steps:
+        wrong = int(array[(array < 1) | (array > steps)][0])
+        raise ValueError(needs("lengths", f"between 1 and {steps}, the number of steps", wrong))
+    return np.ascontiguousarray(array, dtype=np.int64)

@@ -1,0 +1,396 @@
+"""The scikit-learn estimators: two ways to encode targets, name a head and decode outputs."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_array, column_or_1d
+
+from fusedlstm import _validation as check
+from fusedlstm._core import Array
+from fusedlstm._estimator import SequenceEstimator
+from fusedlstm._sequences import Sequences
+from fusedlstm.layers import Layer
+from fusedlstm.losses import log_softmax, sigmoid
+from fusedlstm.optimizers import Optimizer
+
+
+class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
+    """Classify sequences with a recurrent network.
+
+    A stack of recurrent layers reads the sequence; from the last one's final state a dense layer
+    computes a logit a class, or one for two classes.
+
+    Parameters
+    ----------
+    hidden_size : int, default 64
+        Units of each recurrent layer and direction.
+    num_layers : int, default 1
+        Recurrent layers, stacked.
+    cell : {"lstm"}, default "lstm"
+    bidirectional : bool, default False
+        Read every sequence from both ends.
+    layers : tuple of layers, optional
+        From `fusedlstm.layers`, in place of the four above and ``dropout``. The output layer is
+        added, and before it `LastStep` if it is missing.
+    dropout : float in [0, 1), default 0
+        Of the output of each recurrent layer.
+    loss : {"log_loss"}, default "log_loss"
+    optimizer : {"sgd", "rmsprop", "adam", "adamw"} or object, default "adam"
+        An object from `fusedlstm.optimizers` sets the rest: ``Adam(beta2=0.99)``.
+    learning_rate : float, default 0.01
+    weight_decay : float, default 0
+        L2 penalty on weights, not on biases; decoupled for ``"adamw"``.
+    clip_norm : float or None, default 1.0
+        Largest Euclidean norm of the gradient of a batch.
+    batch_size : int or "auto", default "auto"
+        ``"auto"``: 32, or all sequences if they are fewer.
+    max_iter : int, default 100
+        Largest number of epochs.
+    shuffle : bool, default True
+        Draw a new order in every epoch.
+    early_stopping : bool, default False
+        Watch validation data, stop when they get no better, and go back to the best weights.
+        Without it, training stops when the training loss gets no better.
+    scoring : str, callable or None, default None
+        What early stopping watches: the validation loss, or a scorer.
+    validation_fraction : float in (0, 1), default 0.1
+        Set aside for early stopping, unless ``fit`` is given X_val.
+    n_iter_no_change : int, default 10
+        Epochs without an improvement of ``tol`` after which to stop.
+    tol : float, default 1e-4
+    class_weight : dict, "balanced" or None, default None
+        Factors of the sample weights, by class.
+    dtype : {"float32", "float64"}, default "float32"
+    n_threads : int or None, default None
+        At most so many; None: `fusedlstm.get_num_threads`. Results do not depend on it.
+    random_state : int, RandomState or None, default None
+        Of initial weights, order, dropout and validation split. The same integer gives the same
+        model, bit for bit, on the same kind of machine.
+    verbose : int, default 0
+        1 shows a progress bar.
+
+    Attributes
+    ----------
+    classes_ : array (n_classes,)
+    n_features_in_ : int
+        Features of a step; after a fit on 2-D X, its columns.
+    model_ : Sequential
+    n_iter_ : int
+        Epochs run.
+    best_iter_ : int
+        Epoch with the best watched value, counted from 1.
+    loss_ : float
+        Training loss of the last epoch.
+    loss_curve_, validation_loss_curve_ : list of float
+        By epoch; the second is empty without validation data.
+
+    References
+    ----------
+    .. [1] Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm import LSTMClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((200, 20, 1))
+    >>> y = np.where(X.sum(axis=(1, 2)) > 0, "up", "down")
+    >>> clf = LSTMClassifier(hidden_size=16, random_state=0).fit(X[:150], y[:150])
+    >>> bool(clf.score(X[150:], y[150:]) > 0.85)
+    True
+    """
+
+    _losses = ("log_loss",)
+    classes_: Array
+
+    def __init__(
+        self,
+        hidden_size: int = 64,
+        *,
+        num_layers: int = 1,
+        cell: str = "lstm",
+        bidirectional: bool = False,
+        layers: tuple[Layer[Any], ...] | None = None,
+        dropout: float = 0.0,
+        loss: str = "log_loss",
+        optimizer: str | Optimizer = "adam",
+        learning_rate: float = 0.01,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = 1.0,
+        batch_size: int | str = "auto",
+        max_iter: int = 100,
+        shuffle: bool = True,
+        early_stopping: bool = False,
+        scoring: Any = None,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        class_weight: Any = None,
+        dtype: str = "float32",
+        n_threads: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.cell = cell
+        self.bidirectional = bidirectional
+        self.layers = layers
+        self.dropout = dropout
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.scoring = scoring
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.dtype = dtype
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+        self.class_weight = class_weight
+
+    def predict(self, X: Any) -> Array:
+        """Return the most probable class of each sequence.
+
+        Parameters
+        ----------
+        X : like X of `fit`
+            Any number of steps, except after a fit on 2-D X.
+
+        Returns
+        -------
+        array (n_samples,)
+        """
+        outputs = self._predict_outputs(X)
+        if outputs.shape[1] == 1:
+            return self._decode_targets((outputs[:, 0] > 0).astype(np.intp))
+        return self._decode_targets(np.argmax(outputs, axis=1))
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probability of each class, in the order of ``classes_``.
+
+        Parameters
+        ----------
+        X : like X of `fit`
+
+        Returns
+        -------
+        array (n_samples, n_classes)
+        """
+        outputs = self._predict_outputs(X)
+        if outputs.shape[1] == 1:
+            p = sigmoid(outputs)
+            return np.hstack([1 - p, p])
+        return np.exp(log_softmax(outputs))
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return the logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : like X of `fit`
+
+        Returns
+        -------
+        array (n_samples, n_classes)
+        """
+        outputs = self._predict_outputs(X)
+        if outputs.shape[1] == 1:
+            return np.hstack([-np.logaddexp(0, outputs), -np.logaddexp(0, -outputs)])
+        return log_softmax(outputs)
+
+    def _encode_targets(self, y: Any, reset: bool) -> Array:
+        labels = column_or_1d(y, warn=True)
+        check_classification_targets(labels)
+        if reset:
+            self.classes_ = np.unique(labels)
+            if len(self.classes_) < 2:
+                raise ValueError(
+                    f"{type(self).__name__} needs at least 2 classes in y; got 1 class, "
+                    f"{self.classes_[0]!r}"
+                )
+        encoded: Array = np.searchsorted(self.classes_, labels)
+        known = self.classes_[np.minimum(encoded, len(self.classes_) - 1)] == labels
+        if not np.all(known):
+            wrong = labels[np.argmin(known)]
+            raise ValueError(f"y_val must hold classes that y holds; got {wrong!r}")
+        return encoded
+
+    def _decode_targets(self, y: Array) -> Array:
+        labels: Array = self.classes_[y]
+        return labels
+
+    def _n_outputs(self) -> int:
+        return 1 if len(self.classes_) == 2 else len(self.classes_)
+
+    def _weights(self, y: Any, sample_weight: Any, sequences: Sequences) -> Array | None:
+        weights = _checked_weights(sample_weight, sequences)
+        if self.class_weight is None:
+            return weights
+        of_class = compute_sample_weight(self.class_weight, column_or_1d(y))
+        return cast(Array, of_class if weights is None else of_class * weights)
+
+
+class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
+    """Predict numbers from sequences with a recurrent network.
+
+    A stack of recurrent layers reads the sequence; from the last one's final state a dense layer
+    computes the outputs.
+
+    Parameters
+    ----------
+    hidden_size, num_layers, cell, bidirectional, layers, dropout : see `LSTMClassifier`
+    loss : {"squared_error"}, default "squared_error"
+    optimizer, learning_rate, weight_decay, clip_norm : see `LSTMClassifier`
+    batch_size, max_iter, shuffle : see `LSTMClassifier`
+    early_stopping, scoring, validation_fraction, n_iter_no_change, tol : see `LSTMClassifier`
+    normalize_y : bool or "auto", default "auto"
+        Train on targets of zero mean and unit variance, and predict on their own scale.
+        ``"auto"``: yes. Losses are those of the normalised targets.
+    dtype, n_threads, random_state, verbose : see `LSTMClassifier`
+
+    Attributes
+    ----------
+    n_features_in_, model_, n_iter_, best_iter_, loss_, loss_curve_, validation_loss_curve_
+        See `LSTMClassifier`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm import LSTMRegressor, make_windows
+    >>> series = np.sin(np.arange(300) / 5)
+    >>> X, y = make_windows(series, width=20)
+    >>> model = LSTMRegressor(hidden_size=16, max_iter=30, random_state=0).fit(X[:200], y[:200])
+    >>> bool(model.score(X[200:], y[200:]) > 0.95)
+    True
+    """
+
+    _losses = ("squared_error",)
+
+    def __init__(
+        self,
+        hidden_size: int = 64,
+        *,
+        num_layers: int = 1,
+        cell: str = "lstm",
+        bidirectional: bool = False,
+        layers: tuple[Layer[Any], ...] | None = None,
+        dropout: float = 0.0,
+        loss: str = "squared_error",
+        optimizer: str | Optimizer = "adam",
+        learning_rate: float = 0.01,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = 1.0,
+        batch_size: int | str = "auto",
+        max_iter: int = 100,
+        shuffle: bool = True,
+        early_stopping: bool = False,
+        scoring: Any = None,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        normalize_y: bool | str = "auto",
+        dtype: str = "float32",
+        n_threads: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.cell = cell
+        self.bidirectional = bidirectional
+        self.layers = layers
+        self.dropout = dropout
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.early_stopping = early_stopping
+        self.scoring = scoring
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.dtype = dtype
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.verbose = verbose
+        self.normalize_y = normalize_y
+
+    def predict(self, X: Any) -> Array:
+        """Return the prediction for each sequence.
+
+        Parameters
+        ----------
+        X : like X of `fit`
+            Any number of steps, except after a fit on 2-D X.
+
+        Returns
+        -------
+        array (n_samples,) or (n_samples, n_outputs), as y was
+        """
+        return self._decode_targets(self._predict_outputs(X))
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        if self.normalize_y != "auto":
+            check.true_or_false("normalize_y", self.normalize_y)
+
+    def _encode_targets(self, y: Any, reset: bool) -> Array:
+        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        if y.ndim > 2:
+            raise ValueError(check.needs("y", "of shape (n_samples,) or (n_samples, n_outputs)", y))
+        columns = y.reshape(len(y), -1)
+        if reset:
+            self._y_ndim = y.ndim
+            normalize = self.normalize_y == "auto" or self.normalize_y
+            self._y_mean = columns.mean(axis=0) if normalize else np.zeros(columns.shape[1])
+            spread = columns.std(axis=0)
+            usable = normalize & (spread > 0)
+            self._y_scale = np.where(usable, spread, 1.0)
+        if columns.shape[1] != len(self._y_mean):
+            raise ValueError(
+                f"y_val must have {len(self._y_mean)} outputs, as y; got {columns.shape[1]}"
+            )
+        encoded: Array = ((columns - self._y_mean) / self._y_scale).astype(self.dtype)
+        return encoded
+
+    def _decode_targets(self, y: Array) -> Array:
+        decoded: Array = (y * self._y_scale + self._y_mean).astype(y.dtype)
+        return decoded[:, 0] if self._y_ndim == 1 else decoded
+
+    def _n_outputs(self) -> int:
+        return len(self._y_mean)
+
+    def _weights(self, y: Any, sample_weight: Any, sequences: Sequences) -> Array | None:
+        return _checked_weights(sample_weight, sequences)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _checked_weights(sample_weight: Any, sequences: Sequences) -> Array | None:
+    if sample_weight is None:
+        return None
+    rows = np.empty((len(sequences), 0))
+    weights = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError("sample_weight must not be zero for every sequence; got zeros only")
+    return cast(Array, weights)

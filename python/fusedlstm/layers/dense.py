@@ -1,0 +1,123 @@
+"""An affine map of each vector or step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusedlstm import _validation as check
+from fusedlstm._core import Array, core
+from fusedlstm._threads import get_num_threads
+from fusedlstm.initializers import xavier_uniform
+from fusedlstm.layers.base import Layer, Shapes, State
+from fusedlstm.sequence import Sequence
+
+ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid")
+
+
+@dataclass(frozen=True)
+class _DenseSaved:
+    seq: Sequence
+    x: Array
+    y: Array
+
+
+@dataclass(frozen=True)
+class Dense(Layer[_DenseSaved]):
+    """``activation(x W' + b)``, on vectors or on every real step of a sequence.
+
+    Steps past the end of a sequence are zero in the output. A row's result does not depend on the
+    rows beside it, to the last bit.
+
+    Parameters
+    ----------
+    units : int
+        Features of the output.
+    activation : {"linear", "tanh", "relu", "sigmoid"}, default "linear"
+
+    Notes
+    -----
+    Parameters: ``weight`` (units, F), Xavier-uniform, and ``bias`` (units,), zero.
+
+    References
+    ----------
+    .. [1] Glorot and Bengio, "Understanding the Difficulty of Training Deep Feedforward Neural
+       Networks", 2010.
+
+    Examples
+    --------
+    >>> from fusedlstm.layers import Dense
+    >>> Dense(3, activation="relu").param_shapes(input_size=8)
+    {'weight': (3, 8), 'bias': (3,)}
+    """
+
+    units: int
+    activation: str = "linear"
+
+    def __post_init__(self) -> None:
+        check.positive_int("units", self.units)
+        check.choice("activation", self.activation, ACTIVATIONS)
+
+    def output_size(self, input_size: int) -> int:
+        return self.units
+
+    def param_shapes(self, input_size: int) -> Shapes:
+        return {"weight": (self.units, input_size), "bias": (self.units,)}
+
+    def init_params(self, input_size: int, rng: np.random.Generator) -> Mapping[str, Array]:
+        return {"weight": xavier_uniform(rng, self.units, input_size)}
+
+    def forward(
+        self,
+        params: Array,
+        seq: Sequence,
+        state: State = None,
+        rng: np.random.Generator | None = None,
+        all_steps: bool = True,
+    ) -> tuple[tuple[Sequence, State], _DenseSaved]:
+        x = _real_rows(seq, seq.steps())
+        y = core.dense_forward(params, x, self.units, self.activation, get_num_threads())
+        return (Sequence(_from_rows(seq, y), seq.lengths), None), _DenseSaved(seq, x, y)
+
+    def backward(
+        self,
+        params: Array,
+        saved: _DenseSaved,
+        dseq: Sequence,
+        dstate: State,
+        grads: Array,
+        input_gradient: bool = True,
+    ) -> tuple[Sequence | None, State]:
+        dx = core.dense_backward(
+            params,
+            saved.x,
+            saved.y,
+            _real_rows(saved.seq, dseq.steps()),
+            self.activation,
+            input_gradient,
+            grads,
+            get_num_threads(),
+        )
+        if dx is None:
+            return None, None
+        return Sequence(_from_rows(saved.seq, dx), saved.seq.lengths), None
+
+
+def _real_rows(seq: Sequence, array: Array) -> Array:
+    """The real steps of an array (B, T, F) as rows (N, F)."""
+    mask = seq.mask()
+    rows = array.reshape(-1, array.shape[-1]) if mask is None else array[mask]
+    return np.ascontiguousarray(rows)
+
+
+def _from_rows(seq: Sequence, rows: Array) -> Array:
+    """The way back, zero past the end of each sequence."""
+    shape = (*seq.steps().shape[:-1], rows.shape[1])
+    mask = seq.mask()
+    if mask is None:
+        return rows.reshape(shape)
+    array = np.zeros(shape, rows.dtype)
+    array[mask] = rows
+    return array

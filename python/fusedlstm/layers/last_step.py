@@ -1,0 +1,69 @@
+"""From a sequence to a vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusedlstm._core import Array
+from fusedlstm.layers.base import Layer, State
+from fusedlstm.sequence import Sequence
+
+
+@dataclass(frozen=True)
+class LastStep(Layer[Sequence]):
+    """Reduce each sequence to one vector, its last output.
+
+    After a recurrent layer it is each direction's own final state, PyTorch's ``h_n``: for the
+    reverse direction that of the first step. After any other layer it is the last real step.
+
+    Examples
+    --------
+    >>> from fusedlstm import Sequential
+    >>> from fusedlstm.layers import LSTM, Dense, LastStep
+    >>> model = Sequential([LSTM(16), LastStep(), Dense(3)], input_size=4)
+    >>> import numpy as np
+    >>> model.predict(np.zeros((5, 20, 4), dtype="float32")).shape
+    (5, 3)
+    """
+
+    def output_size(self, input_size: int) -> int:
+        return input_size
+
+    def needs_steps(self, all_steps: bool) -> bool:
+        return False
+
+    def forward(
+        self,
+        params: Array,
+        seq: Sequence,
+        state: State = None,
+        rng: np.random.Generator | None = None,
+        all_steps: bool = True,
+    ) -> tuple[tuple[Sequence, State], Sequence]:
+        if seq.last is not None:
+            return (Sequence(seq.last), None), seq
+        rows, steps = self._last_steps(seq)
+        return (Sequence(seq.steps()[rows, steps]), None), seq
+
+    def backward(
+        self,
+        params: Array,
+        saved: Sequence,
+        dseq: Sequence,
+        dstate: State,
+        grads: Array,
+        input_gradient: bool = True,
+    ) -> tuple[Sequence | None, State]:
+        if saved.last is not None:
+            return Sequence(None, saved.lengths, dseq.steps()), None
+        dx = np.zeros_like(saved.steps())
+        dx[self._last_steps(saved)] = dseq.steps()
+        return Sequence(dx, saved.lengths), None
+
+    @staticmethod
+    def _last_steps(seq: Sequence) -> tuple[Array, Array | int]:
+        steps = seq.steps()
+        last = steps.shape[1] - 1 if seq.lengths is None else seq.lengths - 1
+        return np.arange(len(steps)), last

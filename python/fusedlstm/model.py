@@ -1,0 +1,341 @@
+"""Sequential: layers in a row over one flat vector of parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from fusedlstm import _validation as check
+from fusedlstm._core import Array
+from fusedlstm.layers import LastStep, Layer
+from fusedlstm.layers.base import State
+from fusedlstm.sequence import Sequence
+
+
+@dataclass
+class Saved:
+    """What `Sequential.forward` leaves for one `Sequential.backward`."""
+
+    layers: list[Any]
+    output: Sequence
+    shape: tuple[int, ...]
+    used: bool = field(default=False)
+
+
+class Sequential:
+    """Layers in a row, over sequences.
+
+    Parameters
+    ----------
+    layers : iterable of layers
+        From `fusedlstm.layers`; stacked recurrent layers are listed one after the other. Before
+        `LastStep` data has the shape (B, T, features), after it (B, features).
+    input_size : int
+        Features of the input.
+    dtype : {"float32", "float64"}, default "float32"
+    random_state : int, numpy Generator or None, default None
+        Seed of the initial parameters.
+
+    Attributes
+    ----------
+    params : array (n_params,)
+        All parameters; writing to it changes the model.
+    layers : tuple of layers
+    input_size, output_size : int
+    dtype : numpy dtype
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm import Sequential
+    >>> from fusedlstm.layers import LSTM, Dense, LastStep
+    >>> model = Sequential([LSTM(8), LastStep(), Dense(2)], input_size=3, random_state=0)
+    >>> x = np.ones((4, 10, 3), dtype="float32")
+    >>> y, saved = model.forward(x)
+    >>> grads = np.zeros_like(model.params)
+    >>> dx = model.backward(saved, np.ones_like(y), grads)
+    >>> y.shape, dx.shape, sorted(model.named_params())[:2]
+    ((4, 2), (4, 10, 3), ['0.bias', '0.weight_hh'])
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Layer[Any]],
+        input_size: int,
+        dtype: npt.DTypeLike = "float32",
+        random_state: int | np.random.Generator | None = None,
+    ) -> None:
+        self.layers = tuple(check_layers(layers))
+        self.input_size = check.positive_int("input_size", input_size)
+        self.dtype = check.float_dtype("dtype", dtype)
+        rng = np.random.default_rng(random_state)
+
+        self._slices: list[slice] = []
+        size, start = self.input_size, 0
+        initial = []
+        for layer in self.layers:
+            shapes = layer.param_shapes(size)
+            count = sum(math.prod(shape) for shape in shapes.values())
+            self._slices.append(slice(start, start + count))
+            values = layer.init_params(size, rng)
+            for name, shape in shapes.items():
+                initial.append(np.ravel(values.get(name, np.zeros(shape))))
+            size, start = layer.output_size(size), start + count
+        self.output_size = size
+        self._params = np.concatenate([*initial, np.empty(0)]).astype(self.dtype)
+
+    @property
+    def params(self) -> Array:
+        """All parameters, flat. Writing to the array, or assigning one, changes the model."""
+        return self._params
+
+    @params.setter
+    def params(self, values: npt.ArrayLike) -> None:
+        array = check.real_array("params", values, self.dtype)
+        if array.shape != self._params.shape:
+            raise ValueError(check.needs("params", f"{len(self._params)} numbers", values))
+        self._params[:] = array
+
+    def named_params(self) -> dict[str, Array]:
+        """Return views of the parameters, by the number of the layer and the name in it.
+
+        Returns
+        -------
+        dict of str to array
+            In PyTorch's shapes and gate order, such as ``"0.weight_ih"`` (4 * hidden_size,
+            input_size).
+        """
+        return self.views(self._params)
+
+    def views(self, flat: Array) -> dict[str, Array]:
+        """Return the parts of any array that is laid out like `params`, by name."""
+        named, size = {}, self.input_size
+        for number, (layer, part) in enumerate(zip(self.layers, self._slices, strict=True)):
+            start = part.start
+            for name, shape in layer.param_shapes(size).items():
+                count = math.prod(shape)
+                named[f"{number}.{name}"] = flat[start : start + count].reshape(shape)
+                start += count
+            size = layer.output_size(size)
+        return named
+
+    def predict(self, x: npt.ArrayLike, lengths: npt.ArrayLike | None = None) -> Array:
+        """Compute the output.
+
+        Parameters
+        ----------
+        x : array (B, T, input_size)
+            Any strides; converted to the model's dtype if need be.
+        lengths : int array (B,) or None
+            Real steps of each sequence; None if all have T.
+
+        Returns
+        -------
+        array (B, T, output_size), or (B, output_size) after `LastStep`
+            Does not depend, to the last bit, on the other sequences of the batch or on the
+            number of threads.
+        """
+        return self._run(self._input(x, lengths), None)[0]
+
+    def run(
+        self,
+        x: npt.ArrayLike,
+        state: tuple[State, ...] | None = None,
+        lengths: npt.ArrayLike | None = None,
+    ) -> tuple[Array, tuple[State, ...]]:
+        """Compute the output, from a state to a state.
+
+        Parameters
+        ----------
+        x : array (B, T, input_size)
+        state : tuple or None
+            As returned by an earlier call with B sequences; None starts from zero.
+        lengths : int array (B,) or None
+
+        Returns
+        -------
+        y : array
+            As from `predict`.
+        state : tuple
+            An entry a layer: for an `LSTM` the pair (h, c), each (directions, B, hidden_size); for
+            a layer without state None.
+        """
+        seq = self._input(x, lengths)
+        return self._run(seq, self._state(state, seq.steps().shape[0]))
+
+    def forward(
+        self,
+        x: npt.ArrayLike,
+        lengths: npt.ArrayLike | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> tuple[Array, Saved]:
+        """Compute the output and keep what `backward` needs.
+
+        Parameters
+        ----------
+        x : array (B, T, input_size)
+        lengths : int array (B,) or None
+        rng : numpy Generator or None
+            For dropout; None: nothing is dropped.
+
+        Returns
+        -------
+        y : array
+            As from `predict`.
+        saved : object
+            For one call of `backward`.
+        """
+        seq = self._input(x, lengths)
+        shape = seq.steps().shape
+        key = None if rng is None else int(rng.integers(2**63))
+        saved = []
+        for number, (layer, part) in enumerate(zip(self.layers, self._slices, strict=True)):
+            # A generator a layer, keyed by the call: what one layer draws does not shift another.
+            of_layer = (
+                None if key is None else np.random.Generator(np.random.Philox(key=[key, number]))
+            )
+            (seq, _), kept = layer.forward(
+                self._params[part], seq, None, of_layer, self._all_steps_after(number)
+            )
+            saved.append(kept)
+        return seq.steps(), Saved(saved, seq, shape)
+
+    def backward(self, saved: Saved, dy: npt.ArrayLike, grads: Array) -> Array:
+        """Propagate a gradient back.
+
+        Parameters
+        ----------
+        saved : object
+            From `forward`; it can be used once.
+        dy : array
+            Gradient of the loss by the output, of the output's shape.
+        grads : array (n_params,)
+            The gradient by `params` is added to it.
+
+        Returns
+        -------
+        array (B, T, input_size)
+            Gradient by the input, zero past the end of a sequence.
+        """
+        dseq = self._backward(saved, dy, grads, input_gradient=True)
+        assert dseq is not None
+        return dseq.steps() if dseq.x is not None else np.zeros(saved.shape, self.dtype)
+
+    def add_gradients(self, saved: Saved, dy: npt.ArrayLike, grads: Array) -> None:
+        """Add the gradient by `params` to ``grads``, as `backward`; that of the input is spared."""
+        self._backward(saved, dy, grads, input_gradient=False)
+
+    def __repr__(self) -> str:
+        """Show the layers."""
+        layers = ", ".join(map(repr, self.layers))
+        return f"Sequential([{layers}], input_size={self.input_size}, dtype={self.dtype.name!r})"
+
+    def _input(self, x: npt.ArrayLike, lengths: npt.ArrayLike | None) -> Sequence:
+        array = check.sequence_array("x", x, self.dtype, self.input_size)
+        return Sequence(array, check.sequence_lengths(lengths, *array.shape[:2]))
+
+    def _state(self, state: Any, batch: int) -> tuple[State, ...] | None:
+        if state is None:
+            return None
+        try:
+            given = tuple(state)
+        except TypeError:
+            given = ()
+        if len(given) != len(self.layers):
+            raise ValueError(
+                check.needs("state", f"{len(self.layers)} entries, one a layer", state)
+            )
+        checked: list[State] = []
+        for number, (layer, part) in enumerate(zip(self.layers, given, strict=True)):
+            shape = layer.state_shape(batch)
+            if shape is None or part is None:
+                checked.append(None)
+                continue
+            arrays = tuple(check.real_array(f"state[{number}]", a, self.dtype) for a in part)
+            if len(arrays) != 2 or any(a.shape != shape for a in arrays):
+                needed = f"a pair (h, c) of arrays of shape {shape}"
+                raise ValueError(check.needs(f"state[{number}]", needed, part))
+            checked.append(tuple(np.ascontiguousarray(a) for a in arrays))
+        return tuple(checked)
+
+    def _all_steps_after(self, number: int) -> bool:
+        """Whether somebody reads all steps of the output of this layer."""
+        wanted = True
+        for layer in reversed(self.layers[number + 1 :]):
+            wanted = layer.needs_steps(wanted)
+        return wanted
+
+    def _run(
+        self, seq: Sequence, state: tuple[State, ...] | None
+    ) -> tuple[Array, tuple[State, ...]]:
+        states = []
+        for number, (layer, part) in enumerate(zip(self.layers, self._slices, strict=True)):
+            seq, new = layer.run(
+                self._params[part],
+                seq,
+                None if state is None else state[number],
+                self._all_steps_after(number),
+            )
+            states.append(new)
+        return seq.steps(), tuple(states)
+
+    def _backward(
+        self, saved: Saved, dy: npt.ArrayLike, grads: Array, input_gradient: bool
+    ) -> Sequence | None:
+        if saved.used:
+            raise ValueError("saved must be fresh from forward; got one that backward has used")
+        output = saved.output.steps()
+        array = check.real_array("dy", dy, self.dtype)
+        if array.shape != output.shape:
+            raise ValueError(check.needs("dy", f"an array of shape {output.shape}", dy))
+        if (
+            not isinstance(cast(object, grads), np.ndarray)
+            or grads.shape != self._params.shape
+            or grads.dtype != self.dtype
+            or not grads.flags.c_contiguous
+            or not grads.flags.writeable
+        ):
+            needed = f"a writeable array of {len(self._params)} {self.dtype.name} numbers"
+            raise ValueError(check.needs("grads", needed, grads))
+        saved.used = True
+        dseq: Sequence | None = Sequence(np.ascontiguousarray(array), saved.output.lengths)
+        for number in reversed(range(len(self.layers))):
+            assert dseq is not None
+            part = self._slices[number]
+            dseq, _ = self.layers[number].backward(
+                self._params[part],
+                saved.layers[number],
+                dseq,
+                None,
+                grads[part],
+                input_gradient or number > 0,
+            )
+        return dseq
+
+
+def check_layers(layers: Any) -> list[Layer[Any]]:
+    """Return the layers as a list, in an order that works."""
+    needed = "a sequence of layers from fusedlstm.layers"
+    try:
+        checked = list(layers)
+    except TypeError:
+        raise TypeError(check.needs("layers", needed, layers)) from None
+    if not checked:
+        raise ValueError(check.needs("layers", needed, layers))
+    reduced = False
+    for number, layer in enumerate(checked):
+        if not isinstance(layer, Layer):
+            hint = f"Did you mean {layer.__name__}(...)?" if isinstance(layer, type) else ""
+            raise TypeError(check.needs(f"layers[{number}]", "a layer", layer, hint))
+        if reduced and (isinstance(layer, LastStep) or layer.state_shape(1) is not None):
+            raise ValueError(
+                f"layers[{number}] must be a layer for vectors, since LastStep stands before it; "
+                f"got {layer!r}"
+            )
+        reduced = reduced or isinstance(layer, LastStep)
+    return checked
