@@ -5,7 +5,8 @@
 // Cells hand in their pre-activations already multiplied by the base-2 factors below (the factors are folded
 // into the packed weights); the plain forms do it themselves, with the rounding error of the product kept.
 //
-// Largest errors against mpmath, measured by tests/test_core_activations.py: 3 ulp in both precisions.
+// Largest errors, measured by tests/test_core_activations.py: 3 ulp for the plain forms in both precisions. The
+// denominators of the cells take a shorter polynomial, which costs another ulp in float.
 #pragma once
 
 #include "simd.hpp"
@@ -17,8 +18,9 @@ inline constexpr double sigmoid_factor = -1.4426950408889634;  // -log2(e)
 inline constexpr double tanh_factor = 2.8853900817779268;      // 2 log2(e)
 
 // rounder: 1.5 * 2^(mantissa bits) + exponent bias. ln2_high has so few bits that its product with an exponent is
-// exact; ln2_low is the rest. The polynomials are minimax on [-1/2, 1/2] by the Remez exchange, lowest power
-// first: `power` of 2^r (relative error 2^-23.7 and 2^-58), `rest` of (2^r - 1) / r (2^-26.5 and 2^-62).
+// exact; ln2_low is the rest. The polynomials are minimax by the Remez exchange, lowest power first: `power` of
+// 2^r (relative error 2^-23.7 and 2^-58) and `rest` of (2^r - 1) / r (2^-26.5 and 2^-62) for |r| <= 1/2,
+// `series` of (e^y - 1 - y) / y^2 (2^-23 and 2^-58) for |y| <= ln(2) / 2.
 template <class S>
 struct Exponential;
 template <>
@@ -32,6 +34,7 @@ struct Exponential<float> {
   static constexpr float ln2_low = -2.12194440e-4f;
   static constexpr float power[] = {1.0000001f, 0.69314694f, 0.2402212f, 0.05550713f, 0.009675541f, 0.0013276472f};
   static constexpr float rest[] = {0.6931472f, 0.24022649f, 0.055503573f, 0.009618238f, 0.0013390735f, 0.00015403512f};
+  static constexpr float series[] = {0.5f, 0.16666576f, 0.041666854f, 0.008363313f, 0.0013901356f};
 };
 template <>
 struct Exponential<double> {
@@ -50,6 +53,10 @@ struct Exponential<double> {
       0.6931471805599453,     0.24022650695910072,    0.055504108664821625,   0.009618129107628437,
       0.001333355814640663,   0.00015403530393466168, 1.5252733841378434e-05, 1.3215486721358577e-06,
       1.0178057169304503e-07, 7.054932271604157e-09,  4.45580485154588e-10,   2.5678429104123612e-11};
+  static constexpr double series[] = {
+      0.5,                   0.1666666666666667,     0.041666666666666616,  0.008333333333326,
+      0.0013888888888918633, 0.0001984126987530387,  2.480158724477388e-05, 2.7557254775825225e-06,
+      2.75573499674809e-07,  2.510548039004023e-08,  2.0889448118150867e-09};
 };
 
 template <class S, std::size_t Count>
@@ -72,11 +79,6 @@ FUSEDLSTM_INLINE Split<S> split_power(S limit, Pack<S> z) {
   const Pack<S> shifted = z + rounder, n = shifted - rounder;
   return {n, z - n, shift_left<Exponential<S>::mantissa_bits>(shifted)};
 }
-template <class S>
-FUSEDLSTM_INLINE Pack<S> one_plus_power(Pack<S> scale, Pack<S> r) {
-  return fma(scale, polynomial(Exponential<S>::power, r), fill(S(1)));
-}
-
 // An activation as numerator / denominator. Division is by far the slowest operation here, and a cell multiplies
 // its activations with each other: kept apart, several share one division. The denominators are at most
 // 2^product_limit (sigmoid) and 2^tanh_largest (tanh), so that two of the first times one of the second, and the
@@ -89,7 +91,7 @@ struct Fraction {
 template <class S>
 FUSEDLSTM_INLINE Pack<S> sigmoid_denominator(Pack<S> z) {
   const Split<S> power = split_power(Exponential<S>::product_limit, z);
-  return one_plus_power(power.scale, power.r);
+  return fma(power.scale, polynomial(Exponential<S>::power, power.r), fill(S(1)));
 }
 // (2^z - 1) / (2^z + 1)
 template <class S>
@@ -100,20 +102,30 @@ FUSEDLSTM_INLINE Fraction<S> tanh_fraction(Pack<S> z) {
   return {less_one, less_one + fill(S(2))};
 }
 
+// The plain forms, for |x| of any size. Rounding x * log2(e) would cost as many ulp as |x| has units; so that product
+// only finds the exponent, and the remainder is taken from x itself.
 template <class S>
-FUSEDLSTM_INLINE Pack<S> tanh(Pack<S> x) {
-  const Fraction<S> t = tanh_fraction(fill(S(tanh_factor)) * x);
-  return t.numerator / t.denominator;
+struct NaturalPower {
+  Pack<S> scale, rest;  // e^x = scale * (1 + rest)
+};
+template <class S>
+FUSEDLSTM_INLINE NaturalPower<S> natural_power(S limit, Pack<S> x) {
+  using E = Exponential<S>;
+  x = clamp(x, fill(-limit), fill(limit));
+  const Split<S> power = split_power(E::largest, x * fill(S(-sigmoid_factor)));
+  const Pack<S> y = (x - power.n * fill(E::ln2_high)) - power.n * fill(E::ln2_low);
+  return {power.scale, fma(y * y, polynomial(E::series, y), y)};
 }
-// Rounding x * log2(e) would cost as many ulp as |x| has units: the remainder is taken from x itself.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> sigmoid(Pack<S> x) {
-  using E = Exponential<S>;
-  const S limit = E::largest * S(0.69);
-  x = clamp(x, fill(-limit), fill(limit));
-  const Split<S> power = split_power(E::largest, x * fill(S(sigmoid_factor)));
-  const Pack<S> remainder = (x + power.n * fill(E::ln2_high)) + power.n * fill(E::ln2_low);
-  return fill(S(1)) / one_plus_power(power.scale, remainder * fill(S(sigmoid_factor)));
+  const auto e = natural_power(Exponential<S>::largest * S(0.69), zero<S>() - x);
+  return fill(S(1)) / (fill(S(1)) + fma(e.scale, e.rest, e.scale));
+}
+template <class S>
+FUSEDLSTM_INLINE Pack<S> tanh(Pack<S> x) {
+  const auto e = natural_power(Exponential<S>::tanh_largest, x + x);
+  const Pack<S> less_one = fma(e.scale, e.rest, e.scale - fill(S(1)));
+  return less_one / (less_one + fill(S(2)));
 }
 
 // d sigmoid(x) / dx and d tanh(x) / dx from the output a.

@@ -7,6 +7,7 @@ to end. Both give out some sequences at a time as a padded array with lengths.
 from __future__ import annotations
 
 import abc
+import contextlib
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -207,10 +208,10 @@ def _numbers(array: Array, name: str) -> Array:
         return array
     if array.dtype.kind in "biuf":
         return array.astype(np.float64)
-    try:
-        return array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(check.needs(name, "numbers", array)) from None
+    if array.dtype.kind == "O" and array.ndim > 0:
+        with contextlib.suppress(TypeError, ValueError):
+            return array.astype(np.float64)
+    raise ValueError(check.needs(name, "numbers", array))
 
 
 def _all_finite(array: Array) -> bool:

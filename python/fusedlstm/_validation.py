@@ -24,7 +24,7 @@ def shown(value: object) -> str:
     """What came, short enough for a sentence."""
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
-    text = repr(value)
+    text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -121,7 +121,7 @@ def real_array(name: str, value: object, dtype: npt.DTypeLike) -> Array:
         raise ValueError(needs(name, "an array of numbers", value)) from None
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} must be real; got {array.dtype}")
-    if array.dtype.kind == "O":
+    if array.dtype.kind == "O" and array.ndim > 0:
         try:
             return array.astype(dtype)
         except (TypeError, ValueError):

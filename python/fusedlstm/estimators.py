@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.utils import compute_sample_weight
+from sklearn.utils import assert_all_finite, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_array, column_or_1d
 
@@ -213,19 +213,20 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
 
     def _encode_targets(self, y: Any, reset: bool) -> Array:
         labels = column_or_1d(y, warn=True)
+        assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
         if reset:
             self.classes_ = np.unique(labels)
             if len(self.classes_) < 2:
                 raise ValueError(
                     f"{type(self).__name__} needs at least 2 classes in y; got 1 class, "
-                    f"{self.classes_[0]!r}"
+                    f"{check.shown(self.classes_[0])}"
                 )
         encoded: Array = np.searchsorted(self.classes_, labels)
         known = self.classes_[np.minimum(encoded, len(self.classes_) - 1)] == labels
         if not np.all(known):
             wrong = labels[np.argmin(known)]
-            raise ValueError(f"y_val must hold classes that y holds; got {wrong!r}")
+            raise ValueError(check.needs("y_val", "of the classes of y", wrong))
         return encoded
 
     def _decode_targets(self, y: Array) -> Array:
@@ -392,5 +393,5 @@ def _checked_weights(sample_weight: Any, sequences: Sequences) -> Array | None:
     rows = np.empty((len(sequences), 0))
     weights = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
     if not weights.any():
-        raise ValueError("sample_weight must not be zero for every sequence; got zeros only")
+        raise ValueError("Sample weights must contain at least one non-zero number.")
     return cast(Array, weights)

@@ -132,7 +132,8 @@ def epochs(
         for i in range(len(source)):
             batch = source.batch(order, i)
             y_pred, saved = model.forward(batch.x, batch.lengths, rng)
-            value, dy = loss(y_pred, batch.y, batch.weights)
+            with np.errstate(over="ignore", invalid="ignore"):  # the caller sees it in the loss
+                value, dy = loss(y_pred, batch.y, batch.weights)
             grads[:] = 0
             model.add_gradients(saved, dy, grads)
             if clip_norm is not None:

@@ -1,0 +1,45 @@
+"""Fixtures: the variants of the core, random problems, other projects' vectors."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import pytest
+
+from fusedlstm import _core
+
+hypothesis.settings.register_profile(
+    "suite", deadline=None, max_examples=60, derandomize=True, print_blob=True
+)
+hypothesis.settings.load_profile("suite")
+
+VARIANTS = _core.load_variants()
+
+
+@pytest.fixture(params=list(VARIANTS))
+def core(request):
+    """Every variant of the compiled core that this machine can run."""
+    return VARIANTS[request.param]
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    return np.dtype(request.param)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def vectors_folder() -> Path | None:
+    """Where the numbers of other projects' test suites are, if they are here."""
+    named = os.environ.get("FUSEDLSTM_VECTORS")
+    if named:
+        assert Path(named).is_dir(), f"FUSEDLSTM_VECTORS must name a folder; got {named!r}"
+        return Path(named)
+    beside = Path(__file__).parents[2] / "shared" / "vectors"
+    return beside if beside.is_dir() else None

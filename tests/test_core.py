@@ -1,0 +1,105 @@
+"""Which variant runs, and that one can be forced."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fusedlstm
+from fusedlstm import _core
+
+SCRIPT = """
+import numpy as np, fusedlstm
+from fusedlstm.layers import LSTM
+model = fusedlstm.Sequential([LSTM(33)], input_size=3, random_state=0)
+print(fusedlstm._core.core.variant, float(model.predict(np.ones((5, 7, 3))).sum()))
+"""
+
+
+def run_python(script, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_baseline_is_always_there():
+    assert "baseline" in _core.load_variants()
+
+
+def test_variants_are_what_they_say():
+    for name, module in _core.load_variants().items():
+        assert module.variant == name
+        assert module.runnable_variants() == _core.core.runnable_variants()
+
+
+def test_the_fastest_is_chosen():
+    if os.environ.get(_core.ENVIRONMENT_VARIABLE):
+        pytest.skip("a variant is forced")
+    assert _core.core.variant == next(iter(_core.load_variants()))
+
+
+@pytest.mark.parametrize("variant", _core.load_variants())
+def test_forcing_a_variant(variant):
+    ran = run_python(SCRIPT, FUSEDLSTM_VARIANT=variant)
+    assert ran.returncode == 0, ran.stderr
+    name, total = ran.stdout.split()
+    assert name == variant
+    model = fusedlstm.Sequential([fusedlstm.layers.LSTM(33)], input_size=3, random_state=0)
+    assert float(total) == pytest.approx(model.predict(np.ones((5, 7, 3))).sum(), rel=1e-5)
+
+
+def test_forcing_one_that_is_not_there():
+    ran = run_python(SCRIPT, FUSEDLSTM_VARIANT="avx1024")
+    assert ran.returncode != 0
+    names = ", ".join(_core.load_variants())
+    assert f"FUSEDLSTM_VARIANT must be one of {names} on this machine; got 'avx1024'" in ran.stderr
+
+
+def test_dashes_name_a_variant_too():
+    name = next(iter(_core.load_variants()))
+    ran = run_python(SCRIPT, FUSEDLSTM_VARIANT=name.replace("_", "-"))
+    assert ran.stdout.split()[0] == name
+
+
+def test_show_config(capsys):
+    fusedlstm.show_config()
+    text = capsys.readouterr().out
+    assert fusedlstm.__version__ in text
+    assert _core.core.variant in text
+    assert "threads" in text
+
+
+def test_importing_is_quick_and_leaves_scikit_learn_out():
+    script = (
+        "import sys, time, numpy\n"
+        "start = time.perf_counter()\n"
+        "import fusedlstm\n"
+        "print(time.perf_counter() - start, 'sklearn' in sys.modules)"
+    )
+    times = []
+    for _ in range(3):
+        seconds, has_sklearn = run_python(script).stdout.split()
+        assert has_sklearn == "False"
+        times.append(float(seconds))
+    assert min(times) < 0.03
+
+
+def test_names():
+    assert set(fusedlstm.__all__) <= set(dir(fusedlstm))
+    for name in fusedlstm.__all__:
+        assert getattr(fusedlstm, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'LSTMClasifier'"):
+        fusedlstm.LSTMClasifier  # noqa: B018
+
+
+def test_multiply_add_peak(core):
+    assert core.multiply_add_peak("float32", 0.01, 1) > 1e9

@@ -1,0 +1,43 @@
+"""Every example in the package's docstrings runs, and every public name has a docstring."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import fusedlstm
+
+MODULES = [
+    info.name
+    for info in pkgutil.walk_packages(fusedlstm.__path__, "fusedlstm.")
+    if "._core_" not in info.name
+]
+PUBLIC = [name for name in MODULES if not any(part[0] == "_" for part in name.split("."))]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name):
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.failed == 0
+
+
+def test_examples_are_there():
+    counts = [doctest.testmod(importlib.import_module(name)).attempted for name in MODULES]
+    assert sum(counts) > 60
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_have_docstrings(name):
+    module = importlib.import_module(name)
+    assert module.__doc__
+    for public, value in vars(module).items():
+        defined_here = getattr(value, "__module__", None) == name
+        if public[0] != "_" and defined_here and (inspect.isclass(value) or callable(value)):
+            assert inspect.getdoc(value), public
+            for method, function in inspect.getmembers(value, inspect.isfunction):
+                if method[0] != "_":
+                    assert inspect.getdoc(function), f"{public}.{method}"

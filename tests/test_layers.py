@@ -1,0 +1,170 @@
+"""Each layer: shapes, finite differences, and what it promises."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+import reference
+from fusedlstm import Sequential
+from fusedlstm.initializers import orthogonal, xavier_uniform
+from fusedlstm.layers import LSTM, Dense, Dropout, LastStep
+
+STACKS = {
+    "lstm": [LSTM(5)],
+    "lstm, last step": [LSTM(5), LastStep()],
+    "bidirectional lstm": [LSTM(4, bidirectional=True)],
+    "bidirectional lstm, last step": [LSTM(4, bidirectional=True), LastStep()],
+    "stacked": [LSTM(4), LSTM(3, bidirectional=True), LSTM(5), LastStep(), Dense(2)],
+    "dense at every step": [LSTM(4), Dense(3, activation="tanh")],
+    "dense first": [Dense(6, activation="relu"), LSTM(4), LastStep()],
+    "last step of a dense": [LSTM(4), Dense(3, activation="sigmoid"), LastStep(), Dense(1)],
+    "last step alone": [LastStep(), Dense(2)],
+    "linear dense": [LSTM(3), LastStep(), Dense(4, activation="linear")],
+    "dropout": [LSTM(6), Dropout(0.4), LSTM(5), Dropout(0.3), LastStep(), Dense(2)],
+    "dropout first": [Dropout(0.5), LSTM(4), LastStep()],
+}
+
+
+@pytest.mark.parametrize("layers", STACKS.values(), ids=STACKS)
+@pytest.mark.parametrize("lengths", [None, [4, 1, 3]], ids=["equal", "unequal"])
+def test_finite_differences(layers, lengths):
+    rng = np.random.default_rng(0)
+    model = Sequential(layers, input_size=3, dtype="float64", random_state=1)
+    x = rng.standard_normal((3, 4, 3))
+
+    def forward():
+        # The same generator: the same features are dropped at every call.
+        return model.forward(x, lengths, np.random.default_rng(7))
+
+    y, saved = forward()
+    dy = rng.standard_normal(y.shape)
+    grads = np.zeros_like(model.params)
+    dx = model.backward(saved, dy, grads)
+
+    def loss():
+        return float((forward()[0] * dy).sum())
+
+    assert reference.relative_error(grads, reference.numeric_gradient(loss, model.params)) < 1e-8
+    assert reference.relative_error(dx, reference.numeric_gradient(loss, x)) < 1e-8
+
+
+@pytest.mark.parametrize("layers", STACKS.values(), ids=STACKS)
+def test_predict_is_forward_without_chance(layers):
+    model = Sequential(layers, input_size=3, random_state=1)
+    x = np.random.default_rng(0).standard_normal((5, 6, 3)).astype("float32")
+    for lengths in (None, [6, 1, 2, 6, 3]):
+        expected = model.forward(x, lengths)[0]
+        assert model.predict(x, lengths).tobytes() == expected.tobytes()
+        assert model.run(x, lengths=lengths)[0].tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("layers", STACKS.values(), ids=STACKS)
+def test_layers_are_values(layers):
+    for layer in layers:
+        assert pickle.loads(pickle.dumps(layer)) == layer
+        assert hash(layer) == hash(pickle.loads(pickle.dumps(layer)))
+        with pytest.raises(AttributeError):
+            layer.hidden_size = 3
+
+
+def test_parameters_have_pytorchs_shapes():
+    shapes = LSTM(7, bidirectional=True).param_shapes(3)
+    assert shapes == {
+        "weight_ih": (28, 3),
+        "weight_hh": (28, 7),
+        "bias": (28,),
+        "weight_ih_reverse": (28, 3),
+        "weight_hh_reverse": (28, 7),
+        "bias_reverse": (28,),
+    }
+
+
+def test_last_step_takes_each_directions_own_final_state():
+    model = Sequential([LSTM(4, bidirectional=True)], input_size=3, random_state=0)
+    x = np.random.default_rng(0).standard_normal((5, 6, 3)).astype("float32")
+    lengths = np.array([6, 1, 2, 6, 3])
+    y = model.predict(x, lengths)
+    last = Sequential([LSTM(4, bidirectional=True), LastStep()], input_size=3)
+    last.params = model.params
+    out = last.predict(x, lengths)
+    np.testing.assert_array_equal(out[:, :4], y[np.arange(5), lengths - 1, :4])
+    np.testing.assert_array_equal(out[:, 4:], y[:, 0, 4:])
+
+
+def test_steps_past_the_end_are_zero():
+    model = Sequential([LSTM(4), Dense(3)], input_size=2, random_state=0)
+    model.params[-3:] = 1  # a bias must not show either
+    y = model.predict(np.ones((2, 5, 2)), [2, 5])
+    assert not y[0, 2:].any()
+    assert y[0, :2].all()
+
+
+def test_dropout_drops_and_scales():
+    model = Sequential([Dropout(0.25)], input_size=50, dtype="float64")
+    x = np.ones((40, 50, 50))
+    y, _ = model.forward(x, rng=np.random.default_rng(0))
+    assert set(np.unique(y)) == {0.0, 1 / 0.75}
+    assert np.mean(y == 0) == pytest.approx(0.25, abs=0.01)
+    np.testing.assert_array_equal(model.forward(x)[0], x)
+    np.testing.assert_array_equal(model.predict(x), x)
+
+
+def test_dropout_comes_from_the_generator_alone():
+    model = Sequential([LSTM(8), Dropout(0.5), LastStep()], input_size=3, random_state=0)
+    x = np.ones((4, 5, 3), "float32")
+    same = [model.forward(x, rng=np.random.default_rng(3))[0] for _ in range(2)]
+    np.testing.assert_array_equal(*same)
+    assert not np.array_equal(same[0], model.forward(x, rng=np.random.default_rng(4))[0])
+
+
+def test_initial_values():
+    model = Sequential([LSTM(60, bidirectional=True), LastStep(), Dense(20)], input_size=30,
+                       dtype="float64", random_state=0)  # fmt: skip
+    named = model.named_params()
+    for direction in ("", "_reverse"):
+        forget = np.repeat([0.0, 1.0, 0.0, 0.0], 60)
+        np.testing.assert_array_equal(named["0.bias" + direction], forget)
+        for gate in np.split(named["0.weight_hh" + direction], 4):
+            np.testing.assert_allclose(gate @ gate.T, np.eye(60), atol=1e-12)
+        limit = np.sqrt(6 / (30 + 60))
+        w = named["0.weight_ih" + direction]
+        assert np.abs(w).max() <= limit
+        assert w.std() == pytest.approx(limit / np.sqrt(3), rel=0.05)
+    assert not named["2.bias"].any()
+    assert np.abs(named["2.weight"]).max() <= np.sqrt(6 / 140)
+
+
+def test_initializers_follow_the_generator():
+    for draw in (lambda rng: xavier_uniform(rng, 3, 4), lambda rng: orthogonal(rng, 4)):
+        a, b = draw(np.random.default_rng(5)), draw(np.random.default_rng(5))
+        np.testing.assert_array_equal(a, b)
+        assert not np.array_equal(a, draw(np.random.default_rng(6)))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: LSTM(0), ValueError, "hidden_size must be a positive integer; got 0"),
+        (lambda: LSTM(2.5), TypeError, "hidden_size must be a positive integer; got 2.5"),
+        (lambda: LSTM(True), TypeError, "hidden_size must be a positive integer; got True"),
+        (lambda: LSTM(3, bidirectional=1), TypeError, "bidirectional must be True or False; got 1"),
+        (lambda: Dense(-1), ValueError, "units must be a positive integer; got -1"),
+        (
+            lambda: Dense(3, activation="tahn"),
+            ValueError,
+            "activation must be one of linear, tanh, relu, sigmoid; got 'tahn'. "
+            "Did you mean 'tanh'?",
+        ),
+        (lambda: Dense(3, activation=None), TypeError, "activation must be one of"),
+        (lambda: Dropout(1.0), ValueError, r"rate must be a number in \[0, 1\); got 1.0"),
+        (lambda: Dropout(-0.1), ValueError, r"rate must be a number in \[0, 1\); got -0.1"),
+        (lambda: Dropout("half"), TypeError, r"rate must be a number in \[0, 1\); got 'half'"),
+        (lambda: Dropout(float("nan")), ValueError, r"rate must be a number in \[0, 1\); got nan"),
+    ],
+)
+def test_bad_options(make, error, message):
+    with pytest.raises(error, match=message):
+        make()

@@ -1,0 +1,176 @@
+"""The forms in which X may come, and what is refused with which sentence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from fusedlstm._sequences import PackedSequences, PaddedSequences, read_sequences
+
+RAGGED = [np.arange(6.0).reshape(3, 2), np.ones((1, 2)), np.full((4, 2), 7.0)]
+
+
+def as_lists(sequences):
+    """Each sequence as a nested list of its real steps."""
+    x, lengths = sequences.take(slice(None), "float64")
+    if lengths is None:
+        lengths = np.full(len(x), x.shape[1])
+    return [row[:n].tolist() for row, n in zip(x, lengths, strict=True)]
+
+
+def object_array(items):
+    array = np.empty(len(items), object)
+    array[:] = items
+    return array
+
+
+def padded_with_nan(items):
+    x = np.full((len(items), max(map(len, items)), 2), np.nan)
+    for row, item in zip(x, items, strict=True):
+        row[: len(item)] = item
+    return x
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        RAGGED,
+        tuple(RAGGED),
+        object_array(RAGGED),
+        [item.tolist() for item in RAGGED],
+        [item.astype(int) for item in RAGGED],
+        [item.astype("float32") for item in RAGGED],
+        padded_with_nan(RAGGED),
+    ],
+    ids=["list", "tuple", "object array", "lists", "integers", "float32", "NaN padding"],
+)
+def test_unequal_lengths_in_every_form(X):
+    assert as_lists(read_sequences(X)) == [item.tolist() for item in RAGGED]
+
+
+@pytest.mark.parametrize(
+    ("X", "form", "features"),
+    [
+        (np.ones((3, 4, 2)), "3d", 2),
+        (np.ones((3, 4, 2)).tolist(), "3d", 2),
+        (np.ones((3, 4, 2), object), "3d", 2),
+        (np.ones((3, 4), int), "2d", 1),
+        (np.ones((3, 4)).tolist(), "2d", 1),
+        (np.ones((3, 4), bool), "2d", 1),
+        ([np.ones(4), np.ones(4)], "ragged", 1),
+        ([[1, 2], [3]], "ragged", 1),
+        ([np.ones((4, 2))] * 3, "ragged", 2),
+    ],
+)
+def test_forms(X, form, features):
+    sequences = read_sequences(X)
+    assert (sequences.form, sequences.n_features) == (form, features)
+    assert len(sequences) == len(X)
+
+
+def test_an_array_is_viewed_not_copied():
+    X = np.ones((5, 6, 2), "float32")
+    assert np.shares_memory(read_sequences(X).x, X)
+    assert np.shares_memory(read_sequences(X).take(slice(1, 3), "float32")[0], X)
+
+
+def test_what_has_been_read_is_not_read_again():
+    sequences = read_sequences(RAGGED)
+    assert read_sequences(sequences) is sequences
+
+
+@given(
+    st.lists(
+        st.integers(1, 8).flatmap(
+            lambda n: arrays("float64", (n, 3), elements=st.floats(-1e6, 1e6))
+        ),
+        min_size=1,
+        max_size=9,
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_packed_and_padded_agree(items, random):
+    packed = read_sequences(items)
+    assert isinstance(packed, PackedSequences)
+    lengths = np.array([len(item) for item in items])
+    x = np.zeros((len(items), lengths.max(), 3))
+    for row, item in zip(x, items, strict=True):
+        row[: len(item)] = item
+    padded = PaddedSequences(x, lengths)
+    rows = np.array([random.randrange(len(items)) for _ in range(4)])
+    np.testing.assert_array_equal(packed.lengths(), padded.lengths())
+    assert as_lists(packed) == as_lists(padded)
+    assert as_lists(packed.select(rows)) == as_lists(padded.select(rows))
+    for sequences in (packed, padded):
+        taken, n = sequences.take(rows, "float32")
+        assert taken.dtype == "float32"
+        assert taken.shape == (4, n.max(), 3)
+
+
+def test_no_padding_no_lengths():
+    assert read_sequences(np.ones((2, 3, 1))).take(slice(None), "float32")[1] is None
+
+
+def changed(array, index, value):
+    array = array.copy()
+    array[index] = value
+    return array
+
+
+ONES = np.ones((3, 4, 2))
+
+BAD = {
+    "None": (None, "X must be numbers; got an array"),
+    "a number": (3.0, "Expected X to be a 2D or 3D array or a list of sequences; got a 0D"),
+    "1D": (np.ones(5), r"got a 1D array of shape \(5,\). Reshape your data: X.reshape\(1, -1\)"),
+    "a list of numbers": ([1, 2, 3], "Reshape your data"),
+    "4D": (np.ones((2, 2, 2, 2)), r"X must be an array of shape \(n_samples, n_timesteps, n_feat"),
+    "no samples": (np.ones((0, 4, 2)), r"Found array with 0 sample\(s\) \(shape=\(0, 4, 2\)\)"),
+    "no steps": (np.ones((3, 0, 2)), r"Found array with 0 timestep\(s\)"),
+    "no features": (np.ones((3, 4, 0)), r"Found array with 0 feature\(s\)"),
+    "an empty list": ([], r"X must be at least one sequence; got \[\]"),
+    "NaN inside": (changed(ONES, (1, 2, 0), np.nan), "Input X contains NaN: X must be finite"),
+    "NaN before the end": (changed(ONES, (1, 1), np.nan), "Input X contains NaN"),
+    "a sequence of NaN": (changed(ONES, 1, np.nan), r"X\[1\] must have at least one step that is"),
+    "infinity": (changed(ONES, (0, 0, 0), np.inf), "Input X contains infinity"),
+    "trailing NaN in 2D": (changed(ONES[:, :, 0], (0, 3), np.nan), "Input X contains NaN"),
+    "complex": (ONES + 0j, "Complex data not supported: X must be real; got complex128"),
+    "text": (np.array([["a", "b"]]), "X must be numbers; got an array of shape"),
+    "text in a list": ([["a", "b"], ["c"]], r"X\[0\] must be numbers"),
+    "dates": (np.array([["2020-01-01"]], "M8[D]"), "X must be numbers"),
+    "an empty sequence": ([np.ones((2, 2)), np.ones((0, 2))], r"X\[1\] must be an array of shape"),
+    "a 3D sequence": ([np.ones((2, 2, 2)), np.ones((1, 2))], r"X\[0\] must be an array of shape"),
+    "a number in a list": ([np.ones(3), 5.0], r"X\[1\] must be an array of shape \(n_timesteps, "),
+    "unequal features": (
+        [np.ones((2, 2)), np.ones((2, 3))],
+        r"X\[1\] must be a sequence of 2 features, as X\[0\]; got an array of shape \(2, 3\)",
+    ),
+    "NaN in a list": ([np.ones((2, 2)), np.full((1, 2), np.nan)], r"Input X\[1\] contains NaN"),
+    "infinity in a list": ([np.full((1, 2), -np.inf)], r"Input X\[0\] contains infinity"),
+    "complex in a list": ([np.ones(3), np.ones(2) + 0j], r"Complex data not supported: X\[1\]"),
+    "None in a list": ([np.ones(3), None], r"X\[1\] must be numbers|X\[1\] must be an array"),
+    "unequal lists inside": (
+        [[[1, 2], [3]], [[1, 2]]],
+        r"X\[0\] must be numbers|X\[0\] must be an",
+    ),
+}
+
+
+@pytest.mark.parametrize(("X", "message"), BAD.values(), ids=BAD)
+def test_bad_forms(X, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        read_sequences(X)
+
+
+def test_sparse():
+    scipy_sparse = pytest.importorskip("scipy.sparse")
+    with pytest.raises(TypeError, match="Sparse data not supported: X must be dense; got csr_"):
+        read_sequences(scipy_sparse.csr_array(np.eye(3)))
+
+
+def test_numbers_whose_sum_overflows_are_fine():
+    X = np.full((2, 3, 1), np.finfo("float32").max, "float32")
+    assert len(read_sequences(X)) == 2

@@ -1,0 +1,143 @@
+"""How many threads are used, forks, and many threads of Python at once."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import subprocess
+import sys
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import fusedlstm
+from fusedlstm import _threads
+from fusedlstm.layers import LSTM
+
+
+@pytest.fixture(autouse=True)
+def default_threads():
+    fusedlstm.set_num_threads(None)
+    yield
+    fusedlstm.set_num_threads(None)
+
+
+def test_setting_and_going_back():
+    default = fusedlstm.get_num_threads()
+    fusedlstm.set_num_threads(3)
+    assert fusedlstm.get_num_threads() == 3
+    fusedlstm.set_num_threads(None)
+    assert fusedlstm.get_num_threads() == default
+
+
+@pytest.mark.parametrize(
+    ("n", "error", "got"),
+    [(0, ValueError, "0"), (-1, ValueError, "-1"), (1.5, TypeError, "1.5"), ("2", TypeError, "'2'"),
+     (True, TypeError, "True")],
+)  # fmt: skip
+def test_bad_numbers(n, error, got):
+    before = fusedlstm.get_num_threads()
+    with pytest.raises(error, match=f"^n must be a positive integer; got {got}$"):
+        fusedlstm.set_num_threads(n)
+    assert fusedlstm.get_num_threads() == before
+
+
+def test_a_limit_holds_in_its_body_and_its_thread_only():
+    fusedlstm.set_num_threads(4)
+    with _threads.thread_limit(2), ThreadPoolExecutor(1) as pool:
+        assert fusedlstm.get_num_threads() == 2
+        assert pool.submit(fusedlstm.get_num_threads).result() == 4
+    assert fusedlstm.get_num_threads() == 4
+
+
+def run_python(script, **environment):
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return ran.stdout.strip()
+
+
+SHOW = "import fusedlstm; print(fusedlstm.get_num_threads())"
+
+
+def test_the_environment_sets_the_default():
+    assert run_python(SHOW, OMP_NUM_THREADS="1") == "1"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs CPU affinity")
+def test_the_affinity_limits_the_default():
+    script = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n" + SHOW
+    assert run_python(script) == "1"
+
+
+@pytest.mark.parametrize(
+    ("files", "cpus"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, math.inf),
+        ({"cpu.max": ""}, math.inf),
+        ({"cpu/cpu.cfs_quota_us": "200000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2.0),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, math.inf),
+        ({}, math.inf),
+    ],
+)
+def test_the_containers_quota(tmp_path, files, cpus):
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert _threads._cgroup_quota(tmp_path) == cpus
+
+
+def model_and_input():
+    rng = np.random.default_rng(0)
+    model = fusedlstm.Sequential([LSTM(64)], input_size=32, random_state=0)
+    return model, rng.standard_normal((16, 50, 32)).astype("float32")
+
+
+def test_calls_from_many_threads_at_once():
+    model, x = model_and_input()
+    expected = model.predict(x)
+
+    def train_and_predict(k):
+        fusedlstm.set_num_threads(2)
+        y, saved = model.forward(x)
+        grads = np.zeros_like(model.params)
+        model.backward(saved, np.ones_like(y), grads)
+        return model.predict(x).tobytes() == expected.tobytes(), grads
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(train_and_predict, range(32)))
+    assert all(same for same, _ in results)
+    assert all(grads.tobytes() == results[0][1].tobytes() for _, grads in results)
+
+
+def _predict_in_child(queue):
+    model, x = model_and_input()
+    queue.put(model.predict(x).tobytes())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_after_use_does_not_hang():
+    fusedlstm.set_num_threads(2)
+    model, x = model_and_input()
+    expected = model.predict(x)
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    with warnings.catch_warnings():
+        # Python warns of forks beside threads; that they work here is the point.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = context.Process(target=_predict_in_child, args=(queue,))
+        child.start()
+    assert queue.get(timeout=60) == expected.tobytes()
+    child.join(timeout=60)
+    assert child.exitcode == 0
+    assert model.predict(x).tobytes() == expected.tobytes()
