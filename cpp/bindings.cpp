@@ -84,7 +84,7 @@ py::capsule hold(std::unique_ptr<LayerSaved<S>> saved) {
   });
 }
 
-// Rows of work that a thread should have, counted in multiply-adds.
+// A thread should have this many multiply-adds to do.
 constexpr Index recurrent_work_of_a_thread = Index(1) << 20;
 
 py::tuple recurrent_forward(const std::string& cell_name, int directions, Index hidden_size,
@@ -135,10 +135,11 @@ py::tuple recurrent_backward(const py::capsule& saved_capsule, const py::array& 
                              const py::array& gradients) {
   return with_dtype(parameters, [&](auto tag) -> py::tuple {
     using S = decltype(tag);
-    const void* held = PyCapsule_GetPointer(saved_capsule.ptr(), saved_name<S>);
+    void* held = PyCapsule_GetPointer(saved_capsule.ptr(), saved_name<S>);
     if (!held) throw py::error_already_set();
-    const LayerSaved<S>& saved = *static_cast<const LayerSaved<S>*>(held);
-    const LayerShape& shape = saved.shape;
+    LayerSaved<S>& saved = *static_cast<LayerSaved<S>*>(held);
+    require(!saved.directions.empty(), "saved has been used");
+    const LayerShape shape = saved.shape;
     const Index count = shape.directions * weight_count(shape.sizes);
     const Index outputs = shape.batch * shape.steps * shape.features();
     const Index states = shape.directions * shape.batch * shape.sizes.hidden;
@@ -161,6 +162,7 @@ py::tuple recurrent_backward(const py::capsule& saved_capsule, const py::array& 
     {
       py::gil_scoped_release release;
       layer_backward(saved, weights, sequences, dy_sequences, dfinal, dx_sequences, dinitial, sums);
+      saved.directions.clear();  // the workspace is free for the next call
     }
     return py::make_tuple(dx, dhidden_first, dstate_first);
   });

@@ -349,6 +349,15 @@ def test_unknown_cell(core):
         core.recurrent_forward("lstn", 1, 1, np.zeros(12), x, None, None, None, True, False, 1)
 
 
+def test_saved_can_be_used_once(core):
+    problem = Problem.random(18, 3, 4, 2, 5, "float32")
+    _, _, _, saved = problem.forward(core, True)
+    args = (saved, problem.params, problem.x, problem.dy, None, None, False, problem.params.copy())
+    core.recurrent_backward(*args)
+    with pytest.raises(ValueError, match="saved has been used"):
+        core.recurrent_backward(*args)
+
+
 def test_saved_of_another_dtype_is_refused(core):
     problem = Problem.random(18, 3, 4, 2, 5, "float32")
     _, _, _, saved = problem.forward(core, True)

@@ -298,11 +298,12 @@ def test_early_stopping_restores_the_best_weights(estimator):
         (LSTMRegressor, lambda model, X, y: -float(np.abs(model.predict(X) - y).max())),
     ],
 )
-def test_early_stopping_on_a_score(estimator, scoring):
-    X, total = sequences(100)
+@pytest.mark.parametrize("three_d", [True, False])
+def test_early_stopping_on_a_score(estimator, scoring, three_d):
+    X, total = sequences(100, features=1)
     y = targets(estimator, total)
     model = quick(estimator, max_iter=60, early_stopping=True, scoring=scoring, n_iter_no_change=4)
-    model.fit(X, y)
+    model.fit(X if three_d else X[:, :, 0], y)
     assert 1 <= model.best_iter_ <= model.n_iter_ <= 60
     assert len(model.validation_loss_curve_) == model.n_iter_
 
@@ -507,10 +508,12 @@ def test_bad_fits(estimator, args, kwargs, message):
     args = (args[0], None if args[1] is None else targets(estimator, args[1]), *args[2:])
     if "y_val" in kwargs:
         kwargs = {**kwargs, "y_val": targets(estimator, kwargs["y_val"])}
-    model = quick(estimator)
+    model = quick(estimator).fit(X[:, :, :1], targets(estimator, TOTAL))
+    kept, predicted = dict(vars(model)), numbers(model, X[:, :, :1])
     with pytest.raises(ValueError, match=message):
         model.fit(*args, **kwargs)
-    model.fit(X, targets(estimator, TOTAL))
+    assert vars(model).keys() == kept.keys()
+    assert numbers(model, X[:, :, :1]).tobytes() == predicted.tobytes()
 
 
 @pytest.mark.parametrize(

@@ -140,8 +140,14 @@ class SequenceEstimator(BaseEstimator, abc.ABC):  # type: ignore[misc]
         self
         """
         self._check_params()
-        with thread_limit(self.n_threads):
+        before = dict(vars(self))
+        try:
             train, validation = self._read(X, y, sample_weight, X_val, y_val, sample_weight_val)
+        except Exception:  # what cannot be read leaves no trace
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+        with thread_limit(self.n_threads):
             self._train(train, validation)
         return self
 
@@ -207,6 +213,8 @@ class SequenceEstimator(BaseEstimator, abc.ABC):  # type: ignore[misc]
         return self._split(data)
 
     def _read_X(self, X: Any, reset: bool) -> Sequences:
+        if isinstance(X, Sequences):  # read and checked before
+            return X
         sequences = read_sequences(X)
         if sequences.form == "2d" and (reset or self._fitted_on_2d):
             # The number of columns, and their names if they have any, are scikit-learn's to check.
