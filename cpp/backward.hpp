@@ -44,7 +44,12 @@ class BackwardShare {
     lay_out(Carver());
     scratch_ = Block(bytes_);
     lay_out(Carver(scratch_.memory()));
-    operands_.resize(static_cast<std::size_t>(groups_.count));
+    Index start = 0;
+    for (int g = 0; g < groups_.count; g++) {
+      const Index depth = Index(groups_.blocks) * groups_.units_of(g);
+      operands_.push_back({nullptr, groups_.width_of(g), start, depth});
+      start += depth;
+    }
     destinations_.reserve(static_cast<std::size_t>(share.rows + dx_rows));
   }
 
@@ -74,7 +79,12 @@ class BackwardShare {
 
   void start() {
     const Index units = groups_.units;
-    const Grid<S> dstate = dstate_grid();
+    const Grid<S> dstate{dstate_, share_.rows * pack_size<S>, pack_size<S>};
+    const Saved<S>& saved = *call_.saved;
+    at_.dstate = dstate;
+    at_.state_before = saved.grid(saved.state, 0, 0);
+    at_.derived = saved.grid(saved.derived, 0, 0);
+    at_.gates = {saved.gates, saved.schedule.lines * groups_.width(), groups_.width()};
     for (Index r = 0; r < share_.rows; r++)
       for (int g = 0; g < groups_.count; g++) {
         const S* from = call_.dfinal.state;
@@ -89,16 +99,10 @@ class BackwardShare {
       }
   }
 
-  Grid<S> dstate_grid() const { return {dstate_, share_.rows * pack_size<S>, pack_size<S>}; }
-
   // The gate gradients of the lines from this one on, as operands of a backward panel.
   const Operand<S>* gate_operands(Index line) {
-    Index start = 0;
-    for (int g = 0; g < groups_.count; g++) {
-      const Index depth = Index(groups_.blocks) * groups_.units_of(g);
-      operands_[static_cast<std::size_t>(g)] = {call_.saved->gates_of(g, line), groups_.width_of(g), start, depth};
-      start += depth;
-    }
+    for (int g = 0; g < groups_.count; g++)
+      operands_[static_cast<std::size_t>(g)].values = call_.saved->gates_of(g, line);
     return operands_.data();
   }
 
@@ -111,6 +115,7 @@ class BackwardShare {
   void step(Index t) {
     const Index running = share_.running(t), going_on = share_.running(t + 1);
     const Start<S> dy = output_gradient(t, running);
+    place(t);
     if (going_on > 0) {
       if (going_on != multiplication_.rows()) multiplication_ = multiplication(going_on);
       multiplication_.run(gate_operands(share_.line(t + 1)), groups_.count, dy,
@@ -154,31 +159,32 @@ class BackwardShare {
              int(tile.width / pack_size<S>), tile.values + p * tile.rows * tile.width, tile.width);
   }
 
+  // Where the numbers of step t stand, from the first group and row on.
+  void place(Index t) {
+    const Saved<S>& saved = *call_.saved;
+    const Index line = share_.line(t);
+    at_.state_before.values = saved.state + share_.line(t - 1) * pack_size<S>;
+    at_.gates.values = saved.gates + line * groups_.width_of(0);
+    at_.derived.values = saved.derived + line * pack_size<S>;
+  }
+
   // The cell's derivatives on `groups` groups; a narrow last group goes through whole packets.
   void derive(Index t, Index row, int rows, int first_group, int groups, const S* dhidden, Index width) {
-    constexpr int size = pack_size<S>;
-    const Saved<S>& saved = *call_.saved;
-    const Index line = share_.line(t) + row;
-    const Grid<S> dstate = dstate_grid();
-    const auto cell_tile = [&](int group, int count) {
-      const Grid<S> before = saved.grid(saved.state, group, share_.line(t - 1) + row);
-      return BackwardTile<S>{
-          count,
-          rows,
-          {dhidden + (group - first_group) * size, size, width},
-          {before.values, before.by_group, before.by_row},
-          {dstate.at(group, row), dstate.by_group, dstate.by_row},
-          {saved.gates_of(group, line), saved.schedule.lines * groups_.width(), groups_.width()},
-          saved.grid(saved.derived, group, line)};
-    };
-    const int narrow_group = groups_.count - 1;
-    const bool has_narrow = groups_.narrow(narrow_group) && first_group + groups == groups_.count;
-    if (groups > has_narrow) call_.cell->backward(cell_tile(first_group, groups - has_narrow));
+    const int last_group = groups_.count - 1;
+    const bool has_narrow = groups_.narrow(last_group) && first_group + groups == groups_.count;
+    BackwardTile<S> tile = at_.from(first_group, row);
+    tile.groups = groups - has_narrow;
+    tile.rows = rows;
+    tile.dhidden = {dhidden, pack_size<S>, width};
+    if (tile.groups > 0) call_.cell->backward(tile);
     if (!has_narrow) return;
-    BackwardTile<S> tile = cell_tile(narrow_group, 1);
-    const Index record = groups_.width_of(narrow_group);
-    S* records = saved.gates_of(narrow_group, line);
+    const Index record = groups_.width_of(last_group);
+    S* records = call_.saved->gates_of(last_group, share_.line(t) + row);
     widen(records, record, record, groups_.tail, groups_.blocks, rows, wide_gates_);
+    tile = at_.from(last_group, row);
+    tile.groups = 1;
+    tile.rows = rows;
+    tile.dhidden = {dhidden + (groups - 1) * pack_size<S>, 0, width};
     tile.gates = {wide_gates_, 0, groups_.width()};
     call_.cell->backward(tile);
     narrow(wide_gates_, groups_.tail, groups_.blocks, rows, records, record);
@@ -222,11 +228,10 @@ class BackwardShare {
                          (tile.first_panel + p) * max_packets * pack_size<S>, tile.width, groups_.units, false);
                });
     if (!call_.dinitial.state) return;
-    const Grid<S> dstate = dstate_grid();
     for (Index r = 0; r < share_.rows; r++)
       for (int g = 0; g < groups_.count; g++)
         store_first(call_.dinitial.state + call_.row_of(share_.first_row + r) * groups_.units + g * pack_size<S>,
-                    load(dstate.at(g, r)), groups_.units_of(g));
+                    load(at_.dstate.at(g, r)), groups_.units_of(g));
   }
 
   const BackwardCall<S>& call_;
@@ -242,6 +247,7 @@ class BackwardShare {
   S* gathered_ = nullptr;  // [row][padded units], dy of a step where it has to be copied
   S* wide_gates_ = nullptr;
   Block scratch_;
+  BackwardTile<S> at_{};
 };
 
 }  // namespace fusedlstm

@@ -14,8 +14,8 @@ namespace fusedlstm {
 // A packet of every unit group of every row: element (group, row) stands at values + group * by_group + row * by_row.
 template <class S>
 struct Grid {
-  S* values;
-  Index by_group, by_row;
+  S* values = nullptr;
+  Index by_group = 0, by_row = 0;
   S* at(Index group, Index row) const { return values + group * by_group + row * by_row; }
   Grid from(Index group, Index row) const { return {at(group, row), by_group, by_row}; }
   operator Grid<const S>() const { return {values, by_group, by_row}; }
@@ -23,7 +23,7 @@ struct Grid {
 
 template <class S>
 struct ForwardTile {
-  int groups, rows;
+  int groups = 0, rows = 0;
   Grid<const S> z;             // pre-activations, blocks side by side, times the phase's factors
   Grid<const S> state_before;  // the second state (c)
   Grid<S> state;
@@ -31,23 +31,45 @@ struct ForwardTile {
   // For training; null values at inference.
   Grid<S> gates;    // activations, blocks side by side
   Grid<S> derived;  // one more number a unit that backward wants
+
+  // The same arrays from this group and row on.
+  FUSEDLSTM_INLINE ForwardTile from(Index group, Index row) const {
+    ForwardTile tile;
+    tile.state_before = state_before.from(group, row);
+    tile.state = state.from(group, row);
+    tile.hidden = hidden.from(group, row);
+    if (gates.values) {
+      tile.gates = gates.from(group, row);
+      tile.derived = derived.from(group, row);
+    }
+    return tile;
+  }
 };
 
 template <class S>
 struct BackwardTile {
-  int groups, rows;
+  int groups = 0, rows = 0;
   Grid<const S> dhidden;       // dL/dh of this step
   Grid<const S> state_before;  // as in forward
   Grid<S> dstate;              // in: dL/dc from the step after; out: for the step before
   Grid<S> gates;               // in: activations; out: gradients of the pre-activations
   Grid<S> derived;             // in: as forward left it; out: h
+
+  FUSEDLSTM_INLINE BackwardTile from(Index group, Index row) const {
+    BackwardTile tile;
+    tile.state_before = state_before.from(group, row);
+    tile.dstate = dstate.from(group, row);
+    tile.gates = gates.from(group, row);
+    tile.derived = derived.from(group, row);
+    return tile;
+  }
 };
 
 // One row's step for the groups [0, groups): its product and the equations in one go, with no tile in between.
 template <class S>
 struct RowStep {
-  detail::Product<S> product;
-  ForwardTile<S> tile;
+  const detail::Product<S>& product;
+  const ForwardTile<S>& tile;
 };
 
 template <class S>
@@ -103,11 +125,8 @@ void forward_tile(const ForwardTile<S>& tile) {
 
 template <class S, class Equations, bool Training, int Side>
 void forward_row_groups(const RowStep<S>& step, int first) {
-  Product<S> p = step.product;
-  p.panel += first * p.panel_stride;
-  p.start += first * p.start_panel_stride;
   Sums<S, Side, 1, Equations::blocks> sums;
-  sum_tile<false>(p, sums);
+  sum_tile<false>(step.product, sums, first);
   FUSEDLSTM_UNROLL
   for (int s = 0; s < Side; s++) {
     const int group = first + s;

@@ -29,6 +29,8 @@ class ForwardShare {
         groups_(call.problem.sizes.hidden, call.problem.sizes.blocks),
         multiplication_(call.panels, share.rows),
         input_first_(share.rows <= 2) {
+    at_.groups = groups_.count;
+    at_.rows = 1;
     if (input_first_) steps_ahead_ = count_steps_ahead();
     lay_out(Carver());
     scratch_ = Block(bytes_);
@@ -80,6 +82,13 @@ class ForwardShare {
 
   void start() {
     const Index row = groups_.padded_units();
+    at_.hidden = {hidden_next_, pack_size<S>, row};
+    at_.state = state_at(-1);
+    at_.state_before = at_.state;
+    if (const Saved<S>* saved = call_.saved) {
+      at_.derived = saved->grid(saved->derived, 0, share_.line(-1));
+      at_.gates = {saved->gates_of(0, share_.line(-1)), saved->schedule.lines * groups_.width(), groups_.width()};
+    }
     std::fill(hidden_, hidden_ + share_.rows * row, S(0));
     const Grid<S> state = state_at(-1);
     for (Index r = 0; r < share_.rows; r++) {
@@ -150,23 +159,21 @@ class ForwardShare {
   }
 
   void step_one_row(Index t, const Operand<S>& hidden, Start<S> start) {
-    at_.groups = groups_.count;
-    at_.rows = 1;
-    call_.cell->forward_row({{&hidden, 1, 0, call_.panels.values, call_.panels.stride, start.values, groups_.width(),
-                              0, nullptr, 0, 0},
-                             at_});
+    const detail::Product<S> product{&hidden, 1, 0, call_.panels.values, call_.panels.stride, start.values,
+                                     groups_.width(), 0, nullptr, 0, 0};
+    call_.cell->forward_row({product, at_});
     if (call_.y) copy(hidden_next_, units(), output_row(t, 0));
   }
 
   // Where the numbers of step t stand, from the first group and row on.
   void place(Index t) {
-    const Grid<S> before = state_at(t - 1);
-    at_.state_before = before;
-    at_.state = state_at(t);
-    at_.hidden = {hidden_next_, pack_size<S>, groups_.padded_units()};
+    at_.hidden.values = hidden_next_;
     if (const Saved<S>* saved = call_.saved) {
-      at_.derived = saved->grid(saved->derived, 0, share_.line(t));
-      at_.gates = {saved->gates_of(0, share_.line(t)), saved->schedule.lines * groups_.width(), groups_.width()};
+      const Index line = share_.line(t);
+      at_.state_before = at_.state;
+      at_.state.values = saved->state + line * pack_size<S>;
+      at_.derived.values = saved->derived + line * pack_size<S>;
+      at_.gates.values = saved->gates + line * groups_.width_of(0);
     }
     if (call_.y && call_.schedule->equal) y_ = call_.y.at(share_.first_row, call_.problem.time(t, share_.steps));
   }
@@ -174,18 +181,10 @@ class ForwardShare {
   void finish_tile(Index t, const Tile<S>& tile) {
     const int group = tile.first_panel;
     const Index row = tile.first_row;
-    ForwardTile<S> cell;
+    ForwardTile<S> cell = at_.from(group, row);
     cell.groups = tile.panels;
     cell.rows = tile.rows;
     cell.z = {tile.values, tile.rows * tile.width, tile.width};
-    cell.state_before = at_.state_before.from(group, row);
-    cell.state = at_.state.from(group, row);
-    cell.hidden = at_.hidden.from(group, row);
-    cell.gates = {};
-    if (call_.saved) {
-      cell.gates = at_.gates.from(group, row);
-      cell.derived = at_.derived.from(group, row);
-    }
     if (groups_.narrow(group)) finish_narrow_tile(t, tile, cell);
     else call_.cell->forward(cell);
     if (call_.y) write_output(t, tile, cell.hidden);

@@ -163,7 +163,6 @@ void layer_backward(const LayerSaved<S>& saved, const S* parameters, Sequences<c
       team.wait_for_all();
     }
     for (Index k = first * shape.directions; k < last * shape.directions; k++) {
-      workers[std::size_t(k)].clear();
       for (const SumBlock& block : blocks) {
         // Alone, each block is summed while its gradients are still in cache. It needs h of the step before.
         if (alone) work[std::size_t(k)].run_down_to(std::max(Index(0), block.first - 1));

@@ -39,40 +39,41 @@ struct Groups {
   }
 };
 
-// to[k * to_stride + u] = from[u * from_stride + k] * factor, for `units` rows u and `depth` columns k; lanes from
-// `units` up to pack_size are set to zero if there is room for them.
+// to[k * to_stride + u] = from[u * from_stride + k] * factor, for `units` rows u and `depth` columns k.
 template <class S>
 void transpose_scaled(const S* from, Index from_stride, int units, Index depth, S factor, S* to, Index to_stride) {
-  Index k = 0;
-  if (units == pack_size<S>) {
-    Square<S> square;
-    for (; k + pack_size<S> <= depth; k += pack_size<S>) {
-      for (int u = 0; u < pack_size<S>; u++) square.rows[u] = load(from + u * from_stride + k) * fill(factor);
-      transpose(square);
-      for (int j = 0; j < pack_size<S>; j++) store(to + (k + j) * to_stride, square.rows[j]);
-    }
+  if (units < pack_size<S>) {
+    for (Index k = 0; k < depth; k++)
+      for (int u = 0; u < units; u++) to[k * to_stride + u] = from[u * from_stride + k] * factor;
+    return;
   }
-  for (; k < depth; k++)
-    for (int u = 0; u < units; u++) to[k * to_stride + u] = from[u * from_stride + k] * factor;
+  for (Index k = 0; k < depth; k += pack_size<S>) {
+    Square<S> square;
+    for (int u = 0; u < pack_size<S>; u++)
+      square.rows[u] = load_first(from + u * from_stride + k, depth - k) * fill(factor);
+    transpose(square);
+    for (int j = 0; j < pack_size<S> && k + j < depth; j++) store(to + (k + j) * to_stride, square.rows[j]);
+  }
 }
 
 // to[u * to_stride + k] += from[k * from_stride + u], the way back.
 template <class S>
 void add_transposed(const S* from, Index from_stride, int units, Index depth, S* to, Index to_stride) {
-  Index k = 0;
-  if (units == pack_size<S>) {
+  if (units < pack_size<S>) {
+    for (Index k = 0; k < depth; k++)
+      for (int u = 0; u < units; u++) to[u * to_stride + k] += from[k * from_stride + u];
+    return;
+  }
+  for (Index k = 0; k < depth; k += pack_size<S>) {
     Square<S> square;
-    for (; k + pack_size<S> <= depth; k += pack_size<S>) {
-      for (int j = 0; j < pack_size<S>; j++) square.rows[j] = load(from + (k + j) * from_stride);
-      transpose(square);
-      for (int u = 0; u < pack_size<S>; u++) {
-        S* row = to + u * to_stride + k;
-        store(row, load(row) + square.rows[u]);
-      }
+    for (int j = 0; j < pack_size<S>; j++)
+      square.rows[j] = k + j < depth ? load(from + (k + j) * from_stride) : zero<S>();
+    transpose(square);
+    for (int u = 0; u < pack_size<S>; u++) {
+      S* row = to + u * to_stride + k;
+      store_first(row, load_first(row, depth - k) + square.rows[u], depth - k);
     }
   }
-  for (; k < depth; k++)
-    for (int u = 0; u < units; u++) to[u * to_stride + k] += from[k * from_stride + u];
 }
 
 // Forward panels of the groups [first, last): input part, then hidden part; and their biases, [group][width].
@@ -131,8 +132,8 @@ void pack_backward(const Sizes& sizes, const Groups<S>& groups, const S* matrix,
       for (int block = 0; block < groups.blocks; block++) {
         const S* from = matrix + (block * sizes.hidden + Index(group) * pack_size<S>) * columns + column;
         for (int u = 0; u < groups.units_of(group); u++, from += columns, to += width) {
-          std::copy(from, from + present, to);
-          std::fill(to + present, to + width, S(0));
+          for (Index j = 0; j < width; j += pack_size<S>)
+            store(to + j, j < present ? load_first(from + j, present - j) : zero<S>());
         }
       }
     }

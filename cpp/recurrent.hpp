@@ -68,12 +68,4 @@ struct Saved {
   }
 };
 
-// Copies n numbers; short runs inline.
-template <class S>
-FUSEDLSTM_INLINE void copy(const S* from, Index n, S* to) {
-  Index k = 0;
-  for (; k + pack_size<S> <= n; k += pack_size<S>) store(to + k, load(from + k));
-  for (; k < n; k++) to[k] = from[k];
-}
-
 }  // namespace fusedlstm

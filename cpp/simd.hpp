@@ -163,20 +163,70 @@ FUSEDLSTM_INLINE void keep_in_register(Pack<S>& a) {
 #endif
 }
 
+// Some lanes of a packet, 0 < n < pack_size.
+namespace detail {
+
+// n numbers in at most one piece of each power of two: masked stores are slow on some CPUs.
+template <class S, int Piece = pack_size<S> / 2>
+FUSEDLSTM_INLINE void copy_pieces(const S* from, Index n, S* to) {
+  if constexpr (Piece > 0) {
+    if (n & Piece) {
+      std::memcpy(to, from, Piece * sizeof(S));
+      from += Piece;
+      to += Piece;
+    }
+    copy_pieces<S, Piece / 2>(from, n, to);
+  }
+}
+template <class S>
+FUSEDLSTM_INLINE void store_some(S* to, Pack<S> a, Index n) {
+  alignas(64) S lanes[pack_size<S>];
+  store(lanes, a);
+  copy_pieces(lanes, n, to);
+}
+
+#if defined(__AVX512F__)
+inline Pack<float> load_some(const float* from, Index n) {
+  return {_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), from)};
+}
+inline Pack<double> load_some(const double* from, Index n) {
+  return {_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1), from)};
+}
+#elif defined(__AVX2__)
+alignas(32) inline constexpr std::int32_t lanes_on_then_off[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+inline __m256i first_lanes(Index words) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(lanes_on_then_off + 8 - words));
+}
+inline Pack<float> load_some(const float* from, Index n) { return {_mm256_maskload_ps(from, first_lanes(n))}; }
+inline Pack<double> load_some(const double* from, Index n) { return {_mm256_maskload_pd(from, first_lanes(2 * n))}; }
+#else
+template <class S>
+Pack<S> load_some(const S* from, Index n) {
+  alignas(64) S lanes[pack_size<S>] = {};
+  copy_pieces(from, n, lanes);
+  return load(lanes);
+}
+#endif
+
+}  // namespace detail
+
 // The first n lanes from memory, zero in the rest; reads and writes no further than n.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> load_first(const S* from, Index n) {
-  if (n >= pack_size<S>) return load(from);
-  S lanes[pack_size<S>] = {};
-  std::memcpy(lanes, from, static_cast<std::size_t>(n) * sizeof(S));
-  return load(lanes);
+  return n >= pack_size<S> ? load(from) : detail::load_some(from, n);
 }
 template <class S>
 FUSEDLSTM_INLINE void store_first(S* to, Pack<S> a, Index n) {
-  if (n >= pack_size<S>) return store(to, a);
-  S lanes[pack_size<S>];
-  store(lanes, a);
-  std::memcpy(to, lanes, static_cast<std::size_t>(n) * sizeof(S));
+  if (n >= pack_size<S>) store(to, a);
+  else detail::store_some(to, a, n);
+}
+
+// Copies n numbers; short runs inline.
+template <class S>
+FUSEDLSTM_INLINE void copy(const S* from, Index n, S* to) {
+  Index k = 0;
+  for (; k + pack_size<S> <= n; k += pack_size<S>) store(to + k, load(from + k));
+  detail::copy_pieces(from + k, n - k, to + k);
 }
 
 // block[i][j] <-> block[j][i] of a square of pack_size x pack_size.

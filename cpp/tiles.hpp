@@ -104,10 +104,12 @@ struct Product {
 template <class S, int Side, int Rows, int Packets>
 using Sums = Pack<S>[Side][Rows][Packets];
 
-// The sums of a tile, from their start over all operands.
+// The sums of a tile, from their start over all operands. `skipped`: panels before the first.
 template <bool Across, class S, int Side, int Rows, int Packets>
-FUSEDLSTM_INLINE void sum_tile(const Product<S>& p, Sums<S, Side, Rows, Packets>& sums) {
+FUSEDLSTM_INLINE void sum_tile(const Product<S>& p, Sums<S, Side, Rows, Packets>& sums, Index skipped = 0) {
   constexpr int size = pack_size<S>, width = Packets * size;
+  const S* start = p.start ? p.start + skipped * p.start_panel_stride + p.row * p.start_row_stride : nullptr;
+  const S* panel = p.panel + skipped * p.panel_stride;
   FUSEDLSTM_UNROLL
   for (int s = 0; s < Side; s++) {
     FUSEDLSTM_UNROLL
@@ -115,12 +117,12 @@ FUSEDLSTM_INLINE void sum_tile(const Product<S>& p, Sums<S, Side, Rows, Packets>
       FUSEDLSTM_UNROLL
       for (int j = 0; j < Packets; j++)
         sums[s][r][j] =
-            p.start ? load(p.start + s * p.start_panel_stride + (p.row + r) * p.start_row_stride + j * size) : zero<S>();
+            start ? load(start + s * p.start_panel_stride + r * p.start_row_stride + j * size) : zero<S>();
     }
   }
   for (int o = 0; o < p.count; o++) {
     const Operand<S> operand = p.operands[o];
-    const S* weights = p.panel + operand.start * width;
+    const S* weights = panel + operand.start * width;
     const S* values[Across ? 1 : Rows];
     if constexpr (Across) {
       values[0] = operand.values + p.row;
@@ -203,36 +205,36 @@ void multiply_in_chains(const Product<S>& p) {
     const S* values[Rows];
     FUSEDLSTM_UNROLL
     for (int r = 0; r < Rows; r++) values[r] = operand.values + r * operand.stride;
-    const auto add = [&](Pack<S>(&chain)[Rows][Packets], Index k) FUSEDLSTM_LAMBDA_INLINE {
-      FUSEDLSTM_UNROLL
-      for (int j = 0; j < Packets; j++) {
-        const Pack<S> w = load(weights + k * width + j * size);
-        FUSEDLSTM_UNROLL
-        for (int r = 0; r < Rows; r++) chain[r][j] = fma(fill(values[r][k]), w, chain[r][j]);
-      }
-    };
     Index k = 0;
     for (; k + Chains <= operand.depth; k += Chains) {
       FUSEDLSTM_UNROLL
-      for (int c = 0; c < Chains; c++) add(sums[c], k + c);
-    }
-    for (; k < operand.depth; k++) add(sums[0], k);
-  }
-  FUSEDLSTM_UNROLL
-  for (int step = Chains / 2; step > 0; step /= 2) {
-    FUSEDLSTM_UNROLL
-    for (int c = 0; c < step; c++) {
-      FUSEDLSTM_UNROLL
-      for (int r = 0; r < Rows; r++) {
+      for (int c = 0; c < Chains; c++) {
         FUSEDLSTM_UNROLL
-        for (int j = 0; j < Packets; j++) sums[c][r][j] = sums[c][r][j] + sums[c + step][r][j];
+        for (int j = 0; j < Packets; j++) {
+          const Pack<S> w = load(weights + (c * Packets + j) * size);
+          FUSEDLSTM_UNROLL
+          for (int r = 0; r < Rows; r++) sums[c][r][j] = fma(fill(values[r][k + c]), w, sums[c][r][j]);
+        }
+      }
+      weights += Chains * width;
+    }
+    for (; k < operand.depth; k++, weights += width) {
+      FUSEDLSTM_UNROLL
+      for (int j = 0; j < Packets; j++) {
+        const Pack<S> w = load(weights + j * size);
+        FUSEDLSTM_UNROLL
+        for (int r = 0; r < Rows; r++) sums[0][r][j] = fma(fill(values[r][k]), w, sums[0][r][j]);
       }
     }
   }
   FUSEDLSTM_UNROLL
   for (int r = 0; r < Rows; r++) {
     FUSEDLSTM_UNROLL
-    for (int j = 0; j < Packets; j++) store(p.out + r * p.out_row_stride + j * size, sums[0][r][j]);
+    for (int j = 0; j < Packets; j++) {
+      FUSEDLSTM_UNROLL
+      for (int c = 1; c < Chains; c++) sums[0][r][j] = sums[0][r][j] + sums[c][r][j];
+      store(p.out + r * p.out_row_stride + j * size, sums[0][r][j]);
+    }
   }
 }
 

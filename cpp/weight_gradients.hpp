@@ -92,13 +92,6 @@ class WeightGradientWorker {
     hidden_.reserve(lines_of_a_block);
   }
 
-  void clear() {
-    for_parts([&](int group, int source) {
-      S* sums = all_.sums_of(group, source);
-      std::fill(sums, sums + all_.rows_of(source) * all_.groups_.width_of(group), S(0));
-    });
-  }
-
   void add(const SumBlock& block) {
     gather(block);
     const Saved<S>& saved = all_.saved_;
@@ -111,10 +104,13 @@ class WeightGradientWorker {
       multiply_across(gates, group, operands.data(), int(operands.size()), shift, all_.rows_of(source),
                       [&](const Tile<S>& tile) {
                         S* to = sums + tile.first_row * tile.width;
-                        for (Index j = 0; j < tile.rows * tile.width; j += pack_size<S>)
-                          store(to + j, load(to + j) + load(tile.values + j));
+                        for (Index j = 0; j < tile.rows * tile.width; j += pack_size<S>) {
+                          const Pack<S> sum = load(tile.values + j);
+                          store(to + j, started_ ? load(to + j) + sum : sum);
+                        }
                       });
     });
+    started_ = true;
   }
 
   // Adds the sums to the gradients.
@@ -188,6 +184,7 @@ class WeightGradientWorker {
 
   const WeightGradients<S>& all_;
   Index first_, last_;
+  bool started_ = false;
   std::vector<Operand<S>> inputs_, hidden_;
   Index gathered_stride_;
   Block gathered_block_;

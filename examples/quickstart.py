@@ -1,7 +1,9 @@
 """Forecast the yearly sunspot numbers: twelve years in, the next one out.
 
-Every setting below was chosen on the years up to 1920, with 1880 to 1920 as validation. The two
-later periods are those on which the literature reports; the model meets them once, at the end.
+The network sees the square roots of the numbers, since their spread grows with their size, and its
+forecasts are squared. This and every setting below was chosen on the years up to 1920, with 1880 to
+1920 as validation. The two later periods are those on which the literature reports; the model meets
+them at the end.
 
 The measure is the average relative variance, the mean squared error over 1535 (the variance of the
 series that the literature divides by), of forecasts one year ahead. Less is better.
@@ -30,14 +32,16 @@ PUBLISHED = {"Weigend et al. 1990": (0.086, 0.35), "Tong and Lim 1980": (0.097, 
 
 
 def lstm(random_state: int, verbose: int = 0):
-    """Return the model. The settings are the result of a small search on the validation years."""
+    """Return the model, with what a search on the validation years gave."""
     network = LSTMRegressor(
-        hidden_size=32,
-        dropout=0.2,
+        hidden_size=64,
+        dropout=0.4,
         optimizer="adamw",
+        learning_rate=0.001,
         weight_decay=1.0,
         batch_size=16,
-        max_iter=30,
+        max_iter=50,
+        n_iter_no_change=50,
         random_state=random_state,
         verbose=verbose,
     )
@@ -58,18 +62,19 @@ def main() -> None:
     fusedlstm.show_config()
     years, sunspots = load_sunspots()
     X, y = make_windows(sunspots, WIDTH)
+    roots, root = np.sqrt(X), np.sqrt(y)
     year = years[WIDTH:]  # of the target
 
     # What the settings were chosen by: trained up to 1879, judged on 1880 to 1920.
     train, validation = year < 1880, (year >= 1880) & (year <= 1920)
+    models = [lstm(seed).fit(roots[train], root[train]) for seed in range(10)]
     scores = [
-        relative_variance(lstm(seed).fit(X[train], y[train]).predict(X[validation]), y[validation])
-        for seed in range(10)
+        relative_variance(model.predict(roots[validation]) ** 2, y[validation]) for model in models
     ]
     autoregression = LinearRegression().fit(X[train], y[train])
     rows = {
         "LSTM, median of ten random states": (float(np.median(scores)),),
-        "  the best and the worst of them": (min(scores), max(scores)),
+        "  the worst of them": (max(scores),),
         "AR(12)": (relative_variance(autoregression.predict(X[validation]), y[validation]),),
         "last value": (relative_variance(X[validation, -1], y[validation]),),
     }
@@ -78,9 +83,9 @@ def main() -> None:
     # The model: trained once on all years up to 1920.
     print("\nTraining on 1700 to 1920")
     train, early, late = year <= 1920, (year > 1920) & (year <= 1955), (year > 1955) & (year < 1980)
-    model = lstm(0, verbose=1).fit(X[train], y[train])
+    model = lstm(random_state=0, verbose=1).fit(roots[train], root[train])
     autoregression = LinearRegression().fit(X[train], y[train])
-    forecast = model.predict(X)
+    forecast = model.predict(roots) ** 2
     rows = {
         name: tuple(relative_variance(values[period], y[period]) for period in (early, late))
         for name, values in (
@@ -91,6 +96,10 @@ def main() -> None:
     }
     rows |= {f"{name} (published)": values for name, values in PUBLISHED.items()}
     show("Average relative variance on years never seen", rows, ("1921-1955", "1956-1979"))
+    print(
+        f"The largest number up to 1920 is {y[train].max():.0f}, after it "
+        f"{y[early].max():.0f} and {y[late].max():.0f}."
+    )
 
     figure, axes = plt.subplots(figsize=(10, 4), layout="constrained")
     axes.plot(years, sunspots, color="0.6", label="sunspot number")
