@@ -318,7 +318,7 @@ PYBIND11_MODULE(FUSEDLSTM_JOIN(_core_, FUSEDLSTM_VARIANT), module) {
 #endif
   watch_forks();
   module.def("runnable_variants", &runnable_variants);
-  module.def("openmp_threads", &openmp_threads);
+  module.def("default_threads", &default_threads);
   module.def("recurrent_forward", &recurrent_forward);
   module.def("recurrent_backward", &recurrent_backward);
   module.def("dense_forward", &dense_forward_array);

@@ -9,6 +9,11 @@
 #include <pthread.h>
 #endif
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+#include <algorithm>
 #include <atomic>
 #include <exception>
 
@@ -51,9 +56,15 @@ inline void watch_forks() {
 #endif
 }
 
-inline int openmp_threads() {
+// OpenMP's present maximum, and at most the CPUs that this process may run on.
+inline int default_threads() {
 #if defined(_OPENMP)
-  return omp_get_max_threads();
+  int threads = omp_get_max_threads();
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) threads = std::min(threads, CPU_COUNT(&set));
+#endif
+  return threads;
 #else
   return 1;
 #endif

@@ -33,8 +33,8 @@ class Core(Protocol):
     def runnable_variants(self) -> list[str]:
         """Names of the variants that this CPU and operating system can run, slowest first."""
 
-    def openmp_threads(self) -> int:
-        """OpenMP's present maximum; 1 without OpenMP."""
+    def default_threads(self) -> int:
+        """OpenMP's present maximum, and at most the CPUs that this process may run on."""
 
     def recurrent_forward(
         self,

@@ -144,8 +144,8 @@ class SequenceEstimator(BaseEstimator, abc.ABC):  # type: ignore[misc]
         try:
             train, validation = self._read(X, y, sample_weight, X_val, y_val, sample_weight_val)
         except Exception:  # what cannot be read leaves no trace
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__.clear()
+            self.__dict__.update(before)
             raise
         with thread_limit(self.n_threads):
             self._train(train, validation)

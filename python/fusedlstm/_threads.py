@@ -9,9 +9,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import math
-import os
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 from fusedlstm._core import core
@@ -39,16 +37,7 @@ def _cgroup_quota(root: Path) -> float:
     return cpus if cpus > 0 else math.inf
 
 
-@cache
-def _quota() -> int:
-    cpus = _cgroup_quota(Path("/sys/fs/cgroup"))
-    return max(1, math.ceil(cpus)) if math.isfinite(cpus) else 2**31 - 1
-
-
-def _affinity() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+_QUOTA = math.ceil(min(2**31, max(1, _cgroup_quota(Path("/sys/fs/cgroup")))))
 
 
 def get_num_threads() -> int:
@@ -65,7 +54,7 @@ def get_num_threads() -> int:
     limit = _limit.get(None) or _chosen
     if limit is not None:
         return limit
-    return min(core.openmp_threads(), _affinity(), _quota())
+    return min(core.default_threads(), _QUOTA)
 
 
 def set_num_threads(n: int | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,15 @@ from fusedlstm._core import Array
 from fusedlstm.layers import LastStep, Layer
 from fusedlstm.layers.base import State
 from fusedlstm.sequence import Sequence
+
+
+class _Part(NamedTuple):
+    """A layer at work: its parameters, and whether somebody reads all steps of its output."""
+
+    layer: Layer[Any]
+    params: Array
+    place: slice
+    all_steps: bool
 
 
 @dataclass
@@ -75,19 +84,35 @@ class Sequential:
         self.dtype = check.float_dtype("dtype", dtype)
         rng = np.random.default_rng(random_state)
 
-        self._slices: list[slice] = []
-        size, start = self.input_size, 0
+        size = self.input_size
         initial = []
         for layer in self.layers:
-            shapes = layer.param_shapes(size)
-            count = sum(math.prod(shape) for shape in shapes.values())
-            self._slices.append(slice(start, start + count))
             values = layer.init_params(size, rng)
-            for name, shape in shapes.items():
+            for name, shape in layer.param_shapes(size).items():
                 initial.append(np.ravel(values.get(name, np.zeros(shape))))
-            size, start = layer.output_size(size), start + count
+            size = layer.output_size(size)
         self.output_size = size
         self._params = np.concatenate([*initial, np.empty(0)]).astype(self.dtype)
+        self._parts = self._divide()
+
+    def _divide(self) -> list[_Part]:
+        parts, size, start = [], self.input_size, 0
+        for number, layer in enumerate(self.layers):
+            shapes = layer.param_shapes(size).values()
+            place = slice(start, start + sum(math.prod(shape) for shape in shapes))
+            all_steps = True
+            for after in reversed(self.layers[number + 1 :]):
+                all_steps = after.needs_steps(all_steps)
+            parts.append(_Part(layer, self._params[place], place, all_steps))
+            size, start = layer.output_size(size), place.stop
+        return parts
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_parts"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._parts = self._divide()  # they are views
 
     @property
     def params(self) -> Array:
@@ -114,9 +139,8 @@ class Sequential:
 
     def views(self, flat: Array) -> dict[str, Array]:
         """Return the parts of any array that is laid out like `params`, by name."""
-        named, size = {}, self.input_size
-        for number, (layer, part) in enumerate(zip(self.layers, self._slices, strict=True)):
-            start = part.start
+        named, size, start = {}, self.input_size, 0
+        for number, layer in enumerate(self.layers):
             for name, shape in layer.param_shapes(size).items():
                 count = math.prod(shape)
                 named[f"{number}.{name}"] = flat[start : start + count].reshape(shape)
@@ -194,14 +218,12 @@ class Sequential:
         shape = seq.steps().shape
         key = None if rng is None else int(rng.integers(2**63))
         saved = []
-        for number, (layer, part) in enumerate(zip(self.layers, self._slices, strict=True)):
+        for number, part in enumerate(self._parts):
             # A generator a layer, keyed by the call: what one layer draws does not shift another.
             of_layer = (
                 None if key is None else np.random.Generator(np.random.Philox(key=[key, number]))
             )
-            (seq, _), kept = layer.forward(
-                self._params[part], seq, None, of_layer, self._all_steps_after(number)
-            )
+            (seq, _), kept = part.layer.forward(part.params, seq, None, of_layer, part.all_steps)
             saved.append(kept)
         return seq.steps(), Saved(saved, seq, shape)
 
@@ -263,25 +285,14 @@ class Sequential:
             checked.append(tuple(np.ascontiguousarray(a) for a in arrays))
         return tuple(checked)
 
-    def _all_steps_after(self, number: int) -> bool:
-        """Whether somebody reads all steps of the output of this layer."""
-        wanted = True
-        for layer in reversed(self.layers[number + 1 :]):
-            wanted = layer.needs_steps(wanted)
-        return wanted
-
     def _run(
         self, seq: Sequence, state: tuple[State, ...] | None
     ) -> tuple[Array, tuple[State, ...]]:
         states = []
-        for number, (layer, part) in enumerate(zip(self.layers, self._slices, strict=True)):
-            seq, new = layer.run(
-                self._params[part],
-                seq,
-                None if state is None else state[number],
-                self._all_steps_after(number),
-            )
-            states.append(new)
+        for number, part in enumerate(self._parts):
+            before = None if state is None else state[number]
+            seq, after = part.layer.run(part.params, seq, before, part.all_steps)
+            states.append(after)
         return seq.steps(), tuple(states)
 
     def _backward(
@@ -304,17 +315,11 @@ class Sequential:
             raise ValueError(check.needs("grads", needed, grads))
         saved.used = True
         dseq: Sequence | None = Sequence(np.ascontiguousarray(array), saved.output.lengths)
-        for number in reversed(range(len(self.layers))):
+        for number in reversed(range(len(self._parts))):
             assert dseq is not None
-            part = self._slices[number]
-            dseq, _ = self.layers[number].backward(
-                self._params[part],
-                saved.layers[number],
-                dseq,
-                None,
-                grads[part],
-                input_gradient or number > 0,
-            )
+            part, kept = self._parts[number], saved.layers[number]
+            wanted = input_gradient or number > 0
+            dseq, _ = part.layer.backward(part.params, kept, dseq, None, grads[part.place], wanted)
         return dseq
 
 
