@@ -24,7 +24,7 @@ def main() -> None:
     print(f"{'shape':>18}{'y':>10}{'dx':>10}{'grads':>10}")
     for shape in GRIDS["full"]:
         problem = Problem(shape, threads=1)
-        lstm = problem._torch_lstm().double()
+        lstm = problem.torch_lstm().double()
         lstm.bias_hh_l0.requires_grad_(False)
         x = torch.from_numpy(problem.x.astype(np.float64)).requires_grad_()
         y_reference, _ = lstm(x)

@@ -14,7 +14,7 @@ import pytest
 
 import fusedlstm
 from fusedlstm._core import core
-from peers import Call, Problem
+from peers import Call, Problem, installed
 from shapes import GRIDS, Shape
 
 TABLES = pytest.StashKey[dict[str, list[dict]]]()
@@ -25,6 +25,7 @@ def pytest_addoption(parser):
     group.addoption("--grid", choices=GRIDS, default="full", help="shapes to run")
     group.addoption("--rounds", type=int, default=20, help="interleaved rounds of each shape")
     group.addoption("--threads", type=int, default=1, help="threads of every library")
+    group.addoption("--peers", default="torch,onnxruntime", help="of these, those installed")
 
 
 def pytest_configure(config):
@@ -40,7 +41,8 @@ def pytest_generate_tests(metafunc):
 def problem(shape, request):
     threads = request.config.getoption("--threads")
     fusedlstm.set_num_threads(threads)
-    yield Problem(shape, threads)
+    peers = request.config.getoption("--peers").split(",")
+    yield Problem(shape, threads, [name for name in peers if installed(name)])
     fusedlstm.set_num_threads(None)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -21,8 +21,8 @@ def installed(name: str) -> bool:
 class Problem:
     """One shape's arrays and the calls that compute on them, all with the same numbers."""
 
-    def __init__(self, shape: Shape, threads: int) -> None:
-        self.shape, self.threads = shape, threads
+    def __init__(self, shape: Shape, threads: int, peers: Sequence[str] = ()) -> None:
+        self.shape, self.threads, self.peers = shape, threads, peers
         rng = np.random.default_rng(0)
         self.model = Sequential([LSTM(shape.hidden)], shape.inputs, random_state=0)
         size = (shape.batch, shape.steps)
@@ -32,9 +32,9 @@ class Problem:
     def inference(self) -> dict[str, Call]:
         """Return a call of each library: the outputs of all steps."""
         calls: dict[str, Call] = {"fusedlstm": lambda: self.model.predict(self.x)}
-        if installed("torch"):
+        if "torch" in self.peers:
             calls["torch"] = self._torch_inference()
-        if installed("onnxruntime") and installed("onnx"):
+        if "onnxruntime" in self.peers:
             calls["onnxruntime"] = self._onnxruntime()
         return calls
 
@@ -48,11 +48,12 @@ class Problem:
             self.model.backward(saved, self.dy, grads)
 
         calls: dict[str, Call] = {"fusedlstm": ours}
-        if installed("torch"):
+        if "torch" in self.peers:
             calls["torch"] = self._torch_training()
         return calls
 
-    def _torch_lstm(self):
+    def torch_lstm(self):
+        """Return PyTorch's layer with the same weights."""
         import torch
 
         torch.set_num_threads(self.threads)
@@ -68,7 +69,7 @@ class Problem:
     def _torch_inference(self) -> Call:
         import torch
 
-        lstm, x = self._torch_lstm(), torch.from_numpy(self.x)
+        lstm, x = self.torch_lstm(), torch.from_numpy(self.x)
 
         def call():
             with torch.inference_mode():
@@ -79,7 +80,7 @@ class Problem:
     def _torch_training(self) -> Call:
         import torch
 
-        lstm, x = self._torch_lstm(), torch.from_numpy(self.x).requires_grad_()
+        lstm, x = self.torch_lstm(), torch.from_numpy(self.x).requires_grad_()
         dy = torch.from_numpy(self.dy)
 
         def call() -> None:
