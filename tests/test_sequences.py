@@ -171,6 +171,25 @@ def test_sparse():
         read_sequences(scipy_sparse.csr_array(np.eye(3)))
 
 
+@pytest.mark.parametrize("pieces", [1, 5, 10**6])
+def test_finding_what_is_not_finite_a_piece_at_a_time(pieces, monkeypatch):
+    monkeypatch.setattr("fusedlstm._sequences.NUMBERS_OF_A_PIECE", pieces)
+    assert len(read_sequences(ONES)) == 3
+    for where in np.ndindex(ONES.shape):
+        with pytest.raises(ValueError, match="Input X contains infinity"):
+            read_sequences(changed(ONES, where, np.inf))
+
+
+def test_range():
+    for value, ragged in ((1e39, False), (-1e39, True)):
+        X = changed(ONES, (1, 2, 0), value)
+        sequences = read_sequences(list(X) if ragged else X)
+        sequences.check_range("float64")
+        with pytest.raises(ValueError, match="X must be numbers within float32's range; got -?1e"):
+            sequences.check_range("float32")
+    read_sequences(padded_with_nan(RAGGED)).check_range("float32")
+
+
 def test_numbers_whose_sum_overflows_are_fine():
     X = np.full((2, 3, 1), np.finfo("float32").max, "float32")
     assert len(read_sequences(X)) == 2

@@ -199,12 +199,12 @@ class SequenceEstimator(BaseEstimator, abc.ABC):  # type: ignore[misc]
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
-        sequences = self._read_X(X, reset=True)
+        sequences = self._read_X(X, self.dtype, reset=True)
         data = self._with_targets(sequences, y, sample_weight, reset=True)
         if X_val is not None:
             if y_val is None:
                 raise ValueError("y_val must be given with X_val; got None")
-            sequences_val = self._read_X(X_val, reset=False)
+            sequences_val = self._read_X(X_val, self.dtype, reset=False)
             return data, self._with_targets(sequences_val, y_val, sample_weight_val, reset=False)
         if y_val is not None or sample_weight_val is not None:
             raise ValueError("X_val must be given with y_val and sample_weight_val; got None")
@@ -212,10 +212,11 @@ class SequenceEstimator(BaseEstimator, abc.ABC):  # type: ignore[misc]
             return data, None
         return self._split(data)
 
-    def _read_X(self, X: Any, reset: bool) -> Sequences:
+    def _read_X(self, X: Any, dtype: npt.DTypeLike, reset: bool) -> Sequences:
         if isinstance(X, Sequences):  # read and checked before
             return X
         sequences = read_sequences(X)
+        sequences.check_range(dtype)
         if sequences.form == "2d" and (reset or self._fitted_on_2d):
             # The number of columns, and their names if they have any, are scikit-learn's to check.
             validate_data(self, X, reset=reset, skip_check_array=True)
@@ -372,19 +373,19 @@ class SequenceEstimator(BaseEstimator, abc.ABC):  # type: ignore[misc]
 
     def _outputs(self, sequences: Sequences) -> Array:
         """Return the model's raw output, (n, n_outputs), a chunk at a time."""
-        steps = sequences.lengths()
-        width = sequences.n_features + 2 * self.model_.output_size
-        rows = max(1, NUMBERS_OF_A_CHUNK // (int(steps.max()) * width))
-        chunks = []
-        for start in range(0, len(sequences), rows):
-            x, lengths = sequences.take(slice(start, start + rows), self.model_.dtype)
-            chunks.append(self.model_.predict(x, lengths))
-        return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+        model = self.model_
+        width = sequences.n_features + 2 * model.output_size
+        rows = max(1, NUMBERS_OF_A_CHUNK // (sequences.longest() * width))
+        if rows >= len(sequences):
+            return model.predict(*sequences.take(slice(None), model.dtype))
+        chunks = (slice(start, start + rows) for start in range(0, len(sequences), rows))
+        return np.concatenate([model.predict(*sequences.take(c, model.dtype)) for c in chunks])
 
     def _predict_outputs(self, X: Any) -> Array:
-        check_is_fitted(self, "model_")
+        if "model_" not in vars(self):
+            check_is_fitted(self, "model_")  # raises; one sequence alone cannot wait for it
         with thread_limit(self.n_threads):
-            return self._outputs(self._read_X(X, reset=False))
+            return self._outputs(self._read_X(X, self.model_.dtype, reset=False))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

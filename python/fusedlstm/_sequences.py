@@ -18,6 +18,9 @@ import numpy.typing as npt
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 
+NUMBERS_OF_A_PIECE = 2**20
+"""Numbers that are looked at at a time: a memory map is never in memory as a whole."""
+
 Lengths = npt.NDArray[np.int64]
 Form = Literal["2d", "3d", "ragged"]
 
@@ -43,6 +46,25 @@ class Sequences(abc.ABC):
     @abc.abstractmethod
     def lengths(self) -> Lengths:
         """Return the number of steps of each sequence."""
+
+    @abc.abstractmethod
+    def longest(self) -> int:
+        """Return a number of steps that none exceeds."""
+
+    @abc.abstractmethod
+    def numbers(self) -> Array:
+        """Return an array of all steps, with padding if there is any."""
+
+    def check_range(self, dtype: npt.DTypeLike, name: str = "X") -> None:
+        """Refuse numbers that are too large for a dtype."""
+        values, dtype = self.numbers(), np.dtype(dtype)
+        if values.dtype.itemsize <= dtype.itemsize:
+            return
+        limit = np.finfo(dtype).max
+        smallest, largest = np.fmin.reduce(values, None), np.fmax.reduce(values, None)
+        if smallest < -limit or largest > limit:
+            wrong = largest if largest > limit else smallest
+            raise ValueError(check.needs(name, f"numbers within {dtype.name}'s range", wrong))
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +98,12 @@ class PaddedSequences(Sequences):
             return self.real_steps
         return np.full(len(self.x), self.x.shape[1], np.int64)
 
+    def longest(self) -> int:
+        return int(self.x.shape[1])
+
+    def numbers(self) -> Array:
+        return self.x
+
 
 @dataclass(frozen=True, eq=False)
 class PackedSequences(Sequences):
@@ -105,6 +133,12 @@ class PackedSequences(Sequences):
 
     def lengths(self) -> Lengths:
         return np.diff(self.starts)
+
+    def longest(self) -> int:
+        return int(self.lengths().max())
+
+    def numbers(self) -> Array:
+        return self.values
 
 
 def pack(arrays: list[Array]) -> PackedSequences:
@@ -179,16 +213,7 @@ def _read_array(array: Array, name: str) -> Sequences:
 def _read_ragged(items: AbstractSequence[Any], name: str) -> PackedSequences:
     arrays: list[Array] = []
     for i, item in enumerate(items):
-        try:
-            array = np.asarray(item)
-        except ValueError:
-            array = np.empty(0, object)
-        array = _numbers(array, f"{name}[{i}]")
-        if array.ndim == 1:
-            array = array[:, np.newaxis]
-        if array.ndim != 2 or 0 in array.shape:
-            needed = "an array of shape (n_timesteps, n_features) or (n_timesteps,), not empty"
-            raise ValueError(check.needs(f"{name}[{i}]", needed, item))
+        array = item if _is_ready(item) else _read_one(item, f"{name}[{i}]")
         if arrays and array.shape[1] != arrays[0].shape[1]:
             needed = f"a sequence of {arrays[0].shape[1]} features, as {name}[0]"
             raise ValueError(check.needs(f"{name}[{i}]", needed, item))
@@ -198,6 +223,32 @@ def _read_ragged(items: AbstractSequence[Any], name: str) -> PackedSequences:
         wrong = next(i for i, array in enumerate(arrays) if not np.isfinite(array).all())
         _check_finite(arrays[wrong], f"{name}[{wrong}]")
     return packed
+
+
+def _is_ready(item: Any) -> bool:
+    """Whether this is what `_read_one` would return as it is; most often it is."""
+    return (
+        type(item) is np.ndarray
+        and item.ndim == 2
+        and item.size > 0
+        and item.dtype.kind == "f"
+        and item.itemsize >= 4
+    )
+
+
+def _read_one(item: Any, name: str) -> Array:
+    """Read one sequence, (T, F)."""
+    try:
+        array = np.asarray(item)
+    except ValueError:
+        array = np.empty(0, object)
+    array = _numbers(array, name)
+    if array.ndim == 1:
+        array = array[:, np.newaxis]
+    if array.ndim != 2 or 0 in array.shape:
+        needed = "an array of shape (n_timesteps, n_features) or (n_timesteps,), not empty"
+        raise ValueError(check.needs(name, needed, item))
+    return array
 
 
 def _numbers(array: Array, name: str) -> Array:
@@ -215,9 +266,11 @@ def _numbers(array: Array, name: str) -> Array:
 
 
 def _all_finite(array: Array) -> bool:
-    # A sum is finite only if all its terms are; it can overflow, hence the second look.
-    with np.errstate(all="ignore"):
-        return bool(np.isfinite(array.sum())) or bool(np.isfinite(array).all())
+    if array.size <= NUMBERS_OF_A_PIECE:
+        return bool(np.isfinite(array).all())
+    rows = max(1, NUMBERS_OF_A_PIECE * len(array) // array.size)
+    pieces = (array[start : start + rows] for start in range(0, len(array), rows))
+    return all(np.isfinite(piece).all() for piece in pieces)
 
 
 def _check_finite(array: Array, name: str) -> None:

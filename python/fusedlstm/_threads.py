@@ -10,6 +10,7 @@ import contextlib
 import contextvars
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from fusedlstm._core import core
@@ -78,13 +79,17 @@ def set_num_threads(n: int | None) -> None:
     _chosen = None if n is None else positive_int("n", n)
 
 
-@contextlib.contextmanager
-def thread_limit(n: int | None) -> Iterator[None]:
+def thread_limit(n: int | None) -> AbstractContextManager[None]:
     """Use ``n`` threads in the body, in this thread of Python only; None changes nothing."""
-    if n is None:
-        yield
-        return
-    token = _limit.set(positive_int("n_threads", n))
+    return _NO_LIMIT if n is None else _limited(positive_int("n_threads", n))
+
+
+_NO_LIMIT = contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _limited(n: int) -> Iterator[None]:
+    token = _limit.set(n)
     try:
         yield
     finally:

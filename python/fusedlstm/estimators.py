@@ -192,7 +192,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         outputs = self._predict_outputs(X)
         if outputs.shape[1] == 1:
             p = sigmoid(outputs)
-            return np.hstack([1 - p, p])
+            return np.concatenate([1 - p, p], axis=1)
         return np.exp(log_softmax(outputs))
 
     def predict_log_proba(self, X: Any) -> Array:

@@ -107,6 +107,8 @@ class Dense(Layer[_DenseSaved]):
 
 def _real_rows(seq: Sequence, array: Array) -> Array:
     """The real steps of an array (B, T, F) as rows (N, F)."""
+    if array.ndim == 2:
+        return np.ascontiguousarray(array)
     mask = seq.mask()
     rows = array.reshape(-1, array.shape[-1]) if mask is None else array[mask]
     return np.ascontiguousarray(rows)
@@ -114,6 +116,8 @@ def _real_rows(seq: Sequence, array: Array) -> Array:
 
 def _from_rows(seq: Sequence, rows: Array) -> Array:
     """The way back, zero past the end of each sequence."""
+    if seq.steps().ndim == 2:
+        return rows
     shape = (*seq.steps().shape[:-1], rows.shape[1])
     mask = seq.mask()
     if mask is None:
