@@ -10,6 +10,7 @@ from fusedlstm._threads import get_num_threads, set_num_threads
 from fusedlstm.model import Sequential
 
 if TYPE_CHECKING:
+    from fusedlstm._saving import load
     from fusedlstm.estimators import LSTMClassifier, LSTMRegressor
     from fusedlstm.preprocessing import SequenceScaler, make_windows
 
@@ -22,16 +23,18 @@ __all__ = [
     "Sequential",
     "__version__",
     "get_num_threads",
+    "load",
     "make_windows",
     "set_num_threads",
     "show_config",
 ]
 
-# Names that need scikit-learn, imported when they are asked for.
+# Names that need scikit-learn or safetensors, imported when they are asked for.
 _LAZY = {
     "LSTMClassifier": "estimators",
     "LSTMRegressor": "estimators",
     "SequenceScaler": "preprocessing",
+    "load": "_saving",
     "make_windows": "preprocessing",
 }
 

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
+from fusedlstm._saving import Savable
 from fusedlstm._sequences import Sequences, read_sequences
 from fusedlstm._threads import thread_limit
 from fusedlstm.layers import LSTM, Dense, Dropout, LastStep, Layer
@@ -67,7 +68,7 @@ class _Watch:
         return self.waited >= self.patience
 
 
-class SequenceEstimator(BaseEstimator, abc.ABC):  # type: ignore[misc]
+class SequenceEstimator(Savable, BaseEstimator, abc.ABC):  # type: ignore[misc]
     """What classifier and regressor share. They encode targets, name a head, decode outputs."""
 
     # Parameters of both constructors.
@@ -98,6 +99,18 @@ class SequenceEstimator(BaseEstimator, abc.ABC):  # type: ignore[misc]
     # What the two differ in.
     _losses: tuple[str, ...]
     _fitted_on_2d: bool
+
+    _saved_attributes: ClassVar[tuple[str, ...]] = (
+        "n_features_in_",
+        "feature_names_in_",
+        "_fitted_on_2d",
+        "model_",
+        "n_iter_",
+        "best_iter_",
+        "loss_",
+        "loss_curve_",
+        "validation_loss_curve_",
+    )
 
     @abc.abstractmethod
     def _encode_targets(self, y: Any, reset: bool) -> Array:

@@ -106,6 +106,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     """
 
     _losses = ("log_loss",)
+    _saved_attributes = (*SequenceEstimator._saved_attributes, "classes_")
     classes_: Array
 
     def __init__(
@@ -279,6 +280,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     """
 
     _losses = ("squared_error",)
+    _saved_attributes = (*SequenceEstimator._saved_attributes, "_y_ndim", "_y_mean", "_y_scale")
 
     def __init__(
         self,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
@@ -79,11 +80,8 @@ class Sequential:
         dtype: npt.DTypeLike = "float32",
         random_state: int | np.random.Generator | None = None,
     ) -> None:
-        self.layers = tuple(check_layers(layers))
-        self.input_size = check.positive_int("input_size", input_size)
-        self.dtype = check.float_dtype("dtype", dtype)
+        self._configure(layers, input_size, dtype)
         rng = np.random.default_rng(random_state)
-
         size = self.input_size
         initial = []
         for layer in self.layers:
@@ -91,9 +89,73 @@ class Sequential:
             for name, shape in layer.param_shapes(size).items():
                 initial.append(np.ravel(values.get(name, np.zeros(shape))))
             size = layer.output_size(size)
-        self.output_size = size
         self._params = np.concatenate([*initial, np.empty(0)]).astype(self.dtype)
         self._parts = self._divide()
+
+    @classmethod
+    def from_named_params(
+        cls,
+        layers: Iterable[Layer[Any]],
+        input_size: int,
+        named: Mapping[str, npt.ArrayLike],
+        dtype: npt.DTypeLike = "float32",
+    ) -> Sequential:
+        """Build a model of given parameters.
+
+        Parameters
+        ----------
+        layers, input_size, dtype
+            As for `Sequential`.
+        named : dict of str to array
+            All of what `named_params` of the model returns.
+
+        Returns
+        -------
+        Sequential
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fusedlstm import Sequential
+        >>> from fusedlstm.layers import Dense
+        >>> named = {"0.weight": np.array([[2.0, 0.0]]), "0.bias": np.array([1.0])}
+        >>> model = Sequential.from_named_params([Dense(1)], 2, named)
+        >>> model.predict([[[3.0, 5.0]]]).tolist()
+        [[[7.0]]]
+        """
+        model = cls.__new__(cls)
+        model._configure(layers, input_size, dtype)
+        shapes = model._named_shapes()
+        arrays = {name: check.real_array(name, array, dtype) for name, array in named.items()}
+        for name in sorted(shapes.keys() | arrays.keys()):
+            if name not in shapes:
+                raise ValueError(check.needs("named", "of parameters of these layers", name))
+            if name not in arrays or arrays[name].shape != shapes[name]:
+                needed = f"an array of shape {shapes[name]}"
+                raise ValueError(check.needs(f"named[{name!r}]", needed, arrays.get(name)))
+        model._params = np.empty(sum(map(math.prod, shapes.values())), model.dtype)
+        for name, view in model.named_params().items():
+            view[...] = arrays[name]
+        model._parts = model._divide()
+        return model
+
+    def _configure(
+        self, layers: Iterable[Layer[Any]], input_size: int, dtype: npt.DTypeLike
+    ) -> None:
+        self.layers = tuple(check_layers(layers))
+        self.input_size = check.positive_int("input_size", input_size)
+        self.dtype = check.float_dtype("dtype", dtype)
+        self.output_size = self.input_size
+        for layer in self.layers:
+            self.output_size = layer.output_size(self.output_size)
+
+    def _named_shapes(self) -> dict[str, tuple[int, ...]]:
+        named, size = {}, self.input_size
+        for number, layer in enumerate(self.layers):
+            for name, shape in layer.param_shapes(size).items():
+                named[f"{number}.{name}"] = shape
+            size = layer.output_size(size)
+        return named
 
     def _divide(self) -> list[_Part]:
         parts, size, start = [], self.input_size, 0
@@ -139,13 +201,11 @@ class Sequential:
 
     def views(self, flat: Array) -> dict[str, Array]:
         """Return the parts of any array that is laid out like `params`, by name."""
-        named, size, start = {}, self.input_size, 0
-        for number, layer in enumerate(self.layers):
-            for name, shape in layer.param_shapes(size).items():
-                count = math.prod(shape)
-                named[f"{number}.{name}"] = flat[start : start + count].reshape(shape)
-                start += count
-            size = layer.output_size(size)
+        named, start = {}, 0
+        for name, shape in self._named_shapes().items():
+            stop = start + math.prod(shape)
+            named[name] = flat[start:stop].reshape(shape)
+            start = stop
         return named
 
     def predict(self, x: npt.ArrayLike, lengths: npt.ArrayLike | None = None) -> Array:
@@ -251,6 +311,27 @@ class Sequential:
     def add_gradients(self, saved: Saved, dy: npt.ArrayLike, grads: Array) -> None:
         """Add the gradient by `params` to ``grads``, as `backward`; that of the input is spared."""
         self._backward(saved, dy, grads, input_gradient=False)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model into a file, for `fusedlstm.load`.
+
+        Parameters
+        ----------
+        path : str or path
+            A file there is replaced, once the new one is complete.
+
+        Raises
+        ------
+        TypeError
+            A layer is not one of `fusedlstm.layers`.
+
+        Notes
+        -----
+        A safetensors file with the arrays of `named_params` and text that describes the layers.
+        """
+        from fusedlstm._saving import save
+
+        save(self, path)
 
     def __repr__(self) -> str:
         """Show the layers."""

@@ -11,10 +11,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
+from fusedlstm._saving import Savable
 from fusedlstm._sequences import PackedSequences, PaddedSequences, Sequences, read_sequences
 
 
-class SequenceScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class SequenceScaler(TransformerMixin, Savable, BaseEstimator):  # type: ignore[misc]
     """Give every feature zero mean and unit variance over all real steps of all sequences.
 
     Takes X in all forms that the estimators take, and returns it in the same form; padding stays
@@ -36,6 +37,8 @@ class SequenceScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     >>> scaler.mean_.tolist(), [x.ravel().round(3).tolist() for x in scaler.transform(X)]
     ([2.0], [[-1.225, 0.0], [1.225]])
     """
+
+    _saved_attributes = ("n_features_in_", "mean_", "scale_")
 
     def fit(self, X: Any, y: Any = None) -> SequenceScaler:
         """Compute mean and scale.

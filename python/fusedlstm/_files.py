@@ -1,0 +1,131 @@
+"""One file: named arrays and a header, in the safetensors format.
+
+The file's metadata has a single key, so that equal content gives equal bytes. It holds the header
+as sorted JSON, with a digest of everything else: a file that is not what was written is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from fusedlstm import _validation as check
+from fusedlstm._core import Array
+
+METADATA_KEY = "fusedlstm"
+
+FORMAT_VERSION = 1
+"""Files of this version and of all before it can be read."""
+
+FileName: TypeAlias = "str | os.PathLike[str]"
+
+
+def write(path: FileName, header: dict[str, Any], arrays: dict[str, Array]) -> None:
+    """Write a file as a whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path
+    header : dict
+        What JSON can hold.
+    arrays : dict of str to array
+        Numbers or bools.
+    """
+    target = _checked(path)
+    arrays = {name: _plain(array) for name, array in arrays.items()}
+    header = {**header, "format_version": FORMAT_VERSION}
+    header["sha256"] = _digest(header, arrays)
+    content = safetensors.numpy.save(arrays, {METADATA_KEY: _as_json(header)})
+    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
+        with unfinished.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            unfinished.unlink()
+        raise
+
+
+def read(path: FileName) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Read a file that `write` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    header : dict
+    arrays : dict of str to array
+
+    Raises
+    ------
+    OSError
+        There is no such file, or it may not be read.
+    ValueError
+        The file is cut off, damaged, of something else or of a newer version.
+    """
+    source = _checked(path)
+    source.open("rb").close()  # raises what Python raises
+    try:
+        with safetensors.safe_open(source, "numpy") as file:
+            text = (file.metadata() or {}).get(METADATA_KEY)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except Exception as error:  # the library's own, and NumPy's about a damaged dtype
+        raise refused(path, "which is another kind of file, cut off or damaged") from error
+    if text is None:
+        raise refused(path, "a safetensors file of something else")
+    try:
+        header = json.loads(text)
+        version, digest = header["format_version"], header.pop("sha256")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise refused(path, "which is damaged") from error
+    if isinstance(version, int) and version > FORMAT_VERSION:
+        raise refused(
+            path,
+            f"a file of format {version}, which a newer fusedlstm wrote; this one reads "
+            f"{FORMAT_VERSION}",
+        )
+    if digest != _digest(header, arrays):
+        raise refused(path, "which is damaged")
+    return header, arrays
+
+
+def refused(path: FileName, what: str) -> ValueError:
+    """Return the error for a file that cannot be read."""
+    return ValueError(f"path must name a file that save wrote; got {os.fspath(path)!r}, {what}")
+
+
+def _checked(path: object) -> Path:
+    name = os.fspath(path) if isinstance(path, (str, os.PathLike)) else path
+    if not isinstance(name, str) or not name:
+        raise TypeError(check.needs("path", "a string or a path", path))
+    return Path(os.path.realpath(name))
+
+
+def _plain(array: Array) -> Array:
+    return np.asarray(array, array.dtype.newbyteorder("="), order="C")
+
+
+def _as_json(header: dict[str, Any]) -> str:
+    return json.dumps(header, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _digest(header: dict[str, Any], arrays: dict[str, Array]) -> str:
+    digest = hashlib.sha256(_as_json(header).encode())
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.name} {array.shape}".encode())
+        digest.update(array.data)
+    return digest.hexdigest()

@@ -1,0 +1,449 @@
+"""Files: what comes back, equal bytes, and every way in which a file may be wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from dataclasses import dataclass, is_dataclass
+
+import numpy as np
+import pytest
+import safetensors.numpy
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import fusedlstm
+from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler, Sequential, layers
+from fusedlstm._files import METADATA_KEY, read, write
+from fusedlstm._saving import VALUES
+from fusedlstm.layers import LSTM, Dense, Dropout, LastStep
+from fusedlstm.optimizers import OPTIMIZERS, SGD, Adam, AdamW
+
+X = np.random.default_rng(0).standard_normal((30, 5, 2))
+TOTAL = X.sum(axis=(1, 2))
+SIGNS = np.where(TOTAL > 0, "plus", "minus")
+RAGGED = [x[: 1 + i % 5] for i, x in enumerate(X)]
+
+
+def quick(estimator, **kwargs):
+    return estimator(**{"hidden_size": 4, "max_iter": 2, "random_state": 0, **kwargs})
+
+
+def there_and_back(thing, tmp_path):
+    thing.save(tmp_path / "file.safetensors")
+    return fusedlstm.load(tmp_path / "file.safetensors")
+
+
+def numbers(model, X):
+    return model.predict_proba(X) if hasattr(model, "predict_proba") else model.predict(X)
+
+
+FITTED = {
+    "classifier": lambda: quick(LSTMClassifier).fit(X, SIGNS),
+    "many classes": lambda: quick(LSTMClassifier).fit(X, np.arange(30) % 4),
+    "regressor": lambda: quick(LSTMRegressor).fit(X, TOTAL),
+    "two outputs": lambda: quick(LSTMRegressor).fit(X, np.stack([TOTAL, -TOTAL], axis=1)),
+    "ragged": lambda: quick(LSTMRegressor).fit(RAGGED, TOTAL),
+    "double precision": lambda: quick(LSTMRegressor, dtype=np.float64).fit(X, TOTAL),
+    "layers and an optimizer": lambda: quick(
+        LSTMClassifier,
+        layers=(LSTM(3, bidirectional=True), Dropout(0.1), LSTM(2), LastStep(), Dense(3, "tanh")),
+        optimizer=AdamW(beta2=0.99),
+    ).fit(X, SIGNS),
+    "a list of layers": lambda: quick(LSTMRegressor, layers=[LSTM(3)]).fit(X, TOTAL),
+    "class weights": lambda: quick(LSTMClassifier, class_weight={"plus": 2, "minus": 0.5}).fit(
+        X, SIGNS
+    ),
+    "numpy's numbers": lambda: quick(
+        LSTMRegressor,
+        hidden_size=np.int64(3),
+        tol=np.float32(0.1),
+        bidirectional=np.True_,
+        loss=np.str_("squared_error"),
+        random_state=np.int32(1),
+    ).fit(X, TOTAL),
+    "watched": lambda: quick(LSTMClassifier, early_stopping=True, scoring="accuracy").fit(X, SIGNS),
+    "a loss that is not finite": lambda: _diverged(),
+}
+
+
+def _diverged():
+    options = {"optimizer": SGD(), "learning_rate": 1e30, "clip_norm": None, "batch_size": 1}
+    model = quick(LSTMRegressor, **options)
+    with pytest.warns(RuntimeWarning, match="no longer finite"):
+        return model.fit(X, TOTAL)
+
+
+@pytest.mark.parametrize("fitted", FITTED.values(), ids=FITTED)
+def test_an_estimator_comes_back(fitted, tmp_path):
+    model = fitted()
+    same = there_and_back(model, tmp_path)
+    assert type(same) is type(model)
+    for data in (X, RAGGED, X[:1, :2]):
+        assert numbers(same, data).dtype == numbers(model, data).dtype
+        assert numbers(same, data).tobytes() == numbers(model, data).tobytes()
+    for name in model.get_params():
+        if name != "dtype":
+            assert same.get_params()[name] == model.get_params()[name]
+    assert same.dtype == np.dtype(model.dtype).name
+    if hasattr(model, "classes_"):
+        np.testing.assert_array_equal(same.classes_, model.classes_)
+        assert same.classes_.dtype == model.classes_.dtype
+        assert same.predict(X).tobytes() == model.predict(X).tobytes()
+    targets = SIGNS if hasattr(model, "classes_") else TOTAL
+    if np.isfinite(model.loss_):
+        again = clone(same).fit(X, targets), same.fit(X, targets), clone(model).fit(X, targets)
+        assert len({each.model_.params.tobytes() for each in again}) == 1
+
+
+@pytest.mark.parametrize("fitted", FITTED.values(), ids=FITTED)
+def test_all_that_is_fitted_is_in_the_file(fitted, tmp_path):
+    model = fitted()
+    assert vars(there_and_back(model, tmp_path)).keys() == vars(model).keys()
+
+
+@pytest.mark.parametrize("fitted", FITTED.values(), ids=FITTED)
+def test_equal_models_give_equal_bytes(fitted, tmp_path):
+    model = fitted()
+    model.save(tmp_path / "one")
+    fitted().save(tmp_path / "two")
+    fusedlstm.load(tmp_path / "one").save(tmp_path / "three")
+    pickle.loads(pickle.dumps(model)).save(tmp_path / "four")
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["a", "bb"],
+        np.array(["long name", "a"])[[1, 1, 0]],
+        np.array(["x", "yy"], object),
+        [True, False],
+        [2**40, -(2**40)],
+        np.array([1, 200], "u1"),
+        [1.0, -2.0],
+        np.array([3, 7], "float32"),
+        ["\N{SNOWMAN}", "\ud800"],
+    ],
+    ids=repr,
+)
+def test_labels(labels, tmp_path):
+    labels = np.asarray(labels)
+    model = quick(LSTMClassifier).fit(X, labels[np.arange(30) % len(labels)])
+    same = there_and_back(model, tmp_path)
+    assert same.classes_.dtype == model.classes_.dtype
+    assert same.classes_.tolist() == model.classes_.tolist()
+    assert list(map(type, same.classes_.tolist())) == list(map(type, model.classes_.tolist()))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_model_comes_back(dtype, tmp_path):
+    model = Sequential([LSTM(3, bidirectional=True), Dropout(0.2), Dense(2, "relu")], 2, dtype, 0)
+    same = there_and_back(model, tmp_path)
+    assert repr(same) == repr(model)
+    assert same.params.tobytes() == model.params.tobytes()
+    assert same.output_size == 2
+    assert same.predict(X).tobytes() == model.predict(X).tobytes()
+    same.params[:] = 0
+    assert not same.predict(X).any()
+
+
+def test_the_arrays_have_the_names_of_the_parameters(tmp_path):
+    model = Sequential([LSTM(3), LastStep(), Dense(1)], 2, random_state=0)
+    model.save(tmp_path / "file")
+    arrays = safetensors.numpy.load_file(tmp_path / "file")
+    assert arrays.keys() == model.named_params().keys()
+    for name, array in model.named_params().items():
+        np.testing.assert_array_equal(arrays[name], array)
+
+
+def test_the_header(tmp_path):
+    quick(LSTMClassifier).fit(X, SIGNS).save(tmp_path / "file")
+    with safetensors.safe_open(tmp_path / "file", "numpy") as file:
+        metadata = file.metadata()
+    assert list(metadata) == ["fusedlstm"]
+    header = json.loads(metadata["fusedlstm"])
+    assert header["format_version"] == 1
+    assert header["class"] == "LSTMClassifier"
+    assert header["dtype"] == "float32"
+    assert header["classes"] == {"labels": ["minus", "plus"], "dtype": "<U5"}
+    assert header["parameters"]["max_iter"] == 2
+
+
+@pytest.mark.parametrize("data", [X, RAGGED, X[:, :, 0]], ids=["3-D", "ragged", "2-D"])
+def test_a_scaler_comes_back(data, tmp_path):
+    scaler = SequenceScaler().fit(data)
+    same = there_and_back(scaler, tmp_path)
+    assert vars(same).keys() == vars(scaler).keys()
+    for one, other in zip(same.transform(data), scaler.transform(data), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_every_layer_and_optimizer_can_be_saved():
+    named = {getattr(layers, name) for name in layers.__all__} - {layers.Layer}
+    assert named | set(OPTIMIZERS.values()) <= set(VALUES.values())
+    for kind in VALUES.values():
+        assert is_dataclass(kind)
+
+
+def test_another_process_reads_it_and_a_pickle(tmp_path):
+    model = quick(LSTMClassifier, optimizer=Adam(beta2=0.9)).fit(X, SIGNS)
+    model.save(tmp_path / "model.safetensors")
+    (tmp_path / "model.pickle").write_bytes(pickle.dumps(model))
+    np.save(tmp_path / "X.npy", X)
+    script = """if True:
+        import pickle, sys, numpy as np, fusedlstm
+        loaded = fusedlstm.load("model.safetensors")
+        with open("model.pickle", "rb") as file:
+            unpickled = pickle.load(file)
+        X = np.load("X.npy")
+        for model in (loaded, unpickled):
+            sys.stdout.write(model.predict_proba(X).tobytes().hex() + "\\n")
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert ran.stdout.split() == 2 * [model.predict_proba(X).tobytes().hex()]
+
+
+# Writing
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    quick(LSTMRegressor).fit(X, TOTAL).save(path)
+    before = path.read_bytes()
+
+    def fail(*args):
+        raise OSError("No space left on device")
+
+    for function in ("fsync", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, function, fail)
+            with pytest.raises(OSError, match="No space left"):
+                quick(LSTMRegressor, hidden_size=5).fit(X, TOTAL).save(path)
+        assert path.read_bytes() == before
+        assert list(tmp_path.iterdir()) == [path]
+    quick(LSTMRegressor, hidden_size=5).fit(X, TOTAL).save(path)
+    assert path.read_bytes() != before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs permissions and links of POSIX")
+def test_permissions_and_links_are_those_of_any_file(tmp_path):
+    model = Sequential([Dense(1)], 1)
+    (tmp_path / "plain").touch()
+    model.save(tmp_path / "saved")
+    assert (tmp_path / "saved").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    (tmp_path / "link").symlink_to(tmp_path / "saved")
+    model.save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+
+
+@dataclass(frozen=True)
+class OwnOptimizer(Adam):
+    """Not in the package."""
+
+
+class OwnClassifier(LSTMClassifier):
+    """Not in the package."""
+
+
+def own_scorer(model, X, y):
+    return 0.0
+
+
+UNSAVABLE = {
+    "a function": ({"scoring": own_scorer}, "scoring must be a name or None to be saved, since a"),
+    "a generator": (
+        {"random_state": np.random.RandomState(0)},
+        "random_state must be an integer or None to be saved; got RandomState.* Set it with",
+    ),
+    "an optimizer of one's own": (
+        {"optimizer": OwnOptimizer()},
+        "optimizer must be of numbers, text, layers and optimizers of fusedlstm to be saved; got O",
+    ),
+    "weights of a class": ({"class_weight": {"plus": 1j}}, r"class_weight\['plus'\] must be of"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), UNSAVABLE.values(), ids=UNSAVABLE)
+def test_what_cannot_be_saved(options, message, tmp_path):
+    model = quick(LSTMClassifier).fit(X, SIGNS).set_params(**options)
+    with pytest.raises(TypeError, match=message):
+        model.save(tmp_path / "file")
+    assert not list(tmp_path.iterdir())
+    assert len(model.predict(X)) == 30
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array([b"a", b"b"]),
+        np.array(["2020-01-01", "2021-01-01"], "M8[ns]"),
+        np.array([None, "a"], object),
+        np.array([1, 2], "longdouble"),
+    ],
+    ids=repr,
+)
+def test_labels_that_cannot_be_saved(labels, tmp_path):
+    model = quick(LSTMClassifier).fit(X, SIGNS)
+    model.classes_ = labels
+    with pytest.raises(TypeError, match="classes_ must be of str, int, float or bool to be saved"):
+        model.save(tmp_path / "file")
+    assert not list(tmp_path.iterdir())
+
+
+def test_classes_of_ones_own_cannot_be_saved(tmp_path):
+    with pytest.raises(TypeError, match="type must be of a class of fusedlstm itself to be saved"):
+        quick(OwnClassifier).fit(X, SIGNS).save(tmp_path / "file")
+
+
+def test_nothing_fitted_nothing_saved(tmp_path):
+    for unfitted in (LSTMClassifier(), LSTMRegressor(), SequenceScaler()):
+        with pytest.raises(NotFittedError):
+            unfitted.save(tmp_path / "file")
+
+
+@pytest.mark.parametrize("path", [None, 3, b"bytes", "", open])
+def test_bad_paths(path):
+    with pytest.raises(TypeError, match="path must be a string or a path; got"):
+        Sequential([Dense(1)], 1).save(path)
+    with pytest.raises(TypeError, match="path must be a string or a path; got"):
+        fusedlstm.load(path)
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        fusedlstm.load(tmp_path / "missing")
+    with pytest.raises(FileNotFoundError):
+        Sequential([Dense(1)], 1).save(tmp_path / "missing" / "file")
+    with pytest.raises(OSError, match="directory"):
+        fusedlstm.load(tmp_path)
+    with pytest.raises(OSError, match="directory"):
+        Sequential([Dense(1)], 1).save(tmp_path)
+
+
+# Reading
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "small"
+    Sequential([Dense(1)], 1, random_state=0).save(path)
+    return path
+
+
+def test_every_flipped_bit_is_found(small):
+    content = small.read_bytes()
+    for i in range(len(content)):
+        damaged = bytearray(content)
+        damaged[i] ^= 1 << (i % 8)
+        small.write_bytes(damaged)
+        with pytest.raises(ValueError, match="path must name a file that save wrote; got '.*small"):
+            fusedlstm.load(small)
+
+
+def test_every_cut_is_found(small):
+    content = small.read_bytes()
+    for length in range(len(content)):
+        small.write_bytes(content[:length])
+        with pytest.raises(ValueError, match="another kind of file, cut off or damaged"):
+            fusedlstm.load(small)
+    small.write_bytes(content + b"\0")
+    with pytest.raises(ValueError, match="another kind of file, cut off or damaged"):
+        fusedlstm.load(small)
+
+
+def test_files_of_something_else(small):
+    contents = {
+        "a pickle": (pickle.dumps(print), "another kind of file"),
+        "text": (b"fusedlstm" * 100, "another kind of file"),
+        "safetensors": (safetensors.numpy.save({"a": np.ones(3)}), "safetensors file of something"),
+        "metadata": (
+            safetensors.numpy.save({"a": np.ones(3)}, {"format": "pt"}),
+            "a safetensors file of something else",
+        ),
+        "no JSON": (safetensors.numpy.save({}, {METADATA_KEY: "{"}), "which is damaged"),
+        "other JSON": (safetensors.numpy.save({}, {METADATA_KEY: "[1]"}), "which is damaged"),
+        "deep JSON": (safetensors.numpy.save({}, {METADATA_KEY: "[" * 10**5}), "which is damaged"),
+    }
+    for content, message in contents.values():
+        small.write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            fusedlstm.load(small)
+
+
+def test_a_file_of_a_newer_version(small, monkeypatch):
+    monkeypatch.setattr("fusedlstm._files.FORMAT_VERSION", 7)
+    Sequential([Dense(1)], 1).save(small)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="format 7, which a newer fusedlstm wrote; this one reads"):
+        fusedlstm.load(small)
+
+
+def changed_header(change):
+    """The header of an estimator with something changed, written with a digest that fits."""
+
+    def write_changed(path):
+        quick(LSTMClassifier, optimizer=Adam(), layers=(LSTM(3),)).fit(X, SIGNS).save(path)
+        header, arrays = read(path)
+        change(header)
+        write(path, header, arrays)
+
+    return write_changed
+
+
+UNKNOWN = {
+    "class": lambda h: h.update({"class": "Sneaky"}),
+    "no class": lambda h: h.pop("class"),
+    "parameters": lambda h: h["parameters"].update(sneaky=1),
+    "a layer": lambda h: h["parameters"].update(layers={"tuple": [{"os.system": {"x": "ls"}}]}),
+    "a field": lambda h: h["parameters"]["optimizer"]["Adam"].update(gamma=1),
+    "a value": lambda h: h["parameters"]["optimizer"]["Adam"].update(beta1=2),
+    "an attribute": lambda h: h["attributes"].update(predict=1),
+    "an attribute with underscores": lambda h: h["attributes"].update(__class__=1),
+    "an array": lambda h: h["attributes"].update(loss_={"array": "missing"}),
+    "two kinds": lambda h: h["attributes"].update(loss_={"float": "1", "array": "x"}),
+    "labels": lambda h: h["classes"].update(dtype="M8[s]"),
+    "a dtype": lambda h: h["classes"].update(dtype="no dtype"),
+    "sizes": lambda h: h["attributes"]["model_"]["Sequential"].update(input_size=3),
+    "huge sizes": lambda h: h["attributes"]["model_"]["Sequential"].update(input_size=10**30),
+    "fewer layers": lambda h: h["attributes"]["model_"]["Sequential"]["layers"]["tuple"].pop(),
+    "another prefix": lambda h: h["attributes"]["model_"]["Sequential"].update(params="x."),
+}
+
+
+@pytest.mark.parametrize("change", UNKNOWN.values(), ids=UNKNOWN)
+def test_content_that_is_not_known(change, tmp_path):
+    changed_header(change)(tmp_path / "file")
+    with pytest.raises(ValueError, match="whose content this version of fusedlstm does not know"):
+        fusedlstm.load(tmp_path / "file")
+
+
+def test_a_file_without_a_field_that_came_later(tmp_path):
+    changed_header(lambda h: h["parameters"].pop("verbose"))(tmp_path / "file")
+    assert fusedlstm.load(tmp_path / "file").verbose == 0
+
+
+def test_loading_runs_no_code(tmp_path):
+    # Everything by which Python could be made to run what stands in a file.
+    quick(LSTMRegressor).fit(X, TOTAL).save(tmp_path / "file")
+    script = """if True:
+        import sys
+        import fusedlstm, fusedlstm.estimators
+        events = []
+        sys.addaudithook(lambda event, args: events.append((event, args)))
+        fusedlstm.load("file")
+        code = {"exec", "compile", "import", "marshal.loads", "pickle.find_class", "os.system"}
+        print([args for event, args in events if event in code])
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert ran.stdout.strip() == "[]"
