@@ -399,7 +399,9 @@ def test_double_precision():
     model = quick(LSTMRegressor, dtype="float64").fit(X, y)
     assert model.model_.params.dtype == "float64"
     assert model.predict(X).dtype == "float64"
-    assert quick(LSTMRegressor).fit(X, y).predict(X).dtype == "float32"
+    single = quick(LSTMRegressor).fit(X, y)
+    assert single.model_.params.dtype == "float32"
+    assert single.predict(X).dtype == "float64"  # targets are decoded in double precision
 
 
 # Inside scikit-learn
@@ -522,7 +524,7 @@ def test_bad_fits(estimator, args, kwargs, message):
         (LSTMClassifier, np.zeros(40), "needs at least 2 classes in y; got 1 class"),
         (LSTMClassifier, TOTAL, "Unknown label type"),
         (LSTMClassifier, np.where(TOTAL > 0, 1.0, np.nan), "NaN"),
-        (LSTMClassifier, np.zeros((40, 2), int), "y should be a 1d array"),
+        (LSTMClassifier, np.arange(80).reshape(40, 2), "y should be a 1d array"),
         (LSTMRegressor, np.where(TOTAL > 0, 1.0, np.nan), "Input y contains NaN"),
         (LSTMRegressor, np.where(TOTAL > 0, 1.0, np.inf), "Input y contains infinity"),
         (LSTMRegressor, TOTAL + 0j, "Complex data not supported"),
@@ -537,7 +539,7 @@ def test_bad_targets(estimator, y, message):
 
 def test_an_unknown_class_in_the_validation_data():
     y = targets(LSTMClassifier, TOTAL)
-    with pytest.raises(ValueError, match="y_val must be of the classes of y; got 'zero'"):
+    with pytest.raises(ValueError, match="y_val must be of the classes of fit; got 'zero'"):
         quick(LSTMClassifier).fit(X, y, X_val=X[:1], y_val=["zero"])
 
 

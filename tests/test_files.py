@@ -66,6 +66,10 @@ FITTED = {
         random_state=np.int32(1),
     ).fit(X, TOTAL),
     "watched": lambda: quick(LSTMClassifier, early_stopping=True, scoring="accuracy").fit(X, SIGNS),
+    "several labels": lambda: quick(LSTMClassifier).fit(
+        X, np.stack([TOTAL > 0, X[:, 0, 0] > 0], 1)
+    ),
+    "in parts": lambda: quick(LSTMClassifier, dropout=0.2).partial_fit(X, SIGNS, np.unique(SIGNS)),
     "a loss that is not finite": lambda: _diverged(),
 }
 
@@ -103,6 +107,15 @@ def test_an_estimator_comes_back(fitted, tmp_path):
 def test_all_that_is_fitted_is_in_the_file(fitted, tmp_path):
     model = fitted()
     assert vars(there_and_back(model, tmp_path)).keys() == vars(model).keys()
+
+
+def test_training_in_parts_goes_on_from_a_file(tmp_path):
+    model = FITTED["in parts"]()
+    same = there_and_back(model, tmp_path)
+    for _ in range(3):
+        model.partial_fit(X, SIGNS)
+        same.partial_fit(X, SIGNS)
+    assert same.model_.params.tobytes() == model.model_.params.tobytes()
 
 
 @pytest.mark.parametrize("fitted", FITTED.values(), ids=FITTED)

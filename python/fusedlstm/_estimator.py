@@ -1,51 +1,41 @@
 """What the estimators share.
 
 `fit` reads and checks everything first, then is a ``for`` loop over `training.epochs`, in which
-progress, validation and early stopping live.
+progress, callbacks, validation and early stopping live.
 """
 
 from __future__ import annotations
 
 import abc
+import copy
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from typing import Any, ClassVar, cast
 
 import numpy as np
-import numpy.typing as npt
-from sklearn.base import BaseEstimator, is_classifier
-from sklearn.metrics import get_scorer, get_scorer_names
-from sklearn.model_selection import train_test_split
+from sklearn.base import BaseEstimator
+from sklearn.metrics import get_scorer
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
-from fusedlstm import _validation as check
+from fusedlstm._callbacks import CallbackSupportMixin, NoTask, with_callbacks
 from fusedlstm._core import Array
+from fusedlstm._parameters import CELLS, check_parameters
+from fusedlstm._reading import Data, all_or_nothing, over_mean, read_weights, read_X
 from fusedlstm._saving import Savable
-from fusedlstm._sequences import Sequences, read_sequences
+from fusedlstm._sequences import Sequences
 from fusedlstm._threads import thread_limit
-from fusedlstm.layers import LSTM, Dense, Dropout, LastStep, Layer
+from fusedlstm.layers import Dense, Dropout, LastStep, Layer
 from fusedlstm.losses import LOSSES, Loss
 from fusedlstm.model import Sequential, check_layers
 from fusedlstm.optimizers import Optimizer, as_optimizer
-from fusedlstm.training import Epoch, SequenceBatches, epochs
-
-CELLS = {"lstm": LSTM}
+from fusedlstm.training import Epoch, Progress, SequenceBatches, epochs
 
 NUMBERS_OF_A_CHUNK = 2**22
 """Inputs and hidden units that `predict` has in hand at a time."""
-
-
-@dataclass(frozen=True)
-class _Data:
-    """Sequences with encoded targets."""
-
-    sequences: Sequences
-    y: Array
-    weights: Array | None
 
 
 @dataclass
@@ -68,7 +58,12 @@ class _Watch:
         return self.waited >= self.patience
 
 
-class SequenceEstimator(Savable, BaseEstimator, abc.ABC):  # type: ignore[misc]
+class SequenceEstimator(
+    CallbackSupportMixin,  # type: ignore[misc]
+    Savable,
+    BaseEstimator,  # type: ignore[misc]
+    abc.ABC,
+):
     """What classifier and regressor share. They encode targets, name a head, decode outputs."""
 
     # Parameters of both constructors.
@@ -94,11 +89,11 @@ class SequenceEstimator(Savable, BaseEstimator, abc.ABC):  # type: ignore[misc]
     dtype: str
     n_threads: int | None
     random_state: Any
+    warm_start: bool
     verbose: int
 
     # What the two differ in.
     _losses: tuple[str, ...]
-    _fitted_on_2d: bool
 
     _saved_attributes: ClassVar[tuple[str, ...]] = (
         "n_features_in_",
@@ -110,20 +105,30 @@ class SequenceEstimator(Savable, BaseEstimator, abc.ABC):  # type: ignore[misc]
         "loss_",
         "loss_curve_",
         "validation_loss_curve_",
+        "_progress",
     )
 
     @abc.abstractmethod
-    def _encode_targets(self, y: Any, reset: bool) -> Array:
-        """Return targets as the loss takes them; ``reset`` in fit, not for validation data."""
+    def _read_targets(self, y: Any) -> Array:
+        """Return targets as an array of the kind that the estimator takes."""
+
+    @abc.abstractmethod
+    def _learn_targets(self, y: Array, weights: Array | None, classes: Any) -> None:
+        """Learn what there is to know about all targets from those of the first fit."""
+
+    @abc.abstractmethod
+    def _encode_targets(self, y: Array, name: str) -> Array:
+        """Return targets as the loss takes them."""
+
+    @abc.abstractmethod
+    def _decode_targets(self, y: Array) -> Array:
+        """Return encoded targets as the user gave them."""
 
     @abc.abstractmethod
     def _n_outputs(self) -> int:
         """Return the outputs of the model."""
 
-    @abc.abstractmethod
-    def _weights(self, y: Any, sample_weight: Any, sequences: Sequences) -> Array | None:
-        """Return the weights of the sequences, or None."""
-
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(
         self,
         X: Any,
@@ -134,7 +139,7 @@ class SequenceEstimator(Savable, BaseEstimator, abc.ABC):  # type: ignore[misc]
         y_val: Any = None,
         sample_weight_val: Any = None,
     ) -> SequenceEstimator:
-        """Train a new model.
+        """Train a new model, or with ``warm_start`` the one that is there.
 
         Parameters
         ----------
@@ -143,8 +148,11 @@ class SequenceEstimator(Savable, BaseEstimator, abc.ABC):  # type: ignore[misc]
             object array of arrays (n_timesteps_i, n_features) or (n_timesteps_i,) may have unequal
             lengths. In a 3-D array, steps at the end of a sequence that are NaN in every feature
             are padding.
-        y : array (n_samples,) or, for the regressor, (n_samples, n_outputs)
+        y : array (n_samples,) or (n_samples, n_outputs)
+            For the classifier labels, or for several labels a sequence a matrix of zeros and
+            ones, a column a label. For the regressor numbers.
         sample_weight : array (n_samples,) or None
+            Relative to their mean.
         X_val, y_val, sample_weight_val : like X, y, sample_weight, or None
             Data to watch. With ``early_stopping`` they take the place of a part of X.
 
@@ -153,129 +161,78 @@ class SequenceEstimator(Savable, BaseEstimator, abc.ABC):  # type: ignore[misc]
         self
         """
         self._check_params()
-        before = dict(vars(self))
-        try:
-            train, validation = self._read(X, y, sample_weight, X_val, y_val, sample_weight_val)
-        except Exception:  # what cannot be read leaves no trace
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
+        new = not (self.warm_start and hasattr(self, "model_"))
+        with all_or_nothing(self):
+            train = self._read(X, y, sample_weight, "y", reset=new)
+            validation = self._read_validation(X_val, y_val, sample_weight_val)
+            if validation is None and self.early_stopping:
+                seed = check_random_state(self.random_state)
+                train, validation = train.split(self.validation_fraction, seed, self._stratified())
+            progress = self._prepare(train, new)
+            self.__dict__.pop("_progress", None)
+        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+        told = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+        task = self._init_callback_context(max_subtasks=self.max_iter)
+        task.call_on_fit_task_begin(**told)
         with thread_limit(self.n_threads):
-            self._train(train, validation)
+            self._follow(self._epochs(train, progress), self.max_iter, validation, task, told)
+        task.call_on_fit_task_end(**told, reconstruction_attributes={})
         return self
+
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
+        """Train for one epoch."""
+        self._check_params()
+        if self.early_stopping:
+            raise ValueError("early_stopping must be False for partial_fit; got True")
+        new = not hasattr(self, "model_")
+        with all_or_nothing(self):
+            train = self._read(X, y, sample_weight, "y", reset=new, classes=classes)
+            progress = self._prepare(train, new, vars(self).get("_progress"))
+        with thread_limit(self.n_threads):
+            finite = self._follow(self._epochs(train, progress), 1, None, NoTask(), {})
+        self._progress = progress if finite else None
 
     def _check_params(self) -> None:
         """Check every parameter of the constructor."""
-        check.positive_int("hidden_size", self.hidden_size)
-        check.positive_int("num_layers", self.num_layers)
-        check.choice("cell", self.cell, CELLS)
-        check.true_or_false("bidirectional", self.bidirectional)
-        if self.layers is not None:
-            check_layers(self.layers)
-        check.fraction("dropout", self.dropout)
-        check.choice("loss", self.loss, self._losses)
-        as_optimizer(self.optimizer)
-        check.positive("learning_rate", self.learning_rate)
-        check.not_negative("weight_decay", self.weight_decay)
-        if self.clip_norm is not None:
-            check.positive("clip_norm", self.clip_norm)
-        if self.batch_size != "auto":
-            needed = "a positive integer or 'auto'"
-            check.int_at_least("batch_size", self.batch_size, 1, needed)
-        check.positive_int("max_iter", self.max_iter)
-        check.true_or_false("shuffle", self.shuffle)
-        check.true_or_false("early_stopping", self.early_stopping)
-        if self.scoring is not None and not callable(self.scoring):
-            check.choice("scoring", self.scoring, get_scorer_names())
-        check.real_in(
-            "validation_fraction",
-            self.validation_fraction,
-            "a number in (0, 1)",
-            0.0,
-            1.0,
-            open_low=True,
-            open_high=True,
-        )
-        check.positive_int("n_iter_no_change", self.n_iter_no_change)
-        check.not_negative("tol", self.tol)
-        check.float_dtype("dtype", self.dtype)
-        if self.n_threads is not None:
-            check.positive_int("n_threads", self.n_threads)
-        if not isinstance(self.verbose, bool):
-            check.int_at_least("verbose", self.verbose, 0, "an integer of at least 0")
+        check_parameters(self)
 
     def _read(
-        self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, sample_weight_val: Any
-    ) -> tuple[_Data, _Data | None]:
-        """Read training data and, if there is any, validation data."""
+        self, X: Any, y: Any, sample_weight: Any, name: str, *, reset: bool, classes: Any = None
+    ) -> Data:
+        """Read sequences and their targets; ``reset``: learn of them what there is to learn."""
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
-        sequences = self._read_X(X, self.dtype, reset=True)
-        data = self._with_targets(sequences, y, sample_weight, reset=True)
-        if X_val is not None:
-            if y_val is None:
-                raise ValueError("y_val must be given with X_val; got None")
-            sequences_val = self._read_X(X_val, self.dtype, reset=False)
-            return data, self._with_targets(sequences_val, y_val, sample_weight_val, reset=False)
-        if y_val is not None or sample_weight_val is not None:
-            raise ValueError("X_val must be given with y_val and sample_weight_val; got None")
-        if not self.early_stopping:
-            return data, None
-        return self._split(data)
-
-    def _read_X(self, X: Any, dtype: npt.DTypeLike, reset: bool) -> Sequences:
-        if isinstance(X, Sequences):  # read and checked before
-            return X
-        sequences = read_sequences(X)
-        sequences.check_range(dtype)
-        if sequences.form == "2d" and (reset or self._fitted_on_2d):
-            # The number of columns, and their names if they have any, are scikit-learn's to check.
-            validate_data(self, X, reset=reset, skip_check_array=True)
-        elif reset:
-            self.n_features_in_ = sequences.n_features
-            self.__dict__.pop("feature_names_in_", None)
-        elif sequences.form == "2d":
-            raise ValueError(
-                f"X must be a 3D array or a list of sequences, as it was in fit; got a 2D array of "
-                f"{sequences.lengths()[0]} columns. For one sequence pass X[np.newaxis], for "
-                f"sequences of one feature X[..., np.newaxis]."
-            )
-        if reset:
-            self._fitted_on_2d = sequences.form == "2d"
-        expected = 1 if self._fitted_on_2d else self.n_features_in_
-        if sequences.n_features != expected:
-            raise ValueError(
-                f"X has {sequences.n_features} features, but {type(self).__name__} is expecting "
-                f"{expected} features as input"
-            )
-        return sequences
-
-    def _with_targets(self, sequences: Sequences, y: Any, sample_weight: Any, reset: bool) -> _Data:
-        targets = self._encode_targets(y, reset)
+        sequences = read_X(self, X, self.dtype, reset)
+        targets = self._read_targets(y)
         if len(targets) != len(sequences):
             raise ValueError(
                 f"Found input variables with inconsistent numbers of samples: "
                 f"[{len(sequences)}, {len(targets)}]"
             )
-        return _Data(sequences, targets, self._weights(y, sample_weight, sequences))
+        weights = over_mean(self._read_weights(targets, sample_weight))
+        if reset:
+            self._learn_targets(targets, weights, classes)
+        return Data(sequences, self._encode_targets(targets, name), weights)
 
-    def _split(self, data: _Data) -> tuple[_Data, _Data]:
-        """Set a part aside for validation."""
-        stratify = data.y if is_classifier(self) else None
-        train, validation = train_test_split(
-            np.arange(len(data.sequences)),
-            test_size=self.validation_fraction,
-            random_state=check_random_state(self.random_state),
-            stratify=stratify,
-        )
+    def _read_weights(self, y: Array, sample_weight: Any) -> Array | None:
+        """Return the weights of the sequences, or None."""
+        return read_weights(sample_weight, len(y))
 
-        def part(rows: npt.NDArray[np.intp]) -> _Data:
-            weights = None if data.weights is None else data.weights[rows]
-            return _Data(data.sequences.select(rows), data.y[rows], weights)
+    def _read_validation(self, X: Any, y: Any, sample_weight: Any) -> Data | None:
+        """Read the data to watch, if there are any."""
+        if X is None:
+            if y is not None or sample_weight is not None:
+                raise ValueError("X_val must be given with y_val and sample_weight_val; got None")
+            return None
+        if y is None:
+            raise ValueError("y_val must be given with X_val; got None")
+        return self._read(X, y, sample_weight, "y_val", reset=False)
 
-        return part(np.sort(train)), part(np.sort(validation))
+    def _stratified(self) -> bool:
+        """Whether data set aside have the classes of the rest."""
+        return False
 
     def _model_layers(self) -> list[Layer[Any]]:
         """Return the layers of a model, its head included."""
@@ -292,70 +249,112 @@ class SequenceEstimator(Savable, BaseEstimator, abc.ABC):  # type: ignore[misc]
             body.append(LastStep())
         return [*body, Dense(self._n_outputs())]
 
-    def _train(self, train: _Data, validation: _Data | None) -> None:
-        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-        initial, running = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
-        features = train.sequences.n_features
-        self.model_ = Sequential(self._model_layers(), features, self.dtype, initial)
-        weights = train.weights
-        if weights is not None:
-            weights = weights / weights.mean()
+    def _prepare(self, train: Data, new: bool, progress: Progress | None = None) -> Progress:
+        """Make a new model, or see whether the one that is there can go on; return from where."""
+        layers, optimizer = self._model_layers(), as_optimizer(self.optimizer)
+        if progress is None:
+            seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+            children = np.random.SeedSequence(seed).spawn(2)
+            initial, rng = (np.random.default_rng(child) for child in children)
+        else:
+            rng = progress.rng
+        if new:
+            self.model_ = Sequential(layers, train.sequences.n_features, self.dtype, initial)
+            self.loss_curve_: list[float] = []
+            self.validation_loss_curve_: list[float] = []
+        elif self.model_.layers != tuple(layers) or self.model_.dtype != self.dtype:
+            raise ValueError(
+                f"The layers and dtype must be those of the fitted model, for it to go on; got "
+                f"{layers} in {self.dtype} for {list(self.model_.layers)} in {self.model_.dtype}"
+            )
+        if progress is None or progress.optimizer != optimizer:
+            return Progress(optimizer, optimizer.init(self.model_.params), rng)
+        return progress
+
+    def _epochs(self, train: Data, progress: Progress) -> Iterator[Epoch]:
         batch_size = min(32, len(train.y)) if self.batch_size == "auto" else self.batch_size
         source = SequenceBatches(
             train.sequences,
             train.y,
-            weights=weights,
+            weights=train.weights,
             batch_size=cast(int, batch_size),
             dtype=self.dtype,
             shuffle=self.shuffle,
         )
-        run = epochs(
+        return epochs(
             self.model_,
             source,
             self._loss(),
-            as_optimizer(self.optimizer),
+            progress.optimizer,
             learning_rate=float(self.learning_rate),
-            rng=running,
+            rng=progress.rng,
             clip_norm=self.clip_norm,
             weight_decay=float(self.weight_decay),
+            state=progress.state,
         )
-        self._follow(run, validation)
 
-    def _follow(self, run: Iterator[Epoch], validation: _Data | None) -> None:
-        """Train epoch by epoch, until there is a reason to stop."""
-        self.loss_curve_: list[float] = []
-        self.validation_loss_curve_: list[float] = []
+    def _follow(
+        self,
+        run: Iterator[Epoch],
+        n_epochs: int,
+        validation: Data | None,
+        task: Any,
+        told: dict[str, Any],
+    ) -> bool:
+        """Train epoch by epoch, until there is a reason to stop; return whether all was finite."""
         model = self.model_
         watch = _Watch(float(self.tol), self.n_iter_no_change)
         good = model.params.copy()
-        with tqdm(total=self.max_iter, disable=not self.verbose, unit="epoch") as bar:
-            for epoch in islice(run, self.max_iter):
-                if not (np.isfinite(epoch.loss) and np.isfinite(model.params).all()):
+        with tqdm(total=n_epochs, disable=not self.verbose, unit="epoch") as bar:
+            for _ in range(n_epochs):
+                part = task.subcontext(task_name="epoch")
+                part.call_on_fit_task_begin(**told)
+                loss = next(run).loss
+                finite = bool(np.isfinite(loss) and np.isfinite(model.params).all())
+                if finite:
+                    good[:] = model.params
+                    stop = self._note(loss, validation, watch)
+                    self._show(bar)
+                else:
                     model.params[:] = good
                     warnings.warn(
-                        f"The loss is no longer finite in epoch {epoch.number}: training stops "
-                        f"with the weights of the epoch before. A smaller learning_rate or "
-                        f"clip_norm may help.",
+                        f"The loss is no longer finite in epoch {len(self.loss_curve_) + 1}: "
+                        f"training stops with the weights of the epoch before. A smaller "
+                        f"learning_rate or clip_norm may help.",
                         RuntimeWarning,
                         stacklevel=4,
                     )
+                    stop = True
+                attributes = partial(self._as_if_stopped, watch)
+                if part.call_on_fit_task_end(**told, reconstruction_attributes=attributes) or stop:
                     break
-                good[:] = model.params
-                self.loss_curve_.append(epoch.loss)
-                watched = epoch.loss
-                if validation is not None:
-                    self.validation_loss_curve_.append(self._loss_of(validation))
-                    if self.early_stopping:
-                        watched = self._watched(validation)
-                self._show(bar)
-                keep = self.early_stopping
-                if watch.update(epoch.number, watched, model.params, keep):
-                    break
+        self.__dict__.update(self._as_if_stopped(watch))
+        return finite
+
+    def _note(self, loss: float, validation: Data | None, watch: _Watch) -> bool:
+        """Note what an epoch came to; return whether it is time to stop."""
+        self.loss_curve_.append(loss)
+        watched = loss
+        if validation is not None:
+            self.validation_loss_curve_.append(self._loss_of(validation))
+            if self.early_stopping:
+                watched = self._watched(validation)
+        return watch.update(len(self.loss_curve_), watched, self.model_.params, self.early_stopping)
+
+    def _as_if_stopped(self, watch: _Watch) -> dict[str, Any]:
+        """Return the fitted attributes that training would leave if it stopped here."""
+        model = copy.deepcopy(self.model_)
         if watch.best_params is not None:
-            model.params[:] = watch.best_params
-        self.n_iter_ = len(self.loss_curve_)
-        self.best_iter_ = watch.best_iter
-        self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else np.nan
+            model.params = watch.best_params
+        curve = list(self.loss_curve_)
+        return {
+            "model_": model,
+            "n_iter_": len(curve),
+            "best_iter_": watch.best_iter,
+            "loss_": curve[-1] if curve else np.nan,
+            "loss_curve_": curve,
+            "validation_loss_curve_": list(self.validation_loss_curve_),
+        }
 
     def _show(self, bar: Any) -> None:
         shown = {"loss": f"{self.loss_curve_[-1]:.4g}"}
@@ -364,7 +363,7 @@ class SequenceEstimator(Savable, BaseEstimator, abc.ABC):  # type: ignore[misc]
         bar.set_postfix(shown, refresh=False)
         bar.update()
 
-    def _watched(self, validation: _Data) -> float:
+    def _watched(self, validation: Data) -> float:
         """Return what early stopping watches; less is better."""
         if self.scoring is None:
             return self.validation_loss_curve_[-1]
@@ -372,16 +371,11 @@ class SequenceEstimator(Savable, BaseEstimator, abc.ABC):  # type: ignore[misc]
         score = scorer(self, validation.sequences, self._decode_targets(validation.y))
         return -float(score)
 
-    @abc.abstractmethod
-    def _decode_targets(self, y: Array) -> Array:
-        """Return encoded targets as the user gave them."""
-
     def _loss(self) -> Loss:
         return LOSSES[self.loss]
 
-    def _loss_of(self, data: _Data) -> float:
-        weights = None if data.weights is None else data.weights / data.weights.mean()
-        value, _ = self._loss()(self._outputs(data.sequences), data.y, weights)
+    def _loss_of(self, data: Data) -> float:
+        value, _ = self._loss()(self._outputs(data.sequences), data.y, data.weights)
         return value
 
     def _outputs(self, sequences: Sequences) -> Array:
@@ -398,7 +392,7 @@ class SequenceEstimator(Savable, BaseEstimator, abc.ABC):  # type: ignore[misc]
         if "model_" not in vars(self):
             check_is_fitted(self, "model_")  # raises; one sequence alone cannot wait for it
         with thread_limit(self.n_threads):
-            return self._outputs(self._read_X(X, self.model_.dtype, reset=False))
+            return self._outputs(read_X(self, X, self.model_.dtype, reset=False))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

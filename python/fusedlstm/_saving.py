@@ -21,6 +21,7 @@ from fusedlstm._core import Array
 from fusedlstm._files import FileName, read, refused, write
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import OPTIMIZERS, OptimizerState
+from fusedlstm.training import Progress
 
 ESTIMATORS = ("LSTMClassifier", "LSTMRegressor", "SequenceScaler")
 """What has parameters and fitted attributes, by its name in the package."""
@@ -29,6 +30,7 @@ VALUES: dict[str, Callable[..., Any]] = {
     **{name: getattr(layers, name) for name in layers.__all__ if name != "Layer"},
     **{make.__name__: make for make in OPTIMIZERS.values()},
     "OptimizerState": OptimizerState,
+    "Progress": Progress,
 }
 """Dataclasses that parameters and attributes may hold."""
 
@@ -226,6 +228,8 @@ def _encode(value: Any, name: str, arrays: dict[str, Array]) -> Any:
         return {"dict": sorted(pairs, key=repr)}
     if type(value) is Sequential:
         return {"Sequential": _encode_model(value, name + ".", arrays)}
+    if type(value) is np.random.Generator and type(value.bit_generator) is np.random.PCG64:
+        return {"Generator": _encode(value.bit_generator.state, name, arrays)}
     kind = type(value).__name__
     if type(value) is VALUES.get(kind):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
@@ -254,6 +258,10 @@ def _decode(value: Any, arrays: dict[str, Array]) -> Any:
         return {_decode(key, arrays): _decode(item, arrays) for key, item in content}
     if kind == "Sequential":
         return _decode_model(content, arrays)
+    if kind == "Generator":
+        bits = np.random.PCG64()
+        bits.state = _decode(content, arrays)
+        return np.random.Generator(bits)
     make = VALUES[check.choice("class", kind, VALUES)]
     return make(**{name: _decode(field, arrays) for name, field in content.items()})
 

@@ -7,7 +7,6 @@ to end. Both give out some sequences at a time as a padded array with lengths.
 from __future__ import annotations
 
 import abc
-import contextlib
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -199,7 +198,9 @@ def _read_array(array: Array, name: str) -> Sequences:
         needed = "(n_samples, n_timesteps, n_features), a list of sequences or 2D"
         raise ValueError(check.needs(name, f"an array of shape {needed}", array))
     if 0 in numbers.shape:
-        what = ("sample(s)", "timestep(s)", "feature(s)")[numbers.shape.index(0)]
+        # scikit-learn calls the columns of a 2D array features.
+        axes = ("sample(s)", "timestep(s)", "feature(s)")[:: 2 if numbers.ndim == 2 else 1]
+        what = axes[numbers.shape.index(0)]
         raise ValueError(
             f"Found array with 0 {what} (shape={numbers.shape}) while a minimum of 1 is required: "
             f"{name} must have at least one sequence of at least one step and feature"
@@ -260,8 +261,10 @@ def _numbers(array: Array, name: str) -> Array:
     if array.dtype.kind in "biuf":
         return array.astype(np.float64)
     if array.dtype.kind == "O" and array.ndim > 0:
-        with contextlib.suppress(TypeError, ValueError):
+        try:
             return array.astype(np.float64)
+        except (TypeError, ValueError) as error:  # it names what is no number
+            raise type(error)(check.needs(name, "numbers", array, f"{error}.")) from None
     raise ValueError(check.needs(name, "numbers", array))
 
 

@@ -7,15 +7,15 @@ from typing import Any, cast
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils import assert_all_finite, compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_array, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_array, column_or_1d
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._estimator import SequenceEstimator
-from fusedlstm._sequences import Sequences
+from fusedlstm._reading import is_constant
 from fusedlstm.layers import Layer
-from fusedlstm.losses import log_softmax, sigmoid
+from fusedlstm.losses import Loss, binary_log_loss, log_softmax, sigmoid
 from fusedlstm.optimizers import Optimizer
 
 
@@ -23,7 +23,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     """Classify sequences with a recurrent network.
 
     A stack of recurrent layers reads the sequence; from the last one's final state a dense layer
-    computes a logit a class, or one for two classes.
+    computes a logit a class, one for two classes, or where y is a matrix of zeros and ones one a
+    label, which are then taken to be independent.
 
     Parameters
     ----------
@@ -63,27 +64,31 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     n_iter_no_change : int, default 10
         Epochs without an improvement of ``tol`` after which to stop.
     tol : float, default 1e-4
-    class_weight : dict, "balanced" or None, default None
-        Factors of the sample weights, by class.
+    class_weight : dict, list of dict, "balanced" or None, default None
+        Factors of the sample weights, by class; for several labels a sequence a dict a label.
     dtype : {"float32", "float64"}, default "float32"
     n_threads : int or None, default None
         At most so many; None: `fusedlstm.get_num_threads`. Results do not depend on it.
     random_state : int, RandomState or None, default None
         Of initial weights, order, dropout and validation split. The same integer gives the same
         model, bit for bit, on the same kind of machine.
+    warm_start : bool, default False
+        Let ``fit`` go on from the weights of the fit before, for ``max_iter`` more epochs with a
+        fresh state of the optimizer, instead of starting a new model.
     verbose : int, default 0
         1 shows a progress bar.
 
     Attributes
     ----------
     classes_ : array (n_classes,)
+        In order; for several labels a sequence, the numbers of the columns of y.
     n_features_in_ : int
         Features of a step; after a fit on 2-D X, its columns.
     model_ : Sequential
     n_iter_ : int
-        Epochs run.
+        Epochs run, all in all.
     best_iter_ : int
-        Epoch with the best watched value, counted from 1.
+        Epoch of the last fit with the best watched value, counted from 1.
     loss_ : float
         Training loss of the last epoch.
     loss_curve_, validation_loss_curve_ : list of float
@@ -106,7 +111,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     """
 
     _losses = ("log_loss",)
-    _saved_attributes = (*SequenceEstimator._saved_attributes, "classes_")
+    _saved_attributes = (*SequenceEstimator._saved_attributes, "classes_", "_multilabel")
     classes_: Array
 
     def __init__(
@@ -135,6 +140,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         dtype: str = "float32",
         n_threads: int | None = None,
         random_state: Any = None,
+        warm_start: bool = False,
         verbose: int = 0,
     ) -> None:
         self.hidden_size = hidden_size
@@ -159,11 +165,12 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         self.dtype = dtype
         self.n_threads = n_threads
         self.random_state = random_state
+        self.warm_start = warm_start
         self.verbose = verbose
         self.class_weight = class_weight
 
     def predict(self, X: Any) -> Array:
-        """Return the most probable class of each sequence.
+        """Return the most probable class of each sequence, or its labels.
 
         Parameters
         ----------
@@ -172,15 +179,31 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
 
         Returns
         -------
-        array (n_samples,)
+        array (n_samples,), or of zeros and ones (n_samples, n_labels)
         """
         outputs = self._predict_outputs(X)
+        if self._multilabel:
+            return self._decode_targets((outputs > 0).astype(np.intp))
         if outputs.shape[1] == 1:
             return self._decode_targets((outputs[:, 0] > 0).astype(np.intp))
         return self._decode_targets(np.argmax(outputs, axis=1))
 
+    def decision_function(self, X: Any) -> Array:
+        """Return the model's logits.
+
+        Parameters
+        ----------
+        X : like X of `fit`
+
+        Returns
+        -------
+        array (n_samples,) for two classes, else (n_samples, n_classes) or (n_samples, n_labels)
+        """
+        outputs = self._predict_outputs(X)
+        return outputs[:, 0] if len(self.classes_) == 2 and not self._multilabel else outputs
+
     def predict_proba(self, X: Any) -> Array:
-        """Return the probability of each class, in the order of ``classes_``.
+        """Return the probability of each class or label, in the order of ``classes_``.
 
         Parameters
         ----------
@@ -191,13 +214,15 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         array (n_samples, n_classes)
         """
         outputs = self._predict_outputs(X)
+        if self._multilabel:
+            return sigmoid(outputs)
         if outputs.shape[1] == 1:
             p = sigmoid(outputs)
             return np.concatenate([1 - p, p], axis=1)
         return np.exp(log_softmax(outputs))
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Return the logarithm of the probability of each class.
+        """Return the logarithm of the probability of each class or label.
 
         Parameters
         ----------
@@ -208,41 +233,131 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         array (n_samples, n_classes)
         """
         outputs = self._predict_outputs(X)
+        if self._multilabel:
+            return -np.logaddexp(0, -outputs)
         if outputs.shape[1] == 1:
             return np.hstack([-np.logaddexp(0, outputs), -np.logaddexp(0, -outputs)])
         return log_softmax(outputs)
 
-    def _encode_targets(self, y: Any, reset: bool) -> Array:
-        labels = column_or_1d(y, warn=True)
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> LSTMClassifier:
+        """Train the model for one more epoch, on these data; make it in the first call.
+
+        The optimizer goes on from its state after the call before.
+
+        Parameters
+        ----------
+        X : like X of `fit`
+        y : like y of `fit`
+            Not every class need be there.
+        classes : array (n_classes,)
+            All that any call will see; needed in the first, unless y is a matrix.
+        sample_weight : array (n_samples,) or None
+            Relative to their mean in this call.
+
+        Returns
+        -------
+        self
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fusedlstm import LSTMClassifier
+        >>> rng = np.random.default_rng(0)
+        >>> clf = LSTMClassifier(hidden_size=8, random_state=0)
+        >>> for _ in range(20):
+        ...     X = rng.standard_normal((64, 5, 1))
+        ...     clf = clf.partial_fit(X, X[:, -1, 0] > 0, classes=[False, True])
+        >>> clf.n_iter_, bool(clf.score(X, X[:, -1, 0] > 0) > 0.9)
+        (20, True)
+        """
+        if hasattr(self, "classes_"):
+            if classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
+                raise ValueError(
+                    f"classes must be those of the first call, {self.classes_}; got {classes}"
+                )
+        elif classes is None and type_of_target(y) != "multilabel-indicator":
+            raise ValueError("classes must be passed on the first call to partial_fit; got None")
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight must be a dict or None for partial_fit, which never sees all "
+                "classes at once; got 'balanced'"
+            )
+        self._partial_fit(X, y, sample_weight, classes)
+        return self
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        if isinstance(self.class_weight, str):
+            check.choice("class_weight", self.class_weight, ["balanced"])
+
+    def _read_targets(self, y: Any) -> Array:
+        with np.errstate(invalid="ignore"):  # NaN, about which it has more to say
+            kind = type_of_target(y, input_name="y")
+        if kind == "multilabel-indicator":
+            labels: Array = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
+            if not np.isin(labels, (0, 1)).all():
+                raise ValueError(
+                    check.needs("y", "labels (n_samples,) or a matrix of zeros and ones", labels)
+                )
+            return labels.astype(np.intp)
+        labels = cast(Array, column_or_1d(y, warn=True))
         assert_all_finite(labels, input_name="y")
         check_classification_targets(labels)
-        if reset:
-            self.classes_ = np.unique(labels)
-            if len(self.classes_) < 2:
-                raise ValueError(
-                    f"{type(self).__name__} needs at least 2 classes in y; got 1 class, "
-                    f"{check.shown(self.classes_[0])}"
-                )
-        encoded: Array = np.searchsorted(self.classes_, labels)
-        known = self.classes_[np.minimum(encoded, len(self.classes_) - 1)] == labels
+        return labels
+
+    def _read_weights(self, y: Array, sample_weight: Any) -> Array | None:
+        weights = super()._read_weights(y, sample_weight)
+        if self.class_weight is None:
+            return weights
+        of_class = compute_sample_weight(self.class_weight, y)
+        return cast(Array, of_class if weights is None else of_class * weights)
+
+    def _learn_targets(self, y: Array, weights: Array | None, classes: Any) -> None:
+        self._multilabel = y.ndim == 2
+        if self._multilabel:
+            self.classes_ = np.arange(y.shape[1])
+            return
+        self.classes_ = np.unique(y if classes is None else column_or_1d(classes))
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least 2 classes in y; got 1 class, "
+                f"{check.shown(self.classes_[0])}"
+            )
+
+    def _encode_targets(self, y: Array, name: str) -> Array:
+        if self._multilabel:
+            if y.shape[1:] != self.classes_.shape:
+                needed = f"a matrix of zeros and ones, a column for each of {len(self.classes_)}"
+                raise ValueError(check.needs(name, f"{needed} labels", y))
+            return y
+        if y.ndim == 2:
+            raise ValueError(check.needs(name, "labels (n_samples,), as in fit", y))
+        encoded: Array = np.searchsorted(self.classes_, y)
+        known = self.classes_[np.minimum(encoded, len(self.classes_) - 1)] == y
         if not np.all(known):
-            wrong = labels[np.argmin(known)]
-            raise ValueError(check.needs("y_val", "of the classes of y", wrong))
+            wrong = y[np.argmin(known)]
+            raise ValueError(check.needs(name, "of the classes of fit", wrong))
         return encoded
 
     def _decode_targets(self, y: Array) -> Array:
-        labels: Array = self.classes_[y]
+        labels: Array = y if self._multilabel else self.classes_[y]
         return labels
 
     def _n_outputs(self) -> int:
-        return 1 if len(self.classes_) == 2 else len(self.classes_)
+        return 1 if len(self.classes_) == 2 and not self._multilabel else len(self.classes_)
 
-    def _weights(self, y: Any, sample_weight: Any, sequences: Sequences) -> Array | None:
-        weights = _checked_weights(sample_weight, sequences)
-        if self.class_weight is None:
-            return weights
-        of_class = compute_sample_weight(self.class_weight, column_or_1d(y))
-        return cast(Array, of_class if weights is None else of_class * weights)
+    def _stratified(self) -> bool:
+        return not self._multilabel
+
+    def _loss(self) -> Loss:
+        return binary_log_loss if self._multilabel else super()._loss()
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
 
 
 class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
@@ -261,7 +376,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     normalize_y : bool or "auto", default "auto"
         Train on targets of zero mean and unit variance, and predict on their own scale.
         ``"auto"``: yes. Losses are those of the normalised targets.
-    dtype, n_threads, random_state, verbose : see `LSTMClassifier`
+    dtype, n_threads, random_state, warm_start, verbose : see `LSTMClassifier`
 
     Attributes
     ----------
@@ -308,6 +423,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         dtype: str = "float32",
         n_threads: int | None = None,
         random_state: Any = None,
+        warm_start: bool = False,
         verbose: int = 0,
     ) -> None:
         self.hidden_size = hidden_size
@@ -332,6 +448,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         self.dtype = dtype
         self.n_threads = n_threads
         self.random_state = random_state
+        self.warm_start = warm_start
         self.verbose = verbose
         self.normalize_y = normalize_y
 
@@ -346,54 +463,85 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         Returns
         -------
         array (n_samples,) or (n_samples, n_outputs), as y was
+            In float64, whatever the model computes in.
         """
         return self._decode_targets(self._predict_outputs(X))
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> LSTMRegressor:
+        """Train the model for one more epoch, on these data; make it in the first call.
+
+        The optimizer goes on from its state after the call before; the scale of the targets stays
+        that of the first call.
+
+        Parameters
+        ----------
+        X, y : like X and y of `fit`
+        sample_weight : array (n_samples,) or None
+            Relative to their mean in this call.
+
+        Returns
+        -------
+        self
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fusedlstm import LSTMRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> model = LSTMRegressor(hidden_size=8, random_state=0)
+        >>> for _ in range(30):
+        ...     X = rng.standard_normal((64, 5, 1))
+        ...     model = model.partial_fit(X, X[:, -1, 0])
+        >>> model.n_iter_, bool(model.score(X, X[:, -1, 0]) > 0.9)
+        (30, True)
+        """
+        self._partial_fit(X, y, sample_weight)
+        return self
 
     def _check_params(self) -> None:
         super()._check_params()
         if self.normalize_y != "auto":
             check.true_or_false("normalize_y", self.normalize_y)
 
-    def _encode_targets(self, y: Any, reset: bool) -> Array:
+    def _read_targets(self, y: Any) -> Array:
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         if y.ndim > 2:
             raise ValueError(check.needs("y", "of shape (n_samples,) or (n_samples, n_outputs)", y))
+        return cast(Array, y)
+
+    def _learn_targets(self, y: Array, weights: Array | None, classes: Any) -> None:
         columns = y.reshape(len(y), -1)
-        if reset:
-            self._y_ndim = y.ndim
-            normalize = self.normalize_y == "auto" or self.normalize_y
-            self._y_mean = columns.mean(axis=0) if normalize else np.zeros(columns.shape[1])
-            spread = columns.std(axis=0)
-            usable = normalize & (spread > 0)
-            self._y_scale = np.where(usable, spread, 1.0)
+        self._y_ndim = y.ndim
+        self._y_mean, self._y_scale = np.zeros(columns.shape[1]), np.ones(columns.shape[1])
+        if self.normalize_y:
+            self._y_mean = np.average(columns, axis=0, weights=weights)
+            with np.errstate(over="ignore"):
+                squares = np.average((columns - self._y_mean) ** 2, axis=0, weights=weights)
+            if not np.isfinite(squares).all():
+                raise ValueError(check.needs("y", "numbers with finite squares", np.abs(y).max()))
+            spread = np.sqrt(squares)
+            self._y_scale = np.where(is_constant(self._y_mean, spread), 1.0, spread)
+
+    def _encode_targets(self, y: Array, name: str) -> Array:
+        columns = y.reshape(len(y), -1)
         if columns.shape[1] != len(self._y_mean):
             raise ValueError(
-                f"y_val must have {len(self._y_mean)} outputs, as y; got {columns.shape[1]}"
+                f"{name} must have {len(self._y_mean)} outputs, as in fit; got {columns.shape[1]}"
             )
-        encoded: Array = ((columns - self._y_mean) / self._y_scale).astype(self.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            encoded: Array = ((columns - self._y_mean) / self._y_scale).astype(self.dtype)
+        if not np.isfinite(encoded).all():
+            raise ValueError(check.needs(name, f"numbers within {self.dtype}'s range", y))
         return encoded
 
     def _decode_targets(self, y: Array) -> Array:
-        decoded: Array = (y * self._y_scale + self._y_mean).astype(y.dtype)
+        decoded: Array = y * self._y_scale + self._y_mean
         return decoded[:, 0] if self._y_ndim == 1 else decoded
 
     def _n_outputs(self) -> int:
         return len(self._y_mean)
 
-    def _weights(self, y: Any, sample_weight: Any, sequences: Sequences) -> Array | None:
-        return _checked_weights(sample_weight, sequences)
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _checked_weights(sample_weight: Any, sequences: Sequences) -> Array | None:
-    if sample_weight is None:
-        return None
-    rows = np.empty((len(sequences), 0))
-    weights = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
-    if not weights.any():
-        raise ValueError("Sample weights must contain at least one non-zero number.")
-    return cast(Array, weights)

@@ -70,20 +70,49 @@ def log_loss(
     >>> round(value, 4), dy.tolist()
     (1.3863, [[0.25, 0.25, -0.75, 0.25]])
     """
-    batch = len(y_pred)
     if y_pred.shape[1] == 1:
-        z = y_pred[:, 0]
-        value: Array
-        # log(1 + exp(z)) - y z, without overflow
-        value = np.logaddexp(0, z.astype(np.float64)) - y * z
-        dy = (sigmoid(z) - y).astype(z.dtype)[:, np.newaxis]
-    else:
-        log_p = log_softmax(y_pred)
-        rows = np.arange(batch)
-        value = -log_p[rows, y].astype(np.float64)
-        dy = np.exp(log_p)
-        dy[rows, y] -= 1
+        return binary_log_loss(y_pred, y[:, np.newaxis], weights)
+    batch = len(y_pred)
+    log_p = log_softmax(y_pred)
+    rows = np.arange(batch)
+    value = -log_p[rows, y].astype(np.float64)
+    dy = np.exp(log_p)
+    dy[rows, y] -= 1
     return _weighted(value, dy / y_pred.dtype.type(batch), weights)
+
+
+def binary_log_loss(
+    y_pred: Array, y: npt.NDArray[np.intp], weights: Array | None = None
+) -> tuple[float, Array]:
+    """Cross-entropy of labels, each there or not, with the sigmoids of their logits.
+
+    Summed over the labels of a sequence, which are taken to be independent.
+
+    Parameters
+    ----------
+    y_pred : array (B, n_labels)
+        Logits.
+    y : int array (B, n_labels)
+        1 where a sequence has the label, 0 where it has not.
+    weights : array (B,) or None
+
+    Returns
+    -------
+    value : float
+    dy : array (B, n_labels)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm.losses import binary_log_loss
+    >>> value, dy = binary_log_loss(np.zeros((1, 2)), np.array([[1, 0]]))
+    >>> round(value, 4), dy.tolist()
+    (1.3863, [[-0.5, 0.5]])
+    """
+    # log(1 + exp(z)) - y z, without overflow
+    value = (np.logaddexp(0, y_pred.astype(np.float64)) - y * y_pred).sum(axis=1)
+    dy = (sigmoid(y_pred) - y).astype(y_pred.dtype)
+    return _weighted(value, dy / y_pred.dtype.type(len(y_pred)), weights)
 
 
 def _weighted(value: Array, dy: Array, weights: Array | None) -> tuple[float, Array]:
@@ -107,4 +136,8 @@ def log_softmax(z: Array) -> Array:
     return result
 
 
-LOSSES: dict[str, Loss] = {"squared_error": squared_error, "log_loss": log_loss}
+LOSSES: dict[str, Loss] = {
+    "squared_error": squared_error,
+    "log_loss": log_loss,
+    "binary_log_loss": binary_log_loss,
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
+from fusedlstm._reading import is_constant, read_X
 from fusedlstm._saving import Savable
-from fusedlstm._sequences import PackedSequences, PaddedSequences, Sequences, read_sequences
+from fusedlstm._sequences import PackedSequences, PaddedSequences, Sequences
 
 
 class SequenceScaler(TransformerMixin, Savable, BaseEstimator):  # type: ignore[misc]
@@ -38,7 +40,13 @@ class SequenceScaler(TransformerMixin, Savable, BaseEstimator):  # type: ignore[
     ([2.0], [[-1.225, 0.0], [1.225]])
     """
 
-    _saved_attributes = ("n_features_in_", "mean_", "scale_")
+    _saved_attributes = (
+        "n_features_in_",
+        "feature_names_in_",
+        "_fitted_on_2d",
+        "mean_",
+        "scale_",
+    )
 
     def fit(self, X: Any, y: Any = None) -> SequenceScaler:
         """Compute mean and scale.
@@ -52,15 +60,11 @@ class SequenceScaler(TransformerMixin, Savable, BaseEstimator):  # type: ignore[
         -------
         self
         """
-        sequences = read_sequences(X)
+        sequences = read_X(self, X, np.float64, reset=True)
         steps = real_steps(sequences).astype(np.float64, copy=False)
         self.mean_ = steps.mean(axis=0)
         spread = steps.std(axis=0)
-        # A spread of the size of rounding errors is a constant feature's.
-        constant = spread <= 10 * np.finfo(np.float64).eps * np.abs(self.mean_)
-        self.scale_ = np.where(constant, 1.0, spread)
-        two_d = sequences.form == "2d"
-        self.n_features_in_ = sequences.lengths()[0] if two_d else sequences.n_features
+        self.scale_ = np.where(is_constant(self.mean_, spread), 1.0, spread)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -74,7 +78,7 @@ class SequenceScaler(TransformerMixin, Savable, BaseEstimator):  # type: ignore[
         -------
         like X
         """
-        return self._map(X, 1 / self._fitted_scale(), -self.mean_ / self.scale_)
+        return self._map(X, lambda x, mean, scale: (x - mean) / scale)
 
     def inverse_transform(self, X: Any) -> Any:
         """Return scaled X on its own scale.
@@ -87,25 +91,21 @@ class SequenceScaler(TransformerMixin, Savable, BaseEstimator):  # type: ignore[
         -------
         like X
         """
-        return self._map(X, self._fitted_scale(), self.mean_)
+        return self._map(X, lambda x, mean, scale: x * scale + mean)
 
-    def _fitted_scale(self) -> Array:
+    def _map(self, X: Any, change: Callable[[Array, Array, Array], Array]) -> Any:
         check_is_fitted(self, "scale_")
-        scale: Array = self.scale_
-        return scale
+        sequences = read_X(self, X, np.float64, reset=False)
 
-    def _map(self, X: Any, factor: Array, shift: Array) -> Any:
-        sequences = read_sequences(X)
-        if sequences.n_features != len(factor):
-            raise ValueError(
-                f"X has {sequences.n_features} features, but SequenceScaler is expecting "
-                f"{len(factor)} features as input"
-            )
-        return in_form_of(X, sequences, lambda values: values * factor + shift)
+        def of_steps(x: Array) -> Array:
+            return change(x, self.mean_.astype(x.dtype), self.scale_.astype(x.dtype))
+
+        return in_form_of(X, sequences, of_steps)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
 

@@ -67,6 +67,23 @@ class Epoch:
     loss: float
 
 
+@dataclass
+class Progress:
+    """Where a training stands, so that it can go on; the model's parameters stand in the model.
+
+    Attributes
+    ----------
+    optimizer : Optimizer
+    state : OptimizerState
+    rng : numpy Generator
+        Draws the order of the batches and what dropout drops.
+    """
+
+    optimizer: Optimizer
+    state: OptimizerState
+    rng: np.random.Generator
+
+
 def epochs(
     model: Sequential,
     source: BatchSource,

@@ -1,0 +1,107 @@
+"""From what a user passes to an estimator to what it trains on."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import train_test_split
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from fusedlstm._core import Array
+from fusedlstm._sequences import Sequences, read_sequences
+
+
+@dataclass(frozen=True)
+class Data:
+    """Sequences with encoded targets, and weights relative to their mean."""
+
+    sequences: Sequences
+    y: Array
+    weights: Array | None
+
+    def select(self, rows: npt.NDArray[np.intp]) -> Data:
+        """Return a part of the data."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Data(self.sequences.select(rows), self.y[rows], over_mean(weights))
+
+    def split(self, fraction: float, random_state: Any, stratify: bool) -> tuple[Data, Data]:
+        """Set a fraction aside; return the rest and it."""
+        parts = train_test_split(
+            np.arange(len(self.y)),
+            test_size=fraction,
+            random_state=random_state,
+            stratify=self.y if stratify else None,
+        )
+        rest, aside = (self.select(np.sort(rows)) for rows in parts)
+        return rest, aside
+
+
+def read_X(estimator: Any, X: Any, dtype: npt.DTypeLike, reset: bool) -> Sequences:
+    """Read X for an estimator; ``reset`` in fit, where its features are learnt."""
+    if isinstance(X, Sequences):  # read and checked before
+        return X
+    sequences = read_sequences(X)
+    sequences.check_range(dtype)
+    if sequences.form == "2d" and (reset or estimator._fitted_on_2d):
+        # The number of columns, and their names if they have any, are scikit-learn's to check.
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+    elif reset:
+        estimator.n_features_in_ = sequences.n_features
+        vars(estimator).pop("feature_names_in_", None)
+    elif sequences.form == "2d":
+        raise ValueError(
+            f"X must be a 3D array or a list of sequences, as it was in fit; got a 2D array of "
+            f"{sequences.lengths()[0]} columns. For one sequence pass X[np.newaxis], for "
+            f"sequences of one feature X[..., np.newaxis]."
+        )
+    if reset:
+        estimator._fitted_on_2d = sequences.form == "2d"
+    expected = 1 if estimator._fitted_on_2d else estimator.n_features_in_
+    if sequences.n_features != expected:
+        raise ValueError(
+            f"X has {sequences.n_features} features, but {type(estimator).__name__} is expecting "
+            f"{expected} features as input"
+        )
+    return sequences
+
+
+def read_weights(sample_weight: Any, n: int) -> Array | None:
+    """Return n weights, or None where all weigh the same."""
+    if sample_weight is None:
+        return None
+    rows = np.empty((n, 0))
+    weights = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+    return cast(Array, weights)
+
+
+def over_mean(weights: Array | None) -> Array | None:
+    """Return weights over their mean."""
+    if weights is None:
+        return None
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    relative: Array = weights / weights.mean()
+    return relative
+
+
+@contextlib.contextmanager
+def all_or_nothing(estimator: Any) -> Iterator[None]:
+    """Give the estimator its attributes back if the body fails."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except Exception:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+def is_constant(mean: Array, spread: Array) -> Array:
+    """Whether a spread is that of a constant: of the size of its mean's rounding errors."""
+    constant: Array = spread <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+    return constant
