@@ -373,6 +373,7 @@ def test_every_cut_is_found(small):
 
 
 def test_files_of_something_else(small):
+    one = {"a": np.ones(1)}
     contents = {
         "a pickle": (pickle.dumps(print), "another kind of file"),
         "text": (b"fusedlstm" * 100, "another kind of file"),
@@ -381,9 +382,9 @@ def test_files_of_something_else(small):
             safetensors.numpy.save({"a": np.ones(3)}, {"format": "pt"}),
             "a safetensors file of something else",
         ),
-        "no JSON": (safetensors.numpy.save({}, {METADATA_KEY: "{"}), "which is damaged"),
-        "other JSON": (safetensors.numpy.save({}, {METADATA_KEY: "[1]"}), "which is damaged"),
-        "deep JSON": (safetensors.numpy.save({}, {METADATA_KEY: "[" * 10**5}), "which is damaged"),
+        "no JSON": (safetensors.numpy.save(one, {METADATA_KEY: "{"}), "which is damaged"),
+        "other JSON": (safetensors.numpy.save(one, {METADATA_KEY: "[1]"}), "which is damaged"),
+        "deep JSON": (safetensors.numpy.save(one, {METADATA_KEY: "[" * 10**5}), "which is damaged"),
     }
     for content, message in contents.values():
         small.write_bytes(content)

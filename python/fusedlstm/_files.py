@@ -51,7 +51,7 @@ def write(path: FileName, header: dict[str, Any], arrays: dict[str, Array]) -> N
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(target)
+        os.replace(unfinished, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             unfinished.unlink()
