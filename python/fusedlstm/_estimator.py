@@ -389,10 +389,12 @@ class SequenceEstimator(
         return np.concatenate([model.predict(*sequences.take(c, model.dtype)) for c in chunks])
 
     def _predict_outputs(self, X: Any) -> Array:
+        """Return the model's raw output in float64, as scikit-learn expects predictions."""
         if "model_" not in vars(self):
             check_is_fitted(self, "model_")  # raises; one sequence alone cannot wait for it
         with thread_limit(self.n_threads):
-            return self._outputs(read_X(self, X, self.model_.dtype, reset=False))
+            outputs = self._outputs(read_X(self, X, self.model_.dtype, reset=False))
+            return outputs.astype(np.float64, copy=False)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

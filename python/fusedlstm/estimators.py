@@ -67,6 +67,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     class_weight : dict, list of dict, "balanced" or None, default None
         Factors of the sample weights, by class; for several labels a sequence a dict a label.
     dtype : {"float32", "float64"}, default "float32"
+        What the model computes in. Predictions are float64.
     n_threads : int or None, default None
         At most so many; None: `fusedlstm.get_num_threads`. Results do not depend on it.
     random_state : int, RandomState or None, default None
@@ -463,7 +464,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         Returns
         -------
         array (n_samples,) or (n_samples, n_outputs), as y was
-            In float64, whatever the model computes in.
+            In float64, whatever ``dtype`` is.
         """
         return self._decode_targets(self._predict_outputs(X))
 
