@@ -335,10 +335,10 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
             return y
         if y.ndim == 2:
             raise ValueError(check.needs(name, "labels (n_samples,), as in fit", y))
-        encoded: Array = np.searchsorted(self.classes_, y)
-        known = self.classes_[np.minimum(encoded, len(self.classes_) - 1)] == y
-        if not np.all(known):
-            wrong = y[np.argmin(known)]
+        number = {label: i for i, label in enumerate(self.classes_.tolist())}
+        encoded = np.array([number.get(label, -1) for label in y.tolist()])
+        if encoded.min() < 0:
+            wrong = y[np.argmin(encoded)]
             raise ValueError(check.needs(name, "of the classes of fit", wrong))
         return encoded
 

@@ -11,13 +11,19 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fusedlstm import _validation as check
+from fusedlstm._callbacks import CallbackSupportMixin, with_callbacks
 from fusedlstm._core import Array
 from fusedlstm._reading import is_constant, read_X
 from fusedlstm._saving import Savable
 from fusedlstm._sequences import PackedSequences, PaddedSequences, Sequences
 
 
-class SequenceScaler(TransformerMixin, Savable, BaseEstimator):  # type: ignore[misc]
+class SequenceScaler(
+    CallbackSupportMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    Savable,
+    BaseEstimator,  # type: ignore[misc]
+):
     """Give every feature zero mean and unit variance over all real steps of all sequences.
 
     Takes X in all forms that the estimators take, and returns it in the same form; padding stays
@@ -48,6 +54,7 @@ class SequenceScaler(TransformerMixin, Savable, BaseEstimator):  # type: ignore[
         "scale_",
     )
 
+    @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any = None) -> SequenceScaler:
         """Compute mean and scale.
 
@@ -61,10 +68,13 @@ class SequenceScaler(TransformerMixin, Savable, BaseEstimator):  # type: ignore[
         self
         """
         sequences = read_X(self, X, np.float64, reset=True)
+        task = self._init_callback_context()
+        task.call_on_fit_task_begin(estimator=self, X=X, y=y)
         steps = real_steps(sequences).astype(np.float64, copy=False)
         self.mean_ = steps.mean(axis=0)
         spread = steps.std(axis=0)
         self.scale_ = np.where(is_constant(self.mean_, spread), 1.0, spread)
+        task.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
         return self
 
     def transform(self, X: Any) -> Any:
