@@ -1,9 +1,7 @@
-// The only file that knows Python: dtypes, shapes, None and the GIL. Free functions on NumPy arrays; the Python layer
-// above has validated what users gave and reports errors in its own words, so a failed check here is a defect.
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
-
+// What Python sees: free functions on NumPy arrays. This file and those in bindings/ are the only ones that know Python:
+// dtypes, shapes, None and the GIL. The Python layer above has validated what users gave and reports errors in its own
+// words, so a failed check here is a defect.
+#include "bindings/staged.hpp"
 #include "cells.hpp"
 #include "cpu.hpp"
 #include "dense.hpp"
@@ -16,56 +14,8 @@
 #define FUSEDLSTM_JOIN_(a, b) a##b
 #define FUSEDLSTM_JOIN(a, b) FUSEDLSTM_JOIN_(a, b)
 
-namespace py = pybind11;
-
 namespace fusedlstm {
 namespace {
-
-void require(bool condition, const char* message) {
-  if (!condition) throw std::invalid_argument(message);
-}
-
-// Calls work(S()) with the float type of an array.
-template <class Work>
-auto with_dtype(const py::array& array, Work&& work) {
-  if (py::isinstance<py::array_t<float>>(array)) return work(float());
-  require(py::isinstance<py::array_t<double>>(array), "arrays must be float32 or float64");
-  return work(double());
-}
-
-// Contiguous arrays of the expected number of elements; null for None.
-template <class S>
-const S* input_of(const py::object& object, Index size) {
-  if (object.is_none()) return nullptr;
-  require(py::isinstance<py::array_t<S, py::array::c_style>>(object), "an array must be contiguous and of one dtype");
-  const auto array = py::reinterpret_borrow<py::array_t<S, py::array::c_style>>(object);
-  require(array.size() == size, "an array has a wrong size");
-  return array.data();
-}
-template <class S>
-S* output_of(const py::object& object, Index size) {
-  if (object.is_none()) return nullptr;
-  require(input_of<S>(object, size) != nullptr, "an array is missing");
-  return py::reinterpret_borrow<py::array_t<S>>(object).mutable_data();
-}
-template <class S>
-py::array_t<S> empty(std::vector<py::ssize_t> shape) {
-  return py::array_t<S>(std::move(shape));
-}
-
-// (batch, steps, features) with any strides but a step's features side by side.
-template <class S>
-Sequences<const S> sequences_of(const py::array& array) {
-  const Index item = sizeof(S);
-  require(array.ndim() == 3, "x must have three dimensions");
-  require(array.shape(2) == 1 || array.strides(2) == item, "the features of a step must be contiguous");
-  require(array.strides(0) % item == 0 && array.strides(1) % item == 0, "x must be aligned");
-  return {static_cast<const S*>(array.data()), array.strides(0) / item, array.strides(1) / item};
-}
-template <class S>
-Sequences<S> contiguous_sequences(S* values, Index steps, Index features) {
-  return {values, steps * features, features};
-}
 
 template <class S>
 const Cell<S>& cell_of(const std::string& name) {
@@ -168,15 +118,13 @@ py::tuple recurrent_backward(const py::capsule& saved_capsule, const py::array& 
   });
 }
 
-DenseShape dense_shape(const py::array& x, Index units, const std::string& activation) {
-  const auto found = find_activation(activation);
-  require(found.has_value(), "unknown activation");
+DenseShape dense_shape(const py::array& x, Index units, const py::object& activation) {
   require(x.ndim() == 2 && units > 0, "x must have two dimensions");
-  return {x.shape(0), x.shape(1), units, *found};
+  return {x.shape(0), x.shape(1), units, activation_of(activation)};
 }
 
 py::object dense_forward_array(const py::array& parameters, const py::array& x, Index units,
-                               const std::string& activation, int threads) {
+                               const py::object& activation, int threads) {
   return with_dtype(parameters, [&](auto tag) -> py::object {
     using S = decltype(tag);
     const DenseShape shape = dense_shape(x, units, activation);
@@ -193,7 +141,7 @@ py::object dense_forward_array(const py::array& parameters, const py::array& x, 
 }
 
 py::object dense_backward_array(const py::array& parameters, const py::array& x, const py::array& y,
-                                const py::array& dy, const std::string& activation, bool want_dx,
+                                const py::array& dy, const py::object& activation, bool want_dx,
                                 const py::array& gradients, int threads) {
   return with_dtype(parameters, [&](auto tag) -> py::object {
     using S = decltype(tag);
@@ -285,16 +233,22 @@ void adam_step_array(const py::array& parameters, const py::array& gradients, co
   });
 }
 
-py::object activate_array(const std::string& name, const py::array& x) {
+py::object activate_array(const py::object& name, const py::array& x) {
   return with_dtype(x, [&](auto tag) -> py::object {
     using S = decltype(tag);
-    const auto activation = find_activation(name);
-    require(activation.has_value(), "unknown activation");
-    const S* in = input_of<S>(x, x.size());
     auto y = empty<S>({x.size()});
-    for (Index k = 0; k < x.size(); k += pack_size<S>)
-      store_first(y.mutable_data() + k, activate(*activation, load_first(in + k, x.size() - k)), x.size() - k);
+    activate(activation_of(name), input_of<S>(x, x.size()), x.size(), y.mutable_data());
     return y;
+  });
+}
+
+py::object activation_gradient_array(const py::object& name, const py::array& dy, const py::array& y) {
+  return with_dtype(y, [&](auto tag) -> py::object {
+    using S = decltype(tag);
+    auto dx = empty<S>({y.size()});
+    activation_gradient(activation_of(name), input_of<S>(dy, y.size()), input_of<S>(y, y.size()), y.size(),
+                        dx.mutable_data());
+    return dx;
   });
 }
 
@@ -321,6 +275,8 @@ PYBIND11_MODULE(FUSEDLSTM_JOIN(_core_, FUSEDLSTM_VARIANT), module) {
   module.def("default_threads", &default_threads);
   module.def("recurrent_forward", &recurrent_forward);
   module.def("recurrent_backward", &recurrent_backward);
+  module.def("staged_forward", &staged_forward);
+  module.def("staged_backward", &staged_backward);
   module.def("dense_forward", &dense_forward_array);
   module.def("dense_backward", &dense_backward_array);
   module.def("clip_norm", &clip_norm_array);
@@ -328,6 +284,7 @@ PYBIND11_MODULE(FUSEDLSTM_JOIN(_core_, FUSEDLSTM_VARIANT), module) {
   module.def("rmsprop_step", &rmsprop_step_array);
   module.def("adam_step", &adam_step_array);
   module.def("activate", &activate_array);
+  module.def("activation_gradient", &activation_gradient_array);
   module.def("multiply_add_peak", &peak);
 }
 

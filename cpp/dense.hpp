@@ -2,47 +2,12 @@
 // on the rows beside it, as it does with a BLAS.
 #pragma once
 
-#include <optional>
-#include <string_view>
-
-#include "activations.hpp"
 #include "memory.hpp"
+#include "named_activations.hpp"
 #include "panels.hpp"
 #include "threads.hpp"
 
 namespace fusedlstm {
-
-enum class Activation { linear, tanh, relu, sigmoid };
-
-inline std::optional<Activation> find_activation(std::string_view name) {
-  constexpr std::pair<std::string_view, Activation> all[] = {{"linear", Activation::linear},
-                                                              {"tanh", Activation::tanh},
-                                                              {"relu", Activation::relu},
-                                                              {"sigmoid", Activation::sigmoid}};
-  for (const auto& [known, activation] : all)
-    if (known == name) return activation;
-  return std::nullopt;
-}
-
-template <class S>
-Pack<S> activate(Activation activation, Pack<S> x) {
-  switch (activation) {
-    case Activation::tanh: return tanh(x);
-    case Activation::relu: return positive_part(x);
-    case Activation::sigmoid: return sigmoid(x);
-    default: return x;
-  }
-}
-// dL/dx from dL/dy and y.
-template <class S>
-Pack<S> activation_gradient(Activation activation, Pack<S> dy, Pack<S> y) {
-  switch (activation) {
-    case Activation::tanh: return dy * tanh_slope(y);
-    case Activation::relu: return where_positive(y, dy);
-    case Activation::sigmoid: return dy * sigmoid_slope(y);
-    default: return dy;
-  }
-}
 
 struct DenseShape {
   Index rows, features, units;
@@ -93,8 +58,7 @@ void dense_forward(const DenseShape& shape, const S* parameters, const S* x, S* 
         for (int r = 0; r < tile.rows; r++) {
           const S* from = tile.values + (p * tile.rows + r) * tile.width;
           S* to = out + (tile.first_row + r) * shape.units + column;
-          for (Index j = 0; j < tile.width && column + j < shape.units; j += pack_size<S>)
-            store_first(to + j, activate(shape.activation, load(from + j)), shape.units - column - j);
+          activate(shape.activation, from, std::min(tile.width, shape.units - column), to);
         }
       }
     });
@@ -133,12 +97,11 @@ void dense_backward(const DenseShape& shape, const S* parameters, const S* x, co
     const auto [first, last] = team.part(shape.rows);
     for (int p = 0; p < dz.count; p++) {
       const Index width = width_of(p), column = p * panel_width;
-      for (Index row = first; row < last; row++)
-        for (Index j = 0; j < width; j += pack_size<S>) {
-          const Index at = row * shape.units + column + j, n = std::min(shape.units - column - j, Index(pack_size<S>));
-          store(dz_values + p * dz.stride + row * width + j,
-                activation_gradient(shape.activation, load_first(dy + at, n), load_first(y + at, n)));
-        }
+      for (Index row = first; row < last; row++) {
+        const Index at = row * shape.units + column;
+        activation_gradient(shape.activation, dy + at, y + at, std::min(width, shape.units - column),
+                            dz_values + p * dz.stride + row * width);
+      }
     }
     if (dx) {
       std::vector<Operand<S>>& mine = operands[std::size_t(team.member())];

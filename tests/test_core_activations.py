@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from reference_cells import ACTIVATIONS
+
 MOST_ULP = 3
+PARAMETERS = {
+    "leaky_relu": (0.1, 0.0),
+    "thresholded_relu": (0.7, 0.0),
+    "scaled_tanh": (1.7, 0.6),
+    "hard_sigmoid": (0.3, 0.4),
+    "elu": (1.3, 0.0),
+    "affine": (-0.6, 0.2),
+}
 
 
 def expected(name, x):
@@ -60,6 +70,84 @@ def test_extremes(core, dtype, name):
     }[name]
     tiny = 1e-37 if dtype == "float32" else 1e-300
     np.testing.assert_allclose(core.activate(name, x), limits, rtol=0, atol=tiny)
+
+
+def activation(name):
+    return (name, *PARAMETERS.get(name, (0.0, 0.0)))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation(core, dtype, name):
+    """To a few ulp of the value or of the largest of the numbers that it is a sum of."""
+    x = arguments(dtype)
+    _, alpha, beta = activation(name)
+    exact = ACTIVATIONS[name](x.astype(np.longdouble), *np.array([alpha, beta]).astype(dtype))
+    size = (
+        np.maximum(np.abs(exact), np.abs(beta))
+        if name in ("hard_sigmoid", "affine")
+        else np.abs(exact)
+    )
+    smallest = np.finfo(dtype).tiny
+    error = np.abs(core.activate(activation(name), x) - exact)
+    error /= np.maximum(np.spacing(np.abs(size).astype(dtype)).astype(np.longdouble), smallest)
+    worst = int(np.argmax(error))
+    assert error[worst] <= 4, (x[worst], float(error[worst]))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_derivative(core, name):
+    """From the output alone, against central differences away from the kinks."""
+    _, alpha, beta = activation(name)
+    kinks = {"thresholded_relu": [alpha], "hard_sigmoid": [-beta / 0.3, (1 - beta) / 0.3]}
+    x = np.linspace(-6, 6, 2003)
+    for kink in kinks.get(name, [0.0]):
+        x = x[np.abs(x - kink) > 1e-3]
+    dy = np.random.default_rng(0).standard_normal(len(x))
+    step = 1e-6
+    above, below = (ACTIVATIONS[name](x + s, alpha, beta) for s in (step, -step))
+    numeric = dy * (above - below) / (2 * step)
+    dx = core.activation_gradient(activation(name), dy, core.activate(activation(name), x))
+    np.testing.assert_allclose(dx, numeric, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_limits_of_every_activation(core, dtype, name):
+    alpha = activation(name)[1]
+    x = np.array([np.nan, np.inf, -np.inf], dtype)
+    limits = {
+        "linear": [np.inf, -np.inf],
+        "sigmoid": [1, 0],
+        "tanh": [1, -1],
+        "relu": [np.inf, 0],
+        "leaky_relu": [np.inf, -np.inf],
+        "thresholded_relu": [np.inf, 0],
+        "scaled_tanh": [alpha, -alpha],
+        "hard_sigmoid": [1, 0],
+        "elu": [np.inf, -alpha],
+        "softsign": [1, -1],
+        "softplus": [np.inf, 0],
+        "affine": [-np.inf, np.inf],
+    }[name]
+    y = core.activate(activation(name), x)
+    assert np.isnan(y[0])
+    np.testing.assert_allclose(y[1:], limits, rtol=1e-6, atol=1e-37)
+
+
+def test_alpha_and_beta_have_defaults(core):
+    x = np.linspace(-3, 3, 31)
+    for name, alpha, beta in [
+        ("leaky_relu", 0.01, 0.0),
+        ("hard_sigmoid", 0.2, 0.5),
+        ("elu", 1.0, 0.0),
+    ]:
+        given = core.activate((name, alpha, beta), x)
+        np.testing.assert_array_equal(core.activate(name, x), given)
+
+
+@pytest.mark.parametrize("name", ["leaky_relu", "elu"])
+def test_an_alpha_below_zero_has_no_derivative_from_the_output(core, name):
+    with pytest.raises(ValueError, match="alpha must be at least 0"):
+        core.activate((name, -0.1, 0.0), np.zeros(1))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 7, 15, 16, 17, 33])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import reference
 from conftest import VARIANTS
 
-ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid")
+ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "softsign")
 
 
 def random_problem(seed, rows, features, units, dtype):
@@ -36,6 +36,7 @@ def expected(params, x, dy, activation):
             reference.sigmoid(z),
             reference.sigmoid(z) * reference.sigmoid(-z),
         ),
+        "softsign": lambda: (z / (1 + np.abs(z)), 1 / (1 + np.abs(z)) ** 2),
     }[activation]()
     dz = dy * slope
     return y, np.concatenate([(dz.T @ x).ravel(), dz.sum(axis=0)]), dz @ weight

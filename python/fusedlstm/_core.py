@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Mapping
 from typing import Any, Literal, Protocol, TypeAlias, cast
 
 import numpy as np
@@ -16,6 +17,9 @@ import numpy.typing as npt
 
 Array: TypeAlias = npt.NDArray[Any]
 """float32 or float64; all arrays of a call have the same dtype."""
+
+Activation: TypeAlias = str | tuple[str, float, float]
+"""A name, or name, alpha and beta; see cpp/named_activations.hpp."""
 
 
 class Core(Protocol):
@@ -71,8 +75,48 @@ class Core(Protocol):
     ) -> tuple[Array | None, Array, Array]:
         """Add to ``grads``; return dx (B, T, I) if wanted and the initial dh and dc (D, B, H)."""
 
+    def staged_forward(
+        self,
+        spec: Mapping[str, Any],
+        directions: int,
+        reverse: bool,
+        hidden_size: int,
+        params: Array,
+        x: Array,
+        lengths: npt.NDArray[np.int64] | None,
+        h: Array | None,
+        c: Array | None,
+        want_y: bool,
+        training: bool,
+        regularisers: tuple[int | None, float, float, float, float] | None,
+        threads: int,
+        /,
+    ) -> tuple[Array | None, Array, Array | None, object]:
+        """Run a layer of any cell, R outputs, over ``x (B, T, I)``; its first two strides are free.
+
+        ``spec`` describes the cell (cpp/staged/spec.hpp): family "lstm", "gru" or "rnn",
+        activations, options. A single direction may run in reverse. ``regularisers`` are a key, or
+        None for expected values, and the rates of recurrent and candidate dropout and of zoneout
+        on h and c. Returns y (B, T, D * R) if wanted, the final h (D, B, R) and c (D, B, H), None
+        without one, and, if training, what `staged_backward` consumes.
+        """
+
+    def staged_backward(
+        self,
+        saved: object,
+        params: Array,
+        x: Array,
+        dy: Array | None,
+        dh: Array | None,
+        dc: Array | None,
+        want_dx: bool,
+        grads: Array,
+        /,
+    ) -> tuple[Array | None, Array, Array | None]:
+        """Add to ``grads``; return dx (B, T, I) if wanted and the initial dh and dc."""
+
     def dense_forward(
-        self, params: Array, x: Array, units: int, activation: str, threads: int, /
+        self, params: Array, x: Array, units: int, activation: Activation, threads: int, /
     ) -> Array:
         """Return activation(x W' + b) of ``x (N, I)``, shape (N, units)."""
 
@@ -82,7 +126,7 @@ class Core(Protocol):
         x: Array,
         y: Array,
         dy: Array,
-        activation: str,
+        activation: Activation,
         want_dx: bool,
         grads: Array,
         threads: int,
@@ -139,8 +183,11 @@ class Core(Protocol):
     ) -> None:
         """Update ``params``, ``mean`` and ``squares`` at step t, counted from 1."""
 
-    def activate(self, activation: str, x: Array, /) -> Array:
+    def activate(self, activation: Activation, x: Array, /) -> Array:
         """Return the activation of each element of the flat array ``x``."""
+
+    def activation_gradient(self, activation: Activation, dy: Array, y: Array, /) -> Array:
+        """Return dL/dx of each element from dL/dy and y, flat arrays."""
 
     def multiply_add_peak(
         self, dtype: Literal["float32", "float64"], seconds: float, threads: int, /

@@ -1,0 +1,78 @@
+// NumPy arrays and other arguments as the core takes them.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <stdexcept>
+
+#include "../named_activations.hpp"
+#include "../recurrent.hpp"
+
+namespace fusedlstm {
+
+namespace py = pybind11;
+
+inline void require(bool condition, const char* message) {
+  if (!condition) throw std::invalid_argument(message);
+}
+
+// Calls work(S()) with the float type of an array.
+template <class Work>
+auto with_dtype(const py::array& array, Work&& work) {
+  if (py::isinstance<py::array_t<float>>(array)) return work(float());
+  require(py::isinstance<py::array_t<double>>(array), "arrays must be float32 or float64");
+  return work(double());
+}
+
+// Contiguous arrays of the expected number of elements; null for None.
+template <class S>
+const S* input_of(const py::object& object, Index size) {
+  if (object.is_none()) return nullptr;
+  require(py::isinstance<py::array_t<S, py::array::c_style>>(object), "an array must be contiguous and of one dtype");
+  const auto array = py::reinterpret_borrow<py::array_t<S, py::array::c_style>>(object);
+  require(array.size() == size, "an array has a wrong size");
+  return array.data();
+}
+template <class S>
+S* output_of(const py::object& object, Index size) {
+  if (object.is_none()) return nullptr;
+  require(input_of<S>(object, size) != nullptr, "an array is missing");
+  return py::reinterpret_borrow<py::array_t<S>>(object).mutable_data();
+}
+template <class S>
+py::array_t<S> empty(std::vector<py::ssize_t> shape) {
+  return py::array_t<S>(std::move(shape));
+}
+
+// (batch, steps, features) with any strides but a step's features side by side.
+template <class S>
+Sequences<const S> sequences_of(const py::array& array) {
+  const Index item = sizeof(S);
+  require(array.ndim() == 3, "x must have three dimensions");
+  require(array.shape(2) == 1 || array.strides(2) == item, "the features of a step must be contiguous");
+  require(array.strides(0) % item == 0 && array.strides(1) % item == 0, "x must be aligned");
+  return {static_cast<const S*>(array.data()), array.strides(0) / item, array.strides(1) / item};
+}
+template <class S>
+Sequences<S> contiguous_sequences(S* values, Index steps, Index features) {
+  return {values, steps * features, features};
+}
+
+// A name, or (name, alpha, beta).
+inline Activation activation_of(const py::handle& given) {
+  const bool named = py::isinstance<py::str>(given);
+  require(named || (py::isinstance<py::tuple>(given) && py::len(given) == 3), "an activation is a name or (name, alpha, beta)");
+  const auto name = (named ? py::reinterpret_borrow<py::object>(given) : given[py::int_(0)]).cast<std::string>();
+  auto found = find_activation(name);
+  require(found.has_value(), "unknown activation");
+  if (!named) {
+    found->alpha = given[py::int_(1)].cast<double>();
+    found->beta = given[py::int_(2)].cast<double>();
+  }
+  require(has_gradient(*found), "alpha must be at least 0");
+  return *found;
+}
+
+}  // namespace fusedlstm

@@ -1,0 +1,179 @@
+// Recurrent layers of the staged driver for Python.
+#pragma once
+
+#include "../staged/layer.hpp"
+#include "arrays.hpp"
+
+namespace fusedlstm {
+namespace {
+
+// A thread should have this many multiply-adds to do.
+constexpr Index staged_work_of_a_thread = Index(1) << 20;
+
+staged::Spec spec_of(const py::dict& given) {
+  const auto flag = [&](const char* name) { return given[name].cast<bool>(); };
+  staged::Spec spec;
+  const auto family = given["family"].cast<std::string>();
+  const auto activations = given["activations"].cast<py::tuple>();
+  const auto expect = [&](std::size_t count) { require(activations.size() == count, "wrong number of activations"); };
+  if (family == "lstm") {
+    expect(3);
+    spec.gate = activation_of(activations[0]);
+    spec.candidate = activation_of(activations[1]);
+    spec.output = activation_of(activations[2]);
+    spec.peepholes = flag("peepholes");
+    spec.coupled = flag("coupled");
+    spec.input_gate = flag("input_gate");
+    spec.forget_gate = flag("forget_gate");
+    spec.output_gate = flag("output_gate");
+    spec.full_gate_recurrence = flag("full_gate_recurrence");
+    spec.layer_norm = flag("layer_norm");
+    spec.projection = given["projection"].cast<Index>();
+    spec.projection_bias = flag("projection_bias");
+    const py::object clip = given["cell_clip"];
+    if (!clip.is_none()) spec.cell_clip = clip.cast<double>();
+    require(spec.cell_clip > 0, "cell_clip must be positive");
+    require(spec.projection >= 0, "projection must be at least 0");
+    require(spec.projection > 0 || !spec.projection_bias, "a projection bias needs a projection");
+    require(!spec.coupled || spec.forget_gate, "a coupled input gate needs the forget gate");
+    require(!spec.full_gate_recurrence || (spec.has_input_gate() && spec.forget_gate && spec.output_gate),
+            "full gate recurrence needs all three gates");
+  } else if (family == "gru") {
+    expect(2);
+    spec.family = staged::Family::gru;
+    spec.gate = activation_of(activations[0]);
+    spec.candidate = activation_of(activations[1]);
+    spec.reset_after = flag("reset_after");
+  } else {
+    require(family == "rnn", "unknown family");
+    expect(1);
+    spec.family = staged::Family::rnn;
+    spec.candidate = activation_of(activations[0]);
+  }
+  return spec;
+}
+
+// None, or (key, recurrent_dropout, candidate_dropout, zoneout_h, zoneout_c).
+Regularisers staged_regularisers(const py::object& given, const staged::Spec& spec) {
+  if (given.is_none()) return {};
+  const auto values = given.cast<py::tuple>();
+  require(values.size() == 5, "regularisers must be a key and four rates");
+  Regularisers all;
+  const py::object key = values[0];
+  all.training = !key.is_none();
+  if (all.training) all.key = key.cast<std::uint64_t>();
+  double* rates[] = {&all.recurrent_dropout, &all.candidate_dropout, &all.zoneout_hidden, &all.zoneout_state};
+  for (std::size_t k = 0; k < 4; k++) {
+    *rates[k] = values[k + 1].cast<double>();
+    require(*rates[k] >= 0 && *rates[k] < 1, "a rate must be at least 0 and less than 1");
+  }
+  require(spec.family != staged::Family::rnn || all.candidate_dropout == 0, "an RNN has no candidate to drop");
+  require(spec.has_state() || all.zoneout_state == 0, "there is no second state to zone out");
+  return all;
+}
+
+template <class S>
+constexpr const char* staged_name = sizeof(S) == 4 ? "fusedlstm.staged.float32" : "fusedlstm.staged.float64";
+
+template <class S>
+py::capsule hold_staged(std::unique_ptr<staged::Saved<S>> saved) {
+  return py::capsule(saved.release(), staged_name<S>, [](PyObject* capsule) {
+    delete static_cast<staged::Saved<S>*>(PyCapsule_GetPointer(capsule, staged_name<S>));
+  });
+}
+
+// An array (directions, batch, units), new.
+template <class S>
+py::array_t<S> new_states(const staged::Shape& shape, Index units) {
+  return empty<S>({shape.directions, shape.batch, units});
+}
+
+py::tuple staged_forward(const py::dict& given_spec, int directions, bool reverse, Index hidden_size,
+                         const py::array& parameters, const py::array& x, const py::object& lengths,
+                         const py::object& hidden, const py::object& state, bool want_outputs, bool training,
+                         const py::object& given_regularisers, int threads) {
+  return with_dtype(parameters, [&](auto tag) -> py::tuple {
+    using S = decltype(tag);
+    const staged::Spec spec = spec_of(given_spec);
+    const Regularisers regularisers = staged_regularisers(given_regularisers, spec);
+    require(directions == 1 || directions == 2, "one or two directions");
+    require(py::isinstance<py::array_t<S>>(x), "x must have the dtype of the parameters");
+    const Sequences<const S> sequences = sequences_of<S>(x);
+    const Index output = spec.projection > 0 ? spec.projection : hidden_size;
+    const staged::Shape shape{x.shape(2), hidden_size, output, x.shape(1), x.shape(0), directions};
+    require(shape.batch > 0 && shape.steps > 0 && shape.input > 0 && hidden_size > 0, "sizes must be positive");
+    const Index count = directions * staged::Layout<S>(spec, shape).count, rows = directions * shape.batch;
+    const S* weights = input_of<S>(parameters, count);
+    const Index* steps_of = nullptr;
+    if (!lengths.is_none()) {
+      steps_of = reinterpret_cast<const Index*>(input_of<std::int64_t>(lengths, shape.batch));
+      for (Index b = 0; b < shape.batch; b++)
+        require(steps_of[b] >= 1 && steps_of[b] <= shape.steps, "lengths must be between 1 and the number of steps");
+    }
+    require(spec.has_state() || state.is_none(), "there is no second state");
+    const States<const S> initial{input_of<S>(hidden, rows * output), input_of<S>(state, rows * hidden_size)};
+
+    const Index features = directions * output;
+    py::object outputs = py::none(), last_state = py::none();
+    if (want_outputs) outputs = empty<S>({shape.batch, shape.steps, features});
+    if (spec.has_state()) last_state = new_states<S>(shape, hidden_size);
+    const auto last_hidden = new_states<S>(shape, output);
+    const States<S> final{output_of<S>(last_hidden, rows * output), output_of<S>(last_state, rows * hidden_size)};
+    const auto y = contiguous_sequences(output_of<S>(outputs, shape.batch * shape.steps * features), shape.steps, features);
+    const Index work = shape.batch * shape.steps * count / staged_work_of_a_thread;
+    threads = int(std::max(Index(1), std::min(Index(threads), work)));
+
+    std::unique_ptr<staged::Saved<S>> saved;
+    {
+      py::gil_scoped_release release;
+      saved = staged::layer_forward(staged::runs_of(spec, shape, regularisers, reverse), steps_of, weights, sequences,
+                                    initial, y, final, training, threads);
+    }
+    py::object keep = py::none();
+    if (saved) keep = hold_staged(std::move(saved));
+    return py::make_tuple(outputs, last_hidden, last_state, keep);
+  });
+}
+
+py::tuple staged_backward(const py::capsule& saved_capsule, const py::array& parameters, const py::array& x,
+                          const py::object& dy, const py::object& dhidden, const py::object& dstate, bool want_dx,
+                          const py::array& gradients) {
+  return with_dtype(parameters, [&](auto tag) -> py::tuple {
+    using S = decltype(tag);
+    void* held = PyCapsule_GetPointer(saved_capsule.ptr(), staged_name<S>);
+    if (!held) throw py::error_already_set();
+    staged::Saved<S>& saved = *static_cast<staged::Saved<S>*>(held);
+    require(!saved.fields.empty(), "saved has been used");
+    const staged::Shape shape = saved.runs[0].shape;
+    const staged::Spec& spec = saved.runs[0].spec;
+    const Index count = shape.directions * staged::Layout<S>(spec, shape).count;
+    const Index rows = shape.directions * shape.batch, features = shape.directions * shape.output;
+    require(py::isinstance<py::array_t<S>>(x), "x must have the dtype of the parameters");
+    require(x.ndim() == 3 && x.shape(0) == shape.batch && x.shape(1) == shape.steps && x.shape(2) == shape.input,
+            "x must be the x of forward");
+    const Sequences<const S> sequences = sequences_of<S>(x);
+    const S* weights = input_of<S>(parameters, count);
+    S* sums = output_of<S>(gradients, count);
+    require(spec.has_state() || dstate.is_none(), "there is no second state");
+    const States<const S> dfinal{input_of<S>(dhidden, rows * shape.output), input_of<S>(dstate, rows * shape.hidden)};
+    const S* dy_values = input_of<S>(dy, shape.batch * shape.steps * features);
+
+    py::object dx = py::none(), dstate_first = py::none();
+    if (want_dx) dx = empty<S>({shape.batch, shape.steps, shape.input});
+    if (spec.has_state()) dstate_first = new_states<S>(shape, shape.hidden);
+    const auto dhidden_first = new_states<S>(shape, shape.output);
+    const States<S> dinitial{output_of<S>(dhidden_first, rows * shape.output),
+                             output_of<S>(dstate_first, rows * shape.hidden)};
+    S* dx_values = output_of<S>(dx, shape.batch * shape.steps * shape.input);
+    {
+      py::gil_scoped_release release;
+      staged::layer_backward(saved, weights, sequences, contiguous_sequences(dy_values, shape.steps, features), dfinal,
+                             contiguous_sequences(dx_values, shape.steps, shape.input), dinitial, sums);
+      saved.fields.clear();  // the workspace is free for the next call
+    }
+    return py::make_tuple(dx, dhidden_first, dstate_first);
+  });
+}
+
+}  // namespace
+}  // namespace fusedlstm

@@ -1,0 +1,224 @@
+// The list of activations that layers take by name: ONNX's operators, each a function and its derivative from its own
+// output. Two numbers, alpha and beta, belong to some of them.
+//
+// A NaN comes out as a NaN, infinities as the limits. tests/test_core_activations.py measures the errors.
+#pragma once
+
+#include <limits>
+#include <optional>
+#include <string_view>
+
+#include "activations.hpp"
+
+namespace fusedlstm {
+
+// e^x - 1 for x of at most zero.
+template <class S>
+FUSEDLSTM_INLINE Pack<S> power_less_one(Pack<S> x) {
+  const auto e = natural_power(Exponential<S>::largest * S(0.69), x);
+  return fma(e.scale, e.rest, e.scale - fill(S(1)));
+}
+// log(1 + t) for 0 <= t <= 1: 2 atanh(s), s = t / (2 + t) at most 1/3, by its power series.
+template <class S>
+FUSEDLSTM_INLINE Pack<S> log_one_plus(Pack<S> t) {
+  constexpr int terms = sizeof(S) == 4 ? 8 : 17;
+  const Pack<S> s = t / (t + fill(S(2))), square = s * s;
+  Pack<S> series = fill(S(2) / S(2 * terms + 1));
+  for (int k = terms - 1; k > 0; k--) series = fma(square, series, fill(S(2) / S(2 * k + 1)));
+  return fma(s * square, series, s + s);
+}
+template <class S>
+FUSEDLSTM_INLINE Pack<S> negative_part(Pack<S> x) {
+  return positive_part(zero<S>() - x);
+}
+
+namespace detail {
+
+// Each has its value and, from dL/dy and y, dL/dx.
+template <class S>
+struct Linear {
+  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const { return x; }
+  FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S>) const { return dy; }
+};
+template <class S>
+struct Sigmoid {
+  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const { return sigmoid(x); }
+  FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const { return dy * sigmoid_slope(y); }
+};
+template <class S>
+struct Tanh {
+  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const { return tanh(x); }
+  FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const { return dy * tanh_slope(y); }
+};
+template <class S>
+struct Relu {
+  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const { return positive_part(x); }
+  FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const { return where_positive(y, dy); }
+};
+// x if x > 0, else alpha x
+template <class S>
+struct LeakyRelu {
+  Pack<S> alpha;
+  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const { return positive_part(x) - alpha * negative_part(x); }
+  FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const {
+    const Pack<S> above = where_positive(y, dy);
+    return above + alpha * (dy - above);
+  }
+};
+// x if x > alpha, else 0
+template <class S>
+struct ThresholdedRelu {
+  Pack<S> alpha;
+  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const {
+    const Pack<S> nan_or_zero = clamp(x, zero<S>(), zero<S>());
+    return where_positive(x - alpha, x) + nan_or_zero;
+  }
+  FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const {
+    return where_positive(positive_part(y) + negative_part(y), dy);
+  }
+};
+// alpha tanh(beta x)
+template <class S>
+struct ScaledTanh {
+  Pack<S> alpha, beta, one_over_alpha;
+  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const { return alpha * tanh(beta * x); }
+  FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const {
+    return dy * alpha * beta * tanh_slope(y * one_over_alpha);
+  }
+};
+// alpha x + beta, between 0 and 1
+template <class S>
+struct HardSigmoid {
+  Pack<S> alpha, beta;
+  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const { return clamp(fma(alpha, x, beta), zero<S>(), fill(S(1))); }
+  FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const {
+    return where_positive(y, where_positive(fill(S(1)) - y, alpha * dy));
+  }
+};
+// x if x > 0, else alpha (e^x - 1)
+template <class S>
+struct Elu {
+  Pack<S> alpha;
+  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const {
+    return fma(alpha, power_less_one(zero<S>() - negative_part(x)), positive_part(x));
+  }
+  FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const {
+    const Pack<S> above = where_positive(y, dy);
+    return fma(dy - above, y + alpha, above);
+  }
+};
+// x / (1 + |x|)
+template <class S>
+struct Softsign {
+  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const {
+    constexpr S largest = std::numeric_limits<S>::max();
+    x = clamp(x, fill(-largest), fill(largest));
+    return x / (fill(S(1)) + positive_part(x) + negative_part(x));
+  }
+  FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const {
+    const Pack<S> rest = fill(S(1)) - positive_part(y) - negative_part(y);
+    return dy * rest * rest;
+  }
+};
+// log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)
+template <class S>
+struct Softplus {
+  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const {
+    const Pack<S> above = positive_part(x);
+    const Pack<S> power = power_of_negative(zero<S>() - above - negative_part(x));
+    return above + log_one_plus(power);
+  }
+  FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const { return zero<S>() - dy * power_less_one(zero<S>() - y); }
+
+ private:
+  static FUSEDLSTM_INLINE Pack<S> power_of_negative(Pack<S> x) {
+    const auto e = natural_power(Exponential<S>::largest * S(0.69), x);
+    return fma(e.scale, e.rest, e.scale);
+  }
+};
+// alpha x + beta
+template <class S>
+struct Affine {
+  Pack<S> alpha, beta;
+  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const { return fma(alpha, x, beta); }
+  FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S>) const { return alpha * dy; }
+};
+
+}  // namespace detail
+
+struct Activation {
+  enum Kind {
+    linear, sigmoid, tanh, relu, leaky_relu, thresholded_relu, scaled_tanh, hard_sigmoid, elu, softsign, softplus, affine
+  };
+  Kind kind = linear;
+  double alpha = 0, beta = 0;
+};
+
+// With the alpha and beta that ONNX gives where a layer names none.
+inline std::optional<Activation> find_activation(std::string_view name) {
+  constexpr std::pair<std::string_view, Activation> all[] = {
+      {"linear", {Activation::linear, 0, 0}},
+      {"sigmoid", {Activation::sigmoid, 0, 0}},
+      {"tanh", {Activation::tanh, 0, 0}},
+      {"relu", {Activation::relu, 0, 0}},
+      {"leaky_relu", {Activation::leaky_relu, 0.01, 0}},
+      {"thresholded_relu", {Activation::thresholded_relu, 1, 0}},
+      {"scaled_tanh", {Activation::scaled_tanh, 1, 1}},
+      {"hard_sigmoid", {Activation::hard_sigmoid, 0.2, 0.5}},
+      {"elu", {Activation::elu, 1, 0}},
+      {"softsign", {Activation::softsign, 0, 0}},
+      {"softplus", {Activation::softplus, 0, 0}},
+      {"affine", {Activation::affine, 1, 0}},
+  };
+  for (const auto& [known, activation] : all)
+    if (known == name) return activation;
+  return std::nullopt;
+}
+// Whether y tells which way x came: below zero, a negative alpha would give two x the same y.
+inline bool has_gradient(const Activation& activation) {
+  return activation.alpha >= 0 || (activation.kind != Activation::leaky_relu && activation.kind != Activation::elu);
+}
+
+// Calls work(function), function one of the structs above.
+template <class S, class Work>
+auto with_activation(const Activation& activation, Work&& work) {
+  const Pack<S> alpha = fill(S(activation.alpha)), beta = fill(S(activation.beta));
+  switch (activation.kind) {
+    case Activation::sigmoid: return work(detail::Sigmoid<S>{});
+    case Activation::tanh: return work(detail::Tanh<S>{});
+    case Activation::relu: return work(detail::Relu<S>{});
+    case Activation::leaky_relu: return work(detail::LeakyRelu<S>{alpha});
+    case Activation::thresholded_relu: return work(detail::ThresholdedRelu<S>{alpha});
+    case Activation::scaled_tanh: {
+      const double inverse = activation.alpha == 0 ? 0 : 1 / activation.alpha;
+      return work(detail::ScaledTanh<S>{alpha, beta, fill(S(inverse))});
+    }
+    case Activation::hard_sigmoid: return work(detail::HardSigmoid<S>{alpha, beta});
+    case Activation::elu: return work(detail::Elu<S>{alpha});
+    case Activation::softsign: return work(detail::Softsign<S>{});
+    case Activation::softplus: return work(detail::Softplus<S>{});
+    case Activation::affine: return work(detail::Affine<S>{alpha, beta});
+    default: return work(detail::Linear<S>{});
+  }
+}
+
+// y of n numbers; y may be x.
+template <class S>
+void activate(const Activation& activation, const S* x, Index n, S* y) {
+  with_activation<S>(activation, [&](auto function) {
+    Index k = 0;
+    for (; k + pack_size<S> <= n; k += pack_size<S>) store(y + k, function.value(load(x + k)));
+    if (k < n) store_first(y + k, function.value(load_first(x + k, n - k)), n - k);
+  });
+}
+// dL/dx of n numbers from dL/dy and y; dx may be either.
+template <class S>
+void activation_gradient(const Activation& activation, const S* dy, const S* y, Index n, S* dx) {
+  with_activation<S>(activation, [&](auto function) {
+    Index k = 0;
+    for (; k + pack_size<S> <= n; k += pack_size<S>) store(dx + k, function.gradient(load(dy + k), load(y + k)));
+    if (k < n) store_first(dx + k, function.gradient(load_first(dy + k, n - k), load_first(y + k, n - k)), n - k);
+  });
+}
+
+}  // namespace fusedlstm

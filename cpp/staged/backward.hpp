@@ -1,0 +1,296 @@
+// Backward over a sequence: for each step, from the last to the first, the cell's derivatives row by row turn the kept
+// activations into the gradients of the pre-activations; products with the weights give the gradients of h' and x.
+// The gradients of vectors are summed for each row of the batch, those of matrices by weight_gradients.hpp.
+#pragma once
+
+#include "fields.hpp"
+#include "gru.hpp"
+#include "lstm.hpp"
+
+namespace fusedlstm::staged {
+
+template <class S>
+struct BackwardCall {
+  const Run* run;
+  const PackedWeights<S>* weights;
+  Sequences<const S> x;
+  Sequences<const S> dy;
+  States<const S> dfinal;
+  Sequences<S> dx;
+  bool add_dx;  // dx += rather than dx =
+  States<S> dinitial;
+  S* gradients;  // of the direction's parameters, added to
+  const Schedule* schedule;
+  const Fields<S>* saved;
+  Rows<S> dropout;  // masks of h', a row of the batch each; or none
+  Rows<S> sums;     // gradients of the vectors, likewise
+
+  Index row_of(Index sorted) const { return schedule->row_of[std::size_t(sorted)]; }
+  Index time(Index t, Index sorted) const { return run->time(t, schedule->lengths[std::size_t(sorted)]); }
+};
+
+template <class S>
+class BackwardShare {
+ public:
+  BackwardShare(const BackwardCall<S>& call, const Share& share)
+      : call_(call),
+        run_(*call.run),
+        weights_(*call.weights),
+        fields_(*call.saved),
+        share_(share),
+        blocks_(Blocks(run_.spec).count),
+        units_(whole_packets<S>(run_.shape.hidden)),
+        outputs_(whole_packets<S>(run_.shape.output)),
+        lstm_(run_.spec, run_.shape.hidden, weights_),
+        gru_(run_.spec, run_.shape.hidden, weights_),
+        dx_done_(share.steps) {
+    lay_out(Carver());
+    scratch_ = Block(bytes_);
+    lay_out(Carver(scratch_.memory()));
+  }
+
+  void run() {
+    start();
+    for (Index t = share_.steps - 1; t >= 0; t--) {
+      step(t);
+      if (call_.dx && (t == 0 || share_.line(dx_done_) - share_.line(t - 1) > most_dx_lines())) input_gradient(t);
+    }
+    finish();
+  }
+
+ private:
+  Index first_row() const { return share_.first_row; }
+  Index row_of(Index r) const { return call_.row_of(first_row() + r); }
+  Index time(Index t, Index r) const { return call_.time(t, first_row() + r); }
+  Index most_dx_lines() const { return std::max(Index(48), share_.rows); }
+  Rows<S> lines(Rows<S> rows, Index t) const { return {rows.at(share_.line(t)), rows.stride}; }
+  Rows<S> block_of(Rows<S> rows, int block) const { return {rows.values + block * units_, rows.stride}; }
+
+  void lay_out(Carver&& carver) {
+    const auto take = [&](Rows<S>& rows, bool wanted, Index count, Index numbers) {
+      if (!wanted) return;
+      rows.stride = row_stride<S>(numbers);
+      rows.values = carver.take<S>(count * rows.stride);
+    };
+    const Spec& spec = run_.spec;
+    take(dhidden_, true, share_.rows, outputs_);
+    take(dstate_, bool(fields_.state), share_.rows, units_);
+    take(dnow_, spec.projection == 0, share_.rows, outputs_);
+    take(dm_, spec.projection > 0, share_.rows, units_);
+    take(dproduct_, true, share_.rows, outputs_);
+    take(dgates_, spec.full_gate_recurrence, share_.rows, 3 * units_);
+    take(dropped_, bool(call_.dropout) && spec.family == Family::gru, share_.rows, outputs_);
+    take(dx_, bool(call_.dx), most_dx_lines(), whole_packets<S>(run_.shape.input));
+    take(dstays_, bool(fields_.fresh), 1, units_);
+    take(cell_scratch_, true, 1, 4 * units_);
+    take(norm_scratch_, spec.layer_norm, 1, blocks_ * units_);
+    take(mask_, true, 1, std::max(units_, outputs_));
+    bytes_ = carver.used();
+  }
+
+  void start() {
+    for (Index r = 0; r < share_.rows; r++) {
+      const Index sorted = first_row() + r, hidden = run_.shape.hidden, output = run_.shape.output;
+      const auto begin = [&](Rows<S> rows, const S* from, Index width, Index units) {
+        std::fill(rows.at(r), rows.at(r) + width, S(0));
+        if (from) copy(from + row_of(r) * units, units, rows.at(r));
+      };
+      begin(dhidden_, call_.dfinal.hidden, outputs_, output);
+      if (dstate_) begin(dstate_, call_.dfinal.state, units_, hidden);
+      if (dgates_) {
+        begin(dgates_, nullptr, 3 * units_, hidden);
+        S* before = fields_.kept_gates.at(share_.line(-1) + r);
+        std::fill(before, before + blocks_ * units_, S(0));
+      }
+      std::fill(call_.sums.at(sorted), call_.sums.at(sorted) + weights_.layout().packed, S(0));
+      if (call_.dropout) run_.draw(Mask::recurrent, row_of(r), 0, outputs_, call_.dropout.at(sorted));
+      if (call_.dx && !call_.add_dx)
+        for (Index time = call_.schedule->lengths[std::size_t(sorted)]; time < run_.shape.steps; time++)
+          std::fill_n(call_.dx.at(row_of(r), time), run_.shape.input, S(0));
+    }
+  }
+
+  void step(Index t) {
+    const Index running = share_.running(t);
+    if (run_.spec.projection > 0) dnow_ = lines(fields_.dprojected, t);
+    for (Index r = 0; r < running; r++) start_row(t, r);
+    if (run_.spec.family == Family::lstm) lstm_step(t, running);
+    else if (run_.spec.family == Family::gru) gru_step(t, running);
+    else rnn_step(t, running);
+    for (Index r = 0; r < running; r++) {
+      const S* mask = call_.dropout ? call_.dropout.at(first_row() + r) : nullptr;
+      if (mask) add_products(dproduct_.at(r), mask, outputs_, dhidden_.at(r));
+      else add(dproduct_.at(r), outputs_, dhidden_.at(r));
+    }
+  }
+
+  // The gradient of h, from later steps and dy, into that of h before zoneout and what goes straight to h'.
+  void start_row(Index t, Index r) {
+    S* dhidden = dhidden_.at(r);
+    if (call_.dy) {
+      const S* dy = call_.dy.at(row_of(r), time(t, r));
+      for (Index j = 0; j < run_.shape.output; j += pack_size<S>)
+        store(dhidden + j, load(dhidden + j) + load_first(dy + j, run_.shape.output - j));
+    }
+    if (run_.regularisers.zoneout_hidden > 0) {
+      run_.draw(Mask::zoneout_hidden, row_of(r), t, outputs_, mask_.values);
+      zone_out_gradient(mask_.values, dhidden, outputs_, dnow_.at(r), dhidden);
+    } else {
+      copy(dhidden, outputs_, dnow_.at(r));
+      std::fill(dhidden, dhidden + outputs_, S(0));
+    }
+  }
+
+  const S* candidate_mask(Index t, Index r) {
+    if (!run_.regularisers.drops_candidate()) return nullptr;
+    run_.draw(Mask::candidate, row_of(r), t, units_, mask_.values);
+    return mask_.values;
+  }
+
+  // dproduct = the sum over blocks [0, blocks) of gradients times the hidden weights.
+  void multiply_hidden(Rows<S> gradients, int blocks, Index running, Start<S> start) {
+    Operand<S> operands[4];
+    for (int b = 0; b < blocks; b++) operands[b] = operand(block_of(gradients, b), run_.shape.hidden, b);
+    multiply(weights_.panels(hidden_matrix), operands, blocks, running, start, dproduct_);
+  }
+
+  void lstm_step(Index t, Index running) {
+    const Rows<S> gates = lines(fields_.gates, t);
+    if (run_.spec.projection > 0) {
+      const Operand<S> projected = operand(dnow_, run_.shape.output, 0);
+      multiply(weights_.panels(projection_matrix), &projected, 1, running, Start<S>{nullptr, 0}, dm_);
+      if (const Vector& vector = weights_.layout().vectors[bias_projection])
+        for (Index r = 0; r < running; r++) add(dnow_.at(r), outputs_, call_.sums.at(first_row() + r) + vector.packed);
+    }
+    for (Index r = 0; r < running; r++) lstm_row(t, r);
+    if (run_.spec.layer_norm) {
+      for (Index r = 0; r < running; r++) normalise_row(t, r);
+      multiply_hidden(lines(fields_.norm_hidden, t), blocks_, running, Start<S>{nullptr, 0});
+    } else {
+      multiply_hidden(gates, blocks_, running, Start<S>{nullptr, 0});
+    }
+    if (!dgates_) return;
+    const Operand<S> gradients[] = {operand(gates, run_.shape.hidden, 0),
+                                    operand(block_of(gates, 1), run_.shape.hidden, 1),
+                                    operand(block_of(gates, 3), run_.shape.hidden, 2)};
+    multiply(weights_.panels(gates_matrix), gradients, 3, running, Start<S>{nullptr, 0}, dgates_);
+  }
+
+  void lstm_row(Index t, Index r) {
+    const Index line = share_.line(t) + r;
+    S *dstate = dstate_.at(r), *dstays = dstays_.values;
+    if (dstays) {
+      run_.draw(Mask::zoneout_state, row_of(r), t, units_, mask_.values);
+      zone_out_gradient(mask_.values, dstate, units_, dstate, dstays);
+    }
+    if (fields_.kept_gates) copy(fields_.gates.at(line), blocks_ * units_, fields_.kept_gates.at(line));
+    const Rows<S> fresh = fields_.fresh ? fields_.fresh : fields_.state;
+    lstm_.backward({fields_.gates.at(line), dgates_ ? dgates_.at(r) : nullptr,
+                    fields_.state.at(share_.line(t - 1) + r), fresh.at(line), candidate_mask(t, r),
+                    fields_.output.at(line), fields_.norm_state ? fields_.norm_state.at(line) : nullptr,
+                    fields_.deviations ? fields_.deviations.at(line) + 2 : nullptr, dm_ ? dm_.at(r) : dnow_.at(r),
+                    dstate, cell_scratch_.values, call_.sums.at(first_row() + r)});
+    if (dstays) add(dstays, units_, dstate);
+  }
+
+  // Through both layer norms of the pre-activations.
+  void normalise_row(Index t, Index r) {
+    const Index line = share_.line(t) + r, width = blocks_ * units_;
+    const S* dz = fields_.gates.at(line);
+    S* sums = call_.sums.at(first_row() + r);
+    const auto through = [&](Rows<S> normed, VectorName gain_name, S inverse) {
+      const S* gain = weights_.vector(gain_name);
+      add_products(dz, normed.at(line), width, sums + weights_.layout().vectors[gain_name].packed);
+      for (Index j = 0; j < width; j += pack_size<S>) store(norm_scratch_.values + j, load(dz + j) * load(gain + j));
+      normalise_gradient(norm_scratch_.values, normed.at(line), blocks_, run_.shape.hidden, inverse);
+    };
+    through(fields_.norm_input, gain_input, fields_.deviations.at(line)[0]);
+    through(fields_.norm_hidden, gain_hidden, fields_.deviations.at(line)[1]);
+  }
+
+  void gru_step(Index t, Index running) {
+    const Rows<S> gates = lines(fields_.gates, t), candidate = lines(fields_.candidate, t);
+    const Rows<S> before = lines(fields_.hidden, t - 1), n = block_of(gates, 2);
+    const Rows<S> dropped = dropped_ ? dropped_ : before;
+    if (dropped_)
+      for (Index r = 0; r < running; r++) {
+        std::fill(dropped_.at(r), dropped_.at(r) + outputs_, S(0));
+        add_products(before.at(r), call_.dropout.at(first_row() + r), outputs_, dropped_.at(r));
+      }
+    const auto row = [&](Index r, const S* mask) {
+      return GruBackwardRow<S>{gates.at(r), candidate.at(r), dropped.at(r), before.at(r), mask, dnow_.at(r),
+                               dhidden_.at(r), dproduct_.at(r), cell_scratch_.values, call_.sums.at(first_row() + r)};
+    };
+    for (Index r = 0; r < running; r++) gru_.backward(row(r, candidate_mask(t, r)));
+    const Operand<S> gradient = operand(run_.spec.reset_after ? candidate : n, run_.shape.hidden, 0);
+    multiply(weights_.panels(candidate_matrix), &gradient, 1, running, Start<S>{nullptr, 0}, dproduct_);
+    if (!run_.spec.reset_after)
+      for (Index r = 0; r < running; r++) gru_.backward_reset(row(r, nullptr));
+    multiply_hidden(gates, 2, running, Start<S>{dproduct_.values, dproduct_.stride});
+  }
+
+  void rnn_step(Index t, Index running) {
+    const Rows<S> gates = lines(fields_.gates, t);
+    for (Index r = 0; r < running; r++) {
+      activation_gradient(run_.spec.candidate, dnow_.at(r), gates.at(r), units_, gates.at(r));
+      add(gates.at(r), units_, call_.sums.at(first_row() + r) + weights_.layout().vectors[bias].packed);
+    }
+    multiply_hidden(gates, 1, running, Start<S>{nullptr, 0});
+  }
+
+  // dx of the steps [first, dx_done_).
+  void input_gradient(Index first) {
+    const Rows<S> gradients = lines(fields_.norm_input ? fields_.norm_input : fields_.gates, first);
+    const Index count = share_.line(dx_done_) - share_.line(first), inputs = run_.shape.input;
+    Operand<S> operands[4];
+    for (int b = 0; b < blocks_; b++) operands[b] = operand(block_of(gradients, b), run_.shape.hidden, b);
+    multiply(weights_.panels(input_matrix), operands, blocks_, count, Start<S>{nullptr, 0}, dx_);
+    Index line = 0;
+    for (Index t = first; t < dx_done_; t++)
+      for (Index r = 0; r < share_.running(t); r++, line++) {
+        S* to = call_.dx.at(row_of(r), time(t, r));
+        const S* from = dx_.at(line);
+        if (!call_.add_dx) {
+          copy(from, inputs, to);
+          continue;
+        }
+        for (Index j = 0; j < inputs; j += pack_size<S>)
+          store_first(to + j, load_first(to + j, inputs - j) + load(from + j), inputs - j);
+      }
+    dx_done_ = first;
+  }
+
+  void finish() {
+    for (Index r = 0; r < share_.rows; r++) {
+      const Index hidden = run_.shape.hidden, output = run_.shape.output;
+      copy(dhidden_.at(r), output, call_.dinitial.hidden + row_of(r) * output);
+      if (dstate_) copy(dstate_.at(r), hidden, call_.dinitial.state + row_of(r) * hidden);
+    }
+  }
+
+  const BackwardCall<S>& call_;
+  const Run& run_;
+  const PackedWeights<S>& weights_;
+  const Fields<S>& fields_;
+  const Share& share_;
+  int blocks_;
+  Index units_, outputs_;  // of a block and of h, in whole packets
+  Lstm<S> lstm_;
+  Gru<S> gru_;
+  Index dx_done_;  // dx of the steps from this one on is there
+  std::size_t bytes_ = 0;
+  // A row each of the share's.
+  Rows<S> dhidden_, dstate_;  // of h and c, from later steps
+  Rows<S> dnow_;              // of h before zoneout
+  Rows<S> dm_;                // of what is projected
+  Rows<S> dproduct_;          // of the h' that the products see
+  Rows<S> dgates_;            // of i, f, o through the step after
+  Rows<S> dropped_;           // h' times its mask
+  Rows<S> dx_;                // a block of steps
+  // Of one row.
+  Rows<S> dstays_;  // of c' through zoneout
+  Rows<S> cell_scratch_, norm_scratch_, mask_;
+  Block scratch_;
+};
+
+}  // namespace fusedlstm::staged

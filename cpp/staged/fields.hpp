@@ -1,0 +1,82 @@
+// What is known of every row at every step, a field for each kind of number. In training all steps are kept, a line for
+// each row and step as the schedule counts them, and backward overwrites some with gradients; at inference the
+// lines of a few steps are used again and again.
+#pragma once
+
+#include "../recurrent.hpp"
+#include "../regularisers.hpp"
+#include "weights.hpp"
+
+namespace fusedlstm::staged {
+
+// An odd number of cache lines: neighbouring rows then fall into different sets of the cache.
+template <class S>
+constexpr Index row_stride(Index numbers) {
+  constexpr Index line = Index(cache_line / sizeof(S));
+  return ((numbers + line - 1) / line | 1) * line;
+}
+
+template <class S>
+struct Fields {
+  Rows<S> gates;        // pre-activations, then activations; backward: their gradients
+  Rows<S> state;        // c, after zoneout
+  Rows<S> fresh;        // c before zoneout, where that differs
+  Rows<S> output;       // LSTM: act_output(c); backward: m
+  Rows<S> hidden;       // h
+  Rows<S> candidate;    // GRU: W_hn h' + b_hn, or r h'; backward: the gradient of the first
+  Rows<S> norm_input;   // layer norm of W_ih x; backward: the gradient of W_ih x
+  Rows<S> norm_hidden;  // of W_hh h'; backward: the gradient of W_hh h'
+  Rows<S> norm_state;   // of c
+  Rows<S> deviations;   // one over the three standard deviations
+  Rows<S> dprojected;   // backward: gradient of the projection's output
+  Rows<S> kept_gates;   // backward: the activations, where their own gradients need them
+
+  Fields(const Spec& spec, const Shape& shape, const Regularisers& regularisers, Index lines, bool training) {
+    const int blocks = Blocks(spec).count;
+    const Index units = whole_packets<S>(shape.hidden), outputs = whole_packets<S>(shape.output);
+    const bool lstm = spec.family == Family::lstm;
+    const auto lay_out = [&](Carver carver) {
+      const auto take = [&](Rows<S>& rows, bool wanted, Index numbers) {
+        if (!wanted) return;
+        rows.stride = row_stride<S>(numbers);
+        rows.values = carver.take<S>(lines * rows.stride);
+      };
+      take(gates, true, blocks * units);
+      take(state, lstm, units);
+      take(fresh, lstm && regularisers.zoneout_state > 0, units);
+      take(output, lstm, units);
+      take(hidden, true, outputs);
+      take(candidate, spec.family == Family::gru, units);
+      take(norm_input, spec.layer_norm, blocks * units);
+      take(norm_hidden, spec.layer_norm, blocks * units);
+      take(norm_state, spec.layer_norm, units);
+      take(deviations, spec.layer_norm, 3);
+      take(dprojected, training && spec.projection > 0, outputs);
+      take(kept_gates, training && spec.full_gate_recurrence, blocks * units);
+      return carver.used();
+    };
+    block_ = Block(lay_out(Carver()));
+    lay_out(Carver(block_.memory()));
+  }
+
+ private:
+  Block block_;
+};
+
+// One direction of a call, as forward and backward see it.
+struct Run {
+  Spec spec;
+  Shape shape;
+  Regularisers regularisers;
+  int direction;
+  bool reverse;  // each sequence from its own last step to its first
+
+  Index time(Index t, Index length) const { return reverse ? length - 1 - t : t; }
+  // `units`: in whole packets; what lies beyond the real ones is arbitrary.
+  template <class S>
+  void draw(Mask kind, Index row, Index step, Index units, S* mask) const {
+    draw_mask(regularisers, {kind, direction, row, step}, units, mask);
+  }
+};
+
+}  // namespace fusedlstm::staged

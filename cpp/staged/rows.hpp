@@ -1,0 +1,84 @@
+// Layer normalisation (Ba, Kiros and Hinton 2016) and mixtures of whole rows.
+#pragma once
+
+#include <cmath>
+
+#include "spec.hpp"
+
+namespace fusedlstm::staged {
+
+inline constexpr double variance_epsilon = 1e-5;
+
+template <class S>
+void clear_padding(S* row, int blocks, Index units) {
+  const Index block = whole_packets<S>(units);
+  for (int b = 0; b < blocks; b++) std::fill(row + b * block + units, row + (b + 1) * block, S(0));
+}
+
+// row = (row - mean) / sqrt(variance + epsilon) over all units of all blocks. Returns one over the root.
+template <class S>
+S normalise(S* row, int blocks, Index units) {
+  const Index width = blocks * whole_packets<S>(units);
+  const S one_over_count = S(1) / S(blocks * units);
+  clear_padding(row, blocks, units);
+  Pack<S> total = zero<S>();
+  for (Index j = 0; j < width; j += pack_size<S>) total = total + load(row + j);
+  const Pack<S> mean = fill(sum(total) * one_over_count);
+  for (Index j = 0; j < width; j += pack_size<S>) store(row + j, load(row + j) - mean);
+  clear_padding(row, blocks, units);
+  Pack<S> squares = zero<S>();
+  for (Index j = 0; j < width; j += pack_size<S>) squares = fma(load(row + j), load(row + j), squares);
+  const S inverse = S(1) / std::sqrt(sum(squares) * one_over_count + S(variance_epsilon));
+  for (Index j = 0; j < width; j += pack_size<S>) store(row + j, load(row + j) * fill(inverse));
+  return inverse;
+}
+// From dL/dnormalised, which is overwritten, and the normalised row, in whose place dL/drow is left.
+template <class S>
+void normalise_gradient(S* dnormalised, S* normalised, int blocks, Index units, S inverse) {
+  const Index width = blocks * whole_packets<S>(units);
+  const S one_over_count = S(1) / S(blocks * units);
+  clear_padding(dnormalised, blocks, units);
+  Pack<S> total = zero<S>(), along = zero<S>();
+  for (Index j = 0; j < width; j += pack_size<S>) {
+    const Pack<S> d = load(dnormalised + j);
+    total = total + d;
+    along = fma(d, load(normalised + j), along);
+  }
+  const Pack<S> mean = fill(sum(total) * one_over_count), slope = fill(sum(along) * one_over_count);
+  for (Index j = 0; j < width; j += pack_size<S>)
+    store(normalised + j, (load(dnormalised + j) - mean - load(normalised + j) * slope) * fill(inverse));
+}
+
+// to += a * b
+template <class S>
+FUSEDLSTM_INLINE void add_products(const S* a, const S* b, Index width, S* to) {
+  for (Index j = 0; j < width; j += pack_size<S>) store(to + j, fma(load(a + j), load(b + j), load(to + j)));
+}
+template <class S>
+FUSEDLSTM_INLINE void add(const S* from, Index width, S* to) {
+  for (Index j = 0; j < width; j += pack_size<S>) store(to + j, load(to + j) + load(from + j));
+}
+// to = gain * row + bias
+template <class S>
+FUSEDLSTM_INLINE void scale_and_shift(const S* row, const S* gain, const S* bias, Index width, S* to) {
+  for (Index j = 0; j < width; j += pack_size<S>) store(to + j, fma(load(row + j), load(gain + j), load(bias + j)));
+}
+// to = zone * before + (1 - zone) * now; `to` may be `now`.
+template <class S>
+void zone_out(const S* zone, const S* before, const S* now, Index width, S* to) {
+  for (Index j = 0; j < width; j += pack_size<S>) {
+    const Pack<S> stays = load(zone + j);
+    store(to + j, fma(stays, load(before + j), (fill(S(1)) - stays) * load(now + j)));
+  }
+}
+// The way back: dnow = (1 - zone) d, dbefore = zone d; either may be d.
+template <class S>
+void zone_out_gradient(const S* zone, const S* d, Index width, S* dnow, S* dbefore) {
+  for (Index j = 0; j < width; j += pack_size<S>) {
+    const Pack<S> stays = load(zone + j), gradient = load(d + j);
+    store(dnow + j, (fill(S(1)) - stays) * gradient);
+    store(dbefore + j, stays * gradient);
+  }
+}
+
+}  // namespace fusedlstm::staged
