@@ -1,4 +1,4 @@
-"""The estimators: every form of X and y, reproducibility, validation, and bad input one by one."""
+"""The estimators: every form of X and y, reproducibility, and validation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -430,136 +429,6 @@ def test_better_than_a_line_on_what_is_not_one():
     line = LinearRegression().fit(X[:300], y[:300]).score(X[300:], y[300:])
     model = LSTMRegressor(32, max_iter=60, random_state=0).fit(X[:300], y[:300])
     assert model.score(X[300:], y[300:]) > line + 0.3
-
-
-# Bad input
-
-BAD_PARAMETERS = [
-    ({"hidden_size": 0}, "hidden_size must be a positive integer; got 0"),
-    ({"hidden_size": 2.0}, "hidden_size must be a positive integer; got 2.0"),
-    ({"hidden_size": "64"}, "hidden_size must be a positive integer; got '64'"),
-    ({"num_layers": -1}, "num_layers must be a positive integer; got -1"),
-    ({"cell": "lstn"}, "cell must be one of lstm; got 'lstn'. Did you mean 'lstm'?"),
-    ({"cell": None}, "cell must be one of lstm; got None"),
-    ({"bidirectional": "yes"}, "bidirectional must be True or False; got 'yes'"),
-    ({"layers": ()}, r"layers must be a sequence of layers from fusedlstm.layers; got \(\)"),
-    ({"layers": (3,)}, r"layers\[0\] must be a layer; got 3"),
-    ({"dropout": 1.0}, r"dropout must be a number in \[0, 1\); got 1.0"),
-    ({"loss": "squared_loss"}, "loss must be one of (log_loss|squared_error); got 'squared_loss'"),
-    ({"optimizer": "adan"}, "optimizer must be one of .* got 'adan'. Did you mean 'adam'?"),
-    ({"optimizer": SGD}, r"Did you mean SGD\(\)\?"),
-    ({"learning_rate": 0}, "learning_rate must be a positive number; got 0"),
-    ({"learning_rate": "fast"}, "learning_rate must be a positive number; got 'fast'"),
-    ({"learning_rate": np.nan}, "learning_rate must be a positive number; got nan"),
-    ({"weight_decay": -1}, "weight_decay must be a number of at least 0; got -1"),
-    ({"clip_norm": 0.0}, "clip_norm must be a positive number; got 0.0"),
-    ({"batch_size": 0}, "batch_size must be a positive integer or 'auto'; got 0"),
-    ({"batch_size": "all"}, "batch_size must be a positive integer or 'auto'; got 'all'"),
-    ({"max_iter": 0}, "max_iter must be a positive integer; got 0"),
-    ({"shuffle": 1}, "shuffle must be True or False; got 1"),
-    ({"early_stopping": None}, "early_stopping must be True or False; got None"),
-    ({"scoring": "acuracy"}, "scoring must be one of .* Did you mean 'accuracy'?"),
-    ({"validation_fraction": 1}, r"validation_fraction must be a number in \(0, 1\); got 1"),
-    ({"n_iter_no_change": 0}, "n_iter_no_change must be a positive integer; got 0"),
-    ({"tol": -1e-4}, "tol must be a number of at least 0; got -0.0001"),
-    ({"dtype": "float16"}, "dtype must be 'float32' or 'float64'; got 'float16'"),
-    ({"n_threads": 0}, "n_threads must be a positive integer; got 0"),
-    ({"verbose": -1}, "verbose must be an integer of at least 0; got -1"),
-    ({"random_state": "seed"}, "'seed' cannot be used to seed"),
-]
-
-
-@pytest.mark.parametrize("estimator", BOTH)
-@pytest.mark.parametrize(("options", "message"), BAD_PARAMETERS, ids=lambda case: str(case)[:40])
-def test_bad_parameters(estimator, options, message):
-    X, total = sequences()
-    model = quick(estimator, **options)
-    with pytest.raises((ValueError, TypeError), match=message):
-        model.fit(X, targets(estimator, total))
-    assert not hasattr(model, "model_")
-    assert len(quick(estimator).fit(X, targets(estimator, total)).predict(X)) == 40
-
-
-def test_bad_normalize_y():
-    X, y = sequences()
-    with pytest.raises(TypeError, match="normalize_y must be True or False; got 'yes'"):
-        quick(LSTMRegressor, normalize_y="yes").fit(X, y)
-
-
-X, TOTAL = sequences()
-
-BAD_FITS = {
-    "no y": ((X, None), {}, "requires y to be passed, but the target y is None"),
-    "too few y": ((X, TOTAL[:-1]), {}, r"inconsistent numbers of samples: \[40, 39\]"),
-    "bad X": ((X[0, 0], TOTAL), {}, "Reshape your data"),
-    "NaN in X": ((np.where(X > 1, np.nan, X), TOTAL), {}, "Input X contains NaN"),
-    "X_val alone": ((X, TOTAL), {"X_val": X}, "y_val must be given with X_val; got None"),
-    "y_val alone": ((X, TOTAL), {"y_val": TOTAL}, "X_val must be given with y_val and"),
-    "features of X_val": ((X, TOTAL), {"X_val": X[:, :, :1], "y_val": TOTAL}, "X has 1 features"),
-    "rows of X_val": ((X, TOTAL), {"X_val": X[:3], "y_val": TOTAL}, r"samples: \[3, 40\]"),
-    "a negative weight": ((X, TOTAL, -np.ones(40)), {}, "Negative values"),
-    "weights of zero": ((X, TOTAL, np.zeros(40)), {}, "must contain at least one non-zero number"),
-    "too few weights": ((X, TOTAL, np.ones(39)), {}, "sample_weight.shape"),
-    "weights of NaN": ((X, TOTAL, np.full(40, np.nan)), {}, "NaN"),
-}
-
-
-@pytest.mark.parametrize("estimator", BOTH)
-@pytest.mark.parametrize(("args", "kwargs", "message"), BAD_FITS.values(), ids=BAD_FITS)
-def test_bad_fits(estimator, args, kwargs, message):
-    args = (args[0], None if args[1] is None else targets(estimator, args[1]), *args[2:])
-    if "y_val" in kwargs:
-        kwargs = {**kwargs, "y_val": targets(estimator, kwargs["y_val"])}
-    model = quick(estimator).fit(X[:, :, :1], targets(estimator, TOTAL))
-    kept, predicted = dict(vars(model)), numbers(model, X[:, :, :1])
-    with pytest.raises(ValueError, match=message):
-        model.fit(*args, **kwargs)
-    assert vars(model).keys() == kept.keys()
-    assert numbers(model, X[:, :, :1]).tobytes() == predicted.tobytes()
-
-
-@pytest.mark.parametrize(
-    ("estimator", "y", "message"),
-    [
-        (LSTMClassifier, np.zeros(40), "needs at least 2 classes in y; got 1 class"),
-        (LSTMClassifier, TOTAL, "Unknown label type"),
-        (LSTMClassifier, np.where(TOTAL > 0, 1.0, np.nan), "NaN"),
-        (LSTMClassifier, np.arange(80).reshape(40, 2), "y should be a 1d array"),
-        (LSTMRegressor, np.where(TOTAL > 0, 1.0, np.nan), "Input y contains NaN"),
-        (LSTMRegressor, np.where(TOTAL > 0, 1.0, np.inf), "Input y contains infinity"),
-        (LSTMRegressor, TOTAL + 0j, "Complex data not supported"),
-        (LSTMRegressor, np.zeros((40, 2, 2)), "dim 3|y must be of shape"),
-        (LSTMRegressor, np.array(["a"] * 40), "could not convert string to float"),
-    ],
-)
-def test_bad_targets(estimator, y, message):
-    with pytest.raises(ValueError, match=message):
-        quick(estimator).fit(X, y)
-
-
-def test_an_unknown_class_in_the_validation_data():
-    y = targets(LSTMClassifier, TOTAL)
-    with pytest.raises(ValueError, match="y_val must be of the classes of fit; got 'zero'"):
-        quick(LSTMClassifier).fit(X, y, X_val=X[:1], y_val=["zero"])
-
-
-@pytest.mark.parametrize("estimator", BOTH)
-def test_bad_predictions(estimator):
-    model = quick(estimator)
-    with pytest.raises(NotFittedError):
-        model.predict(X)
-    model.fit(X, targets(estimator, TOTAL))
-    kept = numbers(model, X)
-    for bad, message in (
-        (X[0], r"X must be a 3D array .* For one sequence pass X\[np.newaxis\]"),
-        (X[:, :, :1], "X has 1 features, but LSTM.* is expecting 2 features as input"),
-        ([x[:, :1] for x in X], "X has 1 features, but"),
-        (X[:0], "Found array with 0 sample"),
-        (None, "X must be numbers; got"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            model.predict(bad)
-    assert numbers(model, X).tobytes() == kept.tobytes()
 
 
 def test_names_come_with_the_estimators():

@@ -142,29 +142,3 @@ def test_initializers_follow_the_generator():
         a, b = draw(np.random.default_rng(5)), draw(np.random.default_rng(5))
         np.testing.assert_array_equal(a, b)
         assert not np.array_equal(a, draw(np.random.default_rng(6)))
-
-
-@pytest.mark.parametrize(
-    ("make", "error", "message"),
-    [
-        (lambda: LSTM(0), ValueError, "hidden_size must be a positive integer; got 0"),
-        (lambda: LSTM(2.5), TypeError, "hidden_size must be a positive integer; got 2.5"),
-        (lambda: LSTM(True), TypeError, "hidden_size must be a positive integer; got True"),
-        (lambda: LSTM(3, bidirectional=1), TypeError, "bidirectional must be True or False; got 1"),
-        (lambda: Dense(-1), ValueError, "units must be a positive integer; got -1"),
-        (
-            lambda: Dense(3, activation="tahn"),
-            ValueError,
-            "activation must be one of linear, tanh, relu, sigmoid; got 'tahn'. "
-            "Did you mean 'tanh'?",
-        ),
-        (lambda: Dense(3, activation=None), TypeError, "activation must be one of"),
-        (lambda: Dropout(1.0), ValueError, r"rate must be a number in \[0, 1\); got 1.0"),
-        (lambda: Dropout(-0.1), ValueError, r"rate must be a number in \[0, 1\); got -0.1"),
-        (lambda: Dropout("half"), TypeError, r"rate must be a number in \[0, 1\); got 'half'"),
-        (lambda: Dropout(float("nan")), ValueError, r"rate must be a number in \[0, 1\); got nan"),
-    ],
-)
-def test_bad_options(make, error, message):
-    with pytest.raises(error, match=message):
-        make()

@@ -107,28 +107,3 @@ def test_clipping(count, dtype, rng):
     np.testing.assert_array_equal(grads, kept)
     clip_by_norm(grads, norm / 3)
     np.testing.assert_allclose(grads, kept / 3, rtol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("make", "error", "message"),
-    [
-        (lambda: SGD(momentum=1), ValueError, r"momentum must be a number in \[0, 1\); got 1"),
-        (lambda: SGD(nesterov=True), ValueError, "momentum must be positive with nesterov=True"),
-        (lambda: SGD(nesterov="yes"), TypeError, "nesterov must be True or False; got 'yes'"),
-        (lambda: RMSprop(rho=-1), ValueError, r"rho must be a number in \[0, 1\); got -1"),
-        (lambda: RMSprop(epsilon=0), ValueError, "epsilon must be a positive number; got 0"),
-        (lambda: Adam(beta1=1.0), ValueError, r"beta1 must be a number in \[0, 1\); got 1.0"),
-        (lambda: Adam(beta2=None), TypeError, r"beta2 must be a number in \[0, 1\); got None"),
-        (lambda: Adam(epsilon=float("inf")), ValueError, "epsilon must be a positive number; got"),
-        (
-            lambda: as_optimizer("adm"),
-            ValueError,
-            "optimizer must be one of sgd, rmsprop, adam, adamw; got 'adm'. Did you mean 'adam'?",
-        ),
-        (lambda: as_optimizer(Adam), TypeError, r"optimizer must be .* Did you mean Adam\(\)\?"),
-        (lambda: as_optimizer(3), TypeError, "optimizer must be an optimizer from fusedlstm"),
-    ],
-)
-def test_bad_options(make, error, message):
-    with pytest.raises(error, match=message):
-        make()

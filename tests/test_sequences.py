@@ -1,4 +1,4 @@
-"""The forms in which X may come, and what is refused with which sentence."""
+"""The forms in which X may come, and the containers they are read into."""
 
 from __future__ import annotations
 
@@ -121,54 +121,6 @@ def changed(array, index, value):
 
 
 ONES = np.ones((3, 4, 2))
-
-BAD = {
-    "None": (None, "X must be numbers; got an array"),
-    "a number": (3.0, "Expected X to be a 2D or 3D array or a list of sequences; got a 0D"),
-    "1D": (np.ones(5), r"got a 1D array of shape \(5,\). Reshape your data: X.reshape\(1, -1\)"),
-    "a list of numbers": ([1, 2, 3], "Reshape your data"),
-    "4D": (np.ones((2, 2, 2, 2)), r"X must be an array of shape \(n_samples, n_timesteps, n_feat"),
-    "no samples": (np.ones((0, 4, 2)), r"Found array with 0 sample\(s\) \(shape=\(0, 4, 2\)\)"),
-    "no steps": (np.ones((3, 0, 2)), r"Found array with 0 timestep\(s\)"),
-    "no features": (np.ones((3, 4, 0)), r"Found array with 0 feature\(s\)"),
-    "an empty list": ([], r"X must be at least one sequence; got \[\]"),
-    "NaN inside": (changed(ONES, (1, 2, 0), np.nan), "Input X contains NaN: X must be finite"),
-    "NaN before the end": (changed(ONES, (1, 1), np.nan), "Input X contains NaN"),
-    "a sequence of NaN": (changed(ONES, 1, np.nan), r"X\[1\] must have at least one step that is"),
-    "infinity": (changed(ONES, (0, 0, 0), np.inf), "Input X contains infinity"),
-    "trailing NaN in 2D": (changed(ONES[:, :, 0], (0, 3), np.nan), "Input X contains NaN"),
-    "complex": (ONES + 0j, "Complex data not supported: X must be real; got complex128"),
-    "text": (np.array([["a", "b"]]), "X must be numbers; got an array of shape"),
-    "text in a list": ([["a", "b"], ["c"]], r"X\[0\] must be numbers"),
-    "dates": (np.array([["2020-01-01"]], "M8[D]"), "X must be numbers"),
-    "an empty sequence": ([np.ones((2, 2)), np.ones((0, 2))], r"X\[1\] must be an array of shape"),
-    "a 3D sequence": ([np.ones((2, 2, 2)), np.ones((1, 2))], r"X\[0\] must be an array of shape"),
-    "a number in a list": ([np.ones(3), 5.0], r"X\[1\] must be an array of shape \(n_timesteps, "),
-    "unequal features": (
-        [np.ones((2, 2)), np.ones((2, 3))],
-        r"X\[1\] must be a sequence of 2 features, as X\[0\]; got an array of shape \(2, 3\)",
-    ),
-    "NaN in a list": ([np.ones((2, 2)), np.full((1, 2), np.nan)], r"Input X\[1\] contains NaN"),
-    "infinity in a list": ([np.full((1, 2), -np.inf)], r"Input X\[0\] contains infinity"),
-    "complex in a list": ([np.ones(3), np.ones(2) + 0j], r"Complex data not supported: X\[1\]"),
-    "None in a list": ([np.ones(3), None], r"X\[1\] must be numbers|X\[1\] must be an array"),
-    "unequal lists inside": (
-        [[[1, 2], [3]], [[1, 2]]],
-        r"X\[0\] must be numbers|X\[0\] must be an",
-    ),
-}
-
-
-@pytest.mark.parametrize(("X", "message"), BAD.values(), ids=BAD)
-def test_bad_forms(X, message):
-    with pytest.raises((ValueError, TypeError), match=message):
-        read_sequences(X)
-
-
-def test_sparse():
-    scipy_sparse = pytest.importorskip("scipy.sparse")
-    with pytest.raises(TypeError, match="Sparse data not supported: X must be dense; got csr_"):
-        read_sequences(scipy_sparse.csr_array(np.eye(3)))
 
 
 @pytest.mark.parametrize("pieces", [1, 5, 10**6])

@@ -33,18 +33,6 @@ def test_setting_and_going_back():
     assert fusedlstm.get_num_threads() == default
 
 
-@pytest.mark.parametrize(
-    ("n", "error", "got"),
-    [(0, ValueError, "0"), (-1, ValueError, "-1"), (1.5, TypeError, "1.5"), ("2", TypeError, "'2'"),
-     (True, TypeError, "True")],
-)  # fmt: skip
-def test_bad_numbers(n, error, got):
-    before = fusedlstm.get_num_threads()
-    with pytest.raises(error, match=f"^n must be a positive integer; got {got}$"):
-        fusedlstm.set_num_threads(n)
-    assert fusedlstm.get_num_threads() == before
-
-
 def test_a_limit_holds_in_its_body_and_its_thread_only():
     fusedlstm.set_num_threads(4)
     with _threads.thread_limit(2), ThreadPoolExecutor(1) as pool:

@@ -118,17 +118,3 @@ def test_a_batch_is_cut_to_its_longest_sequence():
     shapes = [source.batch(order, i).x.shape for i in range(2)]
     assert shapes == [(2, 5, 1), (2, 3, 1)]
     np.testing.assert_array_equal(source.batch(order, 0).lengths, [2, 5])
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        ({"batch_size": 0}, "batch_size must be a positive integer; got 0"),
-        ({"batch_size": 2, "y": np.zeros(3)}, "y must be of length 4, as X; got an array"),
-        ({"batch_size": 2, "weights": np.zeros(5)}, "weights must be of length 4, as X; got"),
-        ({"batch_size": 2, "dtype": "int8"}, "dtype must be 'float32' or 'float64'"),
-    ],
-)
-def test_bad_sources(kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        SequenceBatches(np.zeros((4, 3, 2)), kwargs.pop("y", np.zeros(4)), **kwargs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from fusedlstm._config import show_config
@@ -42,7 +43,8 @@ _LAZY = {
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module(f"fusedlstm.{_LAZY[name]}"), name)
-    raise AttributeError(f"module 'fusedlstm' has no attribute {name!r}")
+    module = sys.modules[__name__]  # with it Python says what might have been meant
+    raise AttributeError(f"module 'fusedlstm' has no attribute {name!r}", name=name, obj=module)
 
 
 def __dir__() -> list[str]:

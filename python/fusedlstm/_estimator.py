@@ -163,7 +163,7 @@ class SequenceEstimator(
         self._check_params()
         new = not (self.warm_start and hasattr(self, "model_"))
         with all_or_nothing(self):
-            train = self._read(X, y, sample_weight, "y", reset=new)
+            train = self._read(X, y, sample_weight, reset=new)
             validation = self._read_validation(X_val, y_val, sample_weight_val)
             if validation is None and self.early_stopping:
                 seed = check_random_state(self.random_state)
@@ -186,7 +186,7 @@ class SequenceEstimator(
             raise ValueError("early_stopping must be False for partial_fit; got True")
         new = not hasattr(self, "model_")
         with all_or_nothing(self):
-            train = self._read(X, y, sample_weight, "y", reset=new, classes=classes)
+            train = self._read(X, y, sample_weight, reset=new, classes=classes)
             progress = self._prepare(train, new, vars(self).get("_progress"))
         with thread_limit(self.n_threads):
             finite = self._follow(self._epochs(train, progress), 1, None, NoTask(), {})
@@ -197,14 +197,21 @@ class SequenceEstimator(
         check_parameters(self)
 
     def _read(
-        self, X: Any, y: Any, sample_weight: Any, name: str, *, reset: bool, classes: Any = None
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        suffix: str = "",
+        *,
+        reset: bool,
+        classes: Any = None,
     ) -> Data:
         """Read sequences and their targets; ``reset``: learn of them what there is to learn."""
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
-        sequences = read_X(self, X, self.dtype, reset)
+        sequences = read_X(self, X, self.dtype, reset, "X" + suffix)
         targets = self._read_targets(y)
         if len(targets) != len(sequences):
             raise ValueError(
@@ -214,7 +221,7 @@ class SequenceEstimator(
         weights = over_mean(self._read_weights(targets, sample_weight))
         if reset:
             self._learn_targets(targets, weights, classes)
-        return Data(sequences, self._encode_targets(targets, name), weights)
+        return Data(sequences, self._encode_targets(targets, "y" + suffix), weights)
 
     def _read_weights(self, y: Array, sample_weight: Any) -> Array | None:
         """Return the weights of the sequences, or None."""
@@ -228,7 +235,7 @@ class SequenceEstimator(
             return None
         if y is None:
             raise ValueError("y_val must be given with X_val; got None")
-        return self._read(X, y, sample_weight, "y_val", reset=False)
+        return self._read(X, y, sample_weight, "_val", reset=False)
 
     def _stratified(self) -> bool:
         """Whether data set aside have the classes of the rest."""

@@ -7,6 +7,7 @@ as sorted JSON, with a digest of everything else: a file that is not what was wr
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -41,6 +42,8 @@ def write(path: FileName, header: dict[str, Any], arrays: dict[str, Array]) -> N
         Numbers or bools.
     """
     target = _checked(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent))
     arrays = {name: _plain(array) for name, array in arrays.items()}
     header = {**header, "format_version": FORMAT_VERSION}
     header["sha256"] = _digest(header, arrays)

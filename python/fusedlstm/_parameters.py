@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sklearn.metrics import get_scorer_names
+from sklearn.utils import check_random_state
 
 from fusedlstm import _validation as check
 from fusedlstm.layers import LSTM
@@ -25,6 +26,9 @@ def check_parameters(estimator: SequenceEstimator) -> None:
     check.choice("cell", e.cell, CELLS)
     check.true_or_false("bidirectional", e.bidirectional)
     if e.layers is not None:
+        if not isinstance(e.layers, (tuple, list)):
+            needed = "a tuple of layers from fusedlstm.layers or None"
+            raise TypeError(check.needs("layers", needed, e.layers))
         check_layers(e.layers)
     check.fraction("dropout", e.dropout)
     check.choice("loss", e.loss, e._losses)
@@ -33,13 +37,14 @@ def check_parameters(estimator: SequenceEstimator) -> None:
     check.not_negative("weight_decay", e.weight_decay)
     if e.clip_norm is not None:
         check.positive("clip_norm", e.clip_norm)
-    if e.batch_size != "auto":
+    if not (isinstance(e.batch_size, str) and e.batch_size == "auto"):
         check.int_at_least("batch_size", e.batch_size, 1, "a positive integer or 'auto'")
     check.positive_int("max_iter", e.max_iter)
     check.true_or_false("shuffle", e.shuffle)
     check.true_or_false("early_stopping", e.early_stopping)
     if e.scoring is not None and not callable(e.scoring):
-        check.choice("scoring", e.scoring, get_scorer_names())
+        needed = "a name from sklearn.metrics.get_scorer_names(), a function or None"
+        check.choice("scoring", e.scoring, get_scorer_names(), needed)
     check.real_in(
         "validation_fraction",
         e.validation_fraction,
@@ -54,6 +59,11 @@ def check_parameters(estimator: SequenceEstimator) -> None:
     check.float_dtype("dtype", e.dtype)
     if e.n_threads is not None:
         check.positive_int("n_threads", e.n_threads)
+    try:
+        check_random_state(e.random_state)
+    except ValueError:
+        needed = f"an integer from 0 to {2**32 - 1}, a numpy RandomState or None"
+        raise ValueError(check.needs("random_state", needed, e.random_state)) from None
     check.true_or_false("warm_start", e.warm_start)
     if not isinstance(e.verbose, bool):
         check.int_at_least("verbose", e.verbose, 0, "an integer of at least 0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._sequences import Sequences, read_sequences
 
@@ -31,22 +33,27 @@ class Data:
 
     def split(self, fraction: float, random_state: Any, stratify: bool) -> tuple[Data, Data]:
         """Set a fraction aside; return the rest and it."""
-        parts = train_test_split(
-            np.arange(len(self.y)),
-            test_size=fraction,
-            random_state=random_state,
-            stratify=self.y if stratify else None,
-        )
+        try:
+            parts = train_test_split(
+                np.arange(len(self.y)),
+                test_size=fraction,
+                random_state=random_state,
+                stratify=self.y if stratify else None,
+            )
+        except ValueError as error:
+            each = " of every class" if stratify else ""
+            needed = f"such that of {len(self.y)} sequences both parts get some{each}"
+            raise ValueError(check.needs("validation_fraction", needed, fraction)) from error
         rest, aside = (self.select(np.sort(rows)) for rows in parts)
         return rest, aside
 
 
-def read_X(estimator: Any, X: Any, dtype: npt.DTypeLike, reset: bool) -> Sequences:
+def read_X(estimator: Any, X: Any, dtype: npt.DTypeLike, reset: bool, name: str = "X") -> Sequences:
     """Read X for an estimator; ``reset`` in fit, where its features are learnt."""
     if isinstance(X, Sequences):  # read and checked before
         return X
-    sequences = read_sequences(X)
-    sequences.check_range(dtype)
+    sequences = read_sequences(X, name)
+    sequences.check_range(dtype, name)
     if sequences.form == "2d" and (reset or estimator._fitted_on_2d):
         # The number of columns, and their names if they have any, are scikit-learn's to check.
         validate_data(estimator, X, reset=reset, skip_check_array=True)
@@ -55,17 +62,17 @@ def read_X(estimator: Any, X: Any, dtype: npt.DTypeLike, reset: bool) -> Sequenc
         vars(estimator).pop("feature_names_in_", None)
     elif sequences.form == "2d":
         raise ValueError(
-            f"X must be a 3D array or a list of sequences, as it was in fit; got a 2D array of "
-            f"{sequences.lengths()[0]} columns. For one sequence pass X[np.newaxis], for "
-            f"sequences of one feature X[..., np.newaxis]."
+            f"{name} must be a 3D array or a list of sequences, as it was in fit; got a 2D array "
+            f"of {sequences.longest()} columns. For one sequence pass {name}[np.newaxis], for "
+            f"sequences of one feature {name}[..., np.newaxis]."
         )
     if reset:
         estimator._fitted_on_2d = sequences.form == "2d"
     expected = 1 if estimator._fitted_on_2d else estimator.n_features_in_
     if sequences.n_features != expected:
         raise ValueError(
-            f"X has {sequences.n_features} features, but {type(estimator).__name__} is expecting "
-            f"{expected} features as input"
+            f"{name} has {sequences.n_features} features, but {type(estimator).__name__} is "
+            f"expecting {expected} features as input"
         )
     return sequences
 
@@ -74,6 +81,8 @@ def read_weights(sample_weight: Any, n: int) -> Array | None:
     """Return n weights, or None where all weigh the same."""
     if sample_weight is None:
         return None
+    if not isinstance(sample_weight, numbers.Number):  # scikit-learn takes one for all
+        sample_weight = check.real_array("sample_weight", sample_weight, np.float64)
     rows = np.empty((n, 0))
     weights = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
     return cast(Array, weights)

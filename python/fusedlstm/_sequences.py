@@ -7,6 +7,7 @@ to end. Both give out some sequences at a time as a padded array with lengths.
 from __future__ import annotations
 
 import abc
+from collections.abc import Iterator
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -168,7 +169,7 @@ def read_sequences(X: Any, name: str = "X") -> Sequences:
         raise TypeError(f"Sparse data not supported: {name} must be dense; got {type(X).__name__}")
     if isinstance(X, (list, tuple)):
         return _read_list(X, name)
-    array = np.asarray(X)
+    array = _as_array(X, name)
     if array.dtype.kind == "O" and array.ndim == 1 and array.size and np.ndim(array[0]):
         return _read_list(list(array), name)
     return _read_array(array, name)
@@ -184,6 +185,20 @@ def _read_list(items: AbstractSequence[Any], name: str) -> Sequences:
     except ValueError:  # of unequal lengths
         return _read_ragged(items, name)
     return _read_array(array, name)
+
+
+def _as_array(X: Any, name: str) -> Array:
+    if np.ma.isMaskedArray(X):
+        hint = f"Pass {name}.filled(numpy.nan) if what is masked is padding."
+        raise TypeError(check.needs(name, "an array without a mask", X, hint))
+    array = np.asarray(X)
+    if array.ndim == 0:
+        hint = f"Did you mean list({name})?" if isinstance(X, Iterator) else ""
+        raise ValueError(
+            f"Expected {name} to be a 2D or 3D array or a list of sequences; got {check.shown(X)}"
+            + (f". {hint}" if hint else "")
+        )
+    return array
 
 
 def _read_array(array: Array, name: str) -> Sequences:
@@ -241,15 +256,15 @@ def _read_one(item: Any, name: str) -> Array:
     """Read one sequence, (T, F)."""
     try:
         array = np.asarray(item)
-    except ValueError:
-        array = np.empty(0, object)
-    array = _numbers(array, name)
-    if array.ndim == 1:
-        array = array[:, np.newaxis]
-    if array.ndim != 2 or 0 in array.shape:
+    except ValueError:  # nested lists of unequal lengths
+        array = np.empty(0)
+    if array.ndim not in (1, 2) or 0 in array.shape:
         needed = "an array of shape (n_timesteps, n_features) or (n_timesteps,), not empty"
         raise ValueError(check.needs(name, needed, item))
-    return array
+    if np.ma.isMaskedArray(item):
+        raise TypeError(check.needs(name, "an array without a mask", item))
+    array = _numbers(array, name)
+    return array[:, np.newaxis] if array.ndim == 1 else array
 
 
 def _numbers(array: Array, name: str) -> Array:

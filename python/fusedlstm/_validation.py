@@ -18,12 +18,14 @@ import numpy.typing as npt
 from fusedlstm._core import Array
 
 DTYPES = ("float32", "float64")
+LARGEST_INT = 2**31 - 1
 
 
 def shown(value: object) -> str:
     """What came, short enough for a sentence."""
     if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape} and dtype {value.dtype}"
+        kind = "an array" if type(value) is np.ndarray else f"a {type(value).__name__}"
+        return f"{kind} of shape {value.shape} and dtype {value.dtype}"
     text = repr(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -44,6 +46,8 @@ def int_at_least(name: str, value: object, low: int, needed: str) -> int:
         raise TypeError(needs(name, needed, value))
     if int(value) < low:
         raise ValueError(needs(name, needed, value))
+    if int(value) > LARGEST_INT:
+        raise ValueError(needs(name, f"at most {LARGEST_INT}", value))
     return int(value)
 
 
@@ -90,7 +94,7 @@ def true_or_false(name: str, value: object) -> bool:
     return bool(value)
 
 
-def choice(name: str, value: object, options: Iterable[str]) -> str:
+def choice(name: str, value: object, options: Iterable[str], needed: str = "") -> str:
     """Return ``value`` if it is one of the options; else suggest the nearest."""
     names = list(options)
     if isinstance(value, str) and value in names:
@@ -98,7 +102,7 @@ def choice(name: str, value: object, options: Iterable[str]) -> str:
     near = difflib.get_close_matches(value.lower(), names, n=1) if isinstance(value, str) else []
     hint = f"Did you mean {near[0]!r}?" if near else ""
     raise (ValueError if isinstance(value, str) else TypeError)(
-        needs(name, "one of " + ", ".join(names), value, hint)
+        needs(name, needed or "one of " + ", ".join(names), value, hint)
     )
 
 
@@ -167,10 +171,39 @@ def sequence_lengths(value: object, batch: int, steps: int) -> npt.NDArray[np.in
     """Return lengths as the core takes them: None, or one integer in [1, steps] a sequence."""
     if value is None:
         return None
-    array = np.asarray(value)
+    needed = f"{batch} integers, one a sequence"
+    try:
+        array = np.asarray(value)
+    except ValueError:  # nested sequences of unequal lengths
+        raise ValueError(needs("lengths", needed, value)) from None
     if array.dtype.kind not in "iu" or array.shape != (batch,):
-        raise ValueError(needs("lengths", f"{batch} integers, one a sequence", value))
+        raise ValueError(needs("lengths", needed, value))
     if array.min() < 1 or array.max() > steps:
         wrong = int(array[(array < 1) | (array > steps)][0])
         raise ValueError(needs("lengths", f"between 1 and {steps}, the number of steps", wrong))
     return np.ascontiguousarray(array, dtype=np.int64)
+
+
+def generator(name: str, value: object) -> np.random.Generator | None:
+    """Return a numpy Generator or None."""
+    if value is not None and not isinstance(value, np.random.Generator):
+        raise TypeError(needs(name, "a numpy Generator or None", value))
+    return value
+
+
+def flat_array(name: str, value: object, like: Array | None = None) -> Array:
+    """Return a flat array that the core can write to, of the size and dtype of another."""
+    if (
+        not isinstance(value, np.ndarray)
+        or value.dtype.name not in DTYPES
+        or value.ndim != 1
+        or not value.flags.c_contiguous
+        or not value.flags.writeable
+        or (like is not None and (value.shape != like.shape or value.dtype != like.dtype))
+    ):
+        what = "numbers" if like is None else f"{like.size} numbers of {like.dtype}"
+        needed = f"a flat, contiguous and writeable array of {what}"
+        raise (ValueError if isinstance(value, np.ndarray) else TypeError)(
+            needs(name, needed, value)
+        )
+    return value

@@ -290,8 +290,15 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
 
     def _check_params(self) -> None:
         super()._check_params()
-        if isinstance(self.class_weight, str):
-            check.choice("class_weight", self.class_weight, ["balanced"])
+        weights = self.class_weight
+        if weights is None or isinstance(weights, str):
+            check.choice("class_weight", weights or "balanced", ["balanced"])
+            return
+        for of_output in weights if isinstance(weights, list) else [weights]:
+            if not isinstance(of_output, dict):
+                raise TypeError(check.needs("class_weight", "a dict, 'balanced' or None", weights))
+            for label, weight in of_output.items():
+                check.not_negative(f"class_weight[{label!r}]", weight)
 
     def _read_targets(self, y: Any) -> Array:
         with np.errstate(invalid="ignore"):  # NaN, about which it has more to say
@@ -501,14 +508,15 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
 
     def _check_params(self) -> None:
         super()._check_params()
-        if self.normalize_y != "auto":
+        if not (isinstance(self.normalize_y, str) and self.normalize_y == "auto"):
             check.true_or_false("normalize_y", self.normalize_y)
 
     def _read_targets(self, y: Any) -> Array:
-        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-        if y.ndim > 2:
-            raise ValueError(check.needs("y", "of shape (n_samples,) or (n_samples, n_outputs)", y))
-        return cast(Array, y)
+        targets = check.real_array("y", y, np.float64)
+        if targets.ndim not in (1, 2):
+            needed = "of shape (n_samples,) or (n_samples, n_outputs)"
+            raise ValueError(check.needs("y", needed, y))
+        return cast(Array, check_array(targets, ensure_2d=False, input_name="y"))
 
     def _learn_targets(self, y: Array, weights: Array | None, classes: Any) -> None:
         columns = y.reshape(len(y), -1)

@@ -81,7 +81,11 @@ class Sequential:
         random_state: int | np.random.Generator | None = None,
     ) -> None:
         self._configure(layers, input_size, dtype)
-        rng = np.random.default_rng(random_state)
+        try:
+            rng = np.random.default_rng(random_state)
+        except (TypeError, ValueError) as error:
+            needed = "an integer of at least 0, a numpy Generator or None"
+            raise type(error)(check.needs("random_state", needed, random_state)) from None
         size = self.input_size
         initial = []
         for layer in self.layers:
@@ -126,7 +130,12 @@ class Sequential:
         model = cls.__new__(cls)
         model._configure(layers, input_size, dtype)
         shapes = model._named_shapes()
-        arrays = {name: check.real_array(name, array, dtype) for name, array in named.items()}
+        if not isinstance(named, Mapping):
+            raise TypeError(check.needs("named", "a dict of arrays by name", named))
+        arrays = {
+            name: check.real_array(f"named[{name!r}]", array, dtype)
+            for name, array in named.items()
+        }
         for name in sorted(shapes.keys() | arrays.keys()):
             if name not in shapes:
                 raise ValueError(check.needs("named", "of parameters of these layers", name))
@@ -201,6 +210,8 @@ class Sequential:
 
     def views(self, flat: Array) -> dict[str, Array]:
         """Return the parts of any array that is laid out like `params`, by name."""
+        if np.shape(flat) != self._params.shape:
+            raise ValueError(check.needs("flat", f"an array of {len(self._params)} numbers", flat))
         named, start = {}, 0
         for name, shape in self._named_shapes().items():
             stop = start + math.prod(shape)
@@ -274,6 +285,7 @@ class Sequential:
         saved : object
             For one call of `backward`.
         """
+        check.generator("rng", rng)
         seq = self._input(x, lengths)
         shape = seq.steps().shape
         key = None if rng is None else int(rng.integers(2**63))
@@ -359,9 +371,11 @@ class Sequential:
             if shape is None or part is None:
                 checked.append(None)
                 continue
+            needed = f"a pair (h, c) of arrays of shape {shape}"
+            if not isinstance(part, (tuple, list)):
+                raise TypeError(check.needs(f"state[{number}]", needed, part))
             arrays = tuple(check.real_array(f"state[{number}]", a, self.dtype) for a in part)
             if len(arrays) != 2 or any(a.shape != shape for a in arrays):
-                needed = f"a pair (h, c) of arrays of shape {shape}"
                 raise ValueError(check.needs(f"state[{number}]", needed, part))
             checked.append(tuple(np.ascontiguousarray(a) for a in arrays))
         return tuple(checked)
@@ -379,21 +393,15 @@ class Sequential:
     def _backward(
         self, saved: Saved, dy: npt.ArrayLike, grads: Array, input_gradient: bool
     ) -> Sequence | None:
+        if not isinstance(cast(object, saved), Saved):
+            raise TypeError(check.needs("saved", "what forward returned", saved))
         if saved.used:
             raise ValueError("saved must be fresh from forward; got one that backward has used")
         output = saved.output.steps()
         array = check.real_array("dy", dy, self.dtype)
         if array.shape != output.shape:
             raise ValueError(check.needs("dy", f"an array of shape {output.shape}", dy))
-        if (
-            not isinstance(cast(object, grads), np.ndarray)
-            or grads.shape != self._params.shape
-            or grads.dtype != self.dtype
-            or not grads.flags.c_contiguous
-            or not grads.flags.writeable
-        ):
-            needed = f"a writeable array of {len(self._params)} {self.dtype.name} numbers"
-            raise ValueError(check.needs("grads", needed, grads))
+        check.flat_array("grads", grads, self._params)
         saved.used = True
         dseq: Sequence | None = Sequence(np.ascontiguousarray(array), saved.output.lengths)
         for number in reversed(range(len(self._parts))):

@@ -56,9 +56,24 @@ class Optimizer(abc.ABC):
         decay_mask : array (n_params,) or None
             1 where weight decay applies, 0 elsewhere; None: it applies nowhere.
         """
+        check.flat_array("params", params)
+        check.flat_array("grads", grads, params)
+        check.not_negative("learning_rate", learning_rate)
+        self._check_state(state, params)
+        if decay_mask is not None:
+            check.flat_array("decay_mask", decay_mask, params)
         state.t += 1
         mask = decay_mask if weight_decay > 0 else None
         self._update(params, grads, state, learning_rate, weight_decay, mask)
+
+    def _check_state(self, state: object, params: Array) -> None:
+        needed = f"what init of {type(self).__name__} returned for these params"
+        if not isinstance(state, OptimizerState):
+            raise TypeError(check.needs("state", needed, state))
+        for name in self.averages():
+            average = state.averages.get(name)
+            if average is None or average.shape != params.shape or average.dtype != params.dtype:
+                raise ValueError(check.needs("state", needed, state))
 
     @abc.abstractmethod
     def _update(
@@ -310,4 +325,4 @@ def clip_by_norm(grads: Array, max_norm: float) -> float:
     >>> clip_by_norm(grads, 1.0), grads.round(4).tolist()
     (5.0, [0.6, 0.8])
     """
-    return core.clip_norm(grads, max_norm)
+    return core.clip_norm(check.flat_array("grads", grads), check.positive("max_norm", max_norm))

@@ -175,9 +175,12 @@ def make_windows(
     >>> X.tolist(), y.tolist()
     ([[1, 2, 3], [2, 3, 4]], [4, 5])
     """
-    array = np.asarray(series)
+    needed = "numbers of shape (n_timesteps,) or (n_timesteps, n_features)"
+    try:
+        array = np.asarray(series)
+    except ValueError:  # nested lists of unequal lengths
+        raise ValueError(check.needs("series", needed, series)) from None
     if array.dtype.kind not in "biuf" or array.ndim not in (1, 2):
-        needed = "numbers of shape (n_timesteps,) or (n_timesteps, n_features)"
         raise ValueError(check.needs("series", needed, series))
     width = check.positive_int("width", width)
     horizon = check.positive_int("horizon", horizon)

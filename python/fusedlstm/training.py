@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -205,10 +205,15 @@ class SequenceBatches:
         self.sequences = read_sequences(X)
         self.y, self.weights = y, weights
         self.batch_size = check.positive_int("batch_size", batch_size)
-        self.dtype, self.shuffle = check.float_dtype("dtype", dtype), shuffle
-        for name, array in (("y", y), ("weights", weights)):
-            if array is not None and len(array) != len(self.sequences):
-                raise ValueError(check.needs(name, f"of length {len(self.sequences)}, as X", array))
+        self.dtype = check.float_dtype("dtype", dtype)
+        self.shuffle = check.true_or_false("shuffle", shuffle)
+        needed = f"an array of length {len(self.sequences)}, as X"
+        given = {"y": y} if weights is None else {"y": y, "weights": weights}
+        for name, array in given.items():
+            if not isinstance(cast(object, array), np.ndarray):
+                raise TypeError(check.needs(name, needed, array))
+            if array.shape[:1] != (len(self.sequences),):
+                raise ValueError(check.needs(name, needed, array))
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
