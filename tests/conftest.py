@@ -11,6 +11,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+import fusedlstm
 from fusedlstm import _core
 
 hypothesis.settings.register_profile(
@@ -30,6 +31,14 @@ def core(request):
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request):
     return np.dtype(request.param)
+
+
+@pytest.fixture
+def one_thread():
+    """For many small calls, which suffer from threads where others want the processors too."""
+    fusedlstm.set_num_threads(1)
+    yield
+    fusedlstm.set_num_threads(None)
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from sklearn.utils.fixes import parse_version
 
 from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 BOTH = [LSTMClassifier, LSTMRegressor]
 X = np.random.default_rng(0).standard_normal((60, 6, 2))
 TOTAL = X.sum(axis=(1, 2))

@@ -12,6 +12,8 @@ from fusedlstm import LSTMClassifier, LSTMRegressor
 from fusedlstm.layers import LSTM
 from fusedlstm.optimizers import SGD, Adam
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 X = np.random.default_rng(0).standard_normal((40, 6, 2))
 TOTAL = X.sum(axis=(1, 2))
 SIGNS = np.where(TOTAL > 0, "plus", "minus")

@@ -10,6 +10,8 @@ from sklearn.metrics import f1_score
 from fusedlstm import LSTMClassifier
 from fusedlstm.layers import Dense
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 rng = np.random.default_rng(0)
 X = rng.standard_normal((300, 5, 2))
 Y = np.stack([X[:, -1, 0] > 0, X[:, -1, 1] > 0.5, X[:, :, 0].sum(axis=1) < 1], axis=1).astype(int)

@@ -15,11 +15,12 @@ from sklearn.utils.estimator_checks import (
 )
 from sklearn.utils.fixes import parse_version
 
-import fusedlstm
 from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler, Sequential
 from fusedlstm.layers import LSTM, Dense, LastStep
 from fusedlstm.losses import LOSSES
 from fusedlstm.training import SequenceBatches
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
 EXPECTED_FAILURES = {
@@ -74,13 +75,6 @@ IMPORTANT = {
     """),
 }
 SINCE_1_9 = named("array_api_input estimator_sparse_tag")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    fusedlstm.set_num_threads(1)
-    yield
-    fusedlstm.set_num_threads(None)
 
 
 @pytest.mark.filterwarnings("default")  # as scikit-learn runs them; each looks for its own

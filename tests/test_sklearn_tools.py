@@ -37,14 +37,12 @@ from sklearn.model_selection import (
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 from sklearn.pipeline import make_pipeline
-from sklearn.utils.fixes import parse_version
 
 from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler
 from fusedlstm.layers import LSTM, Dropout
 from fusedlstm.optimizers import SGD, Adam
 
-VERSION = parse_version(sklearn.__version__)
-BOTH = [LSTMClassifier, LSTMRegressor]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 rng = np.random.default_rng(0)
 ARRAY = rng.standard_normal((60, 6, 2))

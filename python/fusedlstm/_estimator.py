@@ -10,7 +10,6 @@ import abc
 import copy
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, cast
 
@@ -23,7 +22,7 @@ from tqdm.auto import tqdm
 
 from fusedlstm._callbacks import CallbackSupportMixin, NoTask, with_callbacks
 from fusedlstm._core import Array
-from fusedlstm._parameters import CELLS, check_parameters
+from fusedlstm._parameters import CELLS, Parameters
 from fusedlstm._reading import Data, all_or_nothing, over_mean, read_weights, read_X
 from fusedlstm._saving import Savable
 from fusedlstm._sequences import Sequences
@@ -31,69 +30,21 @@ from fusedlstm._threads import thread_limit
 from fusedlstm.layers import Dense, Dropout, LastStep, Layer
 from fusedlstm.losses import LOSSES, Loss
 from fusedlstm.model import Sequential, check_layers
-from fusedlstm.optimizers import Optimizer, as_optimizer
-from fusedlstm.training import Epoch, Progress, SequenceBatches, epochs
+from fusedlstm.optimizers import as_optimizer
+from fusedlstm.training import Epoch, Progress, SequenceBatches, Watch, epochs
 
 NUMBERS_OF_A_CHUNK = 2**22
 """Inputs and hidden units that `predict` has in hand at a time."""
 
 
-@dataclass
-class _Watch:
-    """The best score so far, and how long ago it was."""
-
-    tol: float
-    patience: int
-    best: float = np.inf
-    best_params: Array | None = None
-    best_iter: int = 0
-    waited: int = 0
-
-    def update(self, iteration: int, value: float, params: Array, keep: bool) -> bool:
-        """Note a value of which less is better; return whether to stop."""
-        self.waited = 0 if value < self.best - self.tol else self.waited + 1
-        if value < self.best:
-            self.best, self.best_iter = value, iteration
-            self.best_params = params.copy() if keep else None
-        return self.waited >= self.patience
-
-
 class SequenceEstimator(
     CallbackSupportMixin,  # type: ignore[misc]
     Savable,
+    Parameters,
     BaseEstimator,  # type: ignore[misc]
     abc.ABC,
 ):
     """What classifier and regressor share. They encode targets, name a head, decode outputs."""
-
-    # Parameters of both constructors.
-    hidden_size: int
-    num_layers: int
-    cell: str
-    bidirectional: bool
-    layers: tuple[Layer[Any], ...] | None
-    dropout: float
-    loss: str
-    optimizer: str | Optimizer
-    learning_rate: float
-    weight_decay: float
-    clip_norm: float | None
-    batch_size: int | str
-    max_iter: int
-    shuffle: bool
-    early_stopping: bool
-    scoring: Any
-    validation_fraction: float
-    n_iter_no_change: int
-    tol: float
-    dtype: str
-    n_threads: int | None
-    random_state: Any
-    warm_start: bool
-    verbose: int
-
-    # What the two differ in.
-    _losses: tuple[str, ...]
 
     _saved_attributes: ClassVar[tuple[str, ...]] = (
         "n_features_in_",
@@ -191,10 +142,6 @@ class SequenceEstimator(
         with thread_limit(self.n_threads):
             finite = self._follow(self._epochs(train, progress), 1, None, NoTask(), {})
         self._progress = progress if finite else None
-
-    def _check_params(self) -> None:
-        """Check every parameter of the constructor."""
-        check_parameters(self)
 
     def _read(
         self,
@@ -310,7 +257,7 @@ class SequenceEstimator(
     ) -> bool:
         """Train epoch by epoch, until there is a reason to stop; return whether all was finite."""
         model = self.model_
-        watch = _Watch(float(self.tol), self.n_iter_no_change)
+        watch = Watch(float(self.tol), self.n_iter_no_change)
         good = model.params.copy()
         with tqdm(total=n_epochs, disable=not self.verbose, unit="epoch") as bar:
             for _ in range(n_epochs):
@@ -338,7 +285,7 @@ class SequenceEstimator(
         self.__dict__.update(self._as_if_stopped(watch))
         return finite
 
-    def _note(self, loss: float, validation: Data | None, watch: _Watch) -> bool:
+    def _note(self, loss: float, validation: Data | None, watch: Watch) -> bool:
         """Note what an epoch came to; return whether it is time to stop."""
         self.loss_curve_.append(loss)
         watched = loss
@@ -348,7 +295,7 @@ class SequenceEstimator(
                 watched = self._watched(validation)
         return watch.update(len(self.loss_curve_), watched, self.model_.params, self.early_stopping)
 
-    def _as_if_stopped(self, watch: _Watch) -> dict[str, Any]:
+    def _as_if_stopped(self, watch: Watch) -> dict[str, Any]:
         """Return the fitted attributes that training would leave if it stopped here."""
         model = copy.deepcopy(self.model_)
         if watch.best_params is not None:

@@ -68,6 +68,39 @@ class Epoch:
 
 
 @dataclass
+class Watch:
+    """The best epoch so far, and how long ago it was.
+
+    Attributes
+    ----------
+    tol : float
+        What counts as an improvement.
+    patience : int
+        Epochs without one after which to stop.
+    best : float
+    best_params : array or None
+    best_iter : int
+    waited : int
+        Epochs since the last improvement.
+    """
+
+    tol: float
+    patience: int
+    best: float = np.inf
+    best_params: Array | None = None
+    best_iter: int = 0
+    waited: int = 0
+
+    def update(self, iteration: int, value: float, params: Array, keep: bool) -> bool:
+        """Note a value of which less is better; return whether to stop."""
+        self.waited = 0 if value < self.best - self.tol else self.waited + 1
+        if value < self.best:
+            self.best, self.best_iter = value, iteration
+            self.best_params = params.copy() if keep else None
+        return self.waited >= self.patience
+
+
+@dataclass
 class Progress:
     """Where a training stands, so that it can go on; the model's parameters stand in the model.
 
