@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "simd.hpp"
+
 namespace fusedlstm {
 
 inline constexpr std::size_t cache_line = 64;
@@ -23,7 +25,7 @@ class Pool {
   }
 
   // At least `bytes`, and how many they are.
-  std::pair<void*, std::size_t> take(std::size_t bytes) {
+  FUSEDLSTM_ONCE_A_CALL std::pair<void*, std::size_t> take(std::size_t bytes) {
     const std::size_t size = rounded(bytes);
     {
       std::lock_guard<std::mutex> guard(mutex_);
@@ -44,7 +46,7 @@ class Pool {
     return {memory, size};
   }
 
-  void give_back(void* memory, std::size_t size) {
+  FUSEDLSTM_ONCE_A_CALL void give_back(void* memory, std::size_t size) {
     std::lock_guard<std::mutex> guard(mutex_);
     kept_.emplace_back(memory, size);
     kept_bytes_ += size;

@@ -28,6 +28,13 @@
 #endif
 #endif
 
+// What runs once a call and is better small than fast.
+#if defined(__GNUC__)
+#define FUSEDLSTM_ONCE_A_CALL __attribute__((cold, noinline))
+#else
+#define FUSEDLSTM_ONCE_A_CALL
+#endif
+
 namespace fusedlstm {
 
 using Index = std::ptrdiff_t;

@@ -10,7 +10,7 @@ namespace {
 // A thread should have this many multiply-adds to do.
 constexpr Index staged_work_of_a_thread = Index(1) << 20;
 
-staged::Spec spec_of(const py::dict& given) {
+FUSEDLSTM_ONCE_A_CALL staged::Spec spec_of(const py::dict& given) {
   const auto flag = [&](const char* name) { return given[name].cast<bool>(); };
   staged::Spec spec;
   const auto family = given["family"].cast<std::string>();
@@ -54,7 +54,7 @@ staged::Spec spec_of(const py::dict& given) {
 }
 
 // None, or (key, recurrent_dropout, candidate_dropout, zoneout_h, zoneout_c).
-Regularisers staged_regularisers(const py::object& given, const staged::Spec& spec) {
+FUSEDLSTM_ONCE_A_CALL Regularisers staged_regularisers(const py::object& given, const staged::Spec& spec) {
   if (given.is_none()) return {};
   const auto values = given.cast<py::tuple>();
   require(values.size() == 5, "regularisers must be a key and four rates");
@@ -88,7 +88,7 @@ py::array_t<S> new_states(const staged::Shape& shape, Index units) {
   return empty<S>({shape.directions, shape.batch, units});
 }
 
-py::tuple staged_forward(const py::dict& given_spec, int directions, bool reverse, Index hidden_size,
+FUSEDLSTM_ONCE_A_CALL py::tuple staged_forward(const py::dict& given_spec, int directions, bool reverse, Index hidden_size,
                          const py::array& parameters, const py::array& x, const py::object& lengths,
                          const py::object& hidden, const py::object& state, bool want_outputs, bool training,
                          const py::object& given_regularisers, int threads) {
@@ -135,7 +135,7 @@ py::tuple staged_forward(const py::dict& given_spec, int directions, bool revers
   });
 }
 
-py::tuple staged_backward(const py::capsule& saved_capsule, const py::array& parameters, const py::array& x,
+FUSEDLSTM_ONCE_A_CALL py::tuple staged_backward(const py::capsule& saved_capsule, const py::array& parameters, const py::array& x,
                           const py::object& dy, const py::object& dhidden, const py::object& dstate, bool want_dx,
                           const py::array& gradients) {
   return with_dtype(parameters, [&](auto tag) -> py::tuple {

@@ -32,7 +32,7 @@ struct BackwardCall {
 template <class S>
 class BackwardShare {
  public:
-  BackwardShare(const BackwardCall<S>& call, const Share& share)
+  FUSEDLSTM_ONCE_A_CALL BackwardShare(const BackwardCall<S>& call, const Share& share)
       : call_(call),
         run_(*call.run),
         weights_(*call.weights),
@@ -88,7 +88,7 @@ class BackwardShare {
     bytes_ = carver.used();
   }
 
-  void start() {
+  FUSEDLSTM_ONCE_A_CALL void start() {
     for (Index r = 0; r < share_.rows; r++) {
       const Index sorted = first_row() + r, hidden = run_.shape.hidden, output = run_.shape.output;
       const auto begin = [&](Rows<S> rows, const S* from, Index width, Index units) {
@@ -260,7 +260,7 @@ class BackwardShare {
     dx_done_ = first;
   }
 
-  void finish() {
+  FUSEDLSTM_ONCE_A_CALL void finish() {
     for (Index r = 0; r < share_.rows; r++) {
       const Index hidden = run_.shape.hidden, output = run_.shape.output;
       copy(dhidden_.at(r), output, call_.dinitial.hidden + row_of(r) * output);

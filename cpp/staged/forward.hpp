@@ -26,7 +26,7 @@ struct ForwardCall {
 template <class S>
 class ForwardShare {
  public:
-  ForwardShare(const ForwardCall<S>& call, const Share& share)
+  FUSEDLSTM_ONCE_A_CALL ForwardShare(const ForwardCall<S>& call, const Share& share)
       : call_(call),
         run_(*call.run),
         weights_(*call.weights),
@@ -85,7 +85,7 @@ class ForwardShare {
     bytes_ = carver.used();
   }
 
-  void start() {
+  FUSEDLSTM_ONCE_A_CALL void start() {
     const Index before = line(-1), hidden = run_.shape.hidden, output = run_.shape.output;
     for (Index r = 0; r < share_.rows; r++) {
       const auto begin = [&](Rows<S> rows, const S* initial, Index width, Index units) {

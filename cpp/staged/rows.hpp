@@ -51,16 +51,16 @@ void normalise_gradient(S* dnormalised, S* normalised, int blocks, Index units, 
 
 // to += a * b
 template <class S>
-FUSEDLSTM_INLINE void add_products(const S* a, const S* b, Index width, S* to) {
+void add_products(const S* a, const S* b, Index width, S* to) {
   for (Index j = 0; j < width; j += pack_size<S>) store(to + j, fma(load(a + j), load(b + j), load(to + j)));
 }
 template <class S>
-FUSEDLSTM_INLINE void add(const S* from, Index width, S* to) {
+void add(const S* from, Index width, S* to) {
   for (Index j = 0; j < width; j += pack_size<S>) store(to + j, load(to + j) + load(from + j));
 }
 // to = gain * row + bias
 template <class S>
-FUSEDLSTM_INLINE void scale_and_shift(const S* row, const S* gain, const S* bias, Index width, S* to) {
+void scale_and_shift(const S* row, const S* gain, const S* bias, Index width, S* to) {
   for (Index j = 0; j < width; j += pack_size<S>) store(to + j, fma(load(row + j), load(gain + j), load(bias + j)));
 }
 // to = zone * before + (1 - zone) * now; `to` may be `now`.

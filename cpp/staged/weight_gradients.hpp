@@ -102,7 +102,7 @@ std::vector<Part> parts_of(const std::vector<Term<S>>& terms) {
 template <class S>
 class WeightGradients {
  public:
-  WeightGradients(const BackwardCall<S>& call, Index member, Index members)
+  FUSEDLSTM_ONCE_A_CALL WeightGradients(const BackwardCall<S>& call, Index member, Index members)
       : call_(call),
         terms_(terms_of(call)),
         parts_(parts_of(terms_)),
@@ -191,7 +191,7 @@ class WeightGradients {
 };
 
 template <class S>
-void add_vector_gradients(const BackwardCall<S>& call) {
+FUSEDLSTM_ONCE_A_CALL void add_vector_gradients(const BackwardCall<S>& call) {
   for (const Vector& vector : call.weights->layout().vectors)
     for (int b = 0; b < vector.blocks; b++) {
       const Index from = vector.packed + b * whole_packets<S>(vector.units);

@@ -50,7 +50,7 @@ template <class S>
 class PackedWeights {
  public:
   // Of one direction.
-  PackedWeights(const Layout<S>& layout, Way way, bool with_input) : layout_(layout), way_(way) {
+  FUSEDLSTM_ONCE_A_CALL PackedWeights(const Layout<S>& layout, Way way, bool with_input) : layout_(layout), way_(way) {
     const auto lay_out = [&](Carver carver) {
       for (int name = with_input ? input_matrix : input_matrix + 1; name < matrix_names; name++) {
         if (!layout.matrices[name]) continue;
@@ -65,7 +65,7 @@ class PackedWeights {
   }
 
   // This team member's part of the packing.
-  void pack_part(const Team& team, const S* parameters) const {
+  FUSEDLSTM_ONCE_A_CALL void pack_part(const Team& team, const S* parameters) const {
     for (int name = 0; name < matrix_names; name++) {
       if (!matrices_[name]) continue;
       const auto [first, last] = team.part(panels(MatrixName(name)).count);
