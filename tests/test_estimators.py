@@ -307,6 +307,19 @@ def test_early_stopping_on_a_score(estimator, scoring, three_d):
     assert len(model.validation_loss_curve_) == model.n_iter_
 
 
+def test_a_score_on_weighted_data():
+    X, total = sequences(100)
+    y = targets(LSTMClassifier, total)
+    weight = np.where(y[60:] == "plus", 1e-6, 1.0)
+    model = quick(LSTMClassifier, max_iter=30, early_stopping=True, scoring="accuracy", tol=0.0)
+    model.fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:], sample_weight_val=weight)
+    scores = []
+    for epochs in range(1, model.n_iter_ + 1):
+        then = quick(LSTMClassifier, max_iter=epochs).fit(X[:60], y[:60])
+        scores.append(then.score(X[60:], y[60:], sample_weight=weight))
+    assert model.best_iter_ == 1 + int(np.argmax(np.round(scores, 9)))
+
+
 def test_the_validation_split_keeps_the_classes():
     X, _ = sequences(60)
     y = np.where(np.arange(60) < 6, "rare", "common")

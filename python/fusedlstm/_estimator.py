@@ -321,9 +321,11 @@ class SequenceEstimator(
         """Return what early stopping watches; less is better."""
         if self.scoring is None:
             return self.validation_loss_curve_[-1]
-        scorer = self.scoring if callable(self.scoring) else get_scorer(self.scoring)
-        score = scorer(self, validation.sequences, self._decode_targets(validation.y))
-        return -float(score)
+        data = validation.sequences, self._decode_targets(validation.y)
+        if callable(self.scoring):
+            return -float(self.scoring(self, *data))
+        weights = {} if validation.weights is None else {"sample_weight": validation.weights}
+        return -float(get_scorer(self.scoring)(self, *data, **weights))
 
     def _loss(self) -> Loss:
         return LOSSES[self.loss]

@@ -58,7 +58,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         Watch validation data, stop when they get no better, and go back to the best weights.
         Without it, training stops when the training loss gets no better.
     scoring : str, callable or None, default None
-        What early stopping watches: the validation loss, or a scorer.
+        What early stopping watches: the validation loss, or a score, to which its name brings the
+        weights of the validation data; a function is called with the estimator, X and y.
     validation_fraction : float in (0, 1), default 0.1
         Set aside for early stopping, unless ``fit`` is given X_val.
     n_iter_no_change : int, default 10
