@@ -19,6 +19,7 @@ from sklearn.ensemble import (
     AdaBoostClassifier,
     AdaBoostRegressor,
     BaggingClassifier,
+    BaggingRegressor,
     StackingClassifier,
     StackingRegressor,
     VotingClassifier,
@@ -34,9 +35,10 @@ from sklearn.model_selection import (
     cross_validate,
     learning_curve,
 )
-from sklearn.multiclass import OneVsRestClassifier
-from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor, RegressorChain
 from sklearn.pipeline import make_pipeline
+from sklearn.semi_supervised import SelfTrainingClassifier
 
 from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler
 from fusedlstm.layers import LSTM, Dropout
@@ -179,13 +181,24 @@ META = {
     ),
     "VotingRegressor": (VotingRegressor([("one", REGRESSOR), ("two", clone(REGRESSOR))]), TOTAL),
     "BaggingClassifier": (BaggingClassifier(CLASSIFIER, n_estimators=2), SIGNS),
+    "BaggingRegressor": (BaggingRegressor(REGRESSOR, n_estimators=2), TOTAL),
+    "OneVsOneClassifier": (OneVsOneClassifier(CLASSIFIER), np.digitize(TOTAL, [-1, 1])),
+    "RegressorChain": (RegressorChain(REGRESSOR), NUMBERS),
+    "SelfTrainingClassifier": (SelfTrainingClassifier(CLASSIFIER), (TOTAL > 0).astype(int)),
 }
 NOT_3D, NOT_RAGGED = "Found array with dim 3", "inhomogeneous|setting an array element"
+ONLY_2D = (
+    "BaggingClassifier",
+    "BaggingRegressor",
+    "OneVsOneClassifier",
+    "RegressorChain",
+    "SelfTrainingClassifier",
+)
 REFUSED = {
+    **{(name, "3d"): NOT_3D for name in ONLY_2D},
+    **{(name, "ragged"): NOT_RAGGED for name in ONLY_2D},
     ("AdaBoostClassifier", "ragged"): NOT_RAGGED,
     ("AdaBoostRegressor", "ragged"): NOT_RAGGED,
-    ("BaggingClassifier", "3d"): NOT_3D,
-    ("BaggingClassifier", "ragged"): NOT_RAGGED,
 }
 
 
@@ -205,6 +218,14 @@ def test_meta_estimators(name, form):
     assert set(np.ravel(predicted)) <= set(np.ravel(y)) or y.dtype.kind == "f"
     np.testing.assert_array_equal(clone(meta).fit(X, y).predict(X), predicted)
     assert np.isfinite(meta.score(X, y))
+
+
+@pytest.mark.parametrize("name", ONLY_2D)
+@pytest.mark.filterwarnings("ignore:y contains no unlabeled samples")
+def test_meta_estimators_that_insist_on_2d(name):
+    meta, y = META[name]
+    predicted = clone(meta).fit(ARRAY[:, :, 0], y).predict(ARRAY[:, :, 0])
+    assert predicted.shape == y.shape
 
 
 def test_calibration_uses_the_weights(X):
