@@ -8,6 +8,7 @@
 #pragma once
 
 #include "recurrent.hpp"
+#include "zoneout.hpp"
 
 namespace fusedlstm {
 
@@ -17,6 +18,7 @@ struct BackwardCall {
   Problem problem;
   Panels<S> hidden_panels;  // for products with the hidden weights
   Panels<S> input_panels;   // with the input weights; no values if dx is not wanted
+  UnitVectors<S> vectors;
   Sequences<const S> x;
   Sequences<const S> dy;
   States<const S> dfinal;
@@ -37,19 +39,16 @@ class BackwardShare {
   BackwardShare(const BackwardCall<S>& call, const Share& share)
       : call_(call),
         share_(share),
+        regularisers_(call.problem.regularisers),
         groups_(call.saved->groups),
         multiplication_(multiplication(share.rows)),
+        hidden_operands_(groups_, call.problem.sizes.blocks, call.problem.sizes.blocks.hidden),
+        input_operands_(groups_, call.problem.sizes.blocks, call.problem.sizes.blocks.input),
         next_(share.steps),
         dx_done_(share.steps) {
     lay_out(Carver());
     scratch_ = Block(bytes_);
     lay_out(Carver(scratch_.memory()));
-    Index start = 0;
-    for (int g = 0; g < groups_.count; g++) {
-      const Index depth = Index(groups_.blocks) * groups_.units_of(g);
-      operands_.push_back({nullptr, groups_.width_of(g), start, depth});
-      start += depth;
-    }
     destinations_.reserve(static_cast<std::size_t>(share.rows + dx_rows));
   }
 
@@ -68,10 +67,19 @@ class BackwardShare {
   static constexpr Index dx_rows = 16;  // the least that fill the tiles of a product
 
   void lay_out(Carver&& carver) {
-    dstate_ = carver.take<S>(share_.rows * groups_.padded_units());
+    const Index numbers = share_.rows * groups_.padded_units();
+    dstate_ = carver.take<S>(numbers);
+    if (regularisers_.drops_hidden()) recurrent_mask_ = carver.take<S>(numbers);
+    if (regularisers_.drops_candidate()) candidate_mask_ = carver.take<S>(numbers);
+    if (regularisers_.zones_out()) {
+      hidden_mask_ = carver.take<S>(numbers);
+      state_mask_ = carver.take<S>(numbers);
+      dhidden_carried_ = carver.take<S>(numbers);
+      dstate_carried_ = carver.take<S>(numbers);
+    }
     if (call_.dy && (!call_.saved->schedule.equal || groups_.tail < pack_size<S>)) {
-      gathered_ = carver.take<S>(share_.rows * groups_.padded_units());
-      if (gathered_) std::fill(gathered_, gathered_ + share_.rows * groups_.padded_units(), S(0));
+      gathered_ = carver.take<S>(numbers);
+      if (gathered_) std::fill(gathered_, gathered_ + numbers, S(0));
     }
     if (groups_.tail < pack_size<S>) wide_gates_ = carver.take<S>(most_rows_at_once * groups_.width());
     bytes_ = carver.used();
@@ -79,10 +87,14 @@ class BackwardShare {
 
   void start() {
     const Index units = groups_.units;
-    const Grid<S> dstate{dstate_, share_.rows * pack_size<S>, pack_size<S>};
+    const Grid<S> dstate = of_share(dstate_);
     const Saved<S>& saved = *call_.saved;
     at_.dstate = dstate;
-    at_.state_before = saved.grid(saved.state, 0, 0);
+    at_.state_before = saved.grid(saved.seen_state, 0, 0);
+    at_.units = call_.vectors;
+    if (candidate_mask_) at_.mask = of_rows(candidate_mask_);
+    if (recurrent_mask_) draw(Mask::recurrent, 0, share_.rows, recurrent_mask_);
+    if (dhidden_carried_) std::fill_n(dhidden_carried_, share_.rows * groups_.padded_units(), S(0));
     at_.derived = saved.grid(saved.derived, 0, 0);
     at_.gates = {saved.gates, saved.schedule.lines * groups_.width(), groups_.width()};
     for (Index r = 0; r < share_.rows; r++)
@@ -99,11 +111,32 @@ class BackwardShare {
       }
   }
 
-  // The gate gradients of the lines from this one on, as operands of a backward panel.
-  const Operand<S>* gate_operands(Index line) {
+  Grid<S> of_share(S* values) const { return {values, share_.rows * pack_size<S>, pack_size<S>}; }
+  Grid<S> of_rows(S* values) const { return {values, pack_size<S>, groups_.padded_units()}; }
+  void draw(Mask kind, Index t, Index rows, S* masks) const {
+    draw_masks(call_.problem, kind, t, rows, groups_.padded_units(),
+               [&](Index r) { return call_.row_of(share_.first_row + r); }, masks);
+  }
+
+  // The gate gradients of the lines from this one on, as operands of a backward panel: those of the blocks that x or h
+  // feeds.
+  struct GateOperands {
+    FedBlocks fed;
+    std::vector<Operand<S>> of_groups;
+    GateOperands(const Groups<S>& groups, const Blocks& blocks, const int (&rows)[most_blocks]) : fed(blocks, rows) {
+      Index start = 0;
+      for (int g = 0; g < groups.count; g++) {
+        const Index depth = Index(fed.count) * groups.units_of(g);
+        of_groups.push_back({nullptr, groups.width_of(g), start, depth});
+        start += depth;
+      }
+    }
+  };
+  const Operand<S>* from_line(GateOperands& operands, Index line) {
     for (int g = 0; g < groups_.count; g++)
-      operands_[static_cast<std::size_t>(g)].values = call_.saved->gates_of(g, line);
-    return operands_.data();
+      operands.of_groups[static_cast<std::size_t>(g)].values =
+          call_.saved->gates_of(g, line) + operands.fed.first * groups_.units_of(g);
+    return operands.of_groups.data();
   }
 
   // A small batch has its sums in chains. The batch decides, not the share.
@@ -116,18 +149,52 @@ class BackwardShare {
     const Index running = share_.running(t), going_on = share_.running(t + 1);
     const Start<S> dy = output_gradient(t, running);
     place(t);
+    if (candidate_mask_) draw(Mask::candidate, t, running, candidate_mask_);
+    if (hidden_mask_) {
+      draw(Mask::zoneout_hidden, t, running, hidden_mask_);
+      draw(Mask::zoneout_state, t, running, state_mask_);
+    }
     if (going_on > 0) {
       if (going_on != multiplication_.rows()) multiplication_ = multiplication(going_on);
-      multiplication_.run(gate_operands(share_.line(t + 1)), groups_.count, dy,
-                          [&](const Tile<S>& tile) { finish_tile(t, tile, 0); });
+      const Start<S> start = recurrent_mask_ ? Start<S>{nullptr, 0} : dy;
+      multiplication_.run(from_line(hidden_operands_, share_.line(t + 1)), groups_.count, start, [&](const Tile<S>& tile) {
+        if (recurrent_mask_) drop_gradient(tile, dy);
+        finish_tile(t, tile, 0);
+      });
     }
-    if (going_on == running) return;
-    // Rows whose last step this is: there is no step after, but perhaps the gradient of the final state.
+    if (going_on < running) step_last(t, going_on, running, dy);
+    if (recurrent_mask_) drop_hidden(t, running);
+  }
+
+  // Rows whose last step this is: there is no step after, but perhaps the gradient of the final state.
+  void step_last(Index t, Index going_on, Index running, Start<S> dy) {
     const Start<S> dy_last{dy.values ? dy.values + going_on * dy.stride : nullptr, dy.stride};
     Multiplication<S>(call_.hidden_panels, running - going_on).run(nullptr, 0, dy_last, [&](const Tile<S>& tile) {
       if (call_.dfinal.hidden) add_final_gradient(tile, going_on);
       finish_tile(t, tile, going_on);
     });
+  }
+
+  // dL/dh from the gradient of h times its mask, and dy.
+  void drop_gradient(const Tile<S>& tile, Start<S> dy) {
+    for (int p = 0; p < tile.panels; p++) {
+      const Index column = (tile.first_panel + p) * max_packets * pack_size<S>;
+      for (int k = 0; k < tile.rows; k++) {
+        S* dhidden = tile.values + (p * tile.rows + k) * tile.width;
+        const Index row = tile.first_row + k;
+        const S* mask = recurrent_mask_ + row * groups_.padded_units() + column;
+        const S* from = dy.values ? dy.values + row * dy.stride + column : nullptr;
+        for (Index j = 0; j < tile.width; j += pack_size<S>)
+          store(dhidden + j, fma(load(dhidden + j), load(mask + j), from ? load(from + j) : zero<S>()));
+      }
+    }
+  }
+  // The weight gradients take h as the product took it.
+  void drop_hidden(Index t, Index running) {
+    const Grid<S> hidden = call_.saved->grid(call_.saved->hidden(), 0, share_.line(t));
+    const Grid<S> mask = of_rows(recurrent_mask_);
+    for (int g = 0; g < groups_.count; g++)
+      for (Index r = 0; r < running; r++) store(hidden.at(g, r), load(hidden.at(g, r)) * load(mask.at(g, r)));
   }
 
   // dy of step t, in place where it has the form of a tile's start, else gathered.
@@ -163,20 +230,20 @@ class BackwardShare {
   void place(Index t) {
     const Saved<S>& saved = *call_.saved;
     const Index line = share_.line(t);
-    at_.state_before.values = saved.state + share_.line(t - 1) * pack_size<S>;
+    if (saved.seen_state) at_.state_before.values = saved.seen_state + share_.line(t - 1) * pack_size<S>;
     at_.gates.values = saved.gates + line * groups_.width_of(0);
     at_.derived.values = saved.derived + line * pack_size<S>;
   }
 
   // The cell's derivatives on `groups` groups; a narrow last group goes through whole packets.
-  void derive(Index t, Index row, int rows, int first_group, int groups, const S* dhidden, Index width) {
+  void derive(Index t, Index row, int rows, int first_group, int groups, S* dhidden, Index width) {
     const int last_group = groups_.count - 1;
     const bool has_narrow = groups_.narrow(last_group) && first_group + groups == groups_.count;
     BackwardTile<S> tile = at_.from(first_group, row);
     tile.groups = groups - has_narrow;
     tile.rows = rows;
     tile.dhidden = {dhidden, pack_size<S>, width};
-    if (tile.groups > 0) call_.cell->backward(tile);
+    if (tile.groups > 0) derive_tile(tile, first_group, row);
     if (!has_narrow) return;
     const Index record = groups_.width_of(last_group);
     S* records = call_.saved->gates_of(last_group, share_.line(t) + row);
@@ -186,8 +253,35 @@ class BackwardShare {
     tile.rows = rows;
     tile.dhidden = {dhidden + (groups - 1) * pack_size<S>, 0, width};
     tile.gates = {wide_gates_, 0, groups_.width()};
-    call_.cell->backward(tile);
+    derive_tile(tile, last_group, row);
     narrow(wide_gates_, groups_.tail, groups_.blocks, rows, records, record);
+  }
+
+  void derive_tile(const BackwardTile<S>& tile, int group, Index row) {
+    if (!hidden_mask_) return call_.cell->backward(tile);
+    const Carried carried = call_.cell->carried;
+    const auto here = [&](S* values) { return of_share(values).from(group, row); };
+    const auto zone = [&](S* mask, Grid<S> gradient, Grid<S> carried_past) {
+      zone_out_backward<S>(tile.groups, tile.rows, of_rows(mask).from(group, row), gradient, carried_past);
+    };
+    // Of the carried state's gradient, what goes past the cell waits in dstate_carried_.
+    const Grid<S> past = here(dstate_carried_);
+    const auto for_packets = [&](auto&& work) {
+      for (int g = 0; g < tile.groups; g++)
+        for (int r = 0; r < tile.rows; r++) work(tile.dstate.at(g, r), past.at(g, r));
+    };
+    for_packets([](S*, S* waiting) { store(waiting, zero<S>()); });
+    if (carried == Carried::state) zone(state_mask_, tile.dstate, past);
+    zone(hidden_mask_, tile.dhidden, carried == Carried::hidden ? tile.dstate : here(dhidden_carried_));
+    if (carried == Carried::hidden) {
+      for_packets([](S* dstate, S* waiting) {
+        store(waiting, load(dstate));
+        store(dstate, zero<S>());
+      });
+    }
+    call_.cell->backward(tile);
+    if (carried != Carried::nothing)
+      for_packets([](S* dstate, S* waiting) { store(dstate, load(dstate) + load(waiting)); });
   }
 
   // dx of the steps [first, dx_done_).
@@ -196,15 +290,16 @@ class BackwardShare {
     for (Index t = first; t < dx_done_; t++)
       for (Index r = share_.first_row; r < share_.first_row + share_.running(t); r++)
         destinations_.push_back(call_.dx.at(call_.row_of(r), call_.time(t, r)));
-    const Index line = share_.line(first), columns = call_.problem.sizes.input;
+    const Operand<S>* operands = from_line(input_operands_, share_.line(first));
     Multiplication<S>(call_.input_panels, Index(destinations_.size()))
-        .run(gate_operands(line), groups_.count, Start<S>{nullptr, 0}, [&](const Tile<S>& tile) {
-               for (int k = 0; k < tile.rows; k++)
-                 for (int p = 0; p < tile.panels; p++)
-                   put(tile.values + (p * tile.rows + k) * tile.width,
-                       destinations_[static_cast<std::size_t>(tile.first_row + k)],
-                       (tile.first_panel + p) * max_packets * pack_size<S>, tile.width, columns, call_.add_dx);
-             });
+        .run(operands, groups_.count, Start<S>{nullptr, 0}, [&](const Tile<S>& tile) {
+          for (int k = 0; k < tile.rows; k++)
+            for (int p = 0; p < tile.panels; p++)
+              put(tile.values + (p * tile.rows + k) * tile.width,
+                  destinations_[static_cast<std::size_t>(tile.first_row + k)],
+                  (tile.first_panel + p) * max_packets * pack_size<S>, tile.width, call_.problem.sizes.input,
+                  call_.add_dx);
+        });
     dx_done_ = first;
   }
 
@@ -218,32 +313,46 @@ class BackwardShare {
   }
 
   void finish() {
-    if (call_.dinitial.hidden)
+    const Carried carried = call_.cell->carried;
+    if (recurrent_mask_) drop_hidden(-1, share_.rows);
+    if (call_.dinitial.hidden) {
       Multiplication<S>(call_.hidden_panels, share_.rows)
-          .run(gate_operands(share_.line(0)), groups_.count, Start<S>{nullptr, 0}, [&](const Tile<S>& tile) {
-                 for (int k = 0; k < tile.rows; k++)
-                   for (int p = 0; p < tile.panels; p++)
-                     put(tile.values + (p * tile.rows + k) * tile.width,
-                         call_.dinitial.hidden + call_.row_of(share_.first_row + tile.first_row + k) * groups_.units,
-                         (tile.first_panel + p) * max_packets * pack_size<S>, tile.width, groups_.units, false);
-               });
-    if (!call_.dinitial.state) return;
+          .run(from_line(hidden_operands_, share_.line(0)), groups_.count, Start<S>{nullptr, 0}, [&](const Tile<S>& tile) {
+            if (recurrent_mask_) drop_gradient(tile, {nullptr, 0});
+            for (int k = 0; k < tile.rows; k++)
+              for (int p = 0; p < tile.panels; p++)
+                put(tile.values + (p * tile.rows + k) * tile.width, initial(call_.dinitial.hidden, tile.first_row + k),
+                    (tile.first_panel + p) * max_packets * pack_size<S>, tile.width, groups_.units, false);
+          });
+      if (carried == Carried::hidden) write_initial(dstate_, call_.dinitial.hidden, true);
+      else if (dhidden_carried_) write_initial(dhidden_carried_, call_.dinitial.hidden, true);
+    }
+    if (call_.dinitial.state) write_initial(dstate_, call_.dinitial.state, false);
+  }
+  S* initial(S* all, Index row) const { return all + call_.row_of(share_.first_row + row) * groups_.units; }
+  void write_initial(S* from, S* all, bool add) const {
     for (Index r = 0; r < share_.rows; r++)
       for (int g = 0; g < groups_.count; g++)
-        store_first(call_.dinitial.state + call_.row_of(share_.first_row + r) * groups_.units + g * pack_size<S>,
-                    load(at_.dstate.at(g, r)), groups_.units_of(g));
+        put(of_share(from).at(g, r), initial(all, r), g * pack_size<S>, pack_size<S>, groups_.units, add);
   }
 
   const BackwardCall<S>& call_;
   const Share& share_;
+  const Regularisers& regularisers_;
   Groups<S> groups_;
   Multiplication<S> multiplication_;
-  std::vector<Operand<S>> operands_;
+  GateOperands hidden_operands_, input_operands_;
   std::vector<S*> destinations_;
   Index next_;     // the steps from this one on are done
   Index dx_done_;  // and their dx from this one on
   std::size_t bytes_ = 0;
   S* dstate_ = nullptr;    // [group][row]
+  S* dhidden_carried_ = nullptr;  // [group][row], past the cells by zoneout
+  S* dstate_carried_ = nullptr;
+  S* recurrent_mask_ = nullptr;  // [row][padded units], all masks
+  S* candidate_mask_ = nullptr;
+  S* hidden_mask_ = nullptr;
+  S* state_mask_ = nullptr;
   S* gathered_ = nullptr;  // [row][padded units], dy of a step where it has to be copied
   S* wide_gates_ = nullptr;
   Block scratch_;

@@ -37,18 +37,38 @@ py::capsule hold(std::unique_ptr<LayerSaved<S>> saved) {
 // A thread should have this many multiply-adds to do.
 constexpr Index recurrent_work_of_a_thread = Index(1) << 20;
 
-py::tuple recurrent_forward(const std::string& cell_name, int directions, Index hidden_size,
+// None, or (key or None, recurrent_dropout, candidate_dropout, zoneout of h, zoneout of c).
+Regularisers regularisers_of(const py::object& object) {
+  Regularisers all;
+  if (object.is_none()) return all;
+  const auto tuple = py::cast<py::tuple>(object);
+  require(tuple.size() == 5, "regularisers must have five entries");
+  all.training = !tuple[0].is_none();
+  if (all.training) all.key = py::cast<std::uint64_t>(tuple[0]);
+  double* const rates[] = {&all.recurrent_dropout, &all.candidate_dropout, &all.zoneout_hidden, &all.zoneout_state};
+  for (std::size_t k = 0; k < 4; k++) {
+    *rates[k] = py::cast<double>(tuple[k + 1]);
+    require(*rates[k] >= 0 && *rates[k] < 1, "rates must be in [0, 1)");
+  }
+  return all;
+}
+
+py::tuple recurrent_forward(const std::string& cell_name, int directions, bool reverse, Index hidden_size,
                             const py::array& parameters, const py::array& x, const py::object& lengths,
                             const py::object& hidden, const py::object& state, bool want_outputs, bool training,
-                            int threads) {
+                            const py::object& regularisers, int threads) {
   return with_dtype(parameters, [&](auto tag) -> py::tuple {
     using S = decltype(tag);
     const Cell<S>& cell = cell_of<S>(cell_name);
     require(py::isinstance<py::array_t<S>>(x), "x must have the dtype of the parameters");
     const Sequences<const S> sequences = sequences_of<S>(x);
-    const LayerShape shape{{x.shape(2), hidden_size, cell.blocks}, x.shape(1), x.shape(0), directions};
+    const LayerShape shape{{x.shape(2), hidden_size, cell.blocks}, x.shape(1), x.shape(0), directions,
+                           reverse, regularisers_of(regularisers)};
     const Index count = directions * weight_count(shape.sizes), states = directions * shape.batch * hidden_size;
     require(directions >= 1 && directions <= most_directions, "one or two directions");
+    require(!reverse || directions == 1, "a reverse layer has one direction");
+    require(training || !shape.regularisers.training, "masks are for training");
+    require(cell.has_candidate || !shape.regularisers.drops_candidate(), "the cell has no candidate");
     require(shape.batch > 0 && shape.steps > 0 && shape.sizes.input > 0 && hidden_size > 0, "sizes must be positive");
     const S* weights = input_of<S>(parameters, count);
     const Index* steps_of = nullptr;
@@ -62,9 +82,9 @@ py::tuple recurrent_forward(const std::string& cell_name, int directions, Index 
     py::object outputs = py::none();
     if (want_outputs) outputs = empty<S>({shape.batch, shape.steps, shape.features()});
     S* y = output_of<S>(outputs, shape.batch * shape.steps * shape.features());
-    auto last_hidden = empty<S>({directions, shape.batch, hidden_size});
-    auto last_state = empty<S>({directions, shape.batch, hidden_size});
-    const States<S> final{last_hidden.mutable_data(), last_state.mutable_data()};
+    py::object last_hidden = empty<S>({directions, shape.batch, hidden_size}), last_state = py::none();
+    if (cell.carried == Carried::state) last_state = empty<S>({directions, shape.batch, hidden_size});
+    const States<S> final{output_of<S>(last_hidden, states), output_of<S>(last_state, states)};
     const Index work = shape.batch * shape.steps * count / recurrent_work_of_a_thread;
     threads = int(std::max(Index(1), std::min(Index(threads), work)));
 
@@ -107,8 +127,9 @@ py::tuple recurrent_backward(const py::capsule& saved_capsule, const py::array& 
     const auto dx_sequences =
         contiguous_sequences(output_of<S>(dx, shape.batch * shape.steps * shape.sizes.input), shape.steps, shape.sizes.input);
     const std::vector<py::ssize_t> state_shape = {shape.directions, shape.batch, shape.sizes.hidden};
-    auto dhidden_first = empty<S>(state_shape), dstate_first = empty<S>(state_shape);
-    const States<S> dinitial{dhidden_first.mutable_data(), dstate_first.mutable_data()};
+    py::object dhidden_first = empty<S>(state_shape), dstate_first = py::none();
+    if (saved.cell->carried == Carried::state) dstate_first = empty<S>(state_shape);
+    const States<S> dinitial{output_of<S>(dhidden_first, states), output_of<S>(dstate_first, states)};
     {
       py::gil_scoped_release release;
       layer_backward(saved, weights, sequences, dy_sequences, dfinal, dx_sequences, dinitial, sums);

@@ -7,9 +7,16 @@
 #pragma once
 
 #include "tiles.hpp"
+#include "weights.hpp"
 
 namespace fusedlstm {
 
+// What a cell carries from step to step beside h.
+enum class Carried {
+  nothing,
+  state,  // a second state, c
+  hidden  // h itself, which the equations read: it stands where c stands in other cells
+};
 
 // A packet of every unit group of every row: element (group, row) stands at values + group * by_group + row * by_row.
 template <class S>
@@ -21,13 +28,23 @@ struct Grid {
   operator Grid<const S>() const { return {values, by_group, by_row}; }
 };
 
+// The units' own weights: vector v of a group at values + v * by_vector + group * pack_size.
+template <class S>
+struct UnitVectors {
+  const S* values = nullptr;
+  Index by_vector = 0;
+  UnitVectors from(Index group) const { return {values + group * pack_size<S>, by_vector}; }
+};
+
 template <class S>
 struct ForwardTile {
   int groups = 0, rows = 0;
-  Grid<const S> z;             // pre-activations, blocks side by side, times the phase's factors
-  Grid<const S> state_before;  // the second state (c)
+  Grid<const S> z;             // pre-activations, blocks side by side, times the cell's factors
+  Grid<const S> state_before;  // the carried state
   Grid<S> state;
-  Grid<S> hidden;  // h
+  Grid<S> hidden;        // h
+  UnitVectors<S> units;  // times the cell's vector factor
+  Grid<S> mask;          // factors of the candidate; null values: none
   // For training; null values at inference.
   Grid<S> gates;    // activations, blocks side by side
   Grid<S> derived;  // one more number a unit that backward wants
@@ -38,6 +55,8 @@ struct ForwardTile {
     tile.state_before = state_before.from(group, row);
     tile.state = state.from(group, row);
     tile.hidden = hidden.from(group, row);
+    tile.units = units.from(group);
+    if (mask.values) tile.mask = mask.from(group, row);
     if (gates.values) {
       tile.gates = gates.from(group, row);
       tile.derived = derived.from(group, row);
@@ -49,15 +68,19 @@ struct ForwardTile {
 template <class S>
 struct BackwardTile {
   int groups = 0, rows = 0;
-  Grid<const S> dhidden;       // dL/dh of this step
+  Grid<S> dhidden;             // dL/dh of this step
   Grid<const S> state_before;  // as in forward
-  Grid<S> dstate;              // in: dL/dc from the step after; out: for the step before
+  UnitVectors<S> units;        // without factor
+  Grid<S> mask;                // as in forward
+  Grid<S> dstate;              // in: gradient of the carried state from the step after; out: for the step before
   Grid<S> gates;               // in: activations; out: gradients of the pre-activations
   Grid<S> derived;             // in: as forward left it; out: h
 
   FUSEDLSTM_INLINE BackwardTile from(Index group, Index row) const {
     BackwardTile tile;
     tile.state_before = state_before.from(group, row);
+    tile.units = units.from(group);
+    if (mask.values) tile.mask = mask.from(group, row);
     tile.dstate = dstate.from(group, row);
     tile.gates = gates.from(group, row);
     tile.derived = derived.from(group, row);
@@ -72,71 +95,130 @@ struct RowStep {
   const ForwardTile<S>& tile;
 };
 
+// The gradients of the units' own weights of one group over some rows, added to sums [vector][unit].
+template <class S>
+struct VectorSums {
+  Grid<const S> dgates, state_before, state;
+  Index rows;
+  S* sums;
+};
+
+// The pre-activations of a packet of units.
+template <class S>
+struct Gates {
+  Pack<S> at[most_blocks];
+};
+
 template <class S>
 struct Cell {
   const char* name;
-  int blocks;                   // gates, in the order of the weights
-  double factors[max_packets];  // multiply each block's weights when they are packed
+  Blocks blocks;
+  double factors[most_blocks];  // multiply each block's weights when they are packed
+  double vector_factor;         // and the units' own
+  Carried carried;
+  bool has_candidate;  // that a mask can drop
   void (*forward)(const ForwardTile<S>&);
   void (*forward_row)(const RowStep<S>&);
   void (*backward)(const BackwardTile<S>&);
+  void (*sum_vectors)(const VectorSums<S>&);  // null where there are none
 };
 
 namespace detail {
 
-// What of a unit's packet is kept when training, null at inference.
-template <class S, bool Training>
-struct Kept {
+// What the equations of a packet of units see beside pre-activations and state: their own weights, the candidate's
+// mask, and a place for what training keeps.
+template <class S, int Vectors, bool Training, bool Masked>
+struct Units {
+  Pack<S> vectors[Vectors > 0 ? Vectors : 1];
   S *gates = nullptr, *derived = nullptr;
-  Kept(const ForwardTile<S>& tile, int group, int row) {
+  const S* mask = nullptr;
+
+  FUSEDLSTM_INLINE void read(const UnitVectors<S>& all, int group) {
+    if constexpr (Vectors > 0) {
+      FUSEDLSTM_UNROLL
+      for (int v = 0; v < Vectors; v++) vectors[v] = load(all.from(group).values + v * all.by_vector);
+    }
+  }
+  FUSEDLSTM_INLINE void stand_at(const ForwardTile<S>& tile, int group, int row) {
     if constexpr (Training) {
       gates = tile.gates.at(group, row);
       derived = tile.derived.at(group, row);
     }
+    if constexpr (Masked) mask = tile.mask.at(group, row);
   }
-  FUSEDLSTM_INLINE void gate(int block, Pack<S> value) const {
+  FUSEDLSTM_INLINE void keep_gate(int block, Pack<S> value) const {
     if constexpr (Training) store(gates + block * pack_size<S>, value);
   }
-  FUSEDLSTM_INLINE void derive(Pack<S> value) const {
+  FUSEDLSTM_INLINE void keep_derived(Pack<S> value) const {
     if constexpr (Training) store(derived, value);
+  }
+  FUSEDLSTM_INLINE Pack<S> drop(Pack<S> candidate) const {
+    if constexpr (Masked) return candidate * load(mask);
+    else return candidate;
   }
 };
 
+template <class S, class Equations>
+constexpr bool carries = Equations::carried != Carried::nothing;
+
+template <class S, class Equations>
+FUSEDLSTM_INLINE Pack<S> carried(const S* state) {
+  if constexpr (carries<S, Equations>) return load(state);
+  else return zero<S>();
+}
+
 // Two passes, first all states, then all outputs: their chains of dependent operations are half as long, so that
 // more rows overlap.
-template <class S, class Equations, bool Training>
+template <class S, class Equations, bool Training, bool Masked>
 void forward_tile(const ForwardTile<S>& tile) {
+  Units<S, Equations::blocks.vectors, Training, Masked> units;
   const auto gates_of = [&](int group, int row) FUSEDLSTM_LAMBDA_INLINE {
-    typename Equations::Gates z;
+    Gates<S> z;
     FUSEDLSTM_UNROLL
-    for (int block = 0; block < Equations::blocks; block++)
+    for (int block = 0; block < Equations::blocks.count; block++)
       z.at[block] = load(tile.z.at(group, row) + block * pack_size<S>);
     return z;
   };
-  for (int group = 0; group < tile.groups; group++)
-    for (int row = 0; row < tile.rows; row++)
-      store(tile.state.at(group, row), Equations::state(gates_of(group, row), load(tile.state_before.at(group, row)),
-                                                        Kept<S, Training>(tile, group, row)));
-  for (int group = 0; group < tile.groups; group++)
-    for (int row = 0; row < tile.rows; row++)
-      store(tile.hidden.at(group, row), Equations::hidden(gates_of(group, row), load(tile.state.at(group, row)),
-                                                          Kept<S, Training>(tile, group, row)));
+  if constexpr (carries<S, Equations>) {
+    for (int group = 0; group < tile.groups; group++) {
+      units.read(tile.units, group);
+      for (int row = 0; row < tile.rows; row++) {
+        units.stand_at(tile, group, row);
+        store(tile.state.at(group, row),
+              Equations::state(gates_of(group, row), load(tile.state_before.at(group, row)), units));
+      }
+    }
+  }
+  for (int group = 0; group < tile.groups; group++) {
+    units.read(tile.units, group);
+    for (int row = 0; row < tile.rows; row++) {
+      units.stand_at(tile, group, row);
+      store(tile.hidden.at(group, row),
+            Equations::hidden(gates_of(group, row), carried<S, Equations>(tile.state.at(group, row)), units));
+    }
+  }
 }
 
 template <class S, class Equations, bool Training, int Side>
 void forward_row_groups(const RowStep<S>& step, int first) {
-  Sums<S, Side, 1, Equations::blocks> sums;
-  sum_tile<false>(step.product, sums, first);
+  constexpr int blocks = Equations::blocks.count;
+  Sums<S, Side, 1, blocks> sums;
+  sum_tile<false, Equations::blocks.divided()>(step.product, sums, first);
   FUSEDLSTM_UNROLL
   for (int s = 0; s < Side; s++) {
     const int group = first + s;
-    typename Equations::Gates z;
+    Gates<S> z;
     FUSEDLSTM_UNROLL
-    for (int block = 0; block < Equations::blocks; block++) z.at[block] = sums[s][0][block];
-    const Kept<S, Training> kept(step.tile, group, 0);
-    const Pack<S> state = Equations::state(z, load(step.tile.state_before.at(group, 0)), kept);
-    store(step.tile.state.at(group, 0), state);
-    store(step.tile.hidden.at(group, 0), Equations::hidden(z, state, kept));
+    for (int block = 0; block < blocks; block++) z.at[block] = sums[s][0][block];
+    Units<S, Equations::blocks.vectors, Training, false> units;
+    units.read(step.tile.units, group);
+    units.stand_at(step.tile, group, 0);
+    Pack<S> state = zero<S>();
+    if constexpr (carries<S, Equations>) {
+      state = Equations::state(z, load(step.tile.state_before.at(group, 0)), units);
+      store(step.tile.state.at(group, 0), state);
+    }
+    store(step.tile.hidden.at(group, 0), Equations::hidden(z, state, units));
   }
 }
 template <class S, class Equations, bool Training>
@@ -148,27 +230,56 @@ void forward_row(const RowStep<S>& step) {
   if (group < step.tile.groups) forward_row_groups<S, Equations, Training, 1>(step, group);
 }
 
+template <class S, class Equations, bool Masked>
+void backward_tile(const BackwardTile<S>& tile) {
+  Units<S, Equations::blocks.vectors, false, Masked> units;
+  for (int group = 0; group < tile.groups; group++) {
+    units.read(tile.units, group);
+    for (int row = 0; row < tile.rows; row++) {
+      if constexpr (Masked) units.mask = tile.mask.at(group, row);
+      Equations::backward(load(tile.dhidden.at(group, row)),
+                          carried<S, Equations>(tile.state_before.at(group, row)), units, tile.dstate.at(group, row),
+                          tile.gates.at(group, row), tile.derived.at(group, row));
+    }
+  }
+}
+
 }  // namespace detail
 
 // The equations of a cell, looped.
 template <class S, class Equations>
 struct CellLoops {
   static void forward(const ForwardTile<S>& tile) {
-    if (tile.gates.values) detail::forward_tile<S, Equations, true>(tile);
-    else detail::forward_tile<S, Equations, false>(tile);
+    if constexpr (Equations::has_candidate)
+      if (tile.mask.values) return detail::forward_tile<S, Equations, true, true>(tile);
+    if (tile.gates.values) detail::forward_tile<S, Equations, true, false>(tile);
+    else detail::forward_tile<S, Equations, false, false>(tile);
   }
   static void forward_row(const RowStep<S>& step) {
     if (step.tile.gates.values) detail::forward_row<S, Equations, true>(step);
     else detail::forward_row<S, Equations, false>(step);
   }
   static void backward(const BackwardTile<S>& tile) {
-    for (int group = 0; group < tile.groups; group++)
-      for (int row = 0; row < tile.rows; row++)
-        Equations::backward(load(tile.dhidden.at(group, row)), load(tile.state_before.at(group, row)),
-                            tile.dstate.at(group, row), tile.gates.at(group, row), tile.derived.at(group, row));
+    if constexpr (Equations::has_candidate)
+      if (tile.mask.values) return detail::backward_tile<S, Equations, true>(tile);
+    detail::backward_tile<S, Equations, false>(tile);
   }
-  static constexpr Cell<S> cell(const char* name, const double (&factors)[max_packets]) {
-    return {name, Equations::blocks, {factors[0], factors[1], factors[2], factors[3]}, &forward, &forward_row, &backward};
+  static void sum_vectors(const VectorSums<S>& all) {
+    constexpr int vectors = Equations::blocks.vectors;
+    Pack<S> sums[vectors > 0 ? vectors : 1];
+    for (int v = 0; v < vectors; v++) sums[v] = load(all.sums + v * pack_size<S>);
+    for (Index row = 0; row < all.rows; row++)
+      if constexpr (vectors > 0)
+        Equations::add_vectors(all.dgates.at(0, row), load(all.state_before.at(0, row)), load(all.state.at(0, row)),
+                               sums);
+    for (int v = 0; v < vectors; v++) store(all.sums + v * pack_size<S>, sums[v]);
+  }
+  static constexpr Cell<S> cell(const char* name) {
+    Cell<S> cell{name,     Equations::blocks,       {},       Equations::vector_factor,
+                 Equations::carried, Equations::has_candidate, &forward, &forward_row,
+                 &backward, Equations::blocks.vectors > 0 ? &sum_vectors : nullptr};
+    for (int b = 0; b < Equations::blocks.count; b++) cell.factors[b] = Equations::factors[b];
+    return cell;
   }
 };
 

@@ -70,7 +70,7 @@ template <class S>
 void dense_backward(const DenseShape& shape, const S* parameters, const S* x, const S* y, const S* dy, S* dx,
                     S* gradients, int threads) {
   constexpr Index panel_width = max_packets * pack_size<S>, features_of_a_part = 64, rows_of_a_block = 128;
-  const Sizes sizes{shape.features, shape.units, 1};
+  const Sizes sizes{shape.features, shape.units, Blocks::alike(1)};
   const Groups<S> groups(shape.units, 1);
   Panels<S> dz = column_panels<S>(shape.rows, shape.units, nullptr);  // [panel][row][width]
   Panels<S> weights = column_panels<S>(shape.units, shape.features, nullptr);
@@ -85,7 +85,7 @@ void dense_backward(const DenseShape& shape, const S* parameters, const S* x, co
   layout(Carver(block.memory()));
   dz.values = dz_values;
   weights.values = weight_values;
-  if (dx) pack_backward(sizes, groups, parameters, shape.features, 0, weights.count, weight_values);
+  if (dx) pack_backward(sizes, sizes.blocks.input, groups, parameters, shape.features, 0, weights.count, weight_values);
 
   const auto width_of = [&](int panel) {
     return (panel < dz.whole ? dz.packets : dz.last_packets) * Index(pack_size<S>);
@@ -137,7 +137,7 @@ void dense_backward(const DenseShape& shape, const S* parameters, const S* x, co
       for (Index row = 0; row < shape.rows; row += rows_of_a_block) {
         const Index depth = std::min(rows_of_a_block, shape.rows - row);
         const Operand<S> operand{x + row * shape.features, shape.features, row, depth};
-        multiply_across(dz, panel, &operand, 1, first_feature, features, [&](const Tile<S>& tile) {
+        multiply_across(part_of_panel(dz, panel), &operand, 1, first_feature, features, [&](const Tile<S>& tile) {
           S* to = part_sums + tile.first_row * width;
           for (Index j = 0; j < tile.rows * width; j += pack_size<S>)
             store(to + j, load(to + j) + load(tile.values + j));

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "recurrent.hpp"
+#include "zoneout.hpp"
 
 namespace fusedlstm {
 
@@ -12,6 +13,7 @@ struct ForwardCall {
   Problem problem;
   Panels<S> panels;
   const S* bias;  // [group][width]
+  UnitVectors<S> vectors;
   Sequences<const S> x;
   States<const S> initial;
   Sequences<S> y;  // past a sequence's end: zeros
@@ -26,11 +28,15 @@ class ForwardShare {
   ForwardShare(const ForwardCall<S>& call, const Share& share)
       : call_(call),
         share_(share),
-        groups_(call.problem.sizes.hidden, call.problem.sizes.blocks),
+        regularisers_(call.problem.regularisers),
+        groups_(call.problem.sizes.hidden, call.problem.sizes.blocks.count),
         multiplication_(call.panels, share.rows),
+        input_fed_(call.problem.sizes.blocks, call.problem.sizes.blocks.input),
+        hidden_fed_(call.problem.sizes.blocks, call.problem.sizes.blocks.hidden),
         input_first_(share.rows <= 2) {
     at_.groups = groups_.count;
     at_.rows = 1;
+    at_.units = call.vectors;
     if (input_first_) steps_ahead_ = count_steps_ahead();
     lay_out(Carver());
     scratch_ = Block(bytes_);
@@ -43,6 +49,7 @@ class ForwardShare {
       step(t);
       finish_rows(t);
       std::swap(hidden_, hidden_next_);
+      if (zoned_state_) std::swap(state_, zoned_state_);
     }
   }
 
@@ -64,7 +71,18 @@ class ForwardShare {
     const Index row = groups_.padded_units();
     hidden_ = carver.take<S>(share_.rows * row);
     hidden_next_ = carver.take<S>(share_.rows * row);
-    if (!call_.saved) state_ = carver.take<S>(share_.rows * row);
+    const bool carries = call_.cell->carried != Carried::nothing;
+    if (!call_.saved && carries) state_ = carver.take<S>(share_.rows * row);
+    if (regularisers_.drops_hidden()) {
+      recurrent_mask_ = carver.take<S>(share_.rows * row);
+      dropped_ = carver.take<S>(share_.rows * row);
+    }
+    if (regularisers_.drops_candidate()) candidate_mask_ = carver.take<S>(share_.rows * row);
+    if (regularisers_.zones_out()) {
+      hidden_mask_ = carver.take<S>(share_.rows * row);
+      state_mask_ = carver.take<S>(share_.rows * row);
+      if (!call_.saved && carries) zoned_state_ = carver.take<S>(share_.rows * row);
+    }
     if (input_first_) ahead_ = carver.take<S>(share_.rows * steps_ahead_ * groups_.count * groups_.width());
     else if (!call_.schedule->equal) gathered_ = carver.take<S>(share_.rows * input());
     if (groups_.tail < pack_size<S>) {
@@ -74,35 +92,29 @@ class ForwardShare {
     bytes_ = carver.used();
   }
 
-  // A packet a group and row of the state: of step t when training, of the one state that there is otherwise.
-  Grid<S> state_at(Index t) const {
-    if (call_.saved) return call_.saved->grid(call_.saved->state, 0, share_.line(t));
-    return {state_, share_.rows * pack_size<S>, pack_size<S>};
+  // A packet a group and row of the carried state that the step after t sees: when training of each step, at inference
+  // of the one that there is.
+  Grid<S> state_after(Index t) const {
+    if (call_.saved) return call_.saved->grid(call_.saved->seen_state, 0, share_.line(t));
+    return of_share(state_);
   }
+  Grid<S> of_share(S* state) const { return {state, share_.rows * pack_size<S>, pack_size<S>}; }
+  Grid<S> of_rows(S* values) const { return {values, pack_size<S>, groups_.padded_units()}; }
 
   void start() {
-    const Index row = groups_.padded_units();
-    at_.hidden = {hidden_next_, pack_size<S>, row};
-    at_.state = state_at(-1);
+    at_.hidden = of_rows(hidden_next_);
+    at_.state = state_after(-1);
     at_.state_before = at_.state;
     if (const Saved<S>* saved = call_.saved) {
+      at_.state = saved->grid(saved->state, 0, share_.line(-1));
       at_.derived = saved->grid(saved->derived, 0, share_.line(-1));
       at_.gates = {saved->gates_of(0, share_.line(-1)), saved->schedule.lines * groups_.width(), groups_.width()};
+    } else if (zoned_state_) {
+      at_.state = of_share(zoned_state_);
     }
-    std::fill(hidden_, hidden_ + share_.rows * row, S(0));
-    const Grid<S> state = state_at(-1);
-    for (Index r = 0; r < share_.rows; r++) {
-      const Index from = row_of(share_.first_row + r) * units();
-      if (call_.initial.hidden) copy(call_.initial.hidden + from, units(), hidden_ + r * row);
-      for (int g = 0; g < groups_.count; g++) {
-        const Index n = groups_.units_of(g);
-        const S* c = call_.initial.state ? call_.initial.state + from + g * pack_size<S> : nullptr;
-        store(state.at(g, r), c ? load_first(c, n) : zero<S>());
-        if (call_.saved)
-          store(call_.saved->grid(call_.saved->derived, 0, share_.line(-1)).at(g, r),
-                load(hidden_ + r * row + g * pack_size<S>));
-      }
-    }
+    if (candidate_mask_) at_.mask = of_rows(candidate_mask_);
+    if (recurrent_mask_) draw(Mask::recurrent, 0, share_.rows, recurrent_mask_);
+    start_from_initial();
     if (!call_.y) return;
     for (Index r = 0; r < share_.rows; r++) {
       const Sorted sorted = share_.first_row + r;
@@ -113,14 +125,50 @@ class ForwardShare {
     }
   }
 
+  void start_from_initial() {
+    const Index row = groups_.padded_units();
+    const Carried carried = call_.cell->carried;
+    std::fill(hidden_, hidden_ + share_.rows * row, S(0));
+    const Grid<S> state = state_after(-1);
+    const Grid<S> hidden = call_.saved ? call_.saved->grid(call_.saved->hidden(), 0, share_.line(-1)) : Grid<S>{};
+    for (Index r = 0; r < share_.rows; r++) {
+      const Index from = row_of(share_.first_row + r) * units();
+      if (call_.initial.hidden) copy(call_.initial.hidden + from, units(), hidden_ + r * row);
+      for (int g = 0; g < groups_.count; g++) {
+        const Pack<S> h = load(hidden_ + r * row + g * pack_size<S>);
+        if (carried == Carried::hidden) {
+          store(state.at(g, r), h);
+        } else if (carried == Carried::state) {
+          const S* c = call_.initial.state ? call_.initial.state + from + g * pack_size<S> : nullptr;
+          store(state.at(g, r), c ? load_first(c, groups_.units_of(g)) : zero<S>());
+        }
+        if (call_.saved) store(hidden.at(g, r), h);
+      }
+    }
+  }
+
+  void draw(Mask kind, Index t, Index rows, S* masks) const {
+    draw_masks(call_.problem, kind, t, rows, groups_.padded_units(),
+               [&](Index r) { return row_of(share_.first_row + r); }, masks);
+  }
+
   // x of step t for the running rows: in place where they stand at equal distances, else gathered.
   Operand<S> input_operand(Index t, Index running) {
     const Index first = share_.first_row;
     if (call_.schedule->equal)
-      return {call_.x.at(first, call_.problem.time(t, share_.steps)), call_.x.by_row, 0, input()};
+      return {call_.x.at(first, call_.problem.time(t, share_.steps)), call_.x.by_row, 0, input(), input_fed_.span};
     for (Index r = 0; r < running; r++)
       copy(call_.x.at(row_of(first + r), call_.problem.time(t, length(first + r))), input(), gathered_ + r * input());
-    return {gathered_, input(), 0, input()};
+    return {gathered_, input(), 0, input(), input_fed_.span};
+  }
+
+  // h of the step before, as the product takes it.
+  Operand<S> hidden_operand(Index running) {
+    const Index row = groups_.padded_units();
+    if (recurrent_mask_)
+      for (Index j = 0; j < running * row; j += pack_size<S>)
+        store(dropped_ + j, load(hidden_ + j) * load(recurrent_mask_ + j));
+    return {recurrent_mask_ ? dropped_ : hidden_, row, input(), units(), hidden_fed_.span};
   }
 
   // The input's part of the pre-activations of steps [t, t + steps_ahead).
@@ -131,7 +179,7 @@ class ForwardShare {
       const Index steps = std::min(steps_ahead_, length(sorted) - t);
       if (steps <= 0) break;
       const Operand<S> x{call_.x.at(row_of(sorted), call_.problem.time(t, length(sorted))),
-                         call_.problem.reverse ? -call_.x.by_step : call_.x.by_step, 0, input()};
+                         call_.problem.reverse ? -call_.x.by_step : call_.x.by_step, 0, input(), input_fed_.span};
       Multiplication<S>(call_.panels, steps)
           .run_into(&x, 1, Start<S>{call_.bias, 0}, ahead_ + r * steps_ahead_ * groups_.count * groups_.width(),
                     groups_.count * groups_.width());
@@ -141,7 +189,12 @@ class ForwardShare {
   void step(Index t) {
     const Index running = share_.running(t);
     place(t);
-    const Operand<S> hidden{hidden_, groups_.padded_units(), input(), units()};
+    if (candidate_mask_) draw(Mask::candidate, t, running, candidate_mask_);
+    if (hidden_mask_) {
+      draw(Mask::zoneout_hidden, t, running, hidden_mask_);
+      draw(Mask::zoneout_state, t, running, state_mask_);
+    }
+    const Operand<S> hidden = hidden_operand(running);
     if (!input_first_) {
       const Operand<S> operands[] = {input_operand(t, running), hidden};
       return multiply(t, running, operands, 2, Start<S>{call_.bias, 0});
@@ -149,7 +202,8 @@ class ForwardShare {
     const Index width = groups_.count * groups_.width();
     if (t == looked_ahead_) look_ahead(t);
     const Start<S> start{ahead_ + (t - (looked_ahead_ - steps_ahead_)) * width, steps_ahead_ * width};
-    if (running == 1 && groups_.tail == pack_size<S>) step_one_row(t, hidden, start);
+    const bool regularised = candidate_mask_ || hidden_mask_;
+    if (running == 1 && groups_.tail == pack_size<S> && !regularised) step_one_row(t, hidden, start);
     else multiply(t, running, &hidden, 1, start);
   }
 
@@ -159,8 +213,8 @@ class ForwardShare {
   }
 
   void step_one_row(Index t, const Operand<S>& hidden, Start<S> start) {
-    const detail::Product<S> product{&hidden, 1, 0, call_.panels.values, call_.panels.stride, start.values,
-                                     groups_.width(), 0, nullptr, 0, 0};
+    const detail::Product<S> product{&hidden, 1, 0, call_.panels.values, call_.panels.stride, groups_.width(),
+                                     start.values, groups_.width(), 0, nullptr, 0, 0};
     call_.cell->forward_row({product, at_});
     if (call_.y) copy(hidden_next_, units(), output_row(t, 0));
   }
@@ -170,10 +224,14 @@ class ForwardShare {
     at_.hidden.values = hidden_next_;
     if (const Saved<S>* saved = call_.saved) {
       const Index line = share_.line(t);
-      at_.state_before = at_.state;
-      at_.state.values = saved->state + line * pack_size<S>;
+      at_.state_before = state_after(t - 1);
+      if (saved->state) at_.state.values = saved->state + line * pack_size<S>;
       at_.derived.values = saved->derived + line * pack_size<S>;
       at_.gates.values = saved->gates + line * groups_.width_of(0);
+    }
+    if (zoned_state_) {
+      at_.state_before.values = state_;
+      at_.state.values = zoned_state_;
     }
     if (call_.y && call_.schedule->equal) y_ = call_.y.at(share_.first_row, call_.problem.time(t, share_.steps));
   }
@@ -187,6 +245,7 @@ class ForwardShare {
     cell.z = {tile.values, tile.rows * tile.width, tile.width};
     if (groups_.narrow(group)) finish_narrow_tile(t, tile, cell);
     else call_.cell->forward(cell);
+    if (hidden_mask_) zone_out_tile(t, cell, group, row);
     if (call_.y) write_output(t, tile, cell.hidden);
   }
 
@@ -199,6 +258,23 @@ class ForwardShare {
     if (call_.saved)
       narrow(wide_gates_, groups_.tail, groups_.blocks, tile.rows,
              call_.saved->gates_of(tile.first_panel, share_.line(t) + tile.first_row), tile.width);
+  }
+
+  void zone_out_tile(Index t, const ForwardTile<S>& cell, int group, Index row) {
+    const auto zone = [&](S* mask, Grid<const S> before, Grid<const S> value, Grid<S> result) {
+      zone_out<S>(cell.groups, cell.rows, of_rows(mask).from(group, row), before, value, result);
+    };
+    const Grid<S> seen_state = state_after(t).from(group, row);
+    const Carried carried = call_.cell->carried;
+    if (carried == Carried::state)
+      zone(state_mask_, cell.state_before, cell.state, call_.saved ? seen_state : cell.state);
+    zone(hidden_mask_, of_rows(hidden_).from(group, row), cell.hidden, cell.hidden);
+    const auto also_in = [&](Grid<S> to) {
+      for (int g = 0; g < cell.groups; g++)
+        for (int r = 0; r < cell.rows; r++) store(to.at(g, r), load(cell.hidden.at(g, r)));
+    };
+    if (call_.saved) also_in(call_.saved->grid(call_.saved->seen_hidden, group, share_.line(t) + row));
+    else if (carried == Carried::hidden) also_in(cell.state);
   }
 
   void write_output(Index t, const Tile<S>& tile, const Grid<S>& hidden) {
@@ -220,7 +296,7 @@ class ForwardShare {
 
   // The final states of the rows whose last step is t.
   void finish_rows(Index t) {
-    const Grid<S> state = state_at(t);
+    const Grid<S> state = zoned_state_ ? of_share(zoned_state_) : state_after(t);
     for (Index r = share_.running(t + 1); r < share_.running(t); r++) {
       const Index to = row_of(share_.first_row + r) * units();
       if (call_.final.hidden) copy(hidden_next_ + r * groups_.padded_units(), units(), call_.final.hidden + to);
@@ -232,14 +308,22 @@ class ForwardShare {
 
   const ForwardCall<S>& call_;
   const Share& share_;
+  const Regularisers& regularisers_;
   Groups<S> groups_;
   Multiplication<S> multiplication_;
+  FedBlocks input_fed_, hidden_fed_;
   std::size_t bytes_ = 0;
   const bool input_first_;  // one or two rows fill no tile: the input's part then has tiles of its own, steps as rows
   Index steps_ahead_ = 0, looked_ahead_ = 0;
   S* hidden_ = nullptr;  // [row][padded units], of the step before
   S* hidden_next_ = nullptr;
   S* state_ = nullptr;     // [group][row], inference
+  S* zoned_state_ = nullptr;      // and the next one, with zoneout
+  S* recurrent_mask_ = nullptr;   // [row][padded units], all masks
+  S* candidate_mask_ = nullptr;
+  S* hidden_mask_ = nullptr;
+  S* state_mask_ = nullptr;
+  S* dropped_ = nullptr;  // hidden_ times its mask
   S* ahead_ = nullptr;     // [row][step][group][width]
   S* gathered_ = nullptr;  // [row][input]
   S* wide_z_ = nullptr;    // the narrow group's tile with whole packets

@@ -15,8 +15,11 @@ struct LayerShape {
   Sizes sizes;
   Index steps, batch;
   int directions;
-  Problem problem(int direction) const { return {sizes, steps, batch, direction == 1}; }
-  Index gates() const { return sizes.blocks * sizes.hidden; }
+  bool reverse;  // the only direction goes from the last step to the first
+  Regularisers regularisers;
+  Problem problem(int direction) const {
+    return {sizes, steps, batch, direction, reverse || direction == 1, regularisers};
+  }
   Index features() const { return directions * sizes.hidden; }  // of an output step
 };
 
@@ -46,12 +49,14 @@ struct PackedLayer {
   Block block;
   S* panels[most_directions] = {};
   S* bias[most_directions] = {};
+  S* vectors[most_directions] = {};
 
   PackedLayer(const LayerShape& shape, const Groups<S>& groups) {
     const auto layout = [&](Carver carver) {
       for (int d = 0; d < shape.directions; d++) {
         panels[d] = carver.take<S>(groups.count * (shape.sizes.input + shape.sizes.hidden) * groups.width());
         bias[d] = carver.take<S>(groups.count * groups.width());
+        vectors[d] = carver.take<S>(shape.sizes.blocks.vectors * groups.padded_units());
       }
       return carver.used();
     };
@@ -65,19 +70,20 @@ template <class S>
 std::unique_ptr<LayerSaved<S>> layer_forward(const Cell<S>& cell, const LayerShape& shape, const Index* lengths,
                                              const S* parameters, Sequences<const S> x, States<const S> initial,
                                              Sequences<S> y, States<S> final, bool training, int threads) {
-  const Groups<S> groups(shape.sizes.hidden, cell.blocks);
+  const Groups<S> groups(shape.sizes.hidden, cell.blocks.count);
   const Schedule schedule(shape.batch, shape.steps, lengths, threads);
   const PackedLayer<S> packed(shape, groups);
   std::unique_ptr<LayerSaved<S>> saved;
   if (training) {
     saved = std::make_unique<LayerSaved<S>>(LayerSaved<S>{shape, &cell, {}});
-    for (int d = 0; d < shape.directions; d++) saved->directions.emplace_back(schedule, groups);
+    for (int d = 0; d < shape.directions; d++) saved->directions.emplace_back(schedule, groups, cell.carried, shape.regularisers.zones_out());
   }
 
   std::vector<ForwardCall<S>> calls;
   for (int d = 0; d < shape.directions; d++)
-    calls.push_back({&cell, shape.problem(d), groups.panels(packed.panels[d], shape.sizes.input + shape.sizes.hidden),
-                     packed.bias[d], x, states_of(initial, shape, d), columns_of(y, shape, d),
+    calls.push_back({&cell, shape.problem(d),
+                     groups.panels(packed.panels[d], shape.sizes.input + shape.sizes.hidden, cell.blocks.divided()),
+                     packed.bias[d], UnitVectors<S>{packed.vectors[d], groups.padded_units()}, x, states_of(initial, shape, d), columns_of(y, shape, d),
                      states_of(final, shape, d), &schedule, saved ? &saved->directions[std::size_t(d)] : nullptr});
   std::vector<ForwardShare<S>> work;  // [share][direction]
   work.reserve(schedule.shares.size() * calls.size());
@@ -86,9 +92,12 @@ std::unique_ptr<LayerSaved<S>> layer_forward(const Cell<S>& cell, const LayerSha
 
   run_team(int(schedule.shares.size()), [&](const Team& team) {
     const auto [first, last] = team.part(groups.count);
-    for (int d = 0; d < shape.directions; d++)
-      pack_forward(shape.sizes, groups, split_weights(parameters + d * weight_count(shape.sizes), shape.sizes),
-                   cell.factors, int(first), int(last), packed.panels[d], packed.bias[d]);
+    for (int d = 0; d < shape.directions; d++) {
+      const Weights<const S> weights = split_weights(parameters + d * weight_count(shape.sizes), shape.sizes);
+      pack_forward(shape.sizes, groups, weights, cell.factors, int(first), int(last), packed.panels[d], packed.bias[d]);
+      if (team.member() == 0)
+        pack_vectors(shape.sizes, groups, weights.vectors, S(cell.vector_factor), packed.vectors[d]);
+    }
     team.wait_for_all();
     const auto [first_share, last_share] = team.part(Index(schedule.shares.size()));
     for (Index k = first_share * shape.directions; k < last_share * shape.directions; k++) work[std::size_t(k)].run();
@@ -102,12 +111,15 @@ struct BackwardPanels {
   Block block;
   S* hidden[most_directions] = {};
   S* input[most_directions] = {};
+  S* vectors[most_directions] = {};
 
-  BackwardPanels(const LayerShape& shape, bool with_input) {
+  BackwardPanels(const LayerShape& shape, const Groups<S>& groups, bool with_input) {
+    const Sizes& sizes = shape.sizes;
     const auto layout = [&](Carver carver) {
       for (int d = 0; d < shape.directions; d++) {
-        hidden[d] = carver.take<S>(column_panel_count<S>(shape.gates(), shape.sizes.hidden));
-        if (with_input) input[d] = carver.take<S>(column_panel_count<S>(shape.gates(), shape.sizes.input));
+        hidden[d] = carver.take<S>(column_panel_count<S>(sizes.hidden_rows(), sizes.hidden));
+        if (with_input) input[d] = carver.take<S>(column_panel_count<S>(sizes.input_rows(), sizes.input));
+        vectors[d] = carver.take<S>(sizes.blocks.vectors * groups.padded_units());
       }
       return carver.used();
     };
@@ -123,12 +135,14 @@ void layer_backward(const LayerSaved<S>& saved, const S* parameters, Sequences<c
   const LayerShape& shape = saved.shape;
   const Sizes& sizes = shape.sizes;
   const Schedule& schedule = saved.directions[0].schedule;
-  const BackwardPanels<S> panels(shape, bool(dx));
+  const Groups<S>& groups = saved.directions[0].groups;
+  const BackwardPanels<S> panels(shape, groups, bool(dx));
 
   std::vector<BackwardCall<S>> calls;
   for (int d = 0; d < shape.directions; d++)
-    calls.push_back({saved.cell, shape.problem(d), column_panels<S>(shape.gates(), sizes.hidden, panels.hidden[d]),
-                     column_panels<S>(shape.gates(), sizes.input, panels.input[d]), x, columns_of(dy, shape, d),
+    calls.push_back({saved.cell, shape.problem(d), column_panels<S>(sizes.hidden_rows(), sizes.hidden, panels.hidden[d]),
+                     column_panels<S>(sizes.input_rows(), sizes.input, panels.input[d]),
+                     UnitVectors<S>{panels.vectors[d], groups.padded_units()}, x, columns_of(dy, shape, d),
                      states_of(dfinal, shape, d), dx, d > 0, states_of(dinitial, shape, d),
                      split_weights(gradients + d * weight_count(sizes), sizes), &saved.directions[std::size_t(d)]});
   std::vector<BackwardShare<S>> work;  // [share][direction]
@@ -147,12 +161,13 @@ void layer_backward(const LayerSaved<S>& saved, const S* parameters, Sequences<c
   run_team(int(schedule.shares.size()), [&](const Team& team) {
     for (int d = 0; d < shape.directions; d++) {
       const Weights<const S> weights = split_weights(parameters + d * weight_count(sizes), sizes);
-      const auto pack = [&](const S* matrix, Index columns, S* to) {
-        const auto [first, last] = team.part(column_panels<S>(shape.gates(), columns, to).count);
-        pack_backward(sizes, saved.directions[0].groups, matrix, columns, int(first), int(last), to);
+      const auto pack = [&](const int(&rows)[most_blocks], const S* matrix, Index columns, S* to) {
+        const auto [first, last] = team.part(column_panels<S>(0, columns, to).count);
+        pack_backward(sizes, rows, groups, matrix, columns, int(first), int(last), to);
       };
-      pack(weights.hidden, sizes.hidden, panels.hidden[d]);
-      if (dx) pack(weights.input, sizes.input, panels.input[d]);
+      pack(sizes.blocks.hidden, weights.hidden, sizes.hidden, panels.hidden[d]);
+      if (dx) pack(sizes.blocks.input, weights.input, sizes.input, panels.input[d]);
+      if (team.member() == 0) pack_vectors(sizes, groups, weights.vectors, S(1), panels.vectors[d]);
     }
     team.wait_for_all();
 

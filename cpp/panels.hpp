@@ -34,8 +34,10 @@ struct Groups {
   Index padded_units() const { return Index(count) * pack_size<S>; }
   // Numbers in `rows` records of all groups; the records of a group lie together.
   Index record_count(Index rows) const { return rows * ((count - 1) * width() + width_of(count - 1)); }
-  Panels<S> panels(const S* values, Index depth) const {
-    return {values, depth * width(), count, narrow(count - 1) ? count - 1 : count, blocks, packets_of(count - 1)};
+  // `divided`: operands feed some of the blocks (Blocks::divided).
+  Panels<S> panels(const S* values, Index depth, bool divided = false) const {
+    return {values, depth * width(), count,  narrow(count - 1) ? count - 1 : count, blocks, packets_of(count - 1),
+            divided};
   }
 };
 
@@ -76,6 +78,16 @@ void add_transposed(const S* from, Index from_stride, int units, Index depth, S*
   }
 }
 
+// The blocks that an operand feeds: a run of `count` from `first`, and what of a whole panel that is.
+struct FedBlocks {
+  int first = 0, count = 0;
+  Span span = Span::all;
+  FedBlocks(const Blocks& blocks, const int (&rows)[most_blocks]) : count(blocks.present(rows)) {
+    while (rows[first] < 0) first++;
+    if (count < blocks.count) span = first == 0 ? Span::but_last : Span::but_first;
+  }
+};
+
 // Forward panels of the groups [first, last): input part, then hidden part; and their biases, [group][width].
 template <class S>
 void pack_forward(const Sizes& sizes, const Groups<S>& groups, const Weights<const S>& weights, const double* factors,
@@ -86,21 +98,31 @@ void pack_forward(const Sizes& sizes, const Groups<S>& groups, const Weights<con
     const Index width = groups.width_of(group);
     S* panel = panels + group * depth * groups.width();
     S* panel_bias = bias + group * groups.width();
-    const Index used = Index(groups.blocks) * units;
+    const Blocks& blocks = sizes.blocks;
+    if (groups.narrow(group)) std::fill(panel, panel + depth * width, S(0));
+    std::fill(panel_bias, panel_bias + width, S(0));
     for (int block = 0; block < groups.blocks; block++) {
-      const Index row = block * sizes.hidden + Index(group) * pack_size<S>;
+      const auto row_of = [&](int rows) { return rows * sizes.hidden + Index(group) * pack_size<S>; };
       const S factor = S(factors[block]);
       S* lanes = panel + block * units;
-      transpose_scaled(weights.input + row * sizes.input, sizes.input, units, sizes.input, factor, lanes, width);
-      transpose_scaled(weights.hidden + row * sizes.hidden, sizes.hidden, units, sizes.hidden, factor,
-                       lanes + sizes.input * width, width);
-      for (int u = 0; u < units; u++) panel_bias[block * units + u] = weights.bias[row + u] * factor;
-    }
-    if (used < width) {
-      for (Index k = 0; k < depth; k++) std::fill(panel + k * width + used, panel + (k + 1) * width, S(0));
-      std::fill(panel_bias + used, panel_bias + width, S(0));
+      if (blocks.input[block] >= 0)
+        transpose_scaled(weights.input + row_of(blocks.input[block]) * sizes.input, sizes.input, units, sizes.input,
+                         factor, lanes, width);
+      if (blocks.hidden[block] >= 0)
+        transpose_scaled(weights.hidden + row_of(blocks.hidden[block]) * sizes.hidden, sizes.hidden, units,
+                         sizes.hidden, factor, lanes + sizes.input * width, width);
+      const S* bias_row = weights.bias + row_of(blocks.bias[block]);
+      for (int u = 0; u < units; u++) panel_bias[block * units + u] = bias_row[u] * factor;
     }
   }
+}
+
+// The units' own weights, times a factor, padded with zeros: [vector][padded units].
+template <class S>
+void pack_vectors(const Sizes& sizes, const Groups<S>& groups, const S* vectors, S factor, S* packed) {
+  for (int v = 0; v < sizes.blocks.vectors; v++)
+    for (Index u = 0; u < groups.padded_units(); u++)
+      packed[v * groups.padded_units() + u] = u < sizes.hidden ? vectors[v * sizes.hidden + u] * factor : S(0);
 }
 
 // Panels of up to four packets of columns each, over a depth.
@@ -118,11 +140,12 @@ Index column_panel_count(Index depth, Index columns) {
   const Panels<S> panels = column_panels<S>(depth, columns, nullptr);
   return panels.stride * panels.count;
 }
-// The column panels [first, last) of a matrix (blocks * H, columns), its rows in the order of the records.
+// The column panels [first, last) of a matrix of weights, its rows in the order of the records: the blocks that have
+// rows in it, of one group after the other.
 template <class S>
-void pack_backward(const Sizes& sizes, const Groups<S>& groups, const S* matrix, Index columns, int first, int last,
-                   S* values) {
-  const Panels<S> panels = column_panels<S>(sizes.blocks * sizes.hidden, columns, values);
+void pack_backward(const Sizes& sizes, const int (&rows)[most_blocks], const Groups<S>& groups, const S* matrix,
+                   Index columns, int first, int last, S* values) {
+  const Panels<S> panels = column_panels<S>(sizes.blocks.present(rows) * sizes.hidden, columns, values);
   for (int panel = first; panel < last; panel++) {
     const Index width = (panel == panels.count - 1 ? panels.last_packets : panels.packets) * pack_size<S>;
     const Index column = Index(panel) * max_packets * pack_size<S>;
@@ -130,7 +153,8 @@ void pack_backward(const Sizes& sizes, const Groups<S>& groups, const S* matrix,
     S* to = values + panel * panels.stride;
     for (int group = 0; group < groups.count; group++) {
       for (int block = 0; block < groups.blocks; block++) {
-        const S* from = matrix + (block * sizes.hidden + Index(group) * pack_size<S>) * columns + column;
+        if (rows[block] < 0) continue;
+        const S* from = matrix + (rows[block] * sizes.hidden + Index(group) * pack_size<S>) * columns + column;
         for (int u = 0; u < groups.units_of(group); u++, from += columns, to += width) {
           for (Index j = 0; j < width; j += pack_size<S>)
             store(to + j, j < present ? load_first(from + j, present - j) : zero<S>());

@@ -5,6 +5,7 @@
 #include "cell.hpp"
 #include "memory.hpp"
 #include "panels.hpp"
+#include "regularisers.hpp"
 #include "schedule.hpp"
 #include "threads.hpp"
 #include "weights.hpp"
@@ -15,7 +16,9 @@ namespace fusedlstm {
 struct Problem {
   Sizes sizes;
   Index steps, batch;  // T, B
-  bool reverse;        // each sequence from its own last step to its first
+  int direction;
+  bool reverse;  // each sequence from its own last step to its first
+  Regularisers regularisers;
 
   // Where in time the step t of a row of this length stands.
   Index time(Index t, Index length) const { return reverse ? length - 1 - t : t; }
@@ -37,8 +40,16 @@ struct States {
   S* state = nullptr;
 };
 
-// What forward keeps for backward: per line of the schedule and unit, the gates, the state c and one derived number.
-// Backward overwrites it with the gradients of the pre-activations and with h.
+// Masks of the rows of a share at a step, [row][padded units].
+template <class S, class RowOf>
+void draw_masks(const Problem& problem, Mask kind, Index step, Index rows, Index padded_units, RowOf&& row_of, S* masks) {
+  for (Index r = 0; r < rows; r++)
+    draw_mask(problem.regularisers, {kind, problem.direction, row_of(r), step}, padded_units, masks + r * padded_units);
+}
+
+// What forward keeps for backward: per line of the schedule and unit, the gates, the carried state if there is one, and
+// one derived number. Backward overwrites it with the gradients of the pre-activations and with h.
+// Zoneout keeps two more: what of state and h the next step sees.
 template <class S>
 struct Saved {
   Schedule schedule;
@@ -47,23 +58,36 @@ struct Saved {
   S* gates = nullptr;    // records of the groups, [group][line][blocks]
   S* state = nullptr;    // [group][line]
   S* derived = nullptr;  // [group][line]
+  S* seen_state = nullptr;   // state, unless zoned out
+  S* seen_hidden = nullptr;  // null, unless zoned out
 
-  Saved(Schedule schedule_, const Groups<S>& groups_) : schedule(std::move(schedule_)), groups(groups_) {
-    const auto layout = [this](Carver carver) {
+  Saved(Schedule schedule_, const Groups<S>& groups_, Carried carried, bool zones_out)
+      : schedule(std::move(schedule_)), groups(groups_) {
+    const auto layout = [&](Carver carver) {
+      const Index numbers = schedule.lines * groups.padded_units();
       gates = carver.take<S>(groups.record_count(schedule.lines));
-      state = carver.take<S>(schedule.lines * groups.padded_units());
-      derived = carver.take<S>(schedule.lines * groups.padded_units());
+      derived = carver.take<S>(numbers);
+      if (zones_out) seen_hidden = carver.take<S>(numbers);
+      // Where h is what is carried, it stands there already.
+      if (carried == Carried::hidden) state = derived;
+      if (carried == Carried::state) state = carver.take<S>(numbers);
+      seen_state = state;
+      if (zones_out && carried == Carried::hidden) seen_state = seen_hidden;
+      if (zones_out && carried == Carried::state) seen_state = carver.take<S>(numbers);
       return carver.used();
     };
     block = Block(layout(Carver()));
     layout(Carver(block.memory()));
   }
 
+  // h of each line once backward has passed it.
+  S* hidden() const { return seen_hidden ? seen_hidden : derived; }
   S* gates_of(int group, Index line) const {
     return gates + group * schedule.lines * groups.width() + line * groups.width_of(group);
   }
   // A packet a group and row, from this line on.
   Grid<S> grid(S* values, int group, Index line) const {
+    if (!values) return {};
     return {values + (group * schedule.lines + line) * pack_size<S>, schedule.lines * pack_size<S>, pack_size<S>};
   }
 };

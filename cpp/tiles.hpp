@@ -41,6 +41,9 @@ constexpr int chains(int packets) {
   return vector_registers == 32 ? many[packets] : few[packets];
 }
 
+// The packets of a whole panel that an operand feeds: with four packets, all, the first three or the last three.
+enum class Span { all, but_last, but_first };
+
 // What is multiplied with the depths [start, start + depth) of every panel.
 // Along rows: element (row, k) is values[row * stride + k].
 // Across rows: it is values[row + k * stride], as for a weight gradient, whose depth is the batch.
@@ -50,16 +53,19 @@ struct Operand {
   Index stride;
   Index start;
   Index depth;
+  Span span = Span::all;  // heeded only where the panels have spans
 };
 
 // Weights cut into panels of `packets` packets: panel p begins at values + p * stride and holds
 // [depth][packets * pack_size]. The first `whole` are alike; one more, if count says so, is different.
+// `spans`: operands feed a part of the whole panels; in the one that differs, zeros stand for the rest.
 template <class S>
 struct Panels {
   const S* values;
   Index stride;
   int count, whole;
   int packets, last_packets;
+  bool spans = false;
 };
 
 // Row r of panel p starts from values[p * packets * pack_size + r * stride], or from zero where null.
@@ -95,6 +101,7 @@ struct Product {
   Index row;
   const S* panel;
   Index panel_stride;
+  Index depth_stride;  // from one depth of a panel to the next
   const S* start;
   Index start_panel_stride, start_row_stride;
   S* out;
@@ -104,10 +111,63 @@ struct Product {
 template <class S, int Side, int Rows, int Packets>
 using Sums = Pack<S>[Side][Rows][Packets];
 
+// Adds an operand times the packets [First, First + Count) of a panel.
+template <bool Across, int First, int Count, class S, int Side, int Rows, int Packets>
+FUSEDLSTM_INLINE void add_product(const Product<S>& p, const Operand<S>& operand, const S* panel,
+                                  Sums<S, Side, Rows, Packets>& sums) {
+  constexpr int size = pack_size<S>;
+  // Along rows this is a constant of the compiled tile.
+  const Index width = Across ? p.depth_stride : Packets * size;
+  const S* weights = panel + operand.start * width + First * size;
+  const S* values[Across ? 1 : Rows];
+  if constexpr (Across) {
+    values[0] = operand.values + p.row;
+  } else {
+    FUSEDLSTM_UNROLL
+    for (int r = 0; r < Rows; r++) values[r] = operand.values + (p.row + r) * operand.stride;
+  }
+  const auto value = [&](int r, Index k) FUSEDLSTM_LAMBDA_INLINE {
+    if constexpr (Across) return fill(values[0][r]);
+    else return fill(values[r][k]);
+  };
+  for (Index k = 0; k < operand.depth; k++) {
+    if constexpr (Side == 1 && Packets <= Rows) {
+      Pack<S> w[Count];
+      FUSEDLSTM_UNROLL
+      for (int j = 0; j < Count; j++) {
+        w[j] = load(weights + j * size);
+        if constexpr (Rows > 1) keep_in_register(w[j]);
+      }
+      FUSEDLSTM_UNROLL
+      for (int r = 0; r < Rows; r++) {
+        const Pack<S> v = value(r, k);
+        FUSEDLSTM_UNROLL
+        for (int j = 0; j < Count; j++) sums[0][r][First + j] = fma(v, w[j], sums[0][r][First + j]);
+      }
+    } else {
+      Pack<S> v[Rows];
+      FUSEDLSTM_UNROLL
+      for (int r = 0; r < Rows; r++) v[r] = value(r, k);
+      FUSEDLSTM_UNROLL
+      for (int s = 0; s < Side; s++) {
+        FUSEDLSTM_UNROLL
+        for (int j = 0; j < Count; j++) {
+          Pack<S> w = load(weights + s * p.panel_stride + j * size);
+          if constexpr (Rows > 1) keep_in_register(w);
+          FUSEDLSTM_UNROLL
+          for (int r = 0; r < Rows; r++) sums[s][r][First + j] = fma(v[r], w, sums[s][r][First + j]);
+        }
+      }
+    }
+    weights += width;
+    if constexpr (Across) values[0] += operand.stride;
+  }
+}
+
 // The sums of a tile, from their start over all operands. `skipped`: panels before the first.
-template <bool Across, class S, int Side, int Rows, int Packets>
+template <bool Across, bool Spans = false, class S, int Side, int Rows, int Packets>
 FUSEDLSTM_INLINE void sum_tile(const Product<S>& p, Sums<S, Side, Rows, Packets>& sums, Index skipped = 0) {
-  constexpr int size = pack_size<S>, width = Packets * size;
+  constexpr int size = pack_size<S>;
   const S* start = p.start ? p.start + skipped * p.start_panel_stride + p.row * p.start_row_stride : nullptr;
   const S* panel = p.panel + skipped * p.panel_stride;
   FUSEDLSTM_UNROLL
@@ -122,57 +182,20 @@ FUSEDLSTM_INLINE void sum_tile(const Product<S>& p, Sums<S, Side, Rows, Packets>
   }
   for (int o = 0; o < p.count; o++) {
     const Operand<S> operand = p.operands[o];
-    const S* weights = panel + operand.start * width;
-    const S* values[Across ? 1 : Rows];
-    if constexpr (Across) {
-      values[0] = operand.values + p.row;
+    if constexpr (Spans) {
+      if (operand.span == Span::but_last) add_product<Across, 0, Packets - 1>(p, operand, panel, sums);
+      else if (operand.span == Span::but_first) add_product<Across, 1, Packets - 1>(p, operand, panel, sums);
+      else add_product<Across, 0, Packets>(p, operand, panel, sums);
     } else {
-      FUSEDLSTM_UNROLL
-      for (int r = 0; r < Rows; r++) values[r] = operand.values + (p.row + r) * operand.stride;
-    }
-    const auto value = [&](int r, Index k) FUSEDLSTM_LAMBDA_INLINE {
-      if constexpr (Across) return fill(values[0][r]);
-      else return fill(values[r][k]);
-    };
-    for (Index k = 0; k < operand.depth; k++) {
-      if constexpr (Packets <= Rows) {
-        Pack<S> w[Packets];
-        FUSEDLSTM_UNROLL
-        for (int j = 0; j < Packets; j++) {
-          w[j] = load(weights + j * size);
-          if constexpr (Rows > 1) keep_in_register(w[j]);
-        }
-        FUSEDLSTM_UNROLL
-        for (int r = 0; r < Rows; r++) {
-          const Pack<S> v = value(r, k);
-          FUSEDLSTM_UNROLL
-          for (int j = 0; j < Packets; j++) sums[0][r][j] = fma(v, w[j], sums[0][r][j]);
-        }
-      } else {
-        Pack<S> v[Rows];
-        FUSEDLSTM_UNROLL
-        for (int r = 0; r < Rows; r++) v[r] = value(r, k);
-        FUSEDLSTM_UNROLL
-        for (int s = 0; s < Side; s++) {
-          FUSEDLSTM_UNROLL
-          for (int j = 0; j < Packets; j++) {
-            Pack<S> w = load(weights + s * p.panel_stride + j * size);
-            if constexpr (Rows > 1) keep_in_register(w);
-            FUSEDLSTM_UNROLL
-            for (int r = 0; r < Rows; r++) sums[s][r][j] = fma(v[r], w, sums[s][r][j]);
-          }
-        }
-      }
-      weights += width;
-      if constexpr (Across) values[0] += operand.stride;
+      add_product<Across, 0, Packets>(p, operand, panel, sums);
     }
   }
 }
 
-template <class S, int Rows, int Packets, int Side, bool Across>
+template <class S, int Rows, int Packets, int Side, bool Across, bool Spans = false>
 void multiply_tile(const Product<S>& p) {
   Sums<S, Side, Rows, Packets> sums;
-  sum_tile<Across>(p, sums);
+  sum_tile<Across, Spans>(p, sums);
   FUSEDLSTM_UNROLL
   for (int s = 0; s < Side; s++) {
     FUSEDLSTM_UNROLL
@@ -241,16 +264,18 @@ void multiply_in_chains(const Product<S>& p) {
 // The compiled tiles, by number of rows. A tile with panels side by side exists only for whole panels.
 template <class S>
 using TileFunction = void (*)(const Product<S>&);
-template <class S, int Packets, bool Across, std::size_t... R>
+template <class S, int Packets, bool Across, bool Spans, std::size_t... R>
 constexpr std::array<TileFunction<S>, sizeof...(R)> tile_functions(std::index_sequence<R...>) {
-  return {&multiply_tile<S, int(R) + 1, Packets, 1, Across>...};
+  return {&multiply_tile<S, int(R) + 1, Packets, 1, Across, Spans>...};
 }
-template <class S, int Packets, bool Across>
-inline constexpr auto tiles = tile_functions<S, Packets, Across>(std::make_index_sequence<max_rows(Packets)>{});
+template <class S, int Packets, bool Across, bool Spans = false>
+inline constexpr auto tiles = tile_functions<S, Packets, Across, Spans>(std::make_index_sequence<max_rows(Packets)>{});
 
 template <class S, bool Across>
-FUSEDLSTM_INLINE TileFunction<S> tile_function(int rows, int packets) {
+FUSEDLSTM_INLINE TileFunction<S> tile_function(int rows, int packets, bool spans) {
   const std::size_t r = static_cast<std::size_t>(rows - 1);
+  if constexpr (!Across)
+    if (spans) return tiles<S, max_packets, false, true>[r];
   switch (packets) {
     case 1: return tiles<S, 1, Across>[r];
     case 2: return tiles<S, 2, Across>[r];
@@ -258,11 +283,11 @@ FUSEDLSTM_INLINE TileFunction<S> tile_function(int rows, int packets) {
     default: return tiles<S, 4, Across>[r];
   }
 }
-template <class S>
+template <class S, bool Spans>
 TileFunction<S> side_by_side_function(int rows, int panels) {
-  if (rows == 1 && panels == 4) return &multiply_tile<S, 1, max_packets, 4, false>;
-  if (rows == 1) return &multiply_tile<S, 1, max_packets, 2, false>;
-  return &multiply_tile<S, 2, max_packets, 2, false>;
+  if (rows == 1 && panels == 4) return &multiply_tile<S, 1, max_packets, 4, false, Spans>;
+  if (rows == 1) return &multiply_tile<S, 1, max_packets, 2, false, Spans>;
+  return &multiply_tile<S, 2, max_packets, 2, false, Spans>;
 }
 
 template <class S, int Packets>
@@ -286,13 +311,13 @@ struct TileRows {
   TileFunction<S> function = nullptr, longer_function = nullptr;
 
   TileRows() = default;
-  TileRows(Index all, int packets) {
+  TileRows(Index all, int packets, bool spans = false) {
     const Index most = max_rows(packets);
     tiles = all <= most ? 1 : (all + most - 1) / most;
     rows = tiles == 1 ? all : all / tiles;
     longer = all - rows * tiles;
-    function = tile_function<S, Across>(int(rows), packets);
-    if (longer > 0) longer_function = tile_function<S, Across>(int(rows) + 1, packets);
+    function = tile_function<S, Across>(int(rows), packets, spans);
+    if (longer > 0) longer_function = tile_function<S, Across>(int(rows) + 1, packets, spans);
   }
   // done(rows of the tile) after each.
   template <class Done>
@@ -317,7 +342,10 @@ template <class S>
 class Multiplication {
  public:
   Multiplication(const Panels<S>& panels, Index rows)
-      : panels_(panels), rows_(rows), whole_(rows, panels.packets), last_(rows, panels.last_packets) {}
+      : panels_(panels),
+        rows_(rows),
+        whole_(rows, panels.packets, panels.spans),
+        last_(rows, panels.last_packets, panels.spans && panels.whole == panels.count) {}
   Index rows() const { return rows_; }
 
   // The same with every sum divided into chains, if there is only one panel. Its bits differ from those of `run`
@@ -334,13 +362,14 @@ class Multiplication {
   void run(const Operand<S>* operands, int count, Start<S> start, Finish&& finish) const {
     alignas(64) S buffer[(detail::rows_at_once * max_packets + detail::most_sums) * pack_size<S>];
     const Index panel_width = panels_.packets * pack_size<S>;
-    detail::Product<S> p{operands,     count,  0,      panels_.values,      panels_.stride, start.values, panel_width,
-                         start.stride, buffer, rows_ * panel_width, panel_width};
+    detail::Product<S> p{operands,    count,        0,      panels_.values,      panels_.stride, panel_width, start.values,
+                         panel_width, start.stride, buffer, rows_ * panel_width, panel_width};
     for (int panel = 0; panel < panels_.count;) {
       const int side = panels_.packets == max_packets ? side_by_side(rows_, panels_.whole - panel) : 1;
       p.row = 0;
       if (side > 1) {
-        detail::side_by_side_function<S>(int(rows_), side)(p);
+        (panels_.spans ? detail::side_by_side_function<S, true> : detail::side_by_side_function<S, false>)(int(rows_),
+                                                                                                         side)(p);
         finish(Tile<S>{buffer, panel_width, 0, int(rows_), panel, side});
       } else {
         const bool whole = panel < panels_.whole;
@@ -364,8 +393,8 @@ class Multiplication {
   // Into memory: row r of panel p to out + p * panels.packets * pack_size + r * out_stride.
   void run_into(const Operand<S>* operands, int count, Start<S> start, S* out, Index out_stride) const {
     const Index panel_width = panels_.packets * pack_size<S>;
-    detail::Product<S> p{operands,     count,   0, panels_.values, panels_.stride, start.values, panel_width,
-                         start.stride, nullptr, 0, out_stride};
+    detail::Product<S> p{operands,    count,        0,       panels_.values, panels_.stride, panel_width, start.values,
+                         panel_width, start.stride, nullptr, 0,              out_stride};
     for (int panel = 0; panel < panels_.count; panel++) {
       p.row = 0;
       p.out = out + panel * panel_width;
@@ -381,17 +410,29 @@ class Multiplication {
   detail::TileRows<S, false> whole_, last_;
 };
 
+// The packets [first, first + packets) of one panel.
+template <class S>
+struct PartOfPanel {
+  const S* values;
+  Index depth_stride;
+  int packets;
+};
+template <class S>
+PartOfPanel<S> part_of_panel(const Panels<S>& panels, int panel, int first = 0, int count = max_packets) {
+  const int packets = panel < panels.whole ? panels.packets : panels.last_packets;
+  return {panels.values + panel * panels.stride + first * pack_size<S>, packets * pack_size<S>,
+          std::min(count, packets - first)};
+}
+
 // Across rows, for one panel and the rows [first_row, first_row + rows); tiles count rows from 0.
 template <class S, class Finish>
-void multiply_across(const Panels<S>& panels, int panel, const Operand<S>* operands, int count, Index first_row,
-                     Index rows, Finish&& finish) {
+void multiply_across(const PartOfPanel<S>& panel, const Operand<S>* operands, int count, Index first_row, Index rows,
+                     Finish&& finish) {
   alignas(64) S buffer[detail::most_sums * pack_size<S>];
-  const int packets = panel < panels.whole ? panels.packets : panels.last_packets;
-  const Index width = packets * pack_size<S>;
-  detail::Product<S> p{operands, count, first_row, panels.values + panel * panels.stride, 0, nullptr, 0, 0, buffer, 0,
-                       width};
-  detail::TileRows<S, true>(rows, packets).run(p, [&](Index now) {
-    finish(Tile<S>{buffer, width, p.row - first_row, int(now), panel, 1});
+  const Index width = panel.packets * pack_size<S>;
+  detail::Product<S> p{operands, count, first_row, panel.values, 0, panel.depth_stride, nullptr, 0, 0, buffer, 0, width};
+  detail::TileRows<S, true>(rows, panel.packets).run(p, [&](Index now) {
+    finish(Tile<S>{buffer, width, p.row - first_row, int(now), 0, 1});
   });
 }
 

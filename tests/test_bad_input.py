@@ -638,14 +638,14 @@ MODELS = {
     "unequal lengths": (lambda w: w.model.run(X, None, [[1], [2, 3]]), "lengths must be 20 intege"),
     "a short state": (lambda w: w.model.run(X, (None,)), "state must be 3 entries, one a layer"),
     "a number as state": (lambda w: w.model.run(X, 5), "state must be 3 entries, one a layer; got"),
-    "numbers as state": (lambda w: w.model.run(X, (1, 2, 3)), "state[0] must be a pair (h, c) of "),
+    "numbers as state": (lambda w: w.model.run(X, (1, 2, 3)), "state[0] must be a tuple of arrays"),
     "a state of another batch": (
         lambda w: w.model.run(X, state((1, 3, 3), (1, 3, 3))),
-        "state[0] must be a pair (h, c) of arrays of shape (1, 20, 3)",
+        "state[0] must be a tuple of arrays of shapes (1, 20, 3), (1, 20, 3)",
     ),
     "a state of h alone": (
         lambda w: w.model.run(X, ((np.zeros((1, 20, 3)),), None, None)),
-        "state[0] must be a pair (h, c)",
+        "state[0] must be a tuple of arrays",
     ),
     "a state without c": (
         lambda w: w.model.run(X, ((np.zeros((1, 20, 3)), None), None, None)),

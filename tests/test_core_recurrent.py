@@ -58,6 +58,7 @@ class Problem:
         return core.recurrent_forward(
             "lstm",
             self.directions,
+            False,
             self.hidden,
             self.params,
             a["x"],
@@ -66,6 +67,7 @@ class Problem:
             a["c"],
             True,
             training,
+            None,
             threads,
         )
 
@@ -279,7 +281,19 @@ def test_no_outputs_wanted(core, dtype):
     problem = Problem.random(13, 5, 6, 3, 20, dtype)
     wanted = problem.forward(core)
     y, h, c, saved = core.recurrent_forward(
-        "lstm", 1, 20, problem.params, problem.x, None, problem.h, problem.c, False, False, 1
+        "lstm",
+        1,
+        False,
+        20,
+        problem.params,
+        problem.x,
+        None,
+        problem.h,
+        problem.c,
+        False,
+        False,
+        None,
+        1,
     )
     assert y is None
     assert saved is None
@@ -346,7 +360,9 @@ def test_the_core_itself_refuses_wrong_arrays(core, change, message):
 def test_unknown_cell(core):
     x = np.zeros((1, 1, 1))
     with pytest.raises(ValueError, match="unknown cell"):
-        core.recurrent_forward("lstn", 1, 1, np.zeros(12), x, None, None, None, True, False, 1)
+        core.recurrent_forward(
+            "lstn", 1, False, 1, np.zeros(12), x, None, None, None, True, False, None, 1
+        )
 
 
 def test_saved_can_be_used_once(core):

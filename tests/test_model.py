@@ -123,6 +123,6 @@ def test_copies_and_pickles(model):
 
 def test_repr(model):
     assert repr(model) == (
-        "Sequential([LSTM(hidden_size=5, bidirectional=False), LastStep(), "
+        "Sequential([LSTM(hidden_size=5), LastStep(), "
         "Dense(units=2, activation='linear')], input_size=3, dtype='float32')"
     )

@@ -44,6 +44,7 @@ class Core(Protocol):
         self,
         cell: str,
         directions: int,
+        reverse: bool,
         hidden_size: int,
         params: Array,
         x: Array,
@@ -52,13 +53,16 @@ class Core(Protocol):
         c: Array | None,
         want_y: bool,
         training: bool,
+        regularisers: tuple[int | None, float, float, float, float] | None,
         threads: int,
         /,
-    ) -> tuple[Array | None, Array, Array, object]:
-        """Run a layer over ``x (B, T, I)``, whose first two strides are free.
+    ) -> tuple[Array | None, Array, Array | None, object]:
+        """Run a layer of a fused cell over ``x (B, T, I)``, whose first two strides are free.
 
-        Returns y (B, T, D * H) if wanted, the final h and c (D, B, H), and, if training, what
-        `recurrent_backward` consumes.
+        ``reverse``: the one direction goes from a sequence's last step to its first. Regularisers:
+        key, recurrent dropout, candidate dropout, zoneout of h and of c; without a key nothing is
+        drawn and zoneout mixes. Returns y (B, T, D * H) if wanted, the final h and, if the cell has
+        one, c (D, B, H), and, if training, what `recurrent_backward` consumes.
         """
 
     def recurrent_backward(
@@ -72,7 +76,7 @@ class Core(Protocol):
         want_dx: bool,
         grads: Array,
         /,
-    ) -> tuple[Array | None, Array, Array]:
+    ) -> tuple[Array | None, Array, Array | None]:
         """Add to ``grads``; return dx (B, T, I) if wanted and the initial dh and dc (D, B, H)."""
 
     def staged_forward(

@@ -196,7 +196,13 @@ class SequenceEstimator(
         else:
             body = []
             for _ in range(self.num_layers):
-                body.append(CELLS[self.cell](self.hidden_size, self.bidirectional))
+                body.append(
+                    CELLS[self.cell](
+                        self.hidden_size,
+                        self.bidirectional,
+                        recurrent_dropout=self.recurrent_dropout,
+                    )
+                )
                 if self.dropout > 0:
                     body.append(Dropout(self.dropout))
         if not any(isinstance(layer, LastStep) for layer in body):

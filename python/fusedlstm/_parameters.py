@@ -8,11 +8,28 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 
 from fusedlstm import _validation as check
-from fusedlstm.layers import LSTM, Layer
+from fusedlstm.layers import (
+    CIFGLSTM,
+    GRU,
+    LSTM,
+    RNN,
+    Layer,
+    LayerNormLSTM,
+    PeepholeLSTM,
+    Recurrent,
+)
 from fusedlstm.model import check_layers
 from fusedlstm.optimizers import Optimizer, as_optimizer
 
-CELLS = {"lstm": LSTM}
+CELLS: dict[str, type[Recurrent]] = {
+    "lstm": LSTM,
+    "gru": GRU,
+    "rnn": RNN,
+    "peephole_lstm": PeepholeLSTM,
+    "cifg_lstm": CIFGLSTM,
+    "layer_norm_lstm": LayerNormLSTM,
+}
+"""What the estimators' ``cell`` names."""
 
 
 class Parameters:
@@ -24,6 +41,7 @@ class Parameters:
     bidirectional: bool
     layers: tuple[Layer[Any], ...] | None
     dropout: float
+    recurrent_dropout: float
     loss: str
     optimizer: str | Optimizer
     learning_rate: float
@@ -58,6 +76,7 @@ class Parameters:
                 raise TypeError(check.needs("layers", needed, self.layers))
             check_layers(self.layers)
         check.fraction("dropout", self.dropout)
+        check.fraction("recurrent_dropout", self.recurrent_dropout)
         check.choice("loss", self.loss, self._losses)
         as_optimizer(self.optimizer)
         check.positive("learning_rate", self.learning_rate)

@@ -8,6 +8,7 @@ comes from a file, nor the name of anything to import.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -27,7 +28,11 @@ ESTIMATORS = ("LSTMClassifier", "LSTMRegressor", "SequenceScaler")
 """What has parameters and fitted attributes, by its name in the package."""
 
 VALUES: dict[str, Callable[..., Any]] = {
-    **{name: getattr(layers, name) for name in layers.__all__ if name != "Layer"},
+    **{
+        name: layer
+        for name in layers.__all__
+        if not inspect.isabstract(layer := getattr(layers, name))
+    },
     **{make.__name__: make for make in OPTIMIZERS.values()},
     "OptimizerState": OptimizerState,
     "Progress": Progress,

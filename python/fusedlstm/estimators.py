@@ -32,14 +32,17 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         Units of each recurrent layer and direction.
     num_layers : int, default 1
         Recurrent layers, stacked.
-    cell : {"lstm"}, default "lstm"
+    cell : {"lstm", "gru", "rnn", "peephole_lstm", "cifg_lstm", "layer_norm_lstm"}, default "lstm"
+        What the layers are made of; ``layers`` gives access to all options.
     bidirectional : bool, default False
         Read every sequence from both ends.
     layers : tuple of layers, optional
-        From `fusedlstm.layers`, in place of the four above and ``dropout``. The output layer is
+        From `fusedlstm.layers`, in place of the four above and the two below. The output layer is
         added, and before it `LastStep` if it is missing.
     dropout : float in [0, 1), default 0
         Of the output of each recurrent layer.
+    recurrent_dropout : float in [0, 1), default 0
+        Of each recurrent layer's hidden state on its way into the next step.
     loss : {"log_loss"}, default "log_loss"
     optimizer : {"sgd", "rmsprop", "adam", "adamw"} or object, default "adam"
         An object from `fusedlstm.optimizers` sets the rest: ``Adam(beta2=0.99)``.
@@ -125,6 +128,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         bidirectional: bool = False,
         layers: tuple[Layer[Any], ...] | None = None,
         dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
         loss: str = "log_loss",
         optimizer: str | Optimizer = "adam",
         learning_rate: float = 0.01,
@@ -151,6 +155,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         self.bidirectional = bidirectional
         self.layers = layers
         self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
         self.loss = loss
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -377,7 +382,8 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
 
     Parameters
     ----------
-    hidden_size, num_layers, cell, bidirectional, layers, dropout : see `LSTMClassifier`
+    hidden_size, num_layers, cell, bidirectional, layers : see `LSTMClassifier`
+    dropout, recurrent_dropout : see `LSTMClassifier`
     loss : {"squared_error"}, default "squared_error"
     optimizer, learning_rate, weight_decay, clip_norm : see `LSTMClassifier`
     batch_size, max_iter, shuffle : see `LSTMClassifier`
@@ -415,6 +421,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         bidirectional: bool = False,
         layers: tuple[Layer[Any], ...] | None = None,
         dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
         loss: str = "squared_error",
         optimizer: str | Optimizer = "adam",
         learning_rate: float = 0.01,
@@ -441,6 +448,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         self.bidirectional = bidirectional
         self.layers = layers
         self.dropout = dropout
+        self.recurrent_dropout = recurrent_dropout
         self.loss = loss
         self.optimizer = optimizer
         self.learning_rate = learning_rate

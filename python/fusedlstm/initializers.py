@@ -15,8 +15,13 @@ def xavier_uniform(rng: np.random.Generator, fan_out: int, fan_in: int) -> Array
     return rng.uniform(-limit, limit, (fan_out, fan_in))
 
 
-def orthogonal(rng: np.random.Generator, size: int) -> Array:
-    """Return a random orthogonal matrix (Saxe, McClelland and Ganguli 2014)."""
-    q, r = np.linalg.qr(rng.standard_normal((size, size)))
-    signs: Array = np.where(np.diagonal(r) < 0, -1.0, 1.0)
-    return q * signs
+def orthogonal(rng: np.random.Generator, rows: int, columns: int | None = None) -> Array:
+    """Return a random matrix of orthonormal columns or rows (Saxe, McClelland and Ganguli 2014).
+
+    Square if ``columns`` is left out.
+    """
+    columns = rows if columns is None else columns
+    q, r = np.linalg.qr(rng.standard_normal((max(rows, columns), min(rows, columns))))
+    signs = np.where(np.diagonal(r) < 0, -1.0, 1.0)
+    matrix: Array = q * signs
+    return matrix if rows >= columns else matrix.T

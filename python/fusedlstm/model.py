@@ -367,15 +367,15 @@ class Sequential:
             )
         checked: list[State] = []
         for number, (layer, part) in enumerate(zip(self.layers, given, strict=True)):
-            shape = layer.state_shape(batch)
-            if shape is None or part is None:
+            shapes = layer.state_shapes(batch)
+            if shapes is None or part is None:
                 checked.append(None)
                 continue
-            needed = f"a pair (h, c) of arrays of shape {shape}"
+            needed = f"a tuple of arrays of shapes {', '.join(map(str, shapes))}"
             if not isinstance(part, (tuple, list)):
                 raise TypeError(check.needs(f"state[{number}]", needed, part))
             arrays = tuple(check.real_array(f"state[{number}]", a, self.dtype) for a in part)
-            if len(arrays) != 2 or any(a.shape != shape for a in arrays):
+            if tuple(a.shape for a in arrays) != shapes:
                 raise ValueError(check.needs(f"state[{number}]", needed, part))
             checked.append(tuple(np.ascontiguousarray(a) for a in arrays))
         return tuple(checked)
@@ -426,7 +426,7 @@ def check_layers(layers: Any) -> list[Layer[Any]]:
         if not isinstance(layer, Layer):
             hint = f"Did you mean {layer.__name__}(...)?" if isinstance(layer, type) else ""
             raise TypeError(check.needs(f"layers[{number}]", "a layer", layer, hint))
-        if reduced and (isinstance(layer, LastStep) or layer.state_shape(1) is not None):
+        if reduced and (isinstance(layer, LastStep) or layer.state_shapes(1) is not None):
             raise ValueError(
                 f"layers[{number}] must be a layer for vectors, since LastStep stands before it; "
                 f"got {layer!r}"

@@ -8,7 +8,22 @@ layer its slice of them.
 from fusedlstm.layers.base import Layer
 from fusedlstm.layers.dense import Dense
 from fusedlstm.layers.dropout import Dropout
+from fusedlstm.layers.gru import GRU
 from fusedlstm.layers.last_step import LastStep
-from fusedlstm.layers.recurrent import LSTM
+from fusedlstm.layers.lstm import CIFGLSTM, LSTM, LayerNormLSTM, PeepholeLSTM
+from fusedlstm.layers.recurrent import Recurrent
+from fusedlstm.layers.rnn import RNN
 
-__all__ = ["LSTM", "Dense", "Dropout", "LastStep", "Layer"]
+__all__ = [
+    "CIFGLSTM",
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Dense",
+    "Dropout",
+    "LastStep",
+    "Layer",
+    "LayerNormLSTM",
+    "PeepholeLSTM",
+    "Recurrent",
+]

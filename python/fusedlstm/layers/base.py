@@ -34,8 +34,8 @@ class Layer(abc.ABC, Generic[SavedT]):
         """Return whether ``x`` of the input is read if that of the output is wanted or not."""
         return True
 
-    def state_shape(self, batch: int) -> tuple[int, ...] | None:
-        """Return the shape of each array of the state, None for a layer without one."""
+    def state_shapes(self, batch: int) -> tuple[tuple[int, ...], ...] | None:
+        """Return the shapes of the arrays of the state, None for a layer without one."""
         return None
 
     def param_shapes(self, input_size: int) -> Shapes:

@@ -1,73 +1,119 @@
-"""Layers that read a sequence step by step."""
+"""What all recurrent layers share: directions, states, regularisers and the way to the core."""
 
 from __future__ import annotations
 
+import abc
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import KW_ONLY, dataclass, fields
+from functools import cached_property
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
 from fusedlstm._threads import get_num_threads
-from fusedlstm.initializers import orthogonal, xavier_uniform
 from fusedlstm.layers.base import Layer, Shapes, State
 from fusedlstm.sequence import Sequence
 
+MERGES = ("concat", "sum", "average")
 
-@dataclass(frozen=True)
-class _RecurrentSaved:
+Regularisers = tuple["int | None", float, float, float, float]
+"""As the core takes them: key, recurrent dropout, candidate dropout, zoneout of h and of c."""
+
+
+class Saved(NamedTuple):
+    """What forward keeps for backward."""
+
     x: Array
     lengths: Any
     core: object
+    params: Array  # as forward used them
+    weight_masks: Mapping[str, Array]
+    own_state: bool  # it started from the layer's own initial state
 
 
-@dataclass(frozen=True)
-class LSTM(Layer[_RecurrentSaved]):
-    """Long short-term memory, with forget gate and without peepholes.
-
-    ``i, f, o = sigmoid(...)``, ``g = tanh(...)``, ``c = f c' + i g``, ``h = o tanh(c)``; gates
-    stand in the order i, f, g, o, as in PyTorch. Returns h of all steps, (B, T, D * hidden_size),
-    zero past the end of a sequence.
+@dataclass(frozen=True, repr=False)
+class Recurrent(Layer[Saved], abc.ABC):
+    """A layer that reads a sequence step by step. Returns h of all steps, zero past the end.
 
     Parameters
     ----------
     hidden_size : int
         Units H, of each direction.
     bidirectional : bool, default False
-        Run a second set of weights from each sequence's last step to its first; the outputs stand
-        side by side. Its parameters end in ``_reverse``.
-
-    Notes
-    -----
-    Parameters: ``weight_ih`` (4H, I), ``weight_hh`` (4H, H) and one ``bias`` (4H,), for each
-    direction. Initial weights: Xavier-uniform for the input and orthogonal for the hidden state,
-    each gate for itself; the bias is 1 for the forget gate [3]_ and 0 elsewhere.
+        Run a second set of weights from each sequence's last step to its first. Its parameters end
+        in ``_reverse``.
+    merge : {"concat", "sum", "average"}, default "concat"
+        What becomes of the two directions' outputs.
+    reverse : bool, default False
+        The only direction goes from each sequence's last step to its first.
+    trainable_state : bool, default False
+        The initial state is a parameter, ``initial_h`` and, for an LSTM, ``initial_c``; it starts
+        at zero. A state that is passed in takes its place.
+    recurrent_dropout : float in [0, 1), default 0
+        Of the hidden state on its way into the next step, one mask a sequence [1]_.
+    zoneout : float in [0, 1), default 0
+        Probability that a unit keeps its hidden state of the step before [2]_; at inference the
+        two are mixed in this proportion.
+    weight_dropout : float in [0, 1), default 0
+        Of the elements of ``weight_hh``, one mask a batch [3]_.
 
     References
     ----------
-    .. [1] Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997.
-    .. [2] Gers, Schmidhuber and Cummins, "Learning to Forget", 2000.
-    .. [3] Jozefowicz, Zaremba and Sutskever, "An Empirical Exploration of Recurrent Network
-       Architectures", 2015.
-
-    Examples
-    --------
-    >>> from fusedlstm.layers import LSTM
-    >>> LSTM(64, bidirectional=True).param_shapes(input_size=8)["weight_ih_reverse"]
-    (256, 8)
+    .. [1] Gal and Ghahramani, "A Theoretically Grounded Application of Dropout in Recurrent Neural
+       Networks", 2016.
+    .. [2] Krueger et al., "Zoneout: Regularizing RNNs by Randomly Preserving Hidden Activations",
+       2017.
+    .. [3] Merity, Keskar and Socher, "Regularizing and Optimizing LSTM Language Models", 2018.
     """
 
     hidden_size: int
     bidirectional: bool = False
+    _: KW_ONLY
+    merge: str = "concat"
+    reverse: bool = False
+    trainable_state: bool = False
+    recurrent_dropout: float = 0.0
+    zoneout: float = 0.0
+    weight_dropout: float = 0.0
 
-    cell: ClassVar[str] = "lstm"
-    n_gates: ClassVar[int] = 4
+    state_names: ClassVar[tuple[str, ...]] = ("h",)
 
     def __post_init__(self) -> None:
         check.positive_int("hidden_size", self.hidden_size)
-        check.true_or_false("bidirectional", self.bidirectional)
+        check.choice("merge", self.merge, MERGES)
+        for name in ("bidirectional", "reverse", "trainable_state"):
+            check.true_or_false(name, getattr(self, name))
+        for name in ("recurrent_dropout", "zoneout", "weight_dropout"):
+            check.fraction(name, getattr(self, name))
+        if self.reverse and self.bidirectional:
+            raise ValueError("reverse must be False with bidirectional=True; got True")
+
+    # What a kind of cell says of itself.
+
+    @abc.abstractmethod
+    def core_cell(self) -> str | dict[str, Any]:
+        """Return the name of a fused cell, or what the staged driver is to compute."""
+
+    @abc.abstractmethod
+    def cell_shapes(self, input_size: int) -> Shapes:
+        """Return the shapes of the parameters of one direction, as the core wants them."""
+
+    @abc.abstractmethod
+    def cell_init(self, input_size: int, rng: np.random.Generator) -> Mapping[str, Array]:
+        """Return initial values of one direction's parameters; those left out are zero."""
+
+    def state_sizes(self) -> tuple[int, ...]:
+        """Return the size of each state; that of h is also the output's."""
+        return (self.hidden_size,)
+
+    def candidate_rates(self) -> tuple[float, float]:
+        """Return the dropout of the candidate and the zoneout of c."""
+        return 0.0, 0.0
+
+    # What follows for all.
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -75,42 +121,37 @@ class LSTM(Layer[_RecurrentSaved]):
         return ("", "_reverse") if self.bidirectional else ("",)
 
     def output_size(self, input_size: int) -> int:
-        return len(self.directions) * self.hidden_size
+        joined = len(self.directions) if self.merge == "concat" else 1
+        return joined * self.state_sizes()[0]
 
-    def state_shape(self, batch: int) -> tuple[int, ...] | None:
-        return (len(self.directions), batch, self.hidden_size)
+    def state_shapes(self, batch: int) -> tuple[tuple[int, ...], ...] | None:
+        return tuple((len(self.directions), batch, size) for size in self.state_sizes())
 
     def param_shapes(self, input_size: int) -> Shapes:
-        gates = self.n_gates * self.hidden_size
-        return {
+        of_cell = self.cell_shapes(input_size)
+        shapes = {
             name + direction: shape
             for direction in self.directions
-            for name, shape in (
-                ("weight_ih", (gates, input_size)),
-                ("weight_hh", (gates, self.hidden_size)),
-                ("bias", (gates,)),
-            )
+            for name, shape in of_cell.items()
         }
+        if self.trainable_state:
+            for name, size in zip(self.state_names, self.state_sizes(), strict=True):
+                shapes[f"initial_{name}"] = (len(self.directions) * size,)
+        return shapes
 
     def init_params(self, input_size: int, rng: np.random.Generator) -> Mapping[str, Array]:
-        values = {}
-        for direction in self.directions:
-            gates = range(self.n_gates)
-            values["weight_ih" + direction] = np.concatenate(
-                [xavier_uniform(rng, self.hidden_size, input_size) for _ in gates]
-            )
-            values["weight_hh" + direction] = np.concatenate(
-                [orthogonal(rng, self.hidden_size) for _ in gates]
-            )
-            forget = np.repeat(np.arange(self.n_gates) == 1, self.hidden_size)
-            values["bias" + direction] = forget.astype(float)
-        return values
+        return {
+            name + direction: values
+            for direction in self.directions
+            for name, values in self.cell_init(input_size, rng).items()
+        }
 
     def run(
         self, params: Array, seq: Sequence, state: State = None, all_steps: bool = True
     ) -> tuple[Sequence, State]:
-        y, h, c, _ = self._call(params, seq, state, all_steps, training=False)
-        return self._output(y, h, seq), (h, c)
+        expected = (None, *self._rates) if self._zones_out else None
+        y, state, _ = self._call(params, seq, state, all_steps, False, expected)
+        return self._output(y, state[0], seq), state
 
     def forward(
         self,
@@ -119,53 +160,180 @@ class LSTM(Layer[_RecurrentSaved]):
         state: State = None,
         rng: np.random.Generator | None = None,
         all_steps: bool = True,
-    ) -> tuple[tuple[Sequence, State], _RecurrentSaved]:
-        y, h, c, kept = self._call(params, seq, state, all_steps, training=True)
-        saved = _RecurrentSaved(seq.steps(), seq.lengths, kept)
-        return (self._output(y, h, seq), (h, c)), saved
+    ) -> tuple[tuple[Sequence, State], Saved]:
+        regularisers: Regularisers | None = (None, *self._rates) if self._zones_out else None
+        masks: dict[str, Array] = {}
+        used = params
+        if rng is not None and any(self._rates):
+            regularisers = (int(rng.integers(2**63)), *self._rates)
+        if rng is not None and self.weight_dropout > 0:
+            used = params.copy()
+            masks = self._weight_masks(used, seq.steps().shape[2], rng)
+        y, after, kept = self._call(used, seq, state, all_steps, True, regularisers)
+        saved = Saved(seq.steps(), seq.lengths, kept, used, masks, state is None)
+        return (self._output(y, after[0], seq), after), saved
 
     def backward(
         self,
         params: Array,
-        saved: _RecurrentSaved,
+        saved: Saved,
         dseq: Sequence,
         dstate: State,
         grads: Array,
         input_gradient: bool = True,
     ) -> tuple[Sequence | None, State]:
-        dh, dc = dstate if dstate is not None else (None, None)
+        dh, *rest = dstate if dstate is not None else (None,)
+        dc = rest[0] if rest else None
         if dseq.last is not None:
             dlast = self._split_directions(dseq.last)
             dh = dlast if dh is None else dh + dlast
-        dx, dh0, dc0 = core.recurrent_backward(
-            saved.core, params, saved.x, dseq.x, dh, dc, input_gradient, grads
+        count = self._core_count(saved.x.shape[2])
+        into = np.zeros_like(grads[:count]) if saved.weight_masks else grads[:count]
+        dx, dh0, dc0 = self._backward_function(
+            saved.core,
+            saved.params[:count],
+            saved.x,
+            self._unmerged(dseq.x),
+            dh,
+            dc,
+            input_gradient,
+            into,
         )
-        return (Sequence(dx, saved.lengths) if input_gradient else None), (dh0, dc0)
+        if saved.weight_masks:
+            for name, view in self._views(into, saved.x.shape[2]).items():
+                if name in saved.weight_masks:
+                    view *= saved.weight_masks[name]
+            grads[:count] += into
+        before = (dh0,) if dc0 is None else (dh0, dc0)
+        if self.trainable_state and saved.own_state:
+            grads[count:] += np.concatenate([np.ravel(d.sum(axis=1)) for d in before])
+        return (Sequence(dx, saved.lengths) if input_gradient else None), before
+
+    @cached_property
+    def _rates(self) -> tuple[float, float, float, float]:
+        candidate, zoneout_c = self.candidate_rates()
+        return (self.recurrent_dropout, candidate, self.zoneout, zoneout_c)
+
+    @cached_property
+    def _zones_out(self) -> bool:
+        return any(self._rates[2:])
+
+    @cached_property
+    def _cell(self) -> str | dict[str, Any]:
+        return self.core_cell()
+
+    @cached_property
+    def _forward_function(self) -> Any:
+        return core.recurrent_forward if isinstance(self._cell, str) else core.staged_forward
+
+    @cached_property
+    def _backward_function(self) -> Any:
+        return core.recurrent_backward if isinstance(self._cell, str) else core.staged_backward
+
+    def __repr__(self) -> str:
+        """Show what differs from the defaults."""
+        shown = [
+            f"{field.name}={value!r}"
+            for field in fields(self)
+            if (value := getattr(self, field.name)) != field.default
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Functions of the core, cached beside the fields, stay behind.
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def _core_count(self, input_size: int) -> int:
+        shapes = self.cell_shapes(input_size).values()
+        return len(self.directions) * sum(math.prod(shape) for shape in shapes)
+
+    def _views(self, flat: Array, input_size: int) -> dict[str, Array]:
+        """The parts of an array laid out like the parameters, without the initial state."""
+        views, start = {}, 0
+        of_cell = self.cell_shapes(input_size)
+        for direction in self.directions:
+            for name, shape in of_cell.items():
+                stop = start + math.prod(shape)
+                views[name + direction] = flat[start:stop].reshape(shape)
+                start = stop
+        return views
+
+    def _weight_masks(
+        self, params: Array, input_size: int, rng: np.random.Generator
+    ) -> dict[str, Array]:
+        """Draw masks of the hidden weights and multiply ``params`` with them."""
+        masks = {}
+        for name, view in self._views(params, input_size).items():
+            if name.startswith("weight_hh"):
+                kept = rng.random(view.shape, dtype=np.float32) >= self.weight_dropout
+                masks[name] = kept / params.dtype.type(1 - self.weight_dropout)
+                view *= masks[name]
+        return masks
 
     def _call(
-        self, params: Array, seq: Sequence, state: State, all_steps: bool, training: bool
-    ) -> tuple[Array | None, Array, Array, object]:
-        h, c = state if state is not None else (None, None)
-        return core.recurrent_forward(
-            self.cell,
+        self,
+        params: Array,
+        seq: Sequence,
+        state: State,
+        all_steps: bool,
+        training: bool,
+        regularisers: Regularisers | None,
+    ) -> tuple[Array | None, tuple[Array, ...], object]:
+        x = seq.steps()
+        if self.trainable_state:
+            count = self._core_count(x.shape[2])
+            if state is None:
+                state = self._initial_state(params[count:], len(x))
+            params = params[:count]
+        h, *rest = state if state is not None else (None,)
+        y, h, c, kept = self._forward_function(
+            self._cell,
             len(self.directions),
+            self.reverse,
             self.hidden_size,
             params,
-            seq.steps(),
+            x,
             seq.lengths,
             h,
-            c,
+            rest[0] if rest else None,
             all_steps,
             training,
+            regularisers,
             get_num_threads(),
         )
+        return y, ((h,) if c is None else (h, c)), kept
+
+    def _initial_state(self, values: Array, batch: int) -> tuple[Array, ...]:
+        states, start = [], 0
+        for size in self.state_sizes():
+            stop = start + len(self.directions) * size
+            rows = values[start:stop].reshape(-1, 1, size)
+            states.append(np.repeat(rows, batch, axis=1))
+            start = stop
+        return tuple(states)
 
     def _output(self, y: Array | None, h: Array, seq: Sequence) -> Sequence:
-        last = h[0] if len(h) == 1 else np.concatenate(h, axis=1)
-        return Sequence(y, seq.lengths, last)
+        if len(h) == 1:
+            return Sequence(y, seq.lengths, h[0])
+        if self.merge == "concat":
+            return Sequence(y, seq.lengths, np.concatenate(h, axis=1))
+        factor = h.dtype.type(1 if self.merge == "sum" else 0.5)
+        if y is not None:
+            size = h.shape[2]
+            y = factor * (y[..., :size] + y[..., size:])
+        return Sequence(y, seq.lengths, factor * (h[0] + h[1]))
 
-    def _split_directions(self, last: Array) -> Array:
-        """Turn (B, D * H) into (D, B, H)."""
-        batch = last.shape[0]
-        split = last.reshape(batch, len(self.directions), self.hidden_size).transpose(1, 0, 2)
-        return np.ascontiguousarray(split)
+    def _unmerged(self, dy: Array | None) -> Array | None:
+        """The gradient of the directions' outputs side by side."""
+        if dy is None or self.merge == "concat" or not self.bidirectional:
+            return dy
+        factor = dy.dtype.type(1 if self.merge == "sum" else 0.5)
+        of_directions: Array = factor * np.concatenate([dy, dy], axis=-1)
+        return of_directions
+
+    def _split_directions(self, dlast: Array) -> Array:
+        """Turn the gradient of the merged last outputs into (D, B, H)."""
+        of_directions = self._unmerged(dlast)
+        assert of_directions is not None
+        shape = (len(dlast), len(self.directions), self.state_sizes()[0])
+        return np.ascontiguousarray(of_directions.reshape(shape).transpose(1, 0, 2))

@@ -1,0 +1,33 @@
+// Zoneout (Krueger et al. 2017) on tiles: a mask of 1 keeps the number of the step before, 0 takes the new one, and what
+// lies between, at inference, mixes the two.
+#pragma once
+
+#include "cell.hpp"
+
+namespace fusedlstm {
+
+// result = mask before + (1 - mask) value; `result` may be `value`.
+template <class S>
+void zone_out(int groups, int rows, Grid<const S> mask, Grid<const S> before, Grid<const S> value, Grid<S> result) {
+  for (int group = 0; group < groups; group++)
+    for (int row = 0; row < rows; row++) {
+      const Pack<S> m = load(mask.at(group, row));
+      store(result.at(group, row),
+            fma(m, load(before.at(group, row)), (fill(S(1)) - m) * load(value.at(group, row))));
+    }
+}
+
+// in: `gradient` and `carried` are two parts of the gradient of the result. out: the gradient of the value in `gradient`,
+// that of the number of the step before in `carried`.
+template <class S>
+void zone_out_backward(int groups, int rows, Grid<const S> mask, Grid<S> gradient, Grid<S> carried) {
+  for (int group = 0; group < groups; group++)
+    for (int row = 0; row < rows; row++) {
+      S *value = gradient.at(group, row), *before = carried.at(group, row);
+      const Pack<S> m = load(mask.at(group, row)), total = load(value) + load(before);
+      store(value, (fill(S(1)) - m) * total);
+      store(before, m * total);
+    }
+}
+
+}  // namespace fusedlstm

@@ -1,0 +1,108 @@
+"""The gated recurrent unit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+
+from fusedlstm import _validation as check
+from fusedlstm._core import Array
+from fusedlstm.activations import SIGMOID, TANH, Activation, as_activation
+from fusedlstm.initializers import orthogonal, xavier_uniform
+from fusedlstm.layers.base import Shapes
+from fusedlstm.layers.recurrent import Recurrent
+
+
+@dataclass(frozen=True, repr=False)
+class GRU(Recurrent):
+    """Gated recurrent unit.
+
+    ``r, z = sigmoid(...)``, ``n = tanh(W x + b + r (U h' + b_hn))``, ``h = (1 - z) n + z h'``;
+    gates stand in the order r, z, n, as in PyTorch. Returns h of all steps,
+    (B, T, D * hidden_size), zero past the end of a sequence.
+
+    Parameters
+    ----------
+    hidden_size : int
+        Units H, of each direction.
+    bidirectional : bool, default False
+    merge, reverse, trainable_state, recurrent_dropout, zoneout, weight_dropout
+        As for every recurrent layer, see `Recurrent`.
+    candidate_dropout : float in [0, 1), default 0
+        Of n, a new mask at each step [2]_.
+    reset_after : bool, default True
+        The reset gate acts on a finished product, as in PyTorch, Keras and cuDNN; False is the
+        original form, ``n = tanh(W x + U (r h') + b)`` [1]_.
+    activation : str or tuple, default "tanh"
+        Of n; see `LSTM`.
+    recurrent_activation : str or tuple, default "sigmoid"
+        Of the gates.
+
+    Notes
+    -----
+    Parameters: ``weight_ih`` (3H, I), ``weight_hh`` (3H, H), ``bias`` (3H,) and with
+    ``reset_after`` ``bias_hn`` (H,), for each direction. Initial weights as for `LSTM`, biases 0.
+
+    References
+    ----------
+    .. [1] Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder for Statistical
+       Machine Translation", 2014.
+    .. [2] Semeniuta, Severyn and Barth, "Recurrent Dropout without Memory Loss", 2016.
+
+    Examples
+    --------
+    >>> from fusedlstm.layers import GRU
+    >>> GRU(64).param_shapes(input_size=8)["weight_hh"]
+    (192, 64)
+    """
+
+    _: KW_ONLY
+    candidate_dropout: float = 0.0
+    reset_after: bool = True
+    activation: Activation = "tanh"
+    recurrent_activation: Activation = "sigmoid"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.fraction("candidate_dropout", self.candidate_dropout)
+        check.true_or_false("reset_after", self.reset_after)
+        self._activations()
+
+    def _activations(self) -> tuple[tuple[str, float, float], ...]:
+        """Of gates and candidate."""
+        return (
+            as_activation("recurrent_activation", self.recurrent_activation),
+            as_activation("activation", self.activation),
+        )
+
+    def core_cell(self) -> str | dict[str, Any]:
+        activations = self._activations()
+        if self.reset_after and activations == (SIGMOID, TANH):
+            return "gru"
+        return {"family": "gru", "activations": activations, "reset_after": self.reset_after}
+
+    def candidate_rates(self) -> tuple[float, float]:
+        return self.candidate_dropout, 0.0
+
+    def cell_shapes(self, input_size: int) -> Shapes:
+        rows = 3 * self.hidden_size
+        shapes: Shapes = {
+            "weight_ih": (rows, input_size),
+            "weight_hh": (rows, self.hidden_size),
+            "bias": (rows,),
+        }
+        if self.reset_after:
+            shapes["bias_hn"] = (self.hidden_size,)
+        return shapes
+
+    def cell_init(self, input_size: int, rng: np.random.Generator) -> Mapping[str, Array]:
+        blocks = range(3)
+        return {
+            "weight_ih": np.concatenate(
+                [xavier_uniform(rng, self.hidden_size, input_size) for _ in blocks]
+            ),
+            "weight_hh": np.concatenate([orthogonal(rng, self.hidden_size) for _ in blocks]),
+        }

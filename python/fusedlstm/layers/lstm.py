@@ -1,0 +1,307 @@
+"""Long short-term memory and its relatives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fusedlstm import _validation as check
+from fusedlstm._core import Array
+from fusedlstm.activations import LINEAR, SIGMOID, TANH, Activation, as_activation
+from fusedlstm.initializers import orthogonal, xavier_uniform
+from fusedlstm.layers.base import Shapes
+from fusedlstm.layers.recurrent import Recurrent
+
+# The options that a fused cell has other than the plain LSTM, and its name in the core.
+_FUSED = {
+    frozenset[str](): "lstm",
+    frozenset(["peepholes"]): "peephole_lstm",
+    frozenset(["coupled_gates"]): "cifg_lstm",
+    frozenset(["coupled_gates", "peepholes"]): "cifg_peephole_lstm",
+    frozenset(["input_gate"]): "no_input_gate_lstm",
+    frozenset(["forget_gate"]): "no_forget_gate_lstm",
+    frozenset(["output_gate"]): "no_output_gate_lstm",
+    frozenset(["linear candidate"]): "linear_candidate_lstm",
+    frozenset(["linear output"]): "linear_output_lstm",
+}
+
+
+@dataclass(frozen=True, repr=False)
+class LSTM(Recurrent):
+    """Long short-term memory.
+
+    ``i, f, o = sigmoid(...)``, ``g = tanh(...)``, ``c = f c' + i g``, ``h = o tanh(c)``; gates
+    stand in the order i, f, g, o, as in PyTorch. Returns h of all steps, (B, T, D * hidden_size),
+    zero past the end of a sequence. The options below turn it into its published variants.
+
+    Parameters
+    ----------
+    hidden_size : int
+        Units H, of each direction.
+    bidirectional : bool, default False
+    merge, reverse, trainable_state, recurrent_dropout, zoneout, weight_dropout
+        As for every recurrent layer, see `Recurrent`.
+    candidate_dropout : float in [0, 1), default 0
+        Of g, a new mask at each step [4]_.
+    zoneout_cell : float in [0, 1), default 0
+        Probability that a unit keeps its c of the step before.
+    peepholes : bool, default False
+        Gates see the cell state: ``i`` and ``f`` that of the step before, ``o`` the new one [5]_.
+    coupled_gates : bool, default False
+        ``i = 1 - f``, no input gate of its own (CIFG) [6]_.
+    input_gate, forget_gate, output_gate : bool, default True
+        A gate that is left out is 1.
+    full_gate_recurrence : bool, default False
+        Gates see the gates of the step before [6]_.
+    activation : str or tuple, default "tanh"
+        Of g. A name of ONNX's recurrent operators in snake case, or a tuple of the name and its
+        parameters, such as ``("leaky_relu", 0.1)``.
+    recurrent_activation : str or tuple, default "sigmoid"
+        Of the gates.
+    output_activation : str or tuple, optional
+        Of c on its way to h; None: as ``activation``.
+    cell_clip : float, optional
+        c is held within plus and minus this.
+    layer_norm : bool, default False
+        Normalise what comes from the input, what comes from the hidden state, and c [7]_.
+    projection_size : int, optional
+        h is a linear map of the cells' output to so many numbers (LSTMP) [8]_.
+    projection_bias : bool, default False
+
+    Notes
+    -----
+    Parameters: ``weight_ih`` (NH, I), ``weight_hh`` (NH, R) and one ``bias`` (NH,), for each
+    direction, N the gates and g, R the projection's or the hidden size. Initial weights:
+    Xavier-uniform for the input and orthogonal for the hidden state, each gate for itself; the bias
+    is 1 for the forget gate [3]_ and 0 elsewhere.
+
+    References
+    ----------
+    .. [1] Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997.
+    .. [2] Gers, Schmidhuber and Cummins, "Learning to Forget", 2000.
+    .. [3] Jozefowicz, Zaremba and Sutskever, "An Empirical Exploration of Recurrent Network
+       Architectures", 2015.
+    .. [4] Semeniuta, Severyn and Barth, "Recurrent Dropout without Memory Loss", 2016.
+    .. [5] Gers, Schraudolph and Schmidhuber, "Learning Precise Timing with LSTM Recurrent
+       Networks", 2002.
+    .. [6] Greff et al., "LSTM: A Search Space Odyssey", 2015.
+    .. [7] Ba, Kiros and Hinton, "Layer Normalization", 2016.
+    .. [8] Sak, Senior and Beaufays, "Long Short-Term Memory Based Recurrent Neural Network
+       Architectures for Large Vocabulary Speech Recognition", 2014.
+
+    Examples
+    --------
+    >>> from fusedlstm.layers import LSTM
+    >>> LSTM(64, bidirectional=True).param_shapes(input_size=8)["weight_ih_reverse"]
+    (256, 8)
+    >>> LSTM(64, projection_size=16).output_size(input_size=8)
+    16
+    """
+
+    _: KW_ONLY
+    candidate_dropout: float = 0.0
+    zoneout_cell: float = 0.0
+    peepholes: bool = False
+    coupled_gates: bool = False
+    input_gate: bool = True
+    forget_gate: bool = True
+    output_gate: bool = True
+    full_gate_recurrence: bool = False
+    activation: Activation = "tanh"
+    recurrent_activation: Activation = "sigmoid"
+    output_activation: Activation | None = None
+    cell_clip: float | None = None
+    layer_norm: bool = False
+    projection_size: int | None = None
+    projection_bias: bool = False
+
+    state_names: ClassVar[tuple[str, ...]] = ("h", "c")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("candidate_dropout", "zoneout_cell"):
+            check.fraction(name, getattr(self, name))
+        for name in (
+            "peepholes",
+            "coupled_gates",
+            "input_gate",
+            "forget_gate",
+            "output_gate",
+            "full_gate_recurrence",
+            "layer_norm",
+            "projection_bias",
+        ):
+            check.true_or_false(name, getattr(self, name))
+        self._activations()
+        if self.cell_clip is not None:
+            check.positive("cell_clip", self.cell_clip)
+        if self.projection_size is not None:
+            check.positive_int("projection_size", self.projection_size)
+        elif self.projection_bias:
+            raise ValueError("projection_bias must be False without a projection_size; got True")
+        if self.coupled_gates and not (self.input_gate and self.forget_gate):
+            raise ValueError("coupled_gates must be False where a gate of the two is left out")
+        if self.full_gate_recurrence and len(self.blocks) < 4:
+            raise ValueError("full_gate_recurrence must be False where a gate is left out")
+
+    @property
+    def blocks(self) -> str:
+        """The gates and the candidate that have weights, such as "ifgo"."""
+        present = {
+            "i": self.input_gate and not self.coupled_gates,
+            "f": self.forget_gate,
+            "g": True,
+            "o": self.output_gate,
+        }
+        return "".join(block for block, there in present.items() if there)
+
+    def _activations(self) -> tuple[tuple[str, float, float], ...]:
+        """Of gates, candidate and output."""
+        candidate = as_activation("activation", self.activation)
+        output = candidate
+        if self.output_activation is not None:
+            output = as_activation("output_activation", self.output_activation)
+        return as_activation("recurrent_activation", self.recurrent_activation), candidate, output
+
+    def core_cell(self) -> str | dict[str, Any]:
+        options = {
+            "peepholes": self.peepholes,
+            "coupled_gates": self.coupled_gates,
+            "input_gate": not self.input_gate,
+            "forget_gate": not self.forget_gate,
+            "output_gate": not self.output_gate,
+            "full_gate_recurrence": self.full_gate_recurrence,
+            "cell_clip": self.cell_clip is not None,
+            "layer_norm": self.layer_norm,
+            "projection": self.projection_size is not None,
+        }
+        gates, candidate, output = self._activations()
+        options["linear candidate"] = candidate == LINEAR
+        options["linear output"] = output == LINEAR
+        standard = gates == SIGMOID and {candidate, output} <= {TANH, LINEAR}
+        fused = _FUSED.get(frozenset(name for name, set_ in options.items() if set_))
+        if fused is not None and standard:
+            return fused
+        return {
+            "family": "lstm",
+            "activations": (gates, candidate, output),
+            "peepholes": self.peepholes,
+            "coupled": self.coupled_gates,
+            "input_gate": self.input_gate,
+            "forget_gate": self.forget_gate,
+            "output_gate": self.output_gate,
+            "full_gate_recurrence": self.full_gate_recurrence,
+            "layer_norm": self.layer_norm,
+            "cell_clip": self.cell_clip,
+            "projection": self.projection_size or 0,
+            "projection_bias": self.projection_bias,
+        }
+
+    def state_sizes(self) -> tuple[int, ...]:
+        return (self.projection_size or self.hidden_size, self.hidden_size)
+
+    def candidate_rates(self) -> tuple[float, float]:
+        return self.candidate_dropout, self.zoneout_cell
+
+    def cell_shapes(self, input_size: int) -> Shapes:
+        hidden, recurrent = self.hidden_size, self.state_sizes()[0]
+        rows = len(self.blocks) * hidden
+        shapes: Shapes = {
+            "weight_ih": (rows, input_size),
+            "weight_hh": (rows, recurrent),
+            "bias": (rows,),
+        }
+        if self.peepholes:
+            shapes |= {f"peephole_{gate}": (hidden,) for gate in self.blocks.replace("g", "")}
+        if self.full_gate_recurrence:
+            shapes["weight_gates"] = (3 * hidden, 3 * hidden)
+        if self.layer_norm:
+            shapes |= {"gain_ih": (rows,), "gain_hh": (rows,)}
+            shapes |= {"gain_c": (hidden,), "bias_c": (hidden,)}
+        if self.projection_size is not None:
+            shapes["weight_hr"] = (self.projection_size, hidden)
+        if self.projection_bias:
+            shapes["bias_hr"] = (recurrent,)
+        return shapes
+
+    def cell_init(self, input_size: int, rng: np.random.Generator) -> Mapping[str, Array]:
+        hidden, recurrent = self.hidden_size, self.state_sizes()[0]
+        values = {
+            "weight_ih": np.concatenate(
+                [xavier_uniform(rng, hidden, input_size) for _ in self.blocks]
+            ),
+            "weight_hh": np.concatenate([orthogonal(rng, hidden, recurrent) for _ in self.blocks]),
+            "bias": np.repeat([float(block == "f") for block in self.blocks], hidden),
+        }
+        if self.full_gate_recurrence:
+            gates = range(3)
+            values["weight_gates"] = np.block(
+                [[xavier_uniform(rng, hidden, hidden) / 3 for _ in gates] for _ in gates]
+            )
+        if self.layer_norm:
+            values |= {name: np.ones(len(self.blocks) * hidden) for name in ("gain_ih", "gain_hh")}
+            values["gain_c"] = np.ones(hidden)
+        if self.projection_size is not None:
+            values["weight_hr"] = xavier_uniform(rng, self.projection_size, hidden)
+        return values
+
+
+@dataclass(frozen=True, repr=False)
+class PeepholeLSTM(LSTM):
+    """LSTM whose gates see the cell state: `LSTM` with ``peepholes=True``.
+
+    References
+    ----------
+    .. [1] Gers, Schraudolph and Schmidhuber, "Learning Precise Timing with LSTM Recurrent
+       Networks", 2002.
+
+    Examples
+    --------
+    >>> from fusedlstm.layers import PeepholeLSTM
+    >>> PeepholeLSTM(4).param_shapes(input_size=1)["peephole_o"]
+    (4,)
+    """
+
+    _: KW_ONLY
+    peepholes: bool = True
+
+
+@dataclass(frozen=True, repr=False)
+class CIFGLSTM(LSTM):
+    """LSTM with coupled input and forget gate: `LSTM` with ``coupled_gates=True``.
+
+    References
+    ----------
+    .. [1] Greff et al., "LSTM: A Search Space Odyssey", 2015.
+
+    Examples
+    --------
+    >>> from fusedlstm.layers import CIFGLSTM
+    >>> CIFGLSTM(4).param_shapes(input_size=1)["weight_ih"]
+    (12, 1)
+    """
+
+    _: KW_ONLY
+    coupled_gates: bool = True
+
+
+@dataclass(frozen=True, repr=False)
+class LayerNormLSTM(LSTM):
+    """LSTM with layer normalisation: `LSTM` with ``layer_norm=True``.
+
+    References
+    ----------
+    .. [1] Ba, Kiros and Hinton, "Layer Normalization", 2016.
+
+    Examples
+    --------
+    >>> from fusedlstm.layers import LayerNormLSTM
+    >>> LayerNormLSTM(4).param_shapes(input_size=1)["gain_c"]
+    (4,)
+    """
+
+    _: KW_ONLY
+    layer_norm: bool = True

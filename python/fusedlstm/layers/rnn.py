@@ -1,0 +1,73 @@
+"""The vanilla recurrent network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+import numpy as np
+
+from fusedlstm._core import Array
+from fusedlstm.activations import RELU, TANH, Activation, as_activation
+from fusedlstm.initializers import orthogonal, xavier_uniform
+from fusedlstm.layers.base import Shapes
+from fusedlstm.layers.recurrent import Recurrent
+
+
+@dataclass(frozen=True, repr=False)
+class RNN(Recurrent):
+    """Vanilla recurrent network, ``h = tanh(W x + U h' + b)``.
+
+    Returns h of all steps, (B, T, D * hidden_size), zero past the end of a sequence.
+
+    Parameters
+    ----------
+    hidden_size : int
+        Units H, of each direction.
+    bidirectional : bool, default False
+    merge, reverse, trainable_state, recurrent_dropout, zoneout, weight_dropout
+        As for every recurrent layer, see `Recurrent`.
+    activation : str or tuple, default "tanh"
+        ``"relu"``, or another; see `LSTM`.
+
+    Notes
+    -----
+    Parameters: ``weight_ih`` (H, I), ``weight_hh`` (H, H) and ``bias`` (H,), for each direction.
+
+    References
+    ----------
+    .. [1] Elman, "Finding Structure in Time", 1990.
+
+    Examples
+    --------
+    >>> from fusedlstm.layers import RNN
+    >>> RNN(64, activation="relu").param_shapes(input_size=8)["weight_ih"]
+    (64, 8)
+    """
+
+    _: KW_ONLY
+    activation: Activation = "tanh"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        as_activation("activation", self.activation)
+
+    def core_cell(self) -> str | dict[str, Any]:
+        activation = as_activation("activation", self.activation)
+        if activation in (TANH, RELU):
+            return f"rnn_{activation[0]}"
+        return {"family": "rnn", "activations": (activation,)}
+
+    def cell_shapes(self, input_size: int) -> Shapes:
+        return {
+            "weight_ih": (self.hidden_size, input_size),
+            "weight_hh": (self.hidden_size, self.hidden_size),
+            "bias": (self.hidden_size,),
+        }
+
+    def cell_init(self, input_size: int, rng: np.random.Generator) -> Mapping[str, Array]:
+        return {
+            "weight_ih": xavier_uniform(rng, self.hidden_size, input_size),
+            "weight_hh": orthogonal(rng, self.hidden_size),
+        }
