@@ -37,22 +37,6 @@ py::capsule hold(std::unique_ptr<LayerSaved<S>> saved) {
 // A thread should have this many multiply-adds to do.
 constexpr Index recurrent_work_of_a_thread = Index(1) << 20;
 
-// None, or (key or None, recurrent_dropout, candidate_dropout, zoneout of h, zoneout of c).
-Regularisers regularisers_of(const py::object& object) {
-  Regularisers all;
-  if (object.is_none()) return all;
-  const auto tuple = py::cast<py::tuple>(object);
-  require(tuple.size() == 5, "regularisers must have five entries");
-  all.training = !tuple[0].is_none();
-  if (all.training) all.key = py::cast<std::uint64_t>(tuple[0]);
-  double* const rates[] = {&all.recurrent_dropout, &all.candidate_dropout, &all.zoneout_hidden, &all.zoneout_state};
-  for (std::size_t k = 0; k < 4; k++) {
-    *rates[k] = py::cast<double>(tuple[k + 1]);
-    require(*rates[k] >= 0 && *rates[k] < 1, "rates must be in [0, 1)");
-  }
-  return all;
-}
-
 py::tuple recurrent_forward(const std::string& cell_name, int directions, bool reverse, Index hidden_size,
                             const py::array& parameters, const py::array& x, const py::object& lengths,
                             const py::object& hidden, const py::object& state, bool want_outputs, bool training,

@@ -10,7 +10,7 @@ import pytest
 
 import reference
 from fusedlstm import Sequential
-from fusedlstm.layers import LSTM, Dense, LastStep
+from fusedlstm.layers import GRU, LSTM, Dense, LastStep
 
 X = np.random.default_rng(0).standard_normal((4, 6, 3)).astype("float32")
 
@@ -126,3 +126,74 @@ def test_repr(model):
         "Sequential([LSTM(hidden_size=5), LastStep(), "
         "Dense(units=2, activation='linear')], input_size=3, dtype='float32')"
     )
+
+
+# Masks
+
+
+def masked_problem(layers, seed=0):
+    rng = np.random.default_rng(seed)
+    model = Sequential(layers, 3, "float64", seed)
+    mask = rng.random((5, 9)) < 0.6
+    mask[np.arange(5), rng.integers(0, 9, 5)] = True
+    return model, rng.standard_normal((5, 9, 3)), mask
+
+
+EVERY_STEP = [LSTM(4), GRU(4, bidirectional=True), Dense(2)]
+
+
+def test_a_masked_step_is_passed_over():
+    model, x, mask = masked_problem(EVERY_STEP)
+    y = model.predict(x, mask=mask)
+    for row in range(5):
+        real = np.flatnonzero(mask[row])
+        alone = model.predict(x[row : row + 1, real])[0]
+        np.testing.assert_array_equal(y[row, real], alone)
+        for t in np.flatnonzero(~mask[row]):
+            before = real[real < t]
+            inside = len(before) > 0 and t < real[-1]
+            np.testing.assert_array_equal(y[row, t], y[row, before[-1]] if inside else 0)
+
+
+def test_a_mask_of_a_suffix_is_a_length():
+    model, x, _ = masked_problem(EVERY_STEP)
+    lengths = np.array([9, 1, 4, 7, 2])
+    mask = np.arange(9) < lengths[:, np.newaxis]
+    np.testing.assert_array_equal(model.predict(x, mask=mask), model.predict(x, lengths))
+
+
+def test_states_pass_masked_steps():
+    model, x, mask = masked_problem([GRU(4), LastStep()])
+    y, ((h,), _) = model.run(x, mask=mask)
+    np.testing.assert_array_equal(h[0], y)
+
+
+@pytest.mark.parametrize("layers", [EVERY_STEP, [LSTM(4), LastStep(), Dense(2)]])
+def test_gradients_past_masked_steps(layers):
+    model, x, mask = masked_problem(layers)
+    y, saved = model.forward(x, mask=mask)
+    dy = np.random.default_rng(1).standard_normal(y.shape)
+    grads = np.zeros_like(model.params)
+    dx = model.backward(saved, dy, grads)
+
+    def loss():
+        return float((model.predict(x, mask=mask) * dy).sum())
+
+    assert reference.relative_error(dx, reference.numeric_gradient(loss, x)) < 1e-8
+    assert reference.relative_error(grads, reference.numeric_gradient(loss, model.params)) < 1e-8
+    assert not dx[~mask].any()
+
+
+@pytest.mark.parametrize(
+    ("mask", "lengths", "message"),
+    [
+        (np.ones((5, 9)), None, "mask must be an array of booleans of shape"),
+        (np.ones((5, 8), bool), None, "mask must be an array of booleans of shape"),
+        (np.arange(5)[:, np.newaxis] * np.ones(9) > 0, None, "row 0 has none"),
+        (np.ones((5, 9), bool), np.ones(5, int), "lengths must be None where there is a mask"),
+    ],
+)
+def test_bad_masks(mask, lengths, message):
+    model, x, _ = masked_problem(EVERY_STEP)
+    with pytest.raises(ValueError, match=message):
+        model.predict(x, lengths, mask=mask)

@@ -75,4 +75,20 @@ inline Activation activation_of(const py::handle& given) {
   return *found;
 }
 
+// None, or (key or None, recurrent_dropout, candidate_dropout, zoneout of h, zoneout of c).
+inline Regularisers regularisers_of(const py::object& object) {
+  Regularisers all;
+  if (object.is_none()) return all;
+  const auto tuple = py::cast<py::tuple>(object);
+  require(tuple.size() == 5, "regularisers must have five entries");
+  all.training = !tuple[0].is_none();
+  if (all.training) all.key = py::cast<std::uint64_t>(tuple[0]);
+  double* const rates[] = {&all.recurrent_dropout, &all.candidate_dropout, &all.zoneout_hidden, &all.zoneout_state};
+  for (std::size_t k = 0; k < 4; k++) {
+    *rates[k] = py::cast<double>(tuple[k + 1]);
+    require(*rates[k] >= 0 && *rates[k] < 1, "rates must be in [0, 1)");
+  }
+  return all;
+}
+
 }  // namespace fusedlstm

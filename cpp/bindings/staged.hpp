@@ -53,25 +53,6 @@ FUSEDLSTM_ONCE_A_CALL staged::Spec spec_of(const py::dict& given) {
   return spec;
 }
 
-// None, or (key, recurrent_dropout, candidate_dropout, zoneout_h, zoneout_c).
-FUSEDLSTM_ONCE_A_CALL Regularisers staged_regularisers(const py::object& given, const staged::Spec& spec) {
-  if (given.is_none()) return {};
-  const auto values = given.cast<py::tuple>();
-  require(values.size() == 5, "regularisers must be a key and four rates");
-  Regularisers all;
-  const py::object key = values[0];
-  all.training = !key.is_none();
-  if (all.training) all.key = key.cast<std::uint64_t>();
-  double* rates[] = {&all.recurrent_dropout, &all.candidate_dropout, &all.zoneout_hidden, &all.zoneout_state};
-  for (std::size_t k = 0; k < 4; k++) {
-    *rates[k] = values[k + 1].cast<double>();
-    require(*rates[k] >= 0 && *rates[k] < 1, "a rate must be at least 0 and less than 1");
-  }
-  require(spec.family != staged::Family::rnn || all.candidate_dropout == 0, "an RNN has no candidate to drop");
-  require(spec.has_state() || all.zoneout_state == 0, "there is no second state to zone out");
-  return all;
-}
-
 template <class S>
 constexpr const char* staged_name = sizeof(S) == 4 ? "fusedlstm.staged.float32" : "fusedlstm.staged.float64";
 
@@ -95,7 +76,9 @@ FUSEDLSTM_ONCE_A_CALL py::tuple staged_forward(const py::dict& given_spec, int d
   return with_dtype(parameters, [&](auto tag) -> py::tuple {
     using S = decltype(tag);
     const staged::Spec spec = spec_of(given_spec);
-    const Regularisers regularisers = staged_regularisers(given_regularisers, spec);
+    const Regularisers regularisers = regularisers_of(given_regularisers);
+    require(spec.family != staged::Family::rnn || regularisers.candidate_dropout == 0, "an RNN has no candidate to drop");
+    require(spec.has_state() || regularisers.zoneout_state == 0, "there is no second state to zone out");
     require(directions == 1 || directions == 2, "one or two directions");
     require(py::isinstance<py::array_t<S>>(x), "x must have the dtype of the parameters");
     const Sequences<const S> sequences = sequences_of<S>(x);

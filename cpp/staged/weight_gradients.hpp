@@ -164,11 +164,11 @@ class WeightGradients {
       else operands_.push_back({term.gradients.at(line) + block, term.gradients.stride, k, 1});
     }
     const int count = int(packets(part));
-    const Panels<S> panels{panel_, 0, 1, 1, count, count};
+    const PartOfPanel<S> panel{panel_, count * Index(pack_size<S>), count};
     const Index all_columns = term.matrix.column_blocks * term.matrix.columns;
     S* first = call_.gradients + term.matrix.offset + (part.row_block * term.matrix.rows + part.row) * all_columns +
                part.column_block * term.matrix.columns + part.column;
-    multiply_across(panels, 0, operands_.data(), int(operands_.size()), part.row, part.rows, [&](const Tile<S>& tile) {
+    multiply_across(panel, operands_.data(), int(operands_.size()), part.row, part.rows, [&](const Tile<S>& tile) {
       for (int r = 0; r < tile.rows; r++) {
         S* to = first + (tile.first_row + r) * all_columns;
         for (Index j = 0; j < part.columns; j += pack_size<S>) {

@@ -12,6 +12,7 @@ from fusedlstm.model import Sequential
 
 if TYPE_CHECKING:
     from fusedlstm._saving import load
+    from fusedlstm.convert.torch import load_torch_state_dict, to_torch_state_dict
     from fusedlstm.estimators import LSTMClassifier, LSTMRegressor
     from fusedlstm.preprocessing import SequenceScaler, make_windows
 
@@ -25,18 +26,22 @@ __all__ = [
     "__version__",
     "get_num_threads",
     "load",
+    "load_torch_state_dict",
     "make_windows",
     "set_num_threads",
     "show_config",
+    "to_torch_state_dict",
 ]
 
-# Names that need scikit-learn or safetensors, imported when they are asked for.
+# Names imported when they are asked for: what they need takes a while.
 _LAZY = {
     "LSTMClassifier": "estimators",
     "LSTMRegressor": "estimators",
     "SequenceScaler": "preprocessing",
     "load": "_saving",
+    "load_torch_state_dict": "convert.torch",
     "make_windows": "preprocessing",
+    "to_torch_state_dict": "convert.torch",
 }
 
 

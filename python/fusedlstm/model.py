@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
+from fusedlstm._masking import RealSteps
 from fusedlstm.layers import LastStep, Layer
 from fusedlstm.layers.base import State
 from fusedlstm.sequence import Sequence
@@ -33,7 +34,9 @@ class Saved:
 
     layers: list[Any]
     output: Sequence
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # of what the first layer read
+    output_shape: tuple[int, ...]  # of what the caller got
+    real: RealSteps | None
     used: bool = field(default=False)
 
 
@@ -219,7 +222,13 @@ class Sequential:
             start = stop
         return named
 
-    def predict(self, x: npt.ArrayLike, lengths: npt.ArrayLike | None = None) -> Array:
+    def predict(
+        self,
+        x: npt.ArrayLike,
+        lengths: npt.ArrayLike | None = None,
+        *,
+        mask: npt.ArrayLike | None = None,
+    ) -> Array:
         """Compute the output.
 
         Parameters
@@ -228,6 +237,10 @@ class Sequential:
             Any strides; converted to the model's dtype if need be.
         lengths : int array (B,) or None
             Real steps of each sequence; None if all have T.
+        mask : bool array (B, T) or None
+            False for steps that are passed over, wherever they stand: states are carried over
+            them, and the output is that of the step before, zero before the first and past the
+            last real step. In place of ``lengths``.
 
         Returns
         -------
@@ -235,13 +248,17 @@ class Sequential:
             Does not depend, to the last bit, on the other sequences of the batch or on the
             number of threads.
         """
-        return self._run(self._input(x, lengths), None)[0]
+        if mask is None:
+            return self._run(self._input(x, lengths), None)[0]
+        return self.run(x, None, lengths, mask=mask)[0]
 
     def run(
         self,
         x: npt.ArrayLike,
         state: tuple[State, ...] | None = None,
         lengths: npt.ArrayLike | None = None,
+        *,
+        mask: npt.ArrayLike | None = None,
     ) -> tuple[Array, tuple[State, ...]]:
         """Compute the output, from a state to a state.
 
@@ -251,23 +268,28 @@ class Sequential:
         state : tuple or None
             As returned by an earlier call with B sequences; None starts from zero.
         lengths : int array (B,) or None
+        mask : bool array (B, T) or None
+            As for `predict`.
 
         Returns
         -------
         y : array
             As from `predict`.
         state : tuple
-            An entry a layer: for an `LSTM` the pair (h, c), each (directions, B, hidden_size); for
-            a layer without state None.
+            An entry a layer: for an `LSTM` the pair (h, c), each (directions, B, hidden_size), for
+            other recurrent layers the one (h,); for a layer without state None.
         """
-        seq = self._input(x, lengths)
-        return self._run(seq, self._state(state, seq.steps().shape[0]))
+        seq, real = self._masked_input(x, lengths, mask)
+        y, state = self._run(seq, self._state(state, seq.steps().shape[0]))
+        return (y if real is None or y.ndim == 2 else real.spread(y)), state
 
     def forward(
         self,
         x: npt.ArrayLike,
         lengths: npt.ArrayLike | None = None,
         rng: np.random.Generator | None = None,
+        *,
+        mask: npt.ArrayLike | None = None,
     ) -> tuple[Array, Saved]:
         """Compute the output and keep what `backward` needs.
 
@@ -277,6 +299,8 @@ class Sequential:
         lengths : int array (B,) or None
         rng : numpy Generator or None
             For dropout; None: nothing is dropped.
+        mask : bool array (B, T) or None
+            As for `predict`.
 
         Returns
         -------
@@ -286,7 +310,7 @@ class Sequential:
             For one call of `backward`.
         """
         check.generator("rng", rng)
-        seq = self._input(x, lengths)
+        seq, real = self._masked_input(x, lengths, mask)
         shape = seq.steps().shape
         key = None if rng is None else int(rng.integers(2**63))
         saved = []
@@ -297,7 +321,10 @@ class Sequential:
             )
             (seq, _), kept = part.layer.forward(part.params, seq, None, of_layer, part.all_steps)
             saved.append(kept)
-        return seq.steps(), Saved(saved, seq, shape)
+        y = seq.steps()
+        if real is not None and y.ndim == 3:
+            y = real.spread(y)
+        return y, Saved(saved, seq, shape, y.shape, real)
 
     def backward(self, saved: Saved, dy: npt.ArrayLike, grads: Array) -> Array:
         """Propagate a gradient back.
@@ -314,11 +341,12 @@ class Sequential:
         Returns
         -------
         array (B, T, input_size)
-            Gradient by the input, zero past the end of a sequence.
+            Gradient by the input, zero past the end of a sequence and at masked steps.
         """
         dseq = self._backward(saved, dy, grads, input_gradient=True)
         assert dseq is not None
-        return dseq.steps() if dseq.x is not None else np.zeros(saved.shape, self.dtype)
+        dx = dseq.steps() if dseq.x is not None else np.zeros(saved.shape, self.dtype)
+        return dx if saved.real is None else saved.real.scatter(dx)
 
     def add_gradients(self, saved: Saved, dy: npt.ArrayLike, grads: Array) -> None:
         """Add the gradient by `params` to ``grads``, as `backward`; that of the input is spared."""
@@ -353,6 +381,17 @@ class Sequential:
     def _input(self, x: npt.ArrayLike, lengths: npt.ArrayLike | None) -> Sequence:
         array = check.sequence_array("x", x, self.dtype, self.input_size)
         return Sequence(array, check.sequence_lengths(lengths, *array.shape[:2]))
+
+    def _masked_input(
+        self, x: npt.ArrayLike, lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None
+    ) -> tuple[Sequence, RealSteps | None]:
+        seq = self._input(x, lengths)
+        if mask is None:
+            return seq, None
+        if lengths is not None:
+            raise ValueError(check.needs("lengths", "None where there is a mask", lengths))
+        real = RealSteps.of(mask, *seq.steps().shape[:2])
+        return Sequence(real.take(seq.steps()), real.lengths), real
 
     def _state(self, state: Any, batch: int) -> tuple[State, ...] | None:
         if state is None:
@@ -397,12 +436,13 @@ class Sequential:
             raise TypeError(check.needs("saved", "what forward returned", saved))
         if saved.used:
             raise ValueError("saved must be fresh from forward; got one that backward has used")
-        output = saved.output.steps()
         array = check.real_array("dy", dy, self.dtype)
-        if array.shape != output.shape:
-            raise ValueError(check.needs("dy", f"an array of shape {output.shape}", dy))
+        if array.shape != saved.output_shape:
+            raise ValueError(check.needs("dy", f"an array of shape {saved.output_shape}", dy))
         check.flat_array("grads", grads, self._params)
         saved.used = True
+        if saved.real is not None and array.ndim == 3:
+            array = saved.real.gather(array)
         dseq: Sequence | None = Sequence(np.ascontiguousarray(array), saved.output.lengths)
         for number in reversed(range(len(self._parts))):
             assert dseq is not None

@@ -1,0 +1,250 @@
+"""PyTorch's state dictionaries.
+
+A recurrent module of PyTorch has several layers and two biases each; here a layer is listed by
+itself and has one bias where one suffices. Gates stand in the same order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fusedlstm import _validation as check
+from fusedlstm._core import Array
+from fusedlstm.layers import GRU, LSTM, RNN, Dense, Layer, Recurrent
+from fusedlstm.model import Sequential
+
+_RECURRENT = re.compile(
+    r"(?P<module>.*?)(?P<name>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
+    r"_l(?P<number>\d+)(?P<direction>_reverse)?$"
+)
+_LINEAR = re.compile(r"(?P<module>.*?)(?P<name>weight|bias)$")
+
+
+def load_torch_state_dict(model: Sequential, state_dict: Mapping[str, Any]) -> None:
+    """Copy the weights of a PyTorch module into a model of the same layers.
+
+    Layers are matched in their order: the recurrent layers of the model with those of ``nn.LSTM``,
+    ``nn.GRU`` and ``nn.RNN`` (a module's ``num_layers`` layers one after the other), `Dense` with
+    ``nn.Linear``.
+
+    Parameters
+    ----------
+    model : Sequential
+        Of layers that PyTorch has: `LSTM` (also with ``projection_size``), `GRU`, `RNN`, `Dense`,
+        and such without parameters. Nothing changes if anything does not fit.
+    state_dict : mapping of str to tensor or array
+        ``module.state_dict()`` of a module that registers its parts in the order in which data
+        passes them, or the contents of a safetensors file of it.
+
+    Raises
+    ------
+    ValueError
+        Layers or shapes differ; the sentence names the first that does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm import Sequential
+    >>> from fusedlstm.convert.torch import load_torch_state_dict
+    >>> from fusedlstm.layers import RNN
+    >>> state_dict = {
+    ...     "weight_ih_l0": np.ones((4, 3)),
+    ...     "weight_hh_l0": np.zeros((4, 4)),
+    ...     "bias_ih_l0": np.full(4, 2.0),
+    ...     "bias_hh_l0": np.full(4, 3.0),
+    ... }
+    >>> model = Sequential([RNN(4)], input_size=3)
+    >>> load_torch_state_dict(model, state_dict)
+    >>> model.named_params()["0.bias"].tolist()
+    [5.0, 5.0, 5.0, 5.0]
+    """
+    theirs = list(_parts(state_dict))
+    ours = [(n, layer) for n, layer in enumerate(model.layers) if layer.param_shapes(1)]
+    if len(theirs) != len(ours):
+        raise ValueError(
+            f"state_dict must have {len(ours)} layers with parameters, as the model; "
+            f"got {len(theirs)}"
+        )
+    values = np.zeros_like(model.params)
+    views = model.views(values)
+    for (number, layer), part in zip(ours, theirs, strict=True):
+        arrays = _from_torch(layer, part)
+        for name in layer.param_shapes(1):
+            if name.startswith("weight") and name not in arrays:
+                raise ValueError(f"state_dict must have {part.name or 'the'} {name}; got none")
+        for name, array in arrays.items():
+            view = views.get(f"{number}.{name}")
+            if view is None or view.shape != array.shape:
+                needed = "absent" if view is None else f"of shape {view.shape}"
+                raise ValueError(
+                    f"{name} of {part.name or 'state_dict'} must be {needed}, as in {layer!r}; "
+                    f"got {array.shape}"
+                )
+            view[...] = array
+    model.params = values
+
+
+def to_torch_state_dict(model: Sequential) -> dict[str, Any]:
+    """Return the weights of a model as PyTorch's state dictionary.
+
+    Parameters
+    ----------
+    model : Sequential
+        Of layers that PyTorch has, as for `load_torch_state_dict`.
+
+    Returns
+    -------
+    dict of str to tensor
+        For modules in an ``nn.ModuleList`` or ``nn.Sequential`` that are numbered as the layers
+        are; each recurrent layer is a module of one layer, such as ``"0.weight_ih_l0"``. Rename
+        the keys for other names. The second bias is zero, but for the GRU's candidate.
+
+    Raises
+    ------
+    ImportError
+        PyTorch is not installed.
+    ValueError
+        PyTorch has no such layer.
+
+    Examples
+    --------
+    >>> import pytest
+    >>> torch = pytest.importorskip("torch")
+    >>> from fusedlstm import Sequential
+    >>> from fusedlstm.convert.torch import to_torch_state_dict
+    >>> from fusedlstm.layers import GRU
+    >>> model = Sequential([GRU(8)], input_size=3, random_state=0)
+    >>> theirs = torch.nn.ModuleList([torch.nn.GRU(3, 8)])
+    >>> theirs.load_state_dict(to_torch_state_dict(model))
+    <All keys matched successfully>
+    """
+    try:
+        import torch  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        raise ImportError(
+            "to_torch_state_dict needs PyTorch, which is not installed: pip install torch"
+        ) from None
+    named = model.named_params()
+    arrays: dict[str, Array] = {}
+    for number, layer in enumerate(model.layers):
+        prefix = f"{number}."
+        own = {name[len(prefix) :]: a for name, a in named.items() if name.startswith(prefix)}
+        if own:
+            arrays |= {prefix + name: array for name, array in _to_torch(layer, own).items()}
+    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+
+
+@dataclass
+class _Part:
+    """One layer of a recurrent module, or a linear module."""
+
+    name: str
+    recurrent: bool
+    arrays: dict[str, Array] = field(default_factory=dict)
+
+
+def _parts(state_dict: Mapping[str, Any]) -> Iterator[_Part]:
+    """The layers of a state dictionary, in their order."""
+    parts: dict[tuple[str, int], _Part] = {}
+    order: list[str] = []
+    for key, value in state_dict.items():
+        found = _RECURRENT.match(key) or _LINEAR.match(key)
+        if found is None:
+            needed = "the parameters of LSTM, GRU, RNN and Linear modules"
+            raise ValueError(check.needs("state_dict", needed, key))
+        groups = found.groupdict()
+        module = groups["module"]
+        if module not in order:
+            order.append(module)
+        number = int(groups.get("number") or 0)
+        part = parts.setdefault((module, number), _Part(module.rstrip("."), "number" in groups))
+        name = groups["name"] + (groups.get("direction") or "")
+        part.arrays[name] = _array(key, value)
+    for module, number in sorted(parts, key=lambda key: (order.index(key[0]), key[1])):
+        yield parts[module, number]
+
+
+def _array(key: str, value: Any) -> Array:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().double().numpy()
+    return check.real_array(f"state_dict[{key!r}]", value, np.float64)
+
+
+# What of a layer's options PyTorch has too.
+_OPTIONS: dict[type[Recurrent], tuple[str, ...]] = {
+    LSTM: ("projection_size",),
+    GRU: (),
+    RNN: ("activation",),
+}
+
+
+def _torch_kind(layer: Layer[Any]) -> type[Layer[Any]]:
+    """The class of which PyTorch has the like; an error if it has none for this layer."""
+    if isinstance(layer, Dense):
+        return Dense
+    for kind, options in _OPTIONS.items():
+        if isinstance(layer, kind):
+            own = {name: getattr(layer, name) for name in options}
+            plain = kind(layer.hidden_size, layer.bidirectional, **own)
+            if (
+                layer.core_cell() == plain.core_cell()
+                and layer.param_shapes(1) == plain.param_shapes(1)
+                and layer.merge == plain.merge
+                and layer.reverse == plain.reverse
+                and not (kind is RNN and isinstance(layer.core_cell(), dict))
+            ):
+                return kind
+    raise ValueError(
+        check.needs("model", "of layers that PyTorch has: LSTM, GRU, RNN, Dense", layer)
+    )
+
+
+def _from_torch(layer: Layer[Any], part: _Part) -> dict[str, Array]:
+    """A layer's parameters by our names."""
+    kind = _torch_kind(layer)
+    if part.recurrent != (kind is not Dense):
+        raise ValueError(
+            f"{part.name or 'state_dict'} must be a "
+            f"{'linear' if kind is Dense else 'recurrent'} module, as {layer!r}; "
+            f"got parameters {', '.join(part.arrays)}"
+        )
+    if kind is Dense:
+        return part.arrays
+    arrays = {}
+    for name, array in part.arrays.items():
+        if name.startswith("weight"):
+            arrays[name] = array
+        elif name.startswith("bias_ih"):
+            direction = name.removeprefix("bias_ih")
+            hidden = part.arrays.get("bias_hh" + direction, np.zeros_like(array))
+            if kind is GRU:
+                size = len(hidden) // 3
+                arrays["bias_hn" + direction] = hidden[2 * size :]
+                hidden = np.concatenate([hidden[: 2 * size], np.zeros(size)])
+            arrays["bias" + direction] = array + hidden
+    return arrays
+
+
+def _to_torch(layer: Layer[Any], own: dict[str, Array]) -> dict[str, Array]:
+    """A layer's parameters by PyTorch's names."""
+    kind = _torch_kind(layer)
+    if kind is Dense:
+        return own
+    arrays = {}
+    for name, array in own.items():
+        base, reverse, _ = name.partition("_reverse")
+        suffix = "_l0" + reverse
+        if base == "bias":
+            arrays["bias_ih" + suffix] = array
+            second = np.zeros_like(array)
+            if kind is GRU:
+                second[-(len(array) // 3) :] = own["bias_hn" + reverse]
+            arrays["bias_hh" + suffix] = second
+        elif base != "bias_hn":
+            arrays[base + suffix] = array
+    return arrays
