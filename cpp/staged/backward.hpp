@@ -93,7 +93,7 @@ class BackwardShare {
       const Index sorted = first_row() + r, hidden = run_.shape.hidden, output = run_.shape.output;
       const auto begin = [&](Rows<S> rows, const S* from, Index width, Index units) {
         std::fill(rows.at(r), rows.at(r) + width, S(0));
-        if (from) copy(from + row_of(r) * units, units, rows.at(r));
+        if (from) copy_row(from + row_of(r) * units, units, rows.at(r));
       };
       begin(dhidden_, call_.dfinal.hidden, outputs_, output);
       if (dstate_) begin(dstate_, call_.dfinal.state, units_, hidden);
@@ -136,7 +136,7 @@ class BackwardShare {
       run_.draw(Mask::zoneout_hidden, row_of(r), t, outputs_, mask_.values);
       zone_out_gradient(mask_.values, dhidden, outputs_, dnow_.at(r), dhidden);
     } else {
-      copy(dhidden, outputs_, dnow_.at(r));
+      copy_row(dhidden, outputs_, dnow_.at(r));
       std::fill(dhidden, dhidden + outputs_, S(0));
     }
   }
@@ -183,7 +183,7 @@ class BackwardShare {
       run_.draw(Mask::zoneout_state, row_of(r), t, units_, mask_.values);
       zone_out_gradient(mask_.values, dstate, units_, dstate, dstays);
     }
-    if (fields_.kept_gates) copy(fields_.gates.at(line), blocks_ * units_, fields_.kept_gates.at(line));
+    if (fields_.kept_gates) copy_row(fields_.gates.at(line), blocks_ * units_, fields_.kept_gates.at(line));
     const Rows<S> fresh = fields_.fresh ? fields_.fresh : fields_.state;
     lstm_.backward({fields_.gates.at(line), dgates_ ? dgates_.at(r) : nullptr,
                     fields_.state.at(share_.line(t - 1) + r), fresh.at(line), candidate_mask(t, r),
@@ -251,7 +251,7 @@ class BackwardShare {
         S* to = call_.dx.at(row_of(r), time(t, r));
         const S* from = dx_.at(line);
         if (!call_.add_dx) {
-          copy(from, inputs, to);
+          copy_row(from, inputs, to);
           continue;
         }
         for (Index j = 0; j < inputs; j += pack_size<S>)
@@ -263,8 +263,8 @@ class BackwardShare {
   FUSEDLSTM_ONCE_A_CALL void finish() {
     for (Index r = 0; r < share_.rows; r++) {
       const Index hidden = run_.shape.hidden, output = run_.shape.output;
-      copy(dhidden_.at(r), output, call_.dinitial.hidden + row_of(r) * output);
-      if (dstate_) copy(dstate_.at(r), hidden, call_.dinitial.state + row_of(r) * hidden);
+      copy_row(dhidden_.at(r), output, call_.dinitial.hidden + row_of(r) * output);
+      if (dstate_) copy_row(dstate_.at(r), hidden, call_.dinitial.state + row_of(r) * hidden);
     }
   }
 

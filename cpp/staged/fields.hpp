@@ -9,11 +9,12 @@
 
 namespace fusedlstm::staged {
 
-// An odd number of cache lines: neighbouring rows then fall into different sets of the cache.
+// Whole cache lines, but not a multiple of eight: the same columns of many rows would fall into few sets of the cache.
 template <class S>
 constexpr Index row_stride(Index numbers) {
   constexpr Index line = Index(cache_line / sizeof(S));
-  return ((numbers + line - 1) / line | 1) * line;
+  const Index lines = (numbers + line - 1) / line;
+  return (lines % 8 == 0 ? lines + 1 : lines) * line;
 }
 
 template <class S>

@@ -91,6 +91,12 @@ constexpr Index whole_packets(Index units) {
   return (units + pack_size<S> - 1) / pack_size<S> * pack_size<S>;
 }
 
+// A copy of n numbers that is not inlined, unlike copy.
+template <class S>
+void copy_row(const S* from, Index n, S* to) {
+  copy(from, n, to);
+}
+
 // The weights of one direction.
 template <class S>
 struct Layout {
