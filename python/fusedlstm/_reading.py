@@ -81,7 +81,9 @@ def read_weights(sample_weight: Any, n: int) -> Array | None:
     """Return n weights, or None where all weigh the same."""
     if sample_weight is None:
         return None
-    if not isinstance(sample_weight, numbers.Number):  # scikit-learn takes one for all
+    if isinstance(sample_weight, numbers.Number):  # one for all
+        sample_weight = check.not_negative("sample_weight", sample_weight)
+    else:
         sample_weight = check.real_array("sample_weight", sample_weight, np.float64)
     rows = np.empty((n, 0))
     weights = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)

@@ -278,8 +278,9 @@ def _numbers(array: Array, name: str) -> Array:
     if array.dtype.kind == "O" and array.ndim > 0:
         try:
             return array.astype(np.float64)
-        except (TypeError, ValueError) as error:  # it names what is no number
-            raise type(error)(check.needs(name, "numbers", array, f"{error}.")) from None
+        except (TypeError, ValueError, OverflowError) as error:  # it names what is no number
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(check.needs(name, "numbers", array, f"{error}.")) from None
     raise ValueError(check.needs(name, "numbers", array))
 
 

@@ -26,7 +26,10 @@ def shown(value: object) -> str:
     if isinstance(value, np.ndarray):
         kind = "an array" if type(value) is np.ndarray else f"a {type(value).__name__}"
         return f"{kind} of shape {value.shape} and dtype {value.dtype}"
-    text = repr(value.item() if isinstance(value, np.generic) else value)
+    try:
+        text = repr(value.item() if isinstance(value, np.generic) else value)
+    except ValueError:  # an integer of thousands of digits
+        return "what is too long to show"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -64,7 +67,10 @@ def real_in(
     """Return ``value`` as a finite float between the bounds."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(needs(name, needed, value))
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     too_low = number <= low if open_low else number < low
     too_high = number >= high if open_high else number > high
     if not math.isfinite(number) or too_low or too_high:
@@ -128,7 +134,7 @@ def real_array(name: str, value: object, dtype: npt.DTypeLike) -> Array:
     if array.dtype.kind == "O" and array.ndim > 0:
         try:
             return array.astype(dtype)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise TypeError(needs(name, "an array of numbers", value)) from None
     if array.dtype.kind not in "biuf":
         raise TypeError(needs(name, "an array of numbers", value))
