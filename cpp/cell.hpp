@@ -118,7 +118,7 @@ struct Cell {
   Carried carried;
   bool has_candidate;  // that a mask can drop
   void (*forward)(const ForwardTile<S>&);
-  void (*forward_row)(const RowStep<S>&);
+  void (*forward_row)(const RowStep<S>&);  // may be null: tiles of one row then do it
   void (*backward)(const BackwardTile<S>&);
   void (*sum_vectors)(const VectorSums<S>&);  // null where there are none
 };
@@ -274,10 +274,19 @@ struct CellLoops {
                                sums);
     for (int v = 0; v < vectors; v++) store(all.sums + v * pack_size<S>, sums[v]);
   }
+  // Of a cell that is used much a row alone has a path of its own, at the price of a few kilobytes.
+  template <bool UsedMuch>
   static constexpr Cell<S> cell(const char* name) {
-    Cell<S> cell{name,     Equations::blocks,       {},       Equations::vector_factor,
-                 Equations::carried, Equations::has_candidate, &forward, &forward_row,
-                 &backward, Equations::blocks.vectors > 0 ? &sum_vectors : nullptr};
+    Cell<S> cell{name,
+                 Equations::blocks,
+                 {},
+                 Equations::vector_factor,
+                 Equations::carried,
+                 Equations::has_candidate,
+                 &forward,
+                 UsedMuch ? &forward_row : nullptr,
+                 &backward,
+                 Equations::blocks.vectors > 0 ? &sum_vectors : nullptr};
     for (int b = 0; b < Equations::blocks.count; b++) cell.factors[b] = Equations::factors[b];
     return cell;
   }

@@ -202,8 +202,8 @@ class ForwardShare {
     const Index width = groups_.count * groups_.width();
     if (t == looked_ahead_) look_ahead(t);
     const Start<S> start{ahead_ + (t - (looked_ahead_ - steps_ahead_)) * width, steps_ahead_ * width};
-    const bool regularised = candidate_mask_ || hidden_mask_;
-    if (running == 1 && groups_.tail == pack_size<S> && !regularised) step_one_row(t, hidden, start);
+    const bool alone = running == 1 && call_.cell->forward_row && groups_.tail == pack_size<S>;
+    if (alone && !candidate_mask_ && !hidden_mask_) step_one_row(t, hidden, start);
     else multiply(t, running, &hidden, 1, start);
   }
 
