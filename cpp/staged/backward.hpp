@@ -3,6 +3,7 @@
 // The gradients of vectors are summed for each row of the batch, those of matrices by weight_gradients.hpp.
 #pragma once
 
+#include "../zoneout.hpp"
 #include "fields.hpp"
 #include "gru.hpp"
 #include "lstm.hpp"
@@ -132,13 +133,14 @@ class BackwardShare {
       for (Index j = 0; j < run_.shape.output; j += pack_size<S>)
         store(dhidden + j, load(dhidden + j) + load_first(dy + j, run_.shape.output - j));
     }
-    if (run_.regularisers.zoneout_hidden > 0) {
-      run_.draw(Mask::zoneout_hidden, row_of(r), t, outputs_, mask_.values);
-      zone_out_gradient(mask_.values, dhidden, outputs_, dnow_.at(r), dhidden);
-    } else {
-      copy_row(dhidden, outputs_, dnow_.at(r));
-      std::fill(dhidden, dhidden + outputs_, S(0));
-    }
+    copy_row(dhidden, outputs_, dnow_.at(r));
+    std::fill(dhidden, dhidden + outputs_, S(0));
+    if (run_.regularisers.zoneout_hidden > 0) divide(Mask::zoneout_hidden, t, r, outputs_, dnow_.at(r), dhidden);
+  }
+  // The gradient `dnow` of a mixture by zoneout into that of what was new and, in `dbefore`, of what was there.
+  void divide(Mask kind, Index t, Index r, Index width, S* dnow, S* dbefore) {
+    run_.draw(kind, row_of(r), t, width, mask_.values);
+    zone_out_backward<S>(int(width / pack_size<S>), 1, grid_of(mask_.values), grid_of(dnow), grid_of(dbefore));
   }
 
   const S* candidate_mask(Index t, Index r) {
@@ -180,8 +182,8 @@ class BackwardShare {
     const Index line = share_.line(t) + r;
     S *dstate = dstate_.at(r), *dstays = dstays_.values;
     if (dstays) {
-      run_.draw(Mask::zoneout_state, row_of(r), t, units_, mask_.values);
-      zone_out_gradient(mask_.values, dstate, units_, dstate, dstays);
+      std::fill(dstays, dstays + units_, S(0));
+      divide(Mask::zoneout_state, t, r, units_, dstate, dstays);
     }
     if (fields_.kept_gates) copy_row(fields_.gates.at(line), blocks_ * units_, fields_.kept_gates.at(line));
     const Rows<S> fresh = fields_.fresh ? fields_.fresh : fields_.state;

@@ -2,6 +2,7 @@
 // equations row by row, perhaps another product, zoneout. The input's part is computed ahead, in blocks of steps.
 #pragma once
 
+#include "../zoneout.hpp"
 #include "fields.hpp"
 #include "gru.hpp"
 #include "lstm.hpp"
@@ -225,15 +226,13 @@ class ForwardShare {
   }
 
   void zone_out_row(Index t, Index r) {
-    const Index before = line(t - 1) + r, now = line(t) + r;
-    if (run_.regularisers.zoneout_hidden > 0) {
-      run_.draw(Mask::zoneout_hidden, row_of(r), t, outputs_, mask_.values);
-      zone_out(mask_.values, fields_.hidden.at(before), fields_.hidden.at(now), outputs_, fields_.hidden.at(now));
-    }
-    if (fields_.fresh) {
-      run_.draw(Mask::zoneout_state, row_of(r), t, units_, mask_.values);
-      zone_out(mask_.values, fields_.state.at(before), fields_.fresh.at(now), units_, fields_.state.at(now));
-    }
+    const auto mix = [&](Mask kind, Rows<S> rows, Rows<S> fresh, Index width) {
+      run_.draw(kind, row_of(r), t, width, mask_.values);
+      zone_out<S>(int(width / pack_size<S>), 1, grid_of(mask_.values), grid_of(rows.at(line(t - 1) + r)),
+                  grid_of(fresh.at(line(t) + r)), grid_of(rows.at(line(t) + r)));
+    };
+    if (run_.regularisers.zoneout_hidden > 0) mix(Mask::zoneout_hidden, fields_.hidden, fields_.hidden, outputs_);
+    if (fields_.fresh) mix(Mask::zoneout_state, fields_.state, fields_.fresh, units_);
   }
 
   // The final states of the rows whose last step is t.

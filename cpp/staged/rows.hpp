@@ -1,8 +1,9 @@
-// Layer normalisation (Ba, Kiros and Hinton 2016) and mixtures of whole rows.
+// Layer normalisation (Ba, Kiros and Hinton 2016) and other arithmetic on whole rows.
 #pragma once
 
 #include <cmath>
 
+#include "../cell.hpp"
 #include "spec.hpp"
 
 namespace fusedlstm::staged {
@@ -63,22 +64,10 @@ template <class S>
 void scale_and_shift(const S* row, const S* gain, const S* bias, Index width, S* to) {
   for (Index j = 0; j < width; j += pack_size<S>) store(to + j, fma(load(row + j), load(gain + j), load(bias + j)));
 }
-// to = zone * before + (1 - zone) * now; `to` may be `now`.
+// One row as a tile.
 template <class S>
-void zone_out(const S* zone, const S* before, const S* now, Index width, S* to) {
-  for (Index j = 0; j < width; j += pack_size<S>) {
-    const Pack<S> stays = load(zone + j);
-    store(to + j, fma(stays, load(before + j), (fill(S(1)) - stays) * load(now + j)));
-  }
-}
-// The way back: dnow = (1 - zone) d, dbefore = zone d; either may be d.
-template <class S>
-void zone_out_gradient(const S* zone, const S* d, Index width, S* dnow, S* dbefore) {
-  for (Index j = 0; j < width; j += pack_size<S>) {
-    const Pack<S> stays = load(zone + j), gradient = load(d + j);
-    store(dnow + j, (fill(S(1)) - stays) * gradient);
-    store(dbefore + j, stays * gradient);
-  }
+Grid<S> grid_of(S* row) {
+  return {row, pack_size<S>, 0};
 }
 
 }  // namespace fusedlstm::staged
