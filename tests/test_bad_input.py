@@ -128,6 +128,8 @@ PARAMETERS = [
     ("dropout", 1.0, "dropout must be a number in [0, 1); got 1.0"),
     ("dropout", -0.1, "dropout must be a number in [0, 1); got -0.1"),
     ("dropout", "half", "dropout must be a number in [0, 1); got 'half'"),
+    ("recurrent_dropout", 1.0, "recurrent_dropout must be a number in [0, 1); got 1.0"),
+    ("recurrent_dropout", None, "recurrent_dropout must be a number in [0, 1); got None"),
     ("loss", "squared_los", "loss must be one of"),
     ("loss", log_loss, "loss must be one of"),
     ("optimizer", "adan", "got 'adan'. Did you mean 'adam'?"),

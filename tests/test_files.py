@@ -7,7 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
-from dataclasses import dataclass, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 
 import numpy as np
 import pytest
@@ -163,6 +163,17 @@ def test_a_model_comes_back(dtype, tmp_path):
     assert same.predict(X).tobytes() == model.predict(X).tobytes()
     same.params[:] = 0
     assert not same.predict(X).any()
+
+
+@pytest.mark.parametrize("name", [name for name in layers.__all__ if name != "Layer"])
+def test_every_layer_comes_back(name, tmp_path):
+    kind = getattr(layers, name)
+    needed = [f for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
+    layer = kind(*(0.5 if field.name == "rate" else 3 for field in needed))
+    model = Sequential([layer], 2, random_state=0)
+    same = there_and_back(model, tmp_path)
+    assert same.layers == model.layers
+    assert same.predict(X).tobytes() == model.predict(X).tobytes()
 
 
 def test_the_arrays_have_the_names_of_the_parameters(tmp_path):
