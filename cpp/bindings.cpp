@@ -37,6 +37,12 @@ py::capsule hold(std::unique_ptr<LayerSaved<S>> saved) {
 // A thread should have this many multiply-adds to do.
 constexpr Index recurrent_work_of_a_thread = Index(1) << 20;
 
+std::vector<std::string> cell_names() {
+  std::vector<std::string> names;
+  for (const Cell<float>& cell : all_cells<float>) names.emplace_back(cell.name);
+  return names;
+}
+
 py::tuple recurrent_forward(const std::string& cell_name, int directions, bool reverse, Index hidden_size,
                             const py::array& parameters, const py::array& x, const py::object& lengths,
                             const py::object& hidden, const py::object& state, bool want_outputs, bool training,
@@ -278,6 +284,7 @@ PYBIND11_MODULE(FUSEDLSTM_JOIN(_core_, FUSEDLSTM_VARIANT), module) {
   watch_forks();
   module.def("runnable_variants", &runnable_variants);
   module.def("default_threads", &default_threads);
+  module.def("cells", &cell_names);
   module.def("recurrent_forward", &recurrent_forward);
   module.def("recurrent_backward", &recurrent_backward);
   module.def("staged_forward", &staged_forward);

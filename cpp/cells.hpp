@@ -9,24 +9,26 @@
 
 namespace fusedlstm {
 
+template <class S>
+inline constexpr Cell<S> all_cells[] = {
+    CellLoops<S, LstmEquations<S, PlainLstm>>::template cell<true>("lstm"),
+    CellLoops<S, LstmEquations<S, PeepholeLstm>>::template cell<true>("peephole_lstm"),
+    CellLoops<S, LstmEquations<S, CoupledLstm>>::template cell<true>("cifg_lstm"),
+    CellLoops<S, LstmEquations<S, CoupledPeepholeLstm>>::template cell<false>("cifg_peephole_lstm"),
+    CellLoops<S, LstmEquations<S, NoInputGateLstm>>::template cell<false>("no_input_gate_lstm"),
+    CellLoops<S, LstmEquations<S, NoForgetGateLstm>>::template cell<false>("no_forget_gate_lstm"),
+    CellLoops<S, LstmEquations<S, NoOutputGateLstm>>::template cell<false>("no_output_gate_lstm"),
+    CellLoops<S, LstmEquations<S, LinearCandidateLstm>>::template cell<false>("linear_candidate_lstm"),
+    CellLoops<S, LstmEquations<S, LinearOutputLstm>>::template cell<false>("linear_output_lstm"),
+    CellLoops<S, GruEquations<S>>::template cell<true>("gru"),
+    CellLoops<S, RnnEquations<S, true>>::template cell<true>("rnn_tanh"),
+    CellLoops<S, RnnEquations<S, false>>::template cell<true>("rnn_relu"),
+};
+
 // Null for a name that no cell has.
 template <class S>
 const Cell<S>* find_cell(std::string_view name) {
-  static constexpr Cell<S> cells[] = {
-      CellLoops<S, LstmEquations<S, PlainLstm>>::template cell<true>("lstm"),
-      CellLoops<S, LstmEquations<S, PeepholeLstm>>::template cell<true>("peephole_lstm"),
-      CellLoops<S, LstmEquations<S, CoupledLstm>>::template cell<true>("cifg_lstm"),
-      CellLoops<S, LstmEquations<S, CoupledPeepholeLstm>>::template cell<false>("cifg_peephole_lstm"),
-      CellLoops<S, LstmEquations<S, NoInputGateLstm>>::template cell<false>("no_input_gate_lstm"),
-      CellLoops<S, LstmEquations<S, NoForgetGateLstm>>::template cell<false>("no_forget_gate_lstm"),
-      CellLoops<S, LstmEquations<S, NoOutputGateLstm>>::template cell<false>("no_output_gate_lstm"),
-      CellLoops<S, LstmEquations<S, LinearCandidateLstm>>::template cell<false>("linear_candidate_lstm"),
-      CellLoops<S, LstmEquations<S, LinearOutputLstm>>::template cell<false>("linear_output_lstm"),
-      CellLoops<S, GruEquations<S>>::template cell<true>("gru"),
-      CellLoops<S, RnnEquations<S, true>>::template cell<true>("rnn_tanh"),
-      CellLoops<S, RnnEquations<S, false>>::template cell<true>("rnn_relu"),
-  };
-  for (const Cell<S>& cell : cells)
+  for (const Cell<S>& cell : all_cells<S>)
     if (name == cell.name) return &cell;
   return nullptr;
 }

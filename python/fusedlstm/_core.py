@@ -40,6 +40,9 @@ class Core(Protocol):
     def default_threads(self) -> int:
         """OpenMP's present maximum, and at most the CPUs that this process may run on."""
 
+    def cells(self) -> list[str]:
+        """Names of the fused cells."""
+
     def recurrent_forward(
         self,
         cell: str,

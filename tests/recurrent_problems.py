@@ -1,0 +1,243 @@
+"""Problems for the recurrent kernels, of any cell, and what must be true of their results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+import reference_cells as cells
+from reference import relative_error
+
+FORWARD = {"float32": 2e-6, "float64": 1e-12}
+GRADIENT_OF_FLOAT32 = 5e-6
+LAYER_NORM_AMPLIFIES = (
+    20  # rounding, where the numbers that it divides by their deviation are near each other
+)
+NUMERIC_GRADIENT = 3e-7
+
+GATES = [("sigmoid", 0.0, 0.0), ("hard_sigmoid", 0.2, 0.5), ("softsign", 0.0, 0.0)]
+OTHERS = [
+    ("tanh", 0.0, 0.0),
+    ("linear", 0.0, 0.0),
+    ("relu", 0.0, 0.0),
+    ("leaky_relu", 0.1, 0.0),
+    ("thresholded_relu", 0.3, 0.0),
+    ("scaled_tanh", 1.3, 0.7),
+    ("elu", 0.8, 0.0),
+    ("softplus", 0.0, 0.0),
+    ("affine", 0.6, 0.1),
+    *GATES,
+]
+
+SPECS = {
+    "lstm": cells.lstm_spec(),
+    "peephole": cells.lstm_spec(peepholes=True),
+    "cifg": cells.lstm_spec(coupled=True),
+    "no input gate": cells.lstm_spec(input_gate=False),
+    "no forget gate": cells.lstm_spec(forget_gate=False),
+    "no output gate": cells.lstm_spec(output_gate=False, peepholes=True),
+    "full gate recurrence": cells.lstm_spec(full_gate_recurrence=True),
+    "layer norm": cells.lstm_spec(layer_norm=True),
+    "clipped": cells.lstm_spec(cell_clip=0.5),
+    "projection": cells.lstm_spec(projection=3, projection_bias=True),
+    "everything": cells.lstm_spec(
+        peepholes=True,
+        full_gate_recurrence=True,
+        layer_norm=True,
+        cell_clip=0.7,
+        projection=4,
+        projection_bias=True,
+    ),
+    "relu lstm": cells.lstm_spec(activations=(GATES[0], OTHERS[2], OTHERS[2])),
+    "gru": cells.gru_spec(),
+    "gru reset before": cells.gru_spec(reset_after=False),
+    "rnn": cells.rnn_spec(),
+    "relu rnn": cells.rnn_spec("relu"),
+}
+
+FUSED = {
+    "lstm": cells.lstm_spec(),
+    "peephole_lstm": cells.lstm_spec(peepholes=True),
+    "cifg_lstm": cells.lstm_spec(coupled=True),
+    "cifg_peephole_lstm": cells.lstm_spec(coupled=True, peepholes=True),
+    "no_input_gate_lstm": cells.lstm_spec(input_gate=False),
+    "no_forget_gate_lstm": cells.lstm_spec(forget_gate=False),
+    "no_output_gate_lstm": cells.lstm_spec(output_gate=False),
+    "linear_candidate_lstm": cells.lstm_spec(activations=(GATES[0], OTHERS[1], OTHERS[0])),
+    "linear_output_lstm": cells.lstm_spec(activations=(GATES[0], OTHERS[0], OTHERS[1])),
+    "gru": cells.gru_spec(),
+    "rnn_tanh": cells.rnn_spec(),
+    "rnn_relu": cells.rnn_spec("relu"),
+}
+"""Every cell of the fused driver, by its name there."""
+
+SPECS |= {f"fused {name}": {**spec, "fused": name} for name, spec in FUSED.items()}
+
+DRAWN = (12345678901234567, 0.3, 0.4, 0.2, 0.3)
+
+
+def regularisers_for(spec, values=DRAWN):
+    """Without what the family does not have."""
+    key, recurrent, candidate, zoneout_h, zoneout_c = values
+    if spec["family"] == "rnn":
+        candidate = 0.0
+    if spec["family"] != "lstm":
+        zoneout_c = 0.0
+    return key, recurrent, candidate, zoneout_h, zoneout_c
+
+
+@dataclass
+class Problem:
+    """Random arrays of one call."""
+
+    spec: dict
+    hidden: int
+    params: np.ndarray
+    x: np.ndarray
+    lengths: np.ndarray | None
+    h: np.ndarray
+    c: np.ndarray | None
+    dy: np.ndarray
+    dh: np.ndarray
+    dc: np.ndarray | None
+    directions: int = 1
+    reverse: bool = False
+    regularisers: tuple | None = None
+
+    @classmethod
+    def random(
+        cls, spec, seed, batch, steps, inputs, hidden, dtype="float64", ragged=False, **options
+    ):
+        rng = np.random.default_rng(seed)
+        directions = options.get("directions", 1)
+
+        def draw(*shape, scale=1.0):
+            return (rng.standard_normal(shape) * scale).astype(dtype)
+
+        def draw_params():
+            for name, shape in cells.param_shapes(spec, inputs, hidden).items():
+                mean = 1 if name.startswith("gain") else 0
+                yield mean + draw(*shape, scale=0.5 / np.sqrt(hidden)).ravel()
+
+        has_state = spec["family"] == "lstm"
+        outputs = cells.output_size(spec, hidden)
+        states, cell_states = (directions, batch, outputs), (directions, batch, hidden)
+        return cls(
+            spec=spec,
+            hidden=hidden,
+            params=np.concatenate(
+                [p for _ in range(directions) for p in draw_params()], dtype=dtype
+            ),
+            x=draw(batch, steps, inputs),
+            lengths=rng.integers(1, steps + 1, batch) if ragged else None,
+            h=draw(*states),
+            c=draw(*cell_states) if has_state else None,
+            dy=draw(batch, steps, directions * outputs),
+            dh=draw(*states),
+            dc=draw(*cell_states) if has_state else None,
+            **options,
+        )
+
+    def astype(self, dtype):
+        names = ("params", "x", "h", "c", "dy", "dh", "dc")
+        arrays = {name: getattr(self, name) for name in names}
+        return replace(
+            self, **{name: a if a is None else a.astype(dtype) for name, a in arrays.items()}
+        )
+
+    def forward(self, core, training=False, threads=1):
+        fused = self.spec.get("fused")
+        return (core.recurrent_forward if fused else core.staged_forward)(
+            fused or self.spec,
+            self.directions,
+            self.reverse,
+            self.hidden,
+            self.params,
+            self.x,
+            self.lengths,
+            self.h,
+            self.c,
+            True,
+            training,
+            self.regularisers,
+            threads,
+        )
+
+    def run(self, core, threads=1):
+        """All results of forward and backward by name."""
+        y, h, c, saved = self.forward(core, True, threads)
+        grads = np.zeros_like(self.params)
+        backward = core.recurrent_backward if "fused" in self.spec else core.staged_backward
+        dx, dh, dc = backward(saved, self.params, self.x, self.dy, self.dh, self.dc, True, grads)
+        results = {"y": y, "h": h, "c": c, "grads": grads, "dx": dx, "dh": dh, "dc": dc}
+        return {name: value for name, value in results.items() if value is not None}
+
+    def reference(self):
+        """y, h, c (or None) by the plain equations."""
+        masks_of = None
+        if self.regularisers is not None:
+
+            def masks_of(direction, row):
+                return cells.DrawnMasks(self.regularisers, direction, row)
+
+        return cells.forward(
+            self.spec,
+            self.params,
+            self.hidden,
+            self.x,
+            self.h,
+            self.c,
+            self.lengths,
+            self.directions,
+            self.reverse,
+            masks_of,
+        )
+
+    def reference_loss(self):
+        y, h, c = self.reference()
+        loss = (y * self.dy).sum() + (h * self.dh).sum()
+        return float(loss if c is None else loss + (c * self.dc).sum())
+
+    def slope_along(self, name, direction, step=1e-6):
+        """The reference's change of the loss along a direction of one of the arrays."""
+        at = getattr(self, name)
+        above = replace(self, **{name: at + step * direction}).reference_loss()
+        below = replace(self, **{name: at - step * direction}).reference_loss()
+        return (above - below) / (2 * step)
+
+
+def assert_forward_right(problem, core, threads=1):
+    tolerance = FORWARD[problem.params.dtype.name]
+    draws = problem.regularisers is not None and problem.regularisers[0] is not None
+    y, h, c, _ = problem.forward(core, training=draws, threads=threads)
+    for value, expected in zip((y, h, c), problem.reference(), strict=True):
+        if expected is None:
+            assert value is None
+        else:
+            assert relative_error(value, expected) <= tolerance
+
+
+GRADIENT_OF = {"params": "grads", "x": "dx", "h": "dh", "c": "dc"}
+
+
+def assert_gradients_right(problem, core, threads=1, directions=2):
+    """Core float64 against central differences of the reference, along random directions."""
+    results = problem.run(core, threads)
+    rng = np.random.default_rng(0)
+    for name, gradient in GRADIENT_OF.items():
+        at = getattr(problem, name)
+        if at is None:
+            continue
+        for _ in range(directions):
+            along = rng.standard_normal(at.shape) / np.sqrt(at.size)
+            numeric = problem.slope_along(name, along)
+            assert abs((results[gradient] * along).sum() - numeric) < NUMERIC_GRADIENT * max(
+                1, abs(numeric)
+            ), name
+
+
+def assert_same_bits(results, others):
+    assert results.keys() == others.keys()
+    for name, value in results.items():
+        assert value.tobytes() == others[name].tobytes(), name
