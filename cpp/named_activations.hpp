@@ -128,7 +128,9 @@ struct Softplus {
     const Pack<S> power = power_of_negative(zero<S>() - above - negative_part(x));
     return above + log_one_plus(power);
   }
-  FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const { return zero<S>() - dy * power_less_one(zero<S>() - y); }
+  FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const {
+    return zero<S>() - dy * power_less_one(zero<S>() - y);
+  }
 
  private:
   static FUSEDLSTM_INLINE Pack<S> power_of_negative(Pack<S> x) {
@@ -148,7 +150,8 @@ struct Affine {
 
 struct Activation {
   enum Kind {
-    linear, sigmoid, tanh, relu, leaky_relu, thresholded_relu, scaled_tanh, hard_sigmoid, elu, softsign, softplus, affine
+    linear, sigmoid, tanh, relu, leaky_relu, thresholded_relu, scaled_tanh, hard_sigmoid, elu, softsign, softplus,
+    affine
   };
   Kind kind = linear;
   double alpha = 0, beta = 0;

@@ -63,7 +63,8 @@ Sequences<S> contiguous_sequences(S* values, Index steps, Index features) {
 // A name, or (name, alpha, beta).
 inline Activation activation_of(const py::handle& given) {
   const bool named = py::isinstance<py::str>(given);
-  require(named || (py::isinstance<py::tuple>(given) && py::len(given) == 3), "an activation is a name or (name, alpha, beta)");
+  require(named || (py::isinstance<py::tuple>(given) && py::len(given) == 3),
+          "an activation is a name or (name, alpha, beta)");
   const auto name = (named ? py::reinterpret_borrow<py::object>(given) : given[py::int_(0)]).cast<std::string>();
   auto found = find_activation(name);
   require(found.has_value(), "unknown activation");

@@ -69,15 +69,16 @@ py::array_t<S> new_states(const staged::Shape& shape, Index units) {
   return empty<S>({shape.directions, shape.batch, units});
 }
 
-FUSEDLSTM_ONCE_A_CALL py::tuple staged_forward(const py::dict& given_spec, int directions, bool reverse, Index hidden_size,
-                         const py::array& parameters, const py::array& x, const py::object& lengths,
-                         const py::object& hidden, const py::object& state, bool want_outputs, bool training,
-                         const py::object& given_regularisers, int threads) {
+FUSEDLSTM_ONCE_A_CALL py::tuple staged_forward(
+    const py::dict& given_spec, int directions, bool reverse, Index hidden_size, const py::array& parameters,
+    const py::array& x, const py::object& lengths, const py::object& hidden, const py::object& state,
+    bool want_outputs, bool training, const py::object& given_regularisers, int threads) {
   return with_dtype(parameters, [&](auto tag) -> py::tuple {
     using S = decltype(tag);
     const staged::Spec spec = spec_of(given_spec);
     const Regularisers regularisers = regularisers_of(given_regularisers);
-    require(spec.family != staged::Family::rnn || regularisers.candidate_dropout == 0, "an RNN has no candidate to drop");
+    require(spec.family != staged::Family::rnn || regularisers.candidate_dropout == 0,
+            "an RNN has no candidate to drop");
     require(spec.has_state() || regularisers.zoneout_state == 0, "there is no second state to zone out");
     require(directions == 1 || directions == 2, "one or two directions");
     require(py::isinstance<py::array_t<S>>(x), "x must have the dtype of the parameters");
@@ -102,7 +103,8 @@ FUSEDLSTM_ONCE_A_CALL py::tuple staged_forward(const py::dict& given_spec, int d
     if (spec.has_state()) last_state = new_states<S>(shape, hidden_size);
     const auto last_hidden = new_states<S>(shape, output);
     const States<S> final{output_of<S>(last_hidden, rows * output), output_of<S>(last_state, rows * hidden_size)};
-    const auto y = contiguous_sequences(output_of<S>(outputs, shape.batch * shape.steps * features), shape.steps, features);
+    S* y_values = output_of<S>(outputs, shape.batch * shape.steps * features);
+    const auto y = contiguous_sequences(y_values, shape.steps, features);
     const Index work = shape.batch * shape.steps * count / staged_work_of_a_thread;
     threads = int(std::max(Index(1), std::min(Index(threads), work)));
 
@@ -118,9 +120,9 @@ FUSEDLSTM_ONCE_A_CALL py::tuple staged_forward(const py::dict& given_spec, int d
   });
 }
 
-FUSEDLSTM_ONCE_A_CALL py::tuple staged_backward(const py::capsule& saved_capsule, const py::array& parameters, const py::array& x,
-                          const py::object& dy, const py::object& dhidden, const py::object& dstate, bool want_dx,
-                          const py::array& gradients) {
+FUSEDLSTM_ONCE_A_CALL py::tuple staged_backward(
+    const py::capsule& saved_capsule, const py::array& parameters, const py::array& x, const py::object& dy,
+    const py::object& dhidden, const py::object& dstate, bool want_dx, const py::array& gradients) {
   return with_dtype(parameters, [&](auto tag) -> py::tuple {
     using S = decltype(tag);
     void* held = PyCapsule_GetPointer(saved_capsule.ptr(), staged_name<S>);

@@ -94,7 +94,7 @@ class BackwardShare {
       const Index sorted = first_row() + r, hidden = run_.shape.hidden, output = run_.shape.output;
       const auto begin = [&](Rows<S> rows, const S* from, Index width, Index units) {
         std::fill(rows.at(r), rows.at(r) + width, S(0));
-        if (from) copy_row(from + row_of(r) * units, units, rows.at(r));
+        if (from) copy(from + row_of(r) * units, units, rows.at(r));
       };
       begin(dhidden_, call_.dfinal.hidden, outputs_, output);
       if (dstate_) begin(dstate_, call_.dfinal.state, units_, hidden);
@@ -133,7 +133,7 @@ class BackwardShare {
       for (Index j = 0; j < run_.shape.output; j += pack_size<S>)
         store(dhidden + j, load(dhidden + j) + load_first(dy + j, run_.shape.output - j));
     }
-    copy_row(dhidden, outputs_, dnow_.at(r));
+    copy(dhidden, outputs_, dnow_.at(r));
     std::fill(dhidden, dhidden + outputs_, S(0));
     if (run_.regularisers.zoneout_hidden > 0) divide(Mask::zoneout_hidden, t, r, outputs_, dnow_.at(r), dhidden);
   }
@@ -185,7 +185,7 @@ class BackwardShare {
       std::fill(dstays, dstays + units_, S(0));
       divide(Mask::zoneout_state, t, r, units_, dstate, dstays);
     }
-    if (fields_.kept_gates) copy_row(fields_.gates.at(line), blocks_ * units_, fields_.kept_gates.at(line));
+    if (fields_.kept_gates) copy(fields_.gates.at(line), blocks_ * units_, fields_.kept_gates.at(line));
     const Rows<S> fresh = fields_.fresh ? fields_.fresh : fields_.state;
     lstm_.backward({fields_.gates.at(line), dgates_ ? dgates_.at(r) : nullptr,
                     fields_.state.at(share_.line(t - 1) + r), fresh.at(line), candidate_mask(t, r),
@@ -253,7 +253,7 @@ class BackwardShare {
         S* to = call_.dx.at(row_of(r), time(t, r));
         const S* from = dx_.at(line);
         if (!call_.add_dx) {
-          copy_row(from, inputs, to);
+          copy(from, inputs, to);
           continue;
         }
         for (Index j = 0; j < inputs; j += pack_size<S>)
@@ -265,8 +265,8 @@ class BackwardShare {
   FUSEDLSTM_ONCE_A_CALL void finish() {
     for (Index r = 0; r < share_.rows; r++) {
       const Index hidden = run_.shape.hidden, output = run_.shape.output;
-      copy_row(dhidden_.at(r), output, call_.dinitial.hidden + row_of(r) * output);
-      if (dstate_) copy_row(dstate_.at(r), hidden, call_.dinitial.state + row_of(r) * hidden);
+      copy(dhidden_.at(r), output, call_.dinitial.hidden + row_of(r) * output);
+      if (dstate_) copy(dstate_.at(r), hidden, call_.dinitial.state + row_of(r) * hidden);
     }
   }
 

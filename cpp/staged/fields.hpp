@@ -32,7 +32,8 @@ struct Fields {
   Rows<S> dprojected;   // backward: gradient of the projection's output
   Rows<S> kept_gates;   // backward: the activations, where their own gradients need them
 
-  FUSEDLSTM_ONCE_A_CALL Fields(const Spec& spec, const Shape& shape, const Regularisers& regularisers, Index lines, bool training) {
+  FUSEDLSTM_ONCE_A_CALL Fields(const Spec& spec, const Shape& shape, const Regularisers& regularisers, Index lines,
+                               bool training) {
     const int blocks = Blocks(spec).count;
     const Index units = whole_packets<S>(shape.hidden), outputs = whole_packets<S>(shape.output);
     const bool lstm = spec.family == Family::lstm;

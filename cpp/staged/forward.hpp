@@ -91,7 +91,7 @@ class ForwardShare {
     for (Index r = 0; r < share_.rows; r++) {
       const auto begin = [&](Rows<S> rows, const S* initial, Index width, Index units) {
         std::fill(rows.at(before + r), rows.at(before + r) + width, S(0));
-        if (initial) copy_row(initial + row_of(r) * units, units, rows.at(before + r));
+        if (initial) copy(initial + row_of(r) * units, units, rows.at(before + r));
       };
       begin(fields_.hidden, call_.initial.hidden, outputs_, output);
       if (fields_.state) begin(fields_.state, call_.initial.state, units_, hidden);
@@ -116,7 +116,7 @@ class ForwardShare {
     Index lines = 0;
     for (ahead_ = t; ahead_ < share_.steps && lines + share_.running(ahead_) <= most_lines_; ahead_++)
       for (Index r = 0; r < share_.running(ahead_); r++, lines++)
-        copy_row(call_.x.at(row_of(r), time(ahead_, r)), run_.shape.input, gathered_.at(lines));
+        copy(call_.x.at(row_of(r), time(ahead_, r)), run_.shape.input, gathered_.at(lines));
 
     const Operand<S> x = operand(gathered_, run_.shape.input, 0);
     if (!run_.spec.layer_norm)
@@ -128,7 +128,7 @@ class ForwardShare {
                       fields_.gates.at(k));
     }
   }
-  static void carry_over(Rows<S> rows, Index width, Index from, Index to) { copy_row(rows.at(from), width, rows.at(to)); }
+  static void carry_over(Rows<S> rows, Index width, Index from, Index to) { copy(rows.at(from), width, rows.at(to)); }
 
   void step(Index t) {
     const Index running = share_.running(t);
@@ -138,7 +138,7 @@ class ForwardShare {
     else rnn_step(t, running, hidden_before);
     for (Index r = 0; r < running; r++) {
       zone_out_row(t, r);
-      if (call_.y) copy_row(fields_.hidden.at(line(t) + r), run_.shape.output, call_.y.at(row_of(r), time(t, r)));
+      if (call_.y) copy(fields_.hidden.at(line(t) + r), run_.shape.output, call_.y.at(row_of(r), time(t, r)));
     }
   }
 
@@ -221,7 +221,7 @@ class ForwardShare {
     multiply(weights_.panels(hidden_matrix), &hidden, 1, running, Start<S>{gates.values, gates.stride}, gates);
     for (Index r = 0; r < running; r++) {
       activate(run_.spec.candidate, gates.at(r), units_, gates.at(r));
-      copy_row(gates.at(r), units_, now.at(r));
+      copy(gates.at(r), units_, now.at(r));
     }
   }
 
@@ -239,8 +239,8 @@ class ForwardShare {
   void finish_rows(Index t) {
     for (Index r = share_.running(t + 1); r < share_.running(t); r++) {
       const Index hidden = run_.shape.hidden, output = run_.shape.output;
-      copy_row(fields_.hidden.at(line(t) + r), output, call_.final.hidden + row_of(r) * output);
-      if (fields_.state) copy_row(fields_.state.at(line(t) + r), hidden, call_.final.state + row_of(r) * hidden);
+      copy(fields_.hidden.at(line(t) + r), output, call_.final.hidden + row_of(r) * output);
+      if (fields_.state) copy(fields_.state.at(line(t) + r), hidden, call_.final.state + row_of(r) * hidden);
     }
   }
 

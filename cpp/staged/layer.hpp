@@ -39,9 +39,9 @@ inline std::vector<Run> runs_of(const Spec& spec, const Shape& shape, const Regu
 
 // Returns what backward needs if `training`, else null. lengths may be null: all rows have all steps.
 template <class S>
-FUSEDLSTM_ONCE_A_CALL std::unique_ptr<Saved<S>> layer_forward(const std::vector<Run>& all, const Index* lengths, const S* parameters,
-                                        Sequences<const S> x, States<const S> initial, Sequences<S> y, States<S> final,
-                                        bool training, int threads) {
+FUSEDLSTM_ONCE_A_CALL std::unique_ptr<Saved<S>> layer_forward(
+    const std::vector<Run>& all, const Index* lengths, const S* parameters, Sequences<const S> x,
+    States<const S> initial, Sequences<S> y, States<S> final, bool training, int threads) {
   const Shape& shape = all[0].shape;
   const Layout<S> layout(all[0].spec, shape);
   auto saved = std::make_unique<Saved<S>>(Saved<S>{all, Schedule(shape.batch, shape.steps, lengths, threads), {}});
@@ -75,8 +75,9 @@ FUSEDLSTM_ONCE_A_CALL std::unique_ptr<Saved<S>> layer_forward(const std::vector<
 
 // Consumes `saved`. dy, dfinal and dx may be null; the gradients of the weights are added to `gradients`.
 template <class S>
-FUSEDLSTM_ONCE_A_CALL void layer_backward(const Saved<S>& saved, const S* parameters, Sequences<const S> x, Sequences<const S> dy,
-                    States<const S> dfinal, Sequences<S> dx, States<S> dinitial, S* gradients) {
+FUSEDLSTM_ONCE_A_CALL void layer_backward(
+    const Saved<S>& saved, const S* parameters, Sequences<const S> x, Sequences<const S> dy, States<const S> dfinal,
+    Sequences<S> dx, States<S> dinitial, S* gradients) {
   const std::vector<Run>& runs = saved.runs;
   const Schedule& schedule = saved.schedule;
   const Shape& shape = runs[0].shape;

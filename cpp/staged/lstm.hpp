@@ -61,14 +61,14 @@ class Lstm {
     }
 
     if (spec_.layer_norm) {
-      copy_row(row.state, width_, row.norm_state);
+      copy(row.state, width_, row.norm_state);
       *row.deviation = normalise(row.norm_state, 1, units_);
       scale_and_shift(row.norm_state, weights_.vector(gain_state), weights_.vector(bias_state), width_, row.output);
       activate(spec_.output, row.output, width_, row.output);
     } else {
       activate(spec_.output, row.state, width_, row.output);
     }
-    if (!z_o) return copy_row(row.output, width_, row.m);
+    if (!z_o) return copy(row.output, width_, row.m);
     if (const S* p = weights_.vector(peephole_o)) add_products(p, row.state, width_, z_o);
     activate(spec_.gate, z_o, width_, z_o);
     for (Index j = 0; j < width_; j += pack_size<S>) store(row.m + j, load(z_o + j) * load(row.output + j));

@@ -64,8 +64,8 @@ struct Shape {
 
 enum MatrixName { input_matrix, hidden_matrix, candidate_matrix, gates_matrix, projection_matrix, matrix_names };
 enum VectorName {
-  bias, bias_hidden, peephole_i, peephole_f, peephole_o, gain_input, gain_hidden, gain_state, bias_state, bias_projection,
-  vector_names
+  bias, bias_hidden, peephole_i, peephole_f, peephole_o, gain_input, gain_hidden, gain_state, bias_state,
+  bias_projection, vector_names
 };
 
 // (row_blocks * rows, column_blocks * columns) in the flat vector; no blocks: absent.
@@ -89,12 +89,6 @@ struct Vector {
 template <class S>
 constexpr Index whole_packets(Index units) {
   return (units + pack_size<S> - 1) / pack_size<S> * pack_size<S>;
-}
-
-// A copy of n numbers that is not inlined, unlike copy.
-template <class S>
-void copy_row(const S* from, Index n, S* to) {
-  copy(from, n, to);
 }
 
 // The weights of one direction.

@@ -1,5 +1,5 @@
-// The gradients of the weights. A matrix's is the sum, over all rows and steps, of the gradient of what its product gave
-// times what it was multiplied with; a vector's the sum over the rows of the batch.
+// The gradients of the weights. A matrix's is the sum, over all rows and steps, of the gradient of what its product
+// gave times what it was multiplied with; a vector's the sum over the rows of the batch.
 //
 // Lines are summed in blocks, from the first step to the last, in an order that depends on the lengths alone. Threads
 // divide what is computed: parts, each some rows and columns of one matrix.
@@ -112,7 +112,7 @@ class WeightGradients {
     // Neighbouring parts with about the same number of products for each thread.
     Index all = 0, before = 0;
     for (const Part& part : parts_) all += cost(part);
-    for (first_ = 0; first_ < parts_.size() && before * members < all * member; first_++) before += cost(parts_[first_]);
+    for (; first_ < parts_.size() && before * members < all * member; first_++) before += cost(parts_[first_]);
     for (last_ = first_; last_ < parts_.size() && before * members < all * (member + 1); last_++)
       before += cost(parts_[last_]);
     lines_.reserve(lines_of_a_sum);

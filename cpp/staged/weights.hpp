@@ -78,7 +78,7 @@ class PackedWeights {
       for (int b = 0; b < vector.blocks; b++) {
         S* to = vectors_ + vector.packed + b * block;
         std::fill(to, to + block, S(0));
-        copy_row(parameters + vector.offset + b * vector.units, vector.units, to);
+        copy(parameters + vector.offset + b * vector.units, vector.units, to);
       }
     }
   }
@@ -123,7 +123,7 @@ void multiply(const Panels<S>& panels, const Operand<S>* operands, int count, In
   multiplication.run(operands, count, start, [&](const Tile<S>& tile) {
     for (int p = 0; p < tile.panels; p++)
       for (int r = 0; r < tile.rows; r++)
-        copy_row(tile.values + (p * tile.rows + r) * tile.width, tile.width,
+        copy(tile.values + (p * tile.rows + r) * tile.width, tile.width,
              out.at(tile.first_row + r) + (tile.first_panel + p) * panels.packets * pack_size<S>);
   });
 }
