@@ -2,6 +2,7 @@
 // dtypes, shapes, None and the GIL. The Python layer above has validated what users gave and reports errors in its own
 // words, so a failed check here is a defect.
 #include "bindings/staged.hpp"
+#include "bindings/stream.hpp"
 #include "cells.hpp"
 #include "cpu.hpp"
 #include "dense.hpp"
@@ -145,7 +146,7 @@ py::object dense_forward_array(const py::array& parameters, const py::array& x, 
     S* out = y.mutable_data();
     {
       py::gil_scoped_release release;
-      dense_forward(shape, weights, in, out, threads);
+      dense_forward(shape, PackedDense<S>(shape, weights), in, out, threads);
     }
     return y;
   });
@@ -284,6 +285,7 @@ PYBIND11_MODULE(FUSEDLSTM_JOIN(_core_, FUSEDLSTM_VARIANT), module) {
   watch_forks();
   module.def("runnable_variants", &runnable_variants);
   module.def("default_threads", &default_threads);
+  define_stream(module);
   module.def("cells", &cell_names);
   module.def("recurrent_forward", &recurrent_forward);
   module.def("recurrent_backward", &recurrent_backward);

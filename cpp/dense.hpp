@@ -23,45 +23,61 @@ inline int dense_threads(const DenseShape& shape, int threads) {
   return int(std::max(Index(1), std::min({Index(threads), work, shape.rows})));
 }
 
+// Weights in panels of columns, and the bias padded as they are.
 template <class S>
-void dense_forward(const DenseShape& shape, const S* parameters, const S* x, S* y, int threads) {
-  const Groups<S> groups(shape.units, 1);
-  Panels<S> panels = column_panels<S>(shape.features, shape.units, nullptr);
-  S *weights = nullptr, *bias = nullptr;
-  const auto layout = [&](Carver carver) {
-    weights = carver.take<S>(panels.stride * panels.count);
-    bias = carver.take<S>(panels.count * max_packets * pack_size<S>);
-    return carver.used();
-  };
-  const Block block(layout(Carver()));
-  layout(Carver(block.memory()));
-  panels.values = weights;
+struct PackedDense {
+  Panels<S> panels;
+  Block block;
+  S* bias = nullptr;
 
-  std::fill(weights, weights + panels.stride * panels.count, S(0));
-  std::fill(bias, bias + panels.count * max_packets * pack_size<S>, S(0));
-  for (int group = 0; group < groups.count; group++) {
-    const int panel = group / max_packets, packet = group % max_packets;
-    const Index width = (panel < panels.whole ? panels.packets : panels.last_packets) * pack_size<S>;
-    const Index first = Index(group) * pack_size<S>;
-    transpose_scaled(parameters + first * shape.features, shape.features, groups.units_of(group), shape.features, S(1),
-                     weights + panel * panels.stride + packet * pack_size<S>, width);
-    std::copy_n(parameters + shape.units * shape.features + first, groups.units_of(group), bias + first);
+  PackedDense(const DenseShape& shape, const S* parameters)
+      : panels(column_panels<S>(shape.features, shape.units, nullptr)) {
+    S* weights = nullptr;
+    const auto layout = [&](Carver carver) {
+      weights = carver.take<S>(panels.stride * panels.count);
+      bias = carver.take<S>(panels.count * max_packets * pack_size<S>);
+      return carver.used();
+    };
+    block = Block(layout(Carver()));
+    layout(Carver(block.memory()));
+    panels.values = weights;
+
+    const Groups<S> groups(shape.units, 1);
+    std::fill(weights, weights + panels.stride * panels.count, S(0));
+    std::fill(bias, bias + panels.count * max_packets * pack_size<S>, S(0));
+    for (int group = 0; group < groups.count; group++) {
+      const int panel = group / max_packets, packet = group % max_packets;
+      const Index width = (panel < panels.whole ? panels.packets : panels.last_packets) * pack_size<S>;
+      const Index first = Index(group) * pack_size<S>;
+      transpose_scaled(parameters + first * shape.features, shape.features, groups.units_of(group), shape.features,
+                       S(1), weights + panel * panels.stride + packet * pack_size<S>, width);
+      std::copy_n(parameters + shape.units * shape.features + first, groups.units_of(group), bias + first);
+    }
   }
+};
 
+// The rows [first, last) of y = activation(x W' + b).
+template <class S>
+void dense_rows(const DenseShape& shape, const PackedDense<S>& packed, const S* x, S* y, Index first, Index last) {
+  const Operand<S> operand{x + first * shape.features, shape.features, 0, shape.features};
+  S* out = y + first * shape.units;
+  Multiplication<S>(packed.panels, last - first).run(&operand, 1, Start<S>{packed.bias, 0}, [&](const Tile<S>& tile) {
+    for (int p = 0; p < tile.panels; p++) {
+      const Index column = (tile.first_panel + p) * max_packets * pack_size<S>;
+      for (int r = 0; r < tile.rows; r++) {
+        const S* from = tile.values + (p * tile.rows + r) * tile.width;
+        S* to = out + (tile.first_row + r) * shape.units + column;
+        activate(shape.activation, from, std::min(tile.width, shape.units - column), to);
+      }
+    }
+  });
+}
+
+template <class S>
+void dense_forward(const DenseShape& shape, const PackedDense<S>& packed, const S* x, S* y, int threads) {
   run_team(dense_threads(shape, threads), [&](const Team& team) {
     const auto [first, last] = team.part(shape.rows);
-    const Operand<S> operand{x + first * shape.features, shape.features, 0, shape.features};
-    S* out = y + first * shape.units;
-    Multiplication<S>(panels, last - first).run(&operand, 1, Start<S>{bias, 0}, [&](const Tile<S>& tile) {
-      for (int p = 0; p < tile.panels; p++) {
-        const Index column = (tile.first_panel + p) * max_packets * pack_size<S>;
-        for (int r = 0; r < tile.rows; r++) {
-          const S* from = tile.values + (p * tile.rows + r) * tile.width;
-          S* to = out + (tile.first_row + r) * shape.units + column;
-          activate(shape.activation, from, std::min(tile.width, shape.units - column), to);
-        }
-      }
-    });
+    dense_rows(shape, packed, x, y, first, last);
   });
 }
 

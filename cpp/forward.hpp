@@ -43,6 +43,7 @@ class ForwardShare {
     lay_out(Carver(scratch_.memory()));
   }
 
+  // May be called again, with other numbers in the same places.
   void run() {
     start();
     for (Index t = 0; t < share_.steps; t++) {
@@ -114,6 +115,7 @@ class ForwardShare {
     }
     if (candidate_mask_) at_.mask = of_rows(candidate_mask_);
     if (recurrent_mask_) draw(Mask::recurrent, 0, share_.rows, recurrent_mask_);
+    looked_ahead_ = 0;
     start_from_initial();
     if (!call_.y) return;
     for (Index r = 0; r < share_.rows; r++) {

@@ -65,6 +65,38 @@ struct PackedLayer {
   }
 };
 
+// The groups' part of a team member.
+template <class S>
+void pack_layer(const Cell<S>& cell, const LayerShape& shape, const Groups<S>& groups, const S* parameters,
+                const PackedLayer<S>& packed, const Team& team) {
+  const auto [first, last] = team.part(groups.count);
+  for (int d = 0; d < shape.directions; d++) {
+    const Weights<const S> weights = split_weights(parameters + d * weight_count(shape.sizes), shape.sizes);
+    pack_forward(shape.sizes, groups, weights, cell.factors, int(first), int(last), packed.panels[d], packed.bias[d]);
+    if (team.member() == 0)
+      pack_vectors(shape.sizes, groups, weights.vectors, S(cell.vector_factor), packed.vectors[d]);
+  }
+}
+
+// One direction's call of forward.
+template <class S>
+ForwardCall<S> forward_call(const Cell<S>& cell, const LayerShape& shape, const Groups<S>& groups,
+                            const PackedLayer<S>& packed, int direction, Sequences<const S> x, States<const S> initial,
+                            Sequences<S> y, States<S> final, const Schedule& schedule, const Saved<S>* saved) {
+  const Index depth = shape.sizes.input + shape.sizes.hidden;
+  return {&cell,
+          shape.problem(direction),
+          groups.panels(packed.panels[direction], depth, cell.blocks.divided()),
+          packed.bias[direction],
+          UnitVectors<S>{packed.vectors[direction], groups.padded_units()},
+          x,
+          states_of(initial, shape, direction),
+          columns_of(y, shape, direction),
+          states_of(final, shape, direction),
+          &schedule,
+          saved};
+}
+
 // Returns what backward needs if `training`, else null. lengths may be null: all rows have all steps.
 template <class S>
 std::unique_ptr<LayerSaved<S>> layer_forward(const Cell<S>& cell, const LayerShape& shape, const Index* lengths,
@@ -81,23 +113,15 @@ std::unique_ptr<LayerSaved<S>> layer_forward(const Cell<S>& cell, const LayerSha
 
   std::vector<ForwardCall<S>> calls;
   for (int d = 0; d < shape.directions; d++)
-    calls.push_back({&cell, shape.problem(d),
-                     groups.panels(packed.panels[d], shape.sizes.input + shape.sizes.hidden, cell.blocks.divided()),
-                     packed.bias[d], UnitVectors<S>{packed.vectors[d], groups.padded_units()}, x, states_of(initial, shape, d), columns_of(y, shape, d),
-                     states_of(final, shape, d), &schedule, saved ? &saved->directions[std::size_t(d)] : nullptr});
+    calls.push_back(forward_call(cell, shape, groups, packed, d, x, initial, y, final, schedule,
+                                 saved ? &saved->directions[std::size_t(d)] : nullptr));
   std::vector<ForwardShare<S>> work;  // [share][direction]
   work.reserve(schedule.shares.size() * calls.size());
   for (const Share& share : schedule.shares)
     for (const ForwardCall<S>& call : calls) work.emplace_back(call, share);
 
   run_team(int(schedule.shares.size()), [&](const Team& team) {
-    const auto [first, last] = team.part(groups.count);
-    for (int d = 0; d < shape.directions; d++) {
-      const Weights<const S> weights = split_weights(parameters + d * weight_count(shape.sizes), shape.sizes);
-      pack_forward(shape.sizes, groups, weights, cell.factors, int(first), int(last), packed.panels[d], packed.bias[d]);
-      if (team.member() == 0)
-        pack_vectors(shape.sizes, groups, weights.vectors, S(cell.vector_factor), packed.vectors[d]);
-    }
+    pack_layer(cell, shape, groups, parameters, packed, team);
     team.wait_for_all();
     const auto [first_share, last_share] = team.part(Index(schedule.shares.size()));
     for (Index k = first_share * shape.directions; k < last_share * shape.directions; k++) work[std::size_t(k)].run();

@@ -40,6 +40,9 @@ class Core(Protocol):
     def default_threads(self) -> int:
         """OpenMP's present maximum, and at most the CPUs that this process may run on."""
 
+    Stream: Any
+    """A model that runs one step at a time: `add_recurrent`, `add_dense`, `step`, `reset`."""
+
     def cells(self) -> list[str]:
         """Names of the fused cells."""
 

@@ -17,6 +17,7 @@ from fusedlstm._masking import RealSteps
 from fusedlstm.layers import LastStep, Layer
 from fusedlstm.layers.base import State
 from fusedlstm.sequence import Sequence
+from fusedlstm.streaming import Stream
 
 
 class _Part(NamedTuple):
@@ -351,6 +352,31 @@ class Sequential:
     def add_gradients(self, saved: Saved, dy: npt.ArrayLike, grads: Array) -> None:
         """Add the gradient by `params` to ``grads``, as `backward`; that of the input is spared."""
         self._backward(saved, dy, grads, input_gradient=False)
+
+    def stream(self, n_sequences: int | None = None) -> Stream:
+        """Run sequences one step at a time, with the parameters as they are now.
+
+        Parameters
+        ----------
+        n_sequences : int or None, default None
+            So many side by side; None: one, and arrays have no axis for it.
+
+        Returns
+        -------
+        Stream
+            ``step(x, out=None)`` and ``reset()``.
+
+        Raises
+        ------
+        ValueError
+            A layer reads sequences from their last step.
+        """
+        return Stream(self, n_sequences)
+
+    @property
+    def places(self) -> tuple[slice, ...]:
+        """Where each layer's parameters stand in `params`."""
+        return tuple(part.place for part in self._parts)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model into a file, for `fusedlstm.load`.

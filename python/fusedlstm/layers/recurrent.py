@@ -209,6 +209,18 @@ class Recurrent(Layer[Saved], abc.ABC):
             grads[count:] += np.concatenate([np.ravel(d.sum(axis=1)) for d in before])
         return (Sequence(dx, saved.lengths) if input_gradient else None), before
 
+    def add_to_stream(self, feed: Any, params: Array) -> None:
+        """Add a fused cell that reads forward to a stream of the core."""
+        rows = self._views(params, feed.outputs)
+        count = sum(view.size for view in rows.values())
+        states: list[Array | None] = [None, None]
+        if self.trainable_state:
+            states[: len(self.state_names)] = np.split(
+                params[count:], np.cumsum(self.state_sizes())[:-1]
+            )
+        expected = (None, *self._rates) if self._zones_out else None
+        feed.add_recurrent(self._cell, self.hidden_size, expected, params[:count], *states)
+
     @cached_property
     def _rates(self) -> tuple[float, float, float, float]:
         candidate, zoneout_c = self.candidate_rates()
