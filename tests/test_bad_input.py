@@ -769,9 +769,11 @@ PARTS = {
     "Dense(-1)": (lambda w: Dense(-1), "units must be a positive integer; got -1"),
     "Dense(3, 'tahn')": (
         lambda w: Dense(3, "tahn"),
-        "activation must be one of linear, tanh, relu, sigmoid; got 'tahn'. Did you mean 'tanh'?",
+        "activation must be one of linear, sigmoid, tanh, relu, leaky_relu, thresholded_relu, "
+        "scaled_tanh, hard_sigmoid, elu, softsign, softplus, affine; got 'tahn'. Did you mean "
+        "'tanh'?",
     ),
-    "Dense(3, None)": (lambda w: Dense(3, None), "activation must be one of linear, tanh, relu, s"),
+    "Dense(3, None)": (lambda w: Dense(3, None), "activation must be one of linear, sigmoid, tanh"),
     "Dropout(1.0)": (lambda w: Dropout(1.0), "rate must be a number in [0, 1); got 1.0"),
     "Dropout(-0.1)": (lambda w: Dropout(-0.1), "rate must be a number in [0, 1); got -0.1"),
     "Dropout('half')": (lambda w: Dropout("half"), "rate must be a number in [0, 1); got 'half'"),

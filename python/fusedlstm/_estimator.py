@@ -31,6 +31,7 @@ from fusedlstm.layers import Dense, Dropout, LastStep, Layer
 from fusedlstm.losses import LOSSES, Loss
 from fusedlstm.model import Sequential, check_layers
 from fusedlstm.optimizers import as_optimizer
+from fusedlstm.streaming import EstimatorStream
 from fusedlstm.training import Epoch, Progress, SequenceBatches, Watch, epochs
 
 NUMBERS_OF_A_CHUNK = 2**22
@@ -339,6 +340,33 @@ class SequenceEstimator(
     def _loss_of(self, data: Data) -> float:
         value, _ = self._loss()(self._outputs(data.sequences), data.y, data.weights)
         return value
+
+    @abc.abstractmethod
+    def _decode_outputs(self, outputs: Array) -> Array:
+        """Return probabilities or values from the model's outputs, (n, n_outputs) in float64."""
+
+    def stream(self, n_sequences: int | None = None) -> EstimatorStream:
+        """Predict for running sequences, one step at a time.
+
+        Parameters
+        ----------
+        n_sequences : int or None, default None
+            So many side by side; None: one, and arrays have no axis for it.
+
+        Returns
+        -------
+        EstimatorStream
+            ``step(x_t)`` takes the features of a step, (n_features,), and returns what
+            ``predict_proba`` (classifier) or ``predict`` (regressor) gives for the sequence so far;
+            ``reset()`` begins anew.
+
+        Raises
+        ------
+        ValueError
+            A layer reads sequences from their last step.
+        """
+        check_is_fitted(self, "model_")
+        return EstimatorStream(self, n_sequences)
 
     def _outputs(self, sequences: Sequences) -> Array:
         """Return the model's raw output, (n, n_outputs), a chunk at a time."""

@@ -220,7 +220,9 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         -------
         array (n_samples, n_classes)
         """
-        outputs = self._predict_outputs(X)
+        return self._decode_outputs(self._predict_outputs(X))
+
+    def _decode_outputs(self, outputs: Array) -> Array:
         if self._multilabel:
             return sigmoid(outputs)
         if outputs.shape[1] == 1:
@@ -482,7 +484,10 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         array (n_samples,) or (n_samples, n_outputs), as y was
             In float64, whatever ``dtype`` is.
         """
-        return self._decode_targets(self._predict_outputs(X))
+        return self._decode_outputs(self._predict_outputs(X))
+
+    def _decode_outputs(self, outputs: Array) -> Array:
+        return self._decode_targets(outputs)
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> LSTMRegressor:
         """Train the model for one more epoch, on these data; make it in the first call.

@@ -14,6 +14,7 @@ from fusedlstm.layers.base import State
 from fusedlstm.sequence import Sequence
 
 if TYPE_CHECKING:
+    from fusedlstm._estimator import SequenceEstimator
     from fusedlstm.model import Sequential
 
 
@@ -92,6 +93,64 @@ class Stream:
         self._feed.reset()
 
 
+class EstimatorStream:
+    """Running sequences of a fitted estimator, fed step by step. From its `stream`.
+
+    It holds the model as it was when it was made. One thread at a time may use it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm import LSTMRegressor
+    >>> X = np.random.default_rng(0).standard_normal((20, 5, 2))
+    >>> model = LSTMRegressor(4, max_iter=1).fit(X, X.mean(axis=(1, 2)))
+    >>> stream = model.stream()
+    >>> for x_t in X[0]:
+    ...     forecast = stream.step(x_t)
+    >>> bool(forecast == model.predict(X[:1])[0])
+    True
+    """
+
+    def __init__(self, estimator: SequenceEstimator, n_sequences: int | None) -> None:
+        model = estimator.model_
+        rows = 1 if n_sequences is None else check.positive_int("n_sequences", n_sequences)
+        self._one = n_sequences is None
+        self._stream = Stream(model, rows)
+        self._x = np.empty((rows, model.input_size), model.dtype)
+        self._y = np.empty((rows, model.output_size), model.dtype)
+        self._shape = self._x.shape[1:] if self._one else self._x.shape
+        self._decode = estimator._decode_outputs
+
+    def step(self, x: npt.ArrayLike) -> Any:
+        """Feed one step and return the prediction for the sequences so far.
+
+        Parameters
+        ----------
+        x : array (n_features,) or (n_sequences, n_features)
+
+        Returns
+        -------
+        array or number
+            Bit for bit a row, or with ``n_sequences`` the rows, of what ``predict_proba`` (of a
+            classifier) or ``predict`` (of a regressor) gives for the sequence so far.
+        """
+        array = np.asarray(x)
+        if array.shape != self._shape or array.dtype.kind not in "fiub":
+            array = check.real_array("x", x, np.float64)
+            if array.shape != self._shape:
+                raise ValueError(check.needs("x", f"an array of shape {self._shape}", x))
+        with np.errstate(over="ignore"):
+            self._x[...] = array
+        if not np.isfinite(self._x).all():
+            raise ValueError(check.needs("x", f"finite, within {self._x.dtype}'s range", x))
+        decoded = self._decode(self._stream.step(self._x, self._y).astype(np.float64, copy=False))
+        return decoded[0] if self._one else decoded
+
+    def reset(self) -> None:
+        """Begin new sequences."""
+        self._stream.reset()
+
+
 def _fused_feed(model: Sequential, n_sequences: int | None) -> Any:
     """The core's stream, where it knows all layers; else None."""
     feed = core.Stream(model.dtype.name, n_sequences is None, n_sequences or 1, model.input_size)
@@ -100,7 +159,7 @@ def _fused_feed(model: Sequential, n_sequences: int | None) -> Any:
         if isinstance(layer, Recurrent) and isinstance(layer.core_cell(), str):
             layer.add_to_stream(feed, params[place])
         elif isinstance(layer, Dense):
-            feed.add_dense(layer.units, layer.activation, params[place])
+            feed.add_dense(layer.units, layer.core_activation, params[place])
         elif not isinstance(layer, (LastStep, Dropout)):
             return None
     return feed

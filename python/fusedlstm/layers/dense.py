@@ -10,11 +10,10 @@ import numpy as np
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
 from fusedlstm._threads import get_num_threads
+from fusedlstm.activations import Activation, Resolved, as_activation
 from fusedlstm.initializers import xavier_uniform
 from fusedlstm.layers.base import Layer, Shapes, State
 from fusedlstm.sequence import Sequence
-
-ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid")
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,8 @@ class Dense(Layer[_DenseSaved]):
     ----------
     units : int
         Features of the output.
-    activation : {"linear", "tanh", "relu", "sigmoid"}, default "linear"
+    activation : str or tuple, default "linear"
+        A name of `fusedlstm.activations.ACTIVATIONS`, or a tuple of the name and its parameters.
 
     Notes
     -----
@@ -54,11 +54,17 @@ class Dense(Layer[_DenseSaved]):
     """
 
     units: int
-    activation: str = "linear"
+    activation: Activation = "linear"
 
     def __post_init__(self) -> None:
         check.positive_int("units", self.units)
-        check.choice("activation", self.activation, ACTIVATIONS)
+        as_activation("activation", self.activation)
+
+    @property
+    def core_activation(self) -> str | Resolved:
+        """The activation as the core takes it."""
+        name = self.activation
+        return name if isinstance(name, str) else as_activation("activation", name)
 
     def output_size(self, input_size: int) -> int:
         return self.units
@@ -78,7 +84,7 @@ class Dense(Layer[_DenseSaved]):
         all_steps: bool = True,
     ) -> tuple[tuple[Sequence, State], _DenseSaved]:
         x = _real_rows(seq, seq.steps())
-        y = core.dense_forward(params, x, self.units, self.activation, get_num_threads())
+        y = core.dense_forward(params, x, self.units, self.core_activation, get_num_threads())
         return (Sequence(_from_rows(seq, y), seq.lengths), None), _DenseSaved(seq, x, y)
 
     def backward(
@@ -95,7 +101,7 @@ class Dense(Layer[_DenseSaved]):
             saved.x,
             saved.y,
             _real_rows(saved.seq, dseq.steps()),
-            self.activation,
+            self.core_activation,
             input_gradient,
             grads,
             get_num_threads(),
