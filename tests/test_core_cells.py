@@ -31,7 +31,17 @@ from reference import numeric_gradient, relative_error
 
 
 def test_every_fused_cell_has_a_reference(core):
-    assert core.cells() == list(FUSED)
+    assert sorted(core.cells()) == sorted(FUSED)
+
+
+@pytest.mark.parametrize("name", [name for name in FUSED if name != "rnn_relu"])
+@pytest.mark.parametrize("scale", [30, 1e3, 1e30])
+def test_saturated_gates_overflow_nothing(core, dtype, name, scale):
+    problem = Problem.random(SPECS[f"fused {name}"], 20, 5, 6, 3, 20, dtype)
+    saturated = replace(problem, x=(problem.x * scale).astype(dtype))
+    if name != "linear_candidate_lstm" or scale < 1e30:
+        for value in saturated.run(core).values():
+            assert np.isfinite(value).all()
 
 
 @st.composite

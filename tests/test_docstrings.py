@@ -24,6 +24,8 @@ def load(name):
     package, _, library = name.rpartition(".")
     if package == "fusedlstm.contrib" and name in PUBLIC:
         pytest.importorskip(library, reason=f"{library} is not installed: see tests/contrib/run")
+    if package == "fusedlstm.convert" and name in PUBLIC:
+        pytest.importorskip(library, reason=f"{library} is not installed")
     return importlib.import_module(name)
 
 
@@ -34,7 +36,8 @@ def test_examples(name):
 
 
 def test_examples_are_there():
-    needed = [name for name in MODULES if not name.startswith("fusedlstm.contrib.")]
+    others = ("fusedlstm.contrib.", "fusedlstm.convert.")
+    needed = [name for name in MODULES if not name.startswith(others)]
     counts = [doctest.testmod(importlib.import_module(name)).attempted for name in needed]
     assert sum(counts) > 60
 

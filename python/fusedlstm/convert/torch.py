@@ -113,8 +113,7 @@ def to_torch_state_dict(model: Sequential) -> dict[str, Any]:
 
     Examples
     --------
-    >>> import pytest
-    >>> torch = pytest.importorskip("torch")
+    >>> import torch
     >>> from fusedlstm import Sequential
     >>> from fusedlstm.convert.torch import to_torch_state_dict
     >>> from fusedlstm.layers import GRU
