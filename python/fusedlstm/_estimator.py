@@ -21,7 +21,9 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
 from fusedlstm._callbacks import CallbackSupportMixin, NoTask, with_callbacks
+from fusedlstm._checkpoints import Checkpoint, CheckpointFile, problem_of
 from fusedlstm._core import Array
+from fusedlstm._files import FileName
 from fusedlstm._parameters import CELLS, Parameters
 from fusedlstm._reading import Data, all_or_nothing, over_mean, read_weights, read_X
 from fusedlstm._saving import Savable
@@ -32,7 +34,7 @@ from fusedlstm.losses import LOSSES, Loss
 from fusedlstm.model import Sequential, check_layers
 from fusedlstm.optimizers import as_optimizer
 from fusedlstm.streaming import EstimatorStream
-from fusedlstm.training import Epoch, Progress, SequenceBatches, Watch, epochs
+from fusedlstm.training import Epoch, FitState, Progress, SequenceBatches, Watch, epochs
 
 NUMBERS_OF_A_CHUNK = 2**22
 """Inputs and hidden units that `predict` has in hand at a time."""
@@ -90,6 +92,7 @@ class SequenceEstimator(
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
+        checkpoint: FileName | None = None,
     ) -> SequenceEstimator:
         """Train a new model, or with ``warm_start`` the one that is there.
 
@@ -107,6 +110,12 @@ class SequenceEstimator(
             Relative to their mean.
         X_val, y_val, sample_weight_val : like X, y, sample_weight, or None
             Data to watch. With ``early_stopping`` they take the place of a part of X.
+        checkpoint : str, path or None
+            A file in which the fit notes where it stands, as often as a twentieth of its time
+            allows. If it is killed, the same call goes on from there and ends with the same model,
+            bit for bit. The file stays: after the end the same call returns the same model and
+            trains no further, unless ``max_iter`` has been raised. A file of a fit with other data
+            or parameters is refused.
 
         Returns
         -------
@@ -117,17 +126,28 @@ class SequenceEstimator(
         with all_or_nothing(self):
             train = self._read(X, y, sample_weight, reset=new)
             validation = self._read_validation(X_val, y_val, sample_weight_val)
+            file = self._checkpoint_file(checkpoint, train, validation, new)
+            begun = None if file is None else file.read(self.max_iter)
+            seed = self._draw_seed() if begun is None else begun.state.seed
             if validation is None and self.early_stopping:
-                seed = check_random_state(self.random_state)
                 train, validation = train.split(self.validation_fraction, seed, self._stratified())
-            progress = self._prepare(train, new)
+            progress = self._prepare(train, new, seed)
+            state = FitState(seed, progress, Watch(float(self.tol), self.n_iter_no_change))
+            if begun is None:
+                self._keep(file, state, now=True)
+            else:
+                state = begun.state
+                self.model_.params = begun.params
+                self.loss_curve_[:] = begun.loss_curve
+                self.validation_loss_curve_[:] = begun.validation_loss_curve
             self.__dict__.pop("_progress", None)
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         told = {"estimator": self, "X": X, "y": y, "metadata": metadata}
         task = self._init_callback_context(max_subtasks=self.max_iter)
         task.call_on_fit_task_begin(**told)
         with thread_limit(self.n_threads):
-            self._follow(self._epochs(train, progress), self.max_iter, validation, task, told)
+            run = self._epochs(train, state.progress)
+            self._follow(run, state, self.max_iter, validation, task, told, file)
         task.call_on_fit_task_end(**told, reconstruction_attributes={})
         return self
 
@@ -139,9 +159,12 @@ class SequenceEstimator(
         new = not hasattr(self, "model_")
         with all_or_nothing(self):
             train = self._read(X, y, sample_weight, reset=new, classes=classes)
-            progress = self._prepare(train, new, vars(self).get("_progress"))
+            progress = vars(self).get("_progress")
+            seed = self._draw_seed() if progress is None else 0
+            progress = self._prepare(train, new, seed, progress)
+        state = FitState(seed, progress, Watch(float(self.tol), self.n_iter_no_change))
         with thread_limit(self.n_threads):
-            finite = self._follow(self._epochs(train, progress), 1, None, NoTask(), {})
+            finite = self._follow(self._epochs(train, progress), state, 1, None, NoTask(), {})
         self._progress = progress if finite else None
 
     def _read(
@@ -210,11 +233,29 @@ class SequenceEstimator(
             body.append(LastStep())
         return [*body, Dense(self._n_outputs())]
 
-    def _prepare(self, train: Data, new: bool, progress: Progress | None = None) -> Progress:
+    def _draw_seed(self) -> int:
+        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+
+    def _checkpoint_file(
+        self, path: FileName | None, train: Data, validation: Data | None, new: bool
+    ) -> CheckpointFile | None:
+        if path is None:
+            return None
+        data = {"": train} if validation is None else {"": train, "_val": validation}
+        return CheckpointFile(path, problem_of(self, data, None if new else self.model_.params))
+
+    def _keep(self, file: CheckpointFile | None, state: FitState, now: bool) -> None:
+        """Write a checkpoint, if there is to be one and it is time."""
+        if file is not None:
+            curves = self.loss_curve_, self.validation_loss_curve_
+            file.write(Checkpoint(state, self.model_.params, *curves), now)
+
+    def _prepare(
+        self, train: Data, new: bool, seed: int, progress: Progress | None = None
+    ) -> Progress:
         """Make a new model, or see whether the one that is there can go on; return from where."""
         layers, optimizer = self._model_layers(), as_optimizer(self.optimizer)
         if progress is None:
-            seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
             children = np.random.SeedSequence(seed).spawn(2)
             initial, rng = (np.random.default_rng(child) for child in children)
         else:
@@ -257,24 +298,29 @@ class SequenceEstimator(
     def _follow(
         self,
         run: Iterator[Epoch],
+        state: FitState,
         n_epochs: int,
         validation: Data | None,
         task: Any,
         told: dict[str, Any],
+        file: CheckpointFile | None = None,
     ) -> bool:
         """Train epoch by epoch, until there is a reason to stop; return whether all was finite."""
-        model = self.model_
-        watch = Watch(float(self.tol), self.n_iter_no_change)
+        model, watch = self.model_, state.watch
         good = model.params.copy()
-        with tqdm(total=n_epochs, disable=not self.verbose, unit="epoch") as bar:
-            for _ in range(n_epochs):
+        finite = True
+        with tqdm(
+            total=n_epochs, initial=state.epochs, disable=not self.verbose, unit="epoch"
+        ) as bar:
+            while state.epochs < n_epochs and not state.stopped:
                 part = task.subcontext(task_name="epoch")
                 part.call_on_fit_task_begin(**told)
                 loss = next(run).loss
                 finite = bool(np.isfinite(loss) and np.isfinite(model.params).all())
                 if finite:
                     good[:] = model.params
-                    stop = self._note(loss, validation, watch)
+                    state.epochs += 1
+                    state.stopped = self._note(loss, validation, watch)
                     self._show(bar)
                 else:
                     model.params[:] = good
@@ -285,10 +331,12 @@ class SequenceEstimator(
                         RuntimeWarning,
                         stacklevel=4,
                     )
-                    stop = True
                 attributes = partial(self._as_if_stopped, watch)
-                if part.call_on_fit_task_end(**told, reconstruction_attributes=attributes) or stop:
+                if part.call_on_fit_task_end(**told, reconstruction_attributes=attributes):
+                    state.stopped = True
+                if not finite:
                     break
+                self._keep(file, state, now=state.stopped or state.epochs == n_epochs)
         self.__dict__.update(self._as_if_stopped(watch))
         return finite
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -29,8 +30,12 @@ FORMAT_VERSION = 1
 
 FileName: TypeAlias = "str | os.PathLike[str]"
 
+NEEDED = "path must name a file that save wrote"
 
-def write(path: FileName, header: dict[str, Any], arrays: dict[str, Array]) -> None:
+
+def write(
+    path: FileName, header: dict[str, Any], arrays: dict[str, Array], name: str = "path"
+) -> None:
     """Write a file as a whole or not at all.
 
     Parameters
@@ -40,33 +45,43 @@ def write(path: FileName, header: dict[str, Any], arrays: dict[str, Array]) -> N
         What JSON can hold.
     arrays : dict of str to array
         Numbers or bools.
+    name : str
+        What errors call the path.
     """
-    target = _checked(path)
+    target = checked(path, name)
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent))
     arrays = {name: _plain(array) for name, array in arrays.items()}
     header = {**header, "format_version": FORMAT_VERSION}
     header["sha256"] = _digest(header, arrays)
     content = safetensors.numpy.save(arrays, {METADATA_KEY: _as_json(header)})
-    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    new = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        with unfinished.open("xb") as file:
+        with new.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(unfinished, target)
+        os.replace(new, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
-            unfinished.unlink()
+            new.unlink()
         raise
 
 
-def read(path: FileName) -> tuple[dict[str, Any], dict[str, Array]]:
+def unfinished(target: Path) -> list[Path]:
+    """Return what is left of `write` in processes that were killed in the midst of it."""
+    token = "[0-9a-f]" * 8
+    return list(target.parent.glob(f".{glob.escape(target.name)}.{token}"))
+
+
+def read(path: FileName, needed: str = NEEDED) -> tuple[dict[str, Any], dict[str, Array]]:
     """Read a file that `write` wrote.
 
     Parameters
     ----------
     path : str or path
+    needed : str
+        What errors say that the path must be.
 
     Returns
     -------
@@ -80,42 +95,44 @@ def read(path: FileName) -> tuple[dict[str, Any], dict[str, Array]]:
     ValueError
         The file is cut off, damaged, of something else or of a newer version.
     """
-    source = _checked(path)
+    source = checked(path)
     source.open("rb").close()  # raises what Python raises
     try:
         with safetensors.safe_open(source, "numpy") as file:
             text = (file.metadata() or {}).get(METADATA_KEY)
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except Exception as error:  # the library's own, and NumPy's about a damaged dtype
-        raise refused(path, "which is another kind of file, cut off or damaged") from error
+        raise refused(path, "which is another kind of file, cut off or damaged", needed) from error
     if text is None:
-        raise refused(path, "a safetensors file of something else")
+        raise refused(path, "a safetensors file of something else", needed)
     try:
         header = json.loads(text)
         version, digest = header["format_version"], header.pop("sha256")
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise refused(path, "which is damaged") from error
+        raise refused(path, "which is damaged", needed) from error
     if isinstance(version, int) and version > FORMAT_VERSION:
         raise refused(
             path,
             f"a file of format {version}, which a newer fusedlstm wrote; this one reads "
             f"{FORMAT_VERSION}",
+            needed,
         )
     if digest != _digest(header, arrays):
-        raise refused(path, "which is damaged")
+        raise refused(path, "which is damaged", needed)
     return header, arrays
 
 
-def refused(path: FileName, what: str) -> ValueError:
+def refused(path: FileName, what: str, needed: str = NEEDED) -> ValueError:
     """Return the error for a file that cannot be read."""
-    return ValueError(f"path must name a file that save wrote; got {os.fspath(path)!r}, {what}")
+    return ValueError(f"{needed}; got {os.fspath(path)!r}, {what}")
 
 
-def _checked(path: object) -> Path:
-    name = os.fspath(path) if isinstance(path, (str, os.PathLike)) else path
-    if not isinstance(name, str) or not name:
-        raise TypeError(check.needs("path", "a string or a path", path))
-    return Path(os.path.realpath(name))
+def checked(path: object, name: str = "path") -> Path:
+    """Return the place of a file, links resolved."""
+    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else path
+    if not isinstance(text, str) or not text:
+        raise TypeError(check.needs(name, "a string or a path", path))
+    return Path(os.path.realpath(text))
 
 
 def _plain(array: Array) -> Array:

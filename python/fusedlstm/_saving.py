@@ -22,7 +22,7 @@ from fusedlstm._core import Array
 from fusedlstm._files import FileName, read, refused, write
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import OPTIMIZERS, OptimizerState
-from fusedlstm.training import Progress
+from fusedlstm.training import FitState, Progress, Watch
 
 ESTIMATORS = ("LSTMClassifier", "LSTMRegressor", "SequenceScaler")
 """What has parameters and fitted attributes, by its name in the package."""
@@ -36,6 +36,8 @@ VALUES: dict[str, Callable[..., Any]] = {
     **{make.__name__: make for make in OPTIMIZERS.values()},
     "OptimizerState": OptimizerState,
     "Progress": Progress,
+    "Watch": Watch,
+    "FitState": FitState,
 }
 """Dataclasses that parameters and attributes may hold."""
 
@@ -99,12 +101,12 @@ def save(thing: Any, path: FileName) -> None:
     elif name in ESTIMATORS and type(thing) is getattr(fusedlstm, name):
         attributes = {k: vars(thing)[k] for k in type(thing)._saved_attributes if k in vars(thing)}
         header["parameters"] = {
-            name: _encode_parameter(value, name, arrays)
+            name: encode_parameter(value, name, arrays)
             for name, value in thing.get_params(deep=False).items()
         }
         header["classes"] = _encode_classes(attributes.pop("classes_", None))
         header["attributes"] = {
-            name: _encode(value, name, arrays) for name, value in attributes.items()
+            name: encode(value, name, arrays) for name, value in attributes.items()
         }
         if "model_" in attributes:
             header["dtype"] = attributes["model_"].dtype.name
@@ -165,17 +167,17 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, Array]) -> Any:
     if name not in ESTIMATORS:
         raise ValueError(check.needs("class", "one of " + ", ".join(ESTIMATORS), name))
     kind = getattr(fusedlstm, name)
-    thing = kind(**{key: _decode(value, arrays) for key, value in parameters.items()})
-    attributes = {key: _decode(value, arrays) for key, value in header["attributes"].items()}
+    thing = kind(**{key: decode(value, arrays) for key, value in parameters.items()})
+    attributes = {key: decode(value, arrays) for key, value in header["attributes"].items()}
     if header["classes"] is not None:
-        attributes["classes_"] = _decode(header["classes"], arrays)
+        attributes["classes_"] = decode(header["classes"], arrays)
     for key in attributes:
         check.choice("attribute", key, kind._saved_attributes)
     vars(thing).update(attributes)
     return thing
 
 
-def _encode_parameter(value: Any, name: str, arrays: dict[str, Array]) -> Any:
+def encode_parameter(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     """Encode a parameter of a constructor; what a file cannot hold gets a sentence of its own."""
     if name == "random_state" and not (value is None or isinstance(value, (int, np.integer))):
         hint = "Set it with set_params(random_state=...) first."
@@ -185,7 +187,7 @@ def _encode_parameter(value: Any, name: str, arrays: dict[str, Array]) -> Any:
         raise TypeError(check.needs(name, needed, value))
     if isinstance(value, (type, np.dtype)) and name == "dtype":
         return check.float_dtype(name, value).name
-    return _encode(value, name, arrays)
+    return encode(value, name, arrays)
 
 
 def _encode_classes(classes: Any) -> Any:
@@ -205,10 +207,10 @@ def _encode_labels(labels: Array, name: str) -> Any:
     for value in values:
         if type(value) not in (str, int, float, bool):
             raise TypeError(check.needs(name, needed, value))
-    return {"labels": [_encode(value, name, {}) for value in values], "dtype": labels.dtype.str}
+    return {"labels": [encode(value, name, {}) for value in values], "dtype": labels.dtype.str}
 
 
-def _encode(value: Any, name: str, arrays: dict[str, Array]) -> Any:
+def encode(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     """Return a value as JSON holds it; arrays go into ``arrays``, by name."""
     if isinstance(value, np.generic) and value.dtype.kind in "biufU":
         value = value.item()
@@ -223,58 +225,58 @@ def _encode(value: Any, name: str, arrays: dict[str, Array]) -> Any:
             arrays[name] = value
             return {"array": name}
     if type(value) in (list, tuple):
-        items = [_encode(item, f"{name}[{i}]", arrays) for i, item in enumerate(value)]
+        items = [encode(item, f"{name}[{i}]", arrays) for i, item in enumerate(value)]
         return items if type(value) is list else {"tuple": items}
     if type(value) is dict:
         pairs = [
-            [_encode(key, name, arrays), _encode(item, f"{name}[{key!r}]", arrays)]
+            [encode(key, name, arrays), encode(item, f"{name}[{key!r}]", arrays)]
             for key, item in value.items()
         ]
         return {"dict": sorted(pairs, key=repr)}
     if type(value) is Sequential:
         return {"Sequential": _encode_model(value, name + ".", arrays)}
     if type(value) is np.random.Generator and type(value.bit_generator) is np.random.PCG64:
-        return {"Generator": _encode(value.bit_generator.state, name, arrays)}
+        return {"Generator": encode(value.bit_generator.state, name, arrays)}
     kind = type(value).__name__
     if type(value) is VALUES.get(kind):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        return {kind: {k: _encode(v, f"{name}.{k}", arrays) for k, v in fields.items()}}
+        return {kind: {k: encode(v, f"{name}.{k}", arrays) for k, v in fields.items()}}
     needed = "of numbers, text, layers and optimizers of fusedlstm to be saved"
     raise TypeError(check.needs(name, needed, value))
 
 
-def _decode(value: Any, arrays: dict[str, Array]) -> Any:
+def decode(value: Any, arrays: dict[str, Array]) -> Any:
     if isinstance(value, list):
-        return [_decode(item, arrays) for item in value]
+        return [decode(item, arrays) for item in value]
     if not isinstance(value, dict):
         return value
     if "labels" in value:
         dtype = np.dtype(value["dtype"])
         check.choice("kind of labels", dtype.kind, LABEL_KINDS)
-        return np.array(_decode(value["labels"], arrays), dtype)
+        return np.array(decode(value["labels"], arrays), dtype)
     ((kind, content),) = value.items()
     if kind == "float":
         return float(content)
     if kind == "array":
         return arrays[content]
     if kind == "tuple":
-        return tuple(_decode(content, arrays))
+        return tuple(decode(content, arrays))
     if kind == "dict":
-        return {_decode(key, arrays): _decode(item, arrays) for key, item in content}
+        return {decode(key, arrays): decode(item, arrays) for key, item in content}
     if kind == "Sequential":
         return _decode_model(content, arrays)
     if kind == "Generator":
         bits = np.random.PCG64()
-        bits.state = _decode(content, arrays)
+        bits.state = decode(content, arrays)
         return np.random.Generator(bits)
     make = VALUES[check.choice("class", kind, VALUES)]
-    return make(**{name: _decode(field, arrays) for name, field in content.items()})
+    return make(**{name: decode(field, arrays) for name, field in content.items()})
 
 
 def _encode_model(model: Sequential, prefix: str, arrays: dict[str, Array]) -> dict[str, Any]:
     arrays.update({prefix + name: array for name, array in model.named_params().items()})
     return {
-        "layers": _encode(model.layers, prefix + "layers", arrays),
+        "layers": encode(model.layers, prefix + "layers", arrays),
         "input_size": model.input_size,
         "dtype": model.dtype.name,
         "params": prefix,
@@ -284,7 +286,7 @@ def _encode_model(model: Sequential, prefix: str, arrays: dict[str, Array]) -> d
 def _decode_model(content: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
     prefix = content["params"]
     return Sequential.from_named_params(
-        _decode(content["layers"], arrays),
+        decode(content["layers"], arrays),
         content["input_size"],
         {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)},
         content["dtype"],

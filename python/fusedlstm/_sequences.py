@@ -284,12 +284,17 @@ def _numbers(array: Array, name: str) -> Array:
     raise ValueError(check.needs(name, "numbers", array))
 
 
+def pieces(array: Array) -> Iterator[Array]:
+    """Give out an array, some rows at a time."""
+    rows = max(1, NUMBERS_OF_A_PIECE * len(array) // max(1, array.size))
+    for start in range(0, len(array), rows):
+        yield array[start : start + rows]
+
+
 def _all_finite(array: Array) -> bool:
     if array.size <= NUMBERS_OF_A_PIECE:
         return bool(np.isfinite(array).all())
-    rows = max(1, NUMBERS_OF_A_PIECE * len(array) // array.size)
-    pieces = (array[start : start + rows] for start in range(0, len(array), rows))
-    return all(np.isfinite(piece).all() for piece in pieces)
+    return all(np.isfinite(piece).all() for piece in pieces(array))
 
 
 def _check_finite(array: Array, name: str) -> None:

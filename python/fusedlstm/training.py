@@ -117,6 +117,29 @@ class Progress:
     rng: np.random.Generator
 
 
+@dataclass
+class FitState:
+    """Where a fit stands.
+
+    Attributes
+    ----------
+    seed : int
+        What everything random in the fit comes from.
+    progress : Progress
+    watch : Watch
+    epochs : int
+        Finished in this fit.
+    stopped : bool
+        Whether something other than their number ended it.
+    """
+
+    seed: int
+    progress: Progress
+    watch: Watch
+    epochs: int = 0
+    stopped: bool = False
+
+
 def epochs(
     model: Sequential,
     source: BatchSource,
