@@ -44,14 +44,74 @@ std::vector<std::string> cell_names() {
   return names;
 }
 
-py::tuple recurrent_forward(const std::string& cell_name, int directions, bool reverse, Index hidden_size,
-                            const py::array& parameters, const py::array& x, const py::object& lengths,
-                            const py::object& hidden, const py::object& state, bool want_outputs, bool training,
-                            const py::object& regularisers, int threads) {
-  return with_dtype(parameters, [&](auto tag) -> py::tuple {
+// Weights of a recurrent layer in panels, to be handed in instead of the parameters.
+template <class S>
+struct PackedWeights {
+  const Cell<S>* cell;
+  LayerShape shape;
+  PackedLayer<S> panels;
+};
+template <class S>
+struct PackedDenseWeights {
+  DenseShape shape;
+  PackedDense<S> panels;
+};
+template <class T>
+struct CapsuleName;
+#define FUSEDLSTM_CAPSULE(type, text) \
+  template <>                         \
+  struct CapsuleName<type> {          \
+    static constexpr const char* value = text; \
+  }
+FUSEDLSTM_CAPSULE(PackedWeights<float>, "fusedlstm.packed.float32");
+FUSEDLSTM_CAPSULE(PackedWeights<double>, "fusedlstm.packed.float64");
+FUSEDLSTM_CAPSULE(PackedDenseWeights<float>, "fusedlstm.packed_dense.float32");
+FUSEDLSTM_CAPSULE(PackedDenseWeights<double>, "fusedlstm.packed_dense.float64");
+#undef FUSEDLSTM_CAPSULE
+
+template <class T>
+py::capsule keep_packed(std::unique_ptr<T> packed) {
+  return py::capsule(packed.release(), CapsuleName<T>::value, [](PyObject* capsule) {
+    delete static_cast<T*>(PyCapsule_GetPointer(capsule, CapsuleName<T>::value));
+  });
+}
+// Null if the object is no capsule; one of another kind is an error.
+template <class T>
+const T* packed_of(const py::object& object) {
+  if (!PyCapsule_CheckExact(object.ptr())) return nullptr;
+  const void* held = PyCapsule_GetPointer(object.ptr(), CapsuleName<T>::value);
+  if (!held) throw py::error_already_set();
+  return static_cast<const T*>(held);
+}
+
+py::capsule pack_recurrent(const std::string& cell_name, int directions, Index input_size, Index hidden_size,
+                           const py::array& parameters) {
+  return with_dtype(parameters, [&](auto tag) -> py::capsule {
     using S = decltype(tag);
     const Cell<S>& cell = cell_of<S>(cell_name);
-    require(py::isinstance<py::array_t<S>>(x), "x must have the dtype of the parameters");
+    require(directions >= 1 && directions <= most_directions, "one or two directions");
+    require(input_size > 0 && hidden_size > 0, "sizes must be positive");
+    const LayerShape shape{{input_size, hidden_size, cell.blocks}, 1, 1, directions, false, {}};
+    const S* weights = input_of<S>(parameters, directions * weight_count(shape.sizes));
+    const Groups<S> groups(hidden_size, cell.blocks.count);
+    auto packed =
+        std::make_unique<PackedWeights<S>>(PackedWeights<S>{&cell, shape, PackedLayer<S>(shape, groups)});
+    const FlushSubnormals flush;
+    pack_layer(cell, shape, groups, weights, packed->panels, Team(0, 1));
+    return keep_packed(std::move(packed));
+  });
+}
+
+// `parameters`: an array, or what pack_recurrent returned for this layer.
+py::tuple recurrent_forward(const std::string& cell_name, int directions, bool reverse, Index hidden_size,
+                            const py::object& parameters, const py::array& x, const py::object& lengths,
+                            const py::object& hidden, const py::object& state, bool want_outputs, bool training,
+                            const py::object& regularisers, int threads) {
+  return with_dtype(x, [&](auto tag) -> py::tuple {
+    using S = decltype(tag);
+    const Cell<S>& cell = cell_of<S>(cell_name);
+    const PackedWeights<S>* ready = packed_of<PackedWeights<S>>(parameters);
+    require(ready || py::isinstance<py::array_t<S>>(parameters), "x must have the dtype of the parameters");
     const Sequences<const S> sequences = sequences_of<S>(x);
     const LayerShape shape{{x.shape(2), hidden_size, cell.blocks}, x.shape(1), x.shape(0), directions,
                            reverse, regularisers_of(regularisers)};
@@ -61,7 +121,10 @@ py::tuple recurrent_forward(const std::string& cell_name, int directions, bool r
     require(training || !shape.regularisers.training, "masks are for training");
     require(cell.has_candidate || !shape.regularisers.drops_candidate(), "the cell has no candidate");
     require(shape.batch > 0 && shape.steps > 0 && shape.sizes.input > 0 && hidden_size > 0, "sizes must be positive");
-    const S* weights = input_of<S>(parameters, count);
+    require(!ready || (ready->cell == &cell && ready->shape.directions == directions &&
+                       ready->shape.sizes.input == shape.sizes.input && ready->shape.sizes.hidden == hidden_size),
+            "packed weights are of another layer");
+    const S* weights = ready ? nullptr : input_of<S>(parameters, count);
     const Index* steps_of = nullptr;
     if (!lengths.is_none()) {
       steps_of = reinterpret_cast<const Index*>(input_of<std::int64_t>(lengths, shape.batch));
@@ -82,7 +145,7 @@ py::tuple recurrent_forward(const std::string& cell_name, int directions, bool r
     std::unique_ptr<LayerSaved<S>> saved;
     {
       py::gil_scoped_release release;
-      saved = layer_forward(cell, shape, steps_of, weights, sequences, initial,
+      saved = layer_forward(cell, shape, steps_of, weights, ready ? &ready->panels : nullptr, sequences, initial,
                             contiguous_sequences(y, shape.steps, shape.features()), final, training, threads);
     }
     py::object keep = py::none();
@@ -135,18 +198,34 @@ DenseShape dense_shape(const py::array& x, Index units, const py::object& activa
   return {x.shape(0), x.shape(1), units, activation_of(activation)};
 }
 
-py::object dense_forward_array(const py::array& parameters, const py::array& x, Index units,
+py::capsule pack_dense(const py::array& parameters, Index features, Index units) {
+  return with_dtype(parameters, [&](auto tag) -> py::capsule {
+    using S = decltype(tag);
+    require(features > 0 && units > 0, "sizes must be positive");
+    const DenseShape shape{1, features, units, {}};
+    const S* weights = input_of<S>(parameters, dense_weight_count(shape));
+    return keep_packed(
+        std::make_unique<PackedDenseWeights<S>>(PackedDenseWeights<S>{shape, PackedDense<S>(shape, weights)}));
+  });
+}
+
+// `parameters`: an array, or what pack_dense returned.
+py::object dense_forward_array(const py::object& parameters, const py::array& x, Index units,
                                const py::object& activation, int threads) {
-  return with_dtype(parameters, [&](auto tag) -> py::object {
+  return with_dtype(x, [&](auto tag) -> py::object {
     using S = decltype(tag);
     const DenseShape shape = dense_shape(x, units, activation);
-    const S* weights = input_of<S>(parameters, dense_weight_count(shape));
+    const PackedDenseWeights<S>* ready = packed_of<PackedDenseWeights<S>>(parameters);
+    require(!ready || (ready->shape.features == shape.features && ready->shape.units == units),
+            "packed weights are of another layer");
+    const S* weights = ready ? nullptr : input_of<S>(parameters, dense_weight_count(shape));
     const S* in = input_of<S>(x, shape.rows * shape.features);
     auto y = empty<S>({shape.rows, units});
     S* out = y.mutable_data();
     {
       py::gil_scoped_release release;
-      dense_forward(shape, PackedDense<S>(shape, weights), in, out, threads);
+      if (ready) dense_forward(shape, ready->panels, in, out, threads);
+      else dense_forward(shape, PackedDense<S>(shape, weights), in, out, threads);
     }
     return y;
   });
@@ -287,6 +366,8 @@ PYBIND11_MODULE(FUSEDLSTM_JOIN(_core_, FUSEDLSTM_VARIANT), module) {
   module.def("default_threads", &default_threads);
   define_stream(module);
   module.def("cells", &cell_names);
+  module.def("pack_recurrent", &pack_recurrent);
+  module.def("pack_dense", &pack_dense);
   module.def("recurrent_forward", &recurrent_forward);
   module.def("recurrent_backward", &recurrent_backward);
   module.def("staged_forward", &staged_forward);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "forward.hpp"
 #include "weight_gradients.hpp"
@@ -97,14 +98,18 @@ ForwardCall<S> forward_call(const Cell<S>& cell, const LayerShape& shape, const 
           saved};
 }
 
-// Returns what backward needs if `training`, else null. lengths may be null: all rows have all steps.
+// Returns what backward needs if `training`, else null. lengths may be null: all rows have all steps. `ready`: weights
+// that were packed before, else null.
 template <class S>
 std::unique_ptr<LayerSaved<S>> layer_forward(const Cell<S>& cell, const LayerShape& shape, const Index* lengths,
-                                             const S* parameters, Sequences<const S> x, States<const S> initial,
-                                             Sequences<S> y, States<S> final, bool training, int threads) {
+                                             const S* parameters, const PackedLayer<S>* ready, Sequences<const S> x,
+                                             States<const S> initial, Sequences<S> y, States<S> final, bool training,
+                                             int threads) {
   const Groups<S> groups(shape.sizes.hidden, cell.blocks.count);
   const Schedule schedule(shape.batch, shape.steps, lengths, threads);
-  const PackedLayer<S> packed(shape, groups);
+  std::optional<PackedLayer<S>> fresh;
+  if (!ready) fresh.emplace(shape, groups);
+  const PackedLayer<S>& packed = ready ? *ready : *fresh;
   std::unique_ptr<LayerSaved<S>> saved;
   if (training) {
     saved = std::make_unique<LayerSaved<S>>(LayerSaved<S>{shape, &cell, {}});
@@ -121,8 +126,10 @@ std::unique_ptr<LayerSaved<S>> layer_forward(const Cell<S>& cell, const LayerSha
     for (const ForwardCall<S>& call : calls) work.emplace_back(call, share);
 
   run_team(int(schedule.shares.size()), [&](const Team& team) {
-    pack_layer(cell, shape, groups, parameters, packed, team);
-    team.wait_for_all();
+    if (!ready) {
+      pack_layer(cell, shape, groups, parameters, packed, team);
+      team.wait_for_all();
+    }
     const auto [first_share, last_share] = team.part(Index(schedule.shares.size()));
     for (Index k = first_share * shape.directions; k < last_share * shape.directions; k++) work[std::size_t(k)].run();
   });

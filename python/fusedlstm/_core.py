@@ -46,6 +46,14 @@ class Core(Protocol):
     def cells(self) -> list[str]:
         """Names of the fused cells."""
 
+    def pack_recurrent(
+        self, cell: str, directions: int, input_size: int, hidden_size: int, params: Array, /
+    ) -> object:
+        """Return the weights of a layer in panels, for `recurrent_forward` in place of params."""
+
+    def pack_dense(self, params: Array, features: int, units: int, /) -> object:
+        """Return weights in panels, for `dense_forward` in place of params."""
+
     def recurrent_forward(
         self,
         cell: str,

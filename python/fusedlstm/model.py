@@ -16,6 +16,7 @@ from fusedlstm._core import Array
 from fusedlstm._masking import RealSteps
 from fusedlstm.layers import LastStep, Layer
 from fusedlstm.layers.base import State
+from fusedlstm.predictor import Predictor
 from fusedlstm.sequence import Sequence
 from fusedlstm.streaming import Stream
 
@@ -24,7 +25,7 @@ class _Part(NamedTuple):
     """A layer at work: its parameters, and whether somebody reads all steps of its output."""
 
     layer: Layer[Any]
-    params: Array
+    params: Any  # an array, or in a predictor what the layer packed of it
     place: slice
     all_steps: bool
 
@@ -353,6 +354,16 @@ class Sequential:
         """Add the gradient by `params` to ``grads``, as `backward`; that of the input is spared."""
         self._backward(saved, dy, grads, input_gradient=False)
 
+    def predictor(self) -> Predictor:
+        """Return a snapshot for predictions, its weights packed once for all.
+
+        Returns
+        -------
+        Predictor
+            ``predict(x, lengths=None)`` and ``stream()``; immutable, for any number of threads.
+        """
+        return Predictor(self)
+
     def stream(self, n_sequences: int | None = None) -> Stream:
         """Run sequences one step at a time, with the parameters as they are now.
 
@@ -454,6 +465,16 @@ class Sequential:
             seq, after = part.layer.run(part.params, seq, before, part.all_steps)
             states.append(after)
         return seq.steps(), tuple(states)
+
+    def _pack(self) -> None:
+        """Let the parts hold packed weights, and `params` be read-only. For `Predictor`'s copy."""
+        size, parts = self.input_size, []
+        for part in self._parts:
+            packed = part.layer.pack(part.params, size)
+            parts.append(part if packed is None else part._replace(params=packed))
+            size = part.layer.output_size(size)
+        self._parts = parts
+        self._params.flags.writeable = False
 
     def _backward(
         self, saved: Saved, dy: npt.ArrayLike, grads: Array, input_gradient: bool

@@ -75,6 +75,9 @@ class Dense(Layer[_DenseSaved]):
     def init_params(self, input_size: int, rng: np.random.Generator) -> Mapping[str, Array]:
         return {"weight": xavier_uniform(rng, self.units, input_size)}
 
+    def pack(self, params: Array, input_size: int) -> object:
+        return core.pack_dense(params, input_size, self.units)
+
     def forward(
         self,
         params: Array,

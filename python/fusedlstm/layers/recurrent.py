@@ -146,6 +146,13 @@ class Recurrent(Layer[Saved], abc.ABC):
             for name, values in self.cell_init(input_size, rng).items()
         }
 
+    def pack(self, params: Array, input_size: int) -> object | None:
+        if self.trainable_state or not isinstance(self._cell, str):
+            return None
+        return core.pack_recurrent(
+            self._cell, len(self.directions), input_size, self.hidden_size, params
+        )
+
     def run(
         self, params: Array, seq: Sequence, state: State = None, all_steps: bool = True
     ) -> tuple[Sequence, State]:

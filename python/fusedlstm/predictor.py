@@ -1,0 +1,81 @@
+"""A model for predictions alone."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from fusedlstm._core import Array
+from fusedlstm.streaming import Stream
+
+if TYPE_CHECKING:
+    from fusedlstm.model import Sequential
+
+
+class Predictor:
+    """An immutable snapshot of a model, with packed weights. From `Sequential.predictor`.
+
+    A model packs its weights at every call, so that writing to its parameters is seen; for short
+    sequences of a large model that is most of the work. Any number of threads may use it.
+
+    Parameters
+    ----------
+    model : Sequential
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm import Sequential
+    >>> from fusedlstm.layers import LSTM, Dense, LastStep
+    >>> model = Sequential([LSTM(8), LastStep(), Dense(2)], input_size=3, random_state=0)
+    >>> predictor, x = model.predictor(), np.ones((4, 10, 3))
+    >>> bool((predictor.predict(x) == model.predict(x)).all())
+    True
+    """
+
+    def __init__(self, model: Sequential) -> None:
+        self._model = copy.deepcopy(model)
+        self._model._pack()
+
+    def predict(
+        self,
+        x: npt.ArrayLike,
+        lengths: npt.ArrayLike | None = None,
+        *,
+        mask: npt.ArrayLike | None = None,
+    ) -> Array:
+        """Compute the output, bit for bit as `Sequential.predict` of the model did.
+
+        Parameters
+        ----------
+        x : array (B, T, input_size)
+        lengths : int array (B,) or None
+        mask : bool array (B, T) or None
+
+        Returns
+        -------
+        array (B, T, output_size), or (B, output_size) after `LastStep`
+        """
+        return self._model.predict(x, lengths, mask=mask)
+
+    def stream(self, n_sequences: int | None = None) -> Stream:
+        """Run sequences one step at a time, as `Sequential.stream`.
+
+        Parameters
+        ----------
+        n_sequences : int or None, default None
+
+        Returns
+        -------
+        Stream
+        """
+        return self._model.stream(n_sequences)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_model": self._model}  # whose parts, packed, stay behind
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._model = state["_model"]
+        self._model._pack()
