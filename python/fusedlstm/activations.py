@@ -25,6 +25,9 @@ ACTIVATIONS: dict[str, tuple[float, ...]] = {
     "affine": (1.0, 0.0),
 }
 
+# Gradients come from the output, which tells the slope only where these do not fall and rise.
+_RISING = ("leaky_relu", "elu")
+
 Resolved: TypeAlias = "tuple[str, float, float]"
 
 LINEAR: Resolved = ("linear", 0.0, 0.0)
@@ -47,17 +50,28 @@ def as_activation(name: str, value: object) -> Resolved:
     -------
     tuple of str, float, float
 
+    Raises
+    ------
+    ValueError, TypeError
+        No such activation, too many parameters or one that is no finite number; a negative alpha
+        where the activation would then fall and rise, so that its output does not tell its slope.
+
     Examples
     --------
     >>> from fusedlstm.activations import as_activation
     >>> as_activation("activation", ("leaky_relu", 0.1))
     ('leaky_relu', 0.1, 0.0)
     """
-    called, *given = value if isinstance(value, (tuple, list)) and value else (value,)
+    if isinstance(value, list):  # it would leave a layer without a hash
+        needed = "a name, or a tuple of a name and its parameters"
+        raise TypeError(check.needs(name, needed, value))
+    called, *given = value if isinstance(value, tuple) and value else (value,)
     defaults = ACTIVATIONS[check.choice(name, called, ACTIVATIONS)]
     if len(given) > len(defaults):
         needed = f"{called!r} with at most {len(defaults)} parameters"
         raise ValueError(check.needs(name, needed, value))
+    if called in _RISING and given:
+        check.not_negative(f"{name}'s parameter", given[0])
     parameters = [
         *(check.real_in(f"{name}'s parameter", number, "a finite number") for number in given),
         *defaults[len(given) :],

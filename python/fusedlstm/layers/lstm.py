@@ -143,9 +143,9 @@ class LSTM(Recurrent):
         elif self.projection_bias:
             raise ValueError("projection_bias must be False without a projection_size; got True")
         if self.coupled_gates and not (self.input_gate and self.forget_gate):
-            raise ValueError("coupled_gates must be False where a gate of the two is left out")
+            raise ValueError("coupled_gates must be False without both of its gates; got True")
         if self.full_gate_recurrence and len(self.blocks) < 4:
-            raise ValueError("full_gate_recurrence must be False where a gate is left out")
+            raise ValueError("full_gate_recurrence must be False without all gates; got True")
 
     @property
     def blocks(self) -> str:
