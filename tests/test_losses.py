@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 import reference
-from fusedlstm.losses import LOSSES, binary_log_loss, log_loss, log_softmax, sigmoid, squared_error
+from fusedlstm.losses import (
+    LOSSES,
+    binary_log_loss,
+    each_step,
+    log_loss,
+    log_softmax,
+    sigmoid,
+    squared_error,
+)
 
 
 def case(name, rng):
@@ -77,3 +85,16 @@ def test_probabilities():
     np.testing.assert_allclose(sigmoid(z), [0, 1 / (1 + np.e), 0.5, np.e / (1 + np.e), 1])
     p = np.exp(log_softmax(np.array([[1000.0, 0.0], [1.0, 1.0]])))
     np.testing.assert_allclose(p, [[1, 0], [0.5, 0.5]])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_each_step_is_the_mean_of_the_real_steps(name, rng):
+    y_pred, y = case(name, rng)
+    real = np.array([[1, 1, 1], [1, 0, 0]])
+    steps = (y_pred.reshape(2, 3, -1), y.reshape(2, 3, *y.shape[1:]))
+    value, dy = each_step(CASES[name])(*steps, real)
+    expected, of_real = CASES[name](y_pred[:4], y[:4])
+    assert value == pytest.approx(expected)
+    np.testing.assert_allclose(dy.reshape(y_pred.shape)[:4], of_real, rtol=1e-12)
+    assert not dy[1, 1:].any()
+    assert each_step(CASES[name])(*steps)[0] == pytest.approx(CASES[name](y_pred, y)[0])

@@ -29,7 +29,7 @@ class Batch:
     lengths : int64 array (B,) or None
     y : array (B, ...)
     weights : array (B,) or None
-        Relative to the mean over the training set.
+        Relative to the mean over the training set; what the loss takes.
     """
 
     x: Array

@@ -1,0 +1,17 @@
+"""Networks learn what `bench/learning.py` asks of them."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+TASKS = runpy.run_path(str(Path(__file__).parents[1] / "bench/learning.py"))["TASKS"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TASKS)
+def test_median_of_the_seeds(name):
+    figures = TASKS[name].run()
+    assert TASKS[name].holds(figures), figures
