@@ -21,8 +21,8 @@ inline constexpr Cell<S> all_cells[] = {
     CellLoops<S, LstmEquations<S, LinearCandidateLstm>>::template cell<false>("linear_candidate_lstm"),
     CellLoops<S, LstmEquations<S, LinearOutputLstm>>::template cell<false>("linear_output_lstm"),
     CellLoops<S, GruEquations<S>>::template cell<true>("gru"),
-    CellLoops<S, RnnEquations<S, true>>::template cell<true>("rnn_tanh"),
-    CellLoops<S, RnnEquations<S, false>>::template cell<true>("rnn_relu"),
+    CellLoops<S, RnnEquations<S, true>>::template cell<false>("rnn_tanh"),
+    CellLoops<S, RnnEquations<S, false>>::template cell<false>("rnn_relu"),
 };
 
 // Null for a name that no cell has.

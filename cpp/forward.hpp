@@ -239,16 +239,25 @@ class ForwardShare {
   }
 
   void finish_tile(Index t, const Tile<S>& tile) {
-    const int group = tile.first_panel;
+    const int several = groups_.groups_of_a_panel();
+    if (several == 1) return finish_groups(t, tile, tile.first_panel, tile.panels, tile.rows * tile.width);
+    Tile<S> panel = tile;
+    for (int p = 0; p < tile.panels; p++, panel.values += tile.rows * tile.width) {
+      const int first = (tile.first_panel + p) * several;
+      finish_groups(t, panel, first, std::min(several, groups_.count - first), pack_size<S>);
+    }
+  }
+
+  void finish_groups(Index t, const Tile<S>& tile, int group, int groups, Index by_group) {
     const Index row = tile.first_row;
     ForwardTile<S> cell = at_.from(group, row);
-    cell.groups = tile.panels;
+    cell.groups = groups;
     cell.rows = tile.rows;
-    cell.z = {tile.values, tile.rows * tile.width, tile.width};
-    if (groups_.narrow(group)) finish_narrow_tile(t, tile, cell);
+    cell.z = {tile.values, by_group, tile.width};
+    if (groups_.narrow(group) && groups_.blocks > 1) finish_narrow_tile(t, tile, cell);
     else call_.cell->forward(cell);
     if (hidden_mask_) zone_out_tile(t, cell, group, row);
-    if (call_.y) write_output(t, tile, cell.hidden);
+    if (call_.y) write_output(t, cell, group, row);
   }
 
   // The units of a narrow group go through packets of their own for each gate.
@@ -279,15 +288,13 @@ class ForwardShare {
     else if (carried == Carried::hidden) also_in(cell.state);
   }
 
-  void write_output(Index t, const Tile<S>& tile, const Grid<S>& hidden) {
-    const Index column = tile.first_panel * pack_size<S>;
-    for (int k = 0; k < tile.rows; k++) {
-      S* y = output_row(t, tile.first_row + k) + column;
-      if (groups_.narrow(tile.first_panel)) {
-        store_first(y, load(hidden.at(0, k)), groups_.tail);
-      } else {
-        for (int p = 0; p < tile.panels; p++) store(y + p * pack_size<S>, load(hidden.at(p, k)));
-      }
+  void write_output(Index t, const ForwardTile<S>& cell, int group, Index row) {
+    const bool has_narrow = groups_.narrow(group + cell.groups - 1);
+    const int whole = cell.groups - has_narrow;
+    for (int k = 0; k < cell.rows; k++) {
+      S* y = output_row(t, row + k) + group * pack_size<S>;
+      for (int g = 0; g < whole; g++) store(y + g * pack_size<S>, load(cell.hidden.at(g, k)));
+      if (has_narrow) store_first(y + whole * pack_size<S>, load(cell.hidden.at(whole, k)), groups_.tail);
     }
   }
   S* output_row(Index t, Index row) const {

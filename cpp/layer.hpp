@@ -55,7 +55,7 @@ struct PackedLayer {
   PackedLayer(const LayerShape& shape, const Groups<S>& groups) {
     const auto layout = [&](Carver carver) {
       for (int d = 0; d < shape.directions; d++) {
-        panels[d] = carver.take<S>(groups.count * (shape.sizes.input + shape.sizes.hidden) * groups.width());
+        panels[d] = carver.take<S>(groups.forward_panel_count(shape.sizes.input + shape.sizes.hidden));
         bias[d] = carver.take<S>(groups.count * groups.width());
         vectors[d] = carver.take<S>(shape.sizes.blocks.vectors * groups.padded_units());
       }
@@ -87,7 +87,7 @@ ForwardCall<S> forward_call(const Cell<S>& cell, const LayerShape& shape, const 
   const Index depth = shape.sizes.input + shape.sizes.hidden;
   return {&cell,
           shape.problem(direction),
-          groups.panels(packed.panels[direction], depth, cell.blocks.divided()),
+          groups.forward_panels(packed.panels[direction], depth, cell.blocks.divided()),
           packed.bias[direction],
           UnitVectors<S>{packed.vectors[direction], groups.padded_units()},
           x,

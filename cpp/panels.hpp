@@ -34,6 +34,18 @@ struct Groups {
   Index padded_units() const { return Index(count) * pack_size<S>; }
   // Numbers in `rows` records of all groups; the records of a group lie together.
   Index record_count(Index rows) const { return rows * ((count - 1) * width() + width_of(count - 1)); }
+  // A forward panel holds so many groups: with one block a unit, as many as fill a tile.
+  int groups_of_a_panel() const { return blocks == 1 ? max_packets : 1; }
+  Panels<S> forward_panels(const S* values, Index depth, bool divided) const {
+    if (blocks > 1) return panels(values, depth, divided);
+    const int panels = (count + max_packets - 1) / max_packets, last = count - (panels - 1) * max_packets;
+    return {values, depth * max_packets * pack_size<S>, panels, last == max_packets ? panels : panels - 1, max_packets,
+            last};
+  }
+  Index forward_panel_count(Index depth) const {
+    const Panels<S> panels = forward_panels(nullptr, depth, false);
+    return panels.count * panels.stride;
+  }
   // `divided`: operands feed some of the blocks (Blocks::divided).
   Panels<S> panels(const S* values, Index depth, bool divided = false) const {
     return {values, depth * width(), count,  narrow(count - 1) ? count - 1 : count, blocks, packets_of(count - 1),
@@ -94,13 +106,15 @@ void pack_forward(const Sizes& sizes, const Groups<S>& groups, const Weights<con
                   int first, int last, S* panels, S* bias) {
   const Index depth = sizes.input + sizes.hidden;
   for (int group = first; group < last; group++) {
-    const int units = groups.units_of(group);
-    const Index width = groups.width_of(group);
-    S* panel = panels + group * depth * groups.width();
+    const int units = groups.units_of(group), several = groups.groups_of_a_panel();
+    const int first_of_panel = group / several * several, in_panel = std::min(several, groups.count - first_of_panel);
+    const Index width = several == 1 ? groups.width_of(group) : in_panel * Index(pack_size<S>);
+    S* panel = panels + first_of_panel * depth * groups.width() + (group - first_of_panel) * pack_size<S>;
     S* panel_bias = bias + group * groups.width();
     const Blocks& blocks = sizes.blocks;
-    if (groups.narrow(group)) std::fill(panel, panel + depth * width, S(0));
-    std::fill(panel_bias, panel_bias + width, S(0));
+    if (groups.narrow(group))
+      for (Index k = 0; k < depth; k++) std::fill_n(panel + k * width, groups.width_of(group), S(0));
+    std::fill_n(panel_bias, groups.width_of(group), S(0));
     for (int block = 0; block < groups.blocks; block++) {
       const auto row_of = [&](int rows) { return rows * sizes.hidden + Index(group) * pack_size<S>; };
       const S factor = S(factors[block]);
