@@ -4,6 +4,7 @@
 // A NaN comes out as a NaN, infinities as the limits. tests/test_core_activations.py measures the errors.
 #pragma once
 
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <string_view>
@@ -193,8 +194,8 @@ auto with_activation(const Activation& activation, Work&& work) {
     case Activation::leaky_relu: return work(detail::LeakyRelu<S>{alpha});
     case Activation::thresholded_relu: return work(detail::ThresholdedRelu<S>{alpha});
     case Activation::scaled_tanh: {
-      const double inverse = activation.alpha == 0 ? 0 : 1 / activation.alpha;
-      return work(detail::ScaledTanh<S>{alpha, beta, fill(S(inverse))});
+      const S inverse = S(1) / S(activation.alpha);
+      return work(detail::ScaledTanh<S>{alpha, beta, fill(std::isfinite(inverse) ? inverse : S(0))});
     }
     case Activation::hard_sigmoid: return work(detail::HardSigmoid<S>{alpha, beta});
     case Activation::elu: return work(detail::Elu<S>{alpha});
