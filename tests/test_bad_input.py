@@ -153,6 +153,8 @@ PARAMETERS = [
     ),
     ("max_iter", 0, f"max_iter {POSITIVE_INT} 0"),
     ("max_iter", 1e3, f"max_iter {POSITIVE_INT} 1000.0"),
+    ("tbptt_steps", 0, f"tbptt_steps {POSITIVE_INT} 0"),
+    ("tbptt_steps", "auto", f"tbptt_steps {POSITIVE_INT} 'auto'"),
     ("shuffle", 1, "shuffle must be True or False; got 1"),
     ("early_stopping", None, "early_stopping must be True or False; got None"),
     ("scoring", "acuracy", "got 'acuracy'. Did you mean 'accuracy'?"),

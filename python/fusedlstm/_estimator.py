@@ -25,6 +25,7 @@ from fusedlstm._checkpoints import Checkpoint, CheckpointFile, problem_of
 from fusedlstm._core import Array
 from fusedlstm._files import FileName
 from fusedlstm._parameters import CELLS, Parameters
+from fusedlstm._passes import check_truncation
 from fusedlstm._reading import Data, all_or_nothing, over_mean, read_weights, read_X
 from fusedlstm._saving import Savable
 from fusedlstm._sequences import Sequences
@@ -231,6 +232,8 @@ class SequenceEstimator(
                     body.append(Dropout(self.dropout))
         if not any(isinstance(layer, LastStep) for layer in body):
             body.append(LastStep())
+        if self.tbptt_steps is not None:
+            check_truncation(body)
         return [*body, Dense(self._n_outputs())]
 
     def _draw_seed(self) -> int:
@@ -293,6 +296,7 @@ class SequenceEstimator(
             clip_norm=self.clip_norm,
             weight_decay=float(self.weight_decay),
             state=progress.state,
+            tbptt_steps=self.tbptt_steps,
         )
 
     def _follow(

@@ -49,6 +49,7 @@ class Parameters:
     clip_norm: float | None
     batch_size: int | str
     max_iter: int
+    tbptt_steps: int | None
     shuffle: bool
     early_stopping: bool
     scoring: Any
@@ -86,6 +87,8 @@ class Parameters:
         if not (isinstance(self.batch_size, str) and self.batch_size == "auto"):
             check.int_at_least("batch_size", self.batch_size, 1, "a positive integer or 'auto'")
         check.positive_int("max_iter", self.max_iter)
+        if self.tbptt_steps is not None:
+            check.positive_int("tbptt_steps", self.tbptt_steps)
         check.true_or_false("shuffle", self.shuffle)
         check.true_or_false("early_stopping", self.early_stopping)
         if self.scoring is not None and not callable(self.scoring):

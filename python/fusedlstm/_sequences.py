@@ -39,9 +39,9 @@ class Sequences(abc.ABC):
     def take(self, rows: Any, dtype: npt.DTypeLike) -> tuple[Array, Lengths | None]:
         """Return the sequences ``rows`` (a slice or indices), padded, and their lengths."""
 
-    @abc.abstractmethod
     def select(self, rows: npt.NDArray[np.intp]) -> Sequences:
-        """Return a container of the sequences ``rows``."""
+        """Return a view of the sequences ``rows``."""
+        return SelectedSequences(self, rows)
 
     @abc.abstractmethod
     def lengths(self) -> Lengths:
@@ -89,10 +89,6 @@ class PaddedSequences(Sequences):
         lengths = self.real_steps[rows]
         return self.x[rows, : lengths.max()].astype(dtype, copy=False), lengths
 
-    def select(self, rows: npt.NDArray[np.intp]) -> Sequences:
-        lengths = None if self.real_steps is None else self.real_steps[rows]
-        return PaddedSequences(self.x[rows], lengths, self.form)
-
     def lengths(self) -> Lengths:
         if self.real_steps is not None:
             return self.real_steps
@@ -128,9 +124,6 @@ class PackedSequences(Sequences):
         index = starts[:, np.newaxis] + np.minimum(steps, lengths[:, np.newaxis] - 1)
         return self.values[index].astype(dtype, copy=False), lengths
 
-    def select(self, rows: npt.NDArray[np.intp]) -> Sequences:
-        return pack([self.values[self.starts[i] : self.starts[i + 1]] for i in rows])
-
     def lengths(self) -> Lengths:
         return np.diff(self.starts)
 
@@ -139,6 +132,39 @@ class PackedSequences(Sequences):
 
     def numbers(self) -> Array:
         return self.values
+
+
+@dataclass(frozen=True, eq=False)
+class SelectedSequences(Sequences):
+    """Some of other sequences, which stay where they are: they may be a memory map."""
+
+    base: Sequences
+    rows: npt.NDArray[np.intp]
+
+    @property
+    def n_features(self) -> int:  # type: ignore[override]
+        """Features of a step."""
+        return self.base.n_features
+
+    @property
+    def form(self) -> Form:  # type: ignore[override]
+        """What came."""
+        return self.base.form
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, rows: Any, dtype: npt.DTypeLike) -> tuple[Array, Lengths | None]:
+        return self.base.take(self.rows[rows], dtype)
+
+    def lengths(self) -> Lengths:
+        return self.base.lengths()[self.rows]
+
+    def longest(self) -> int:
+        return self.base.longest()
+
+    def numbers(self) -> Array:
+        return self.base.numbers()
 
 
 def pack(arrays: list[Array]) -> PackedSequences:
@@ -173,6 +199,20 @@ def read_sequences(X: Any, name: str = "X") -> Sequences:
     if array.dtype.kind == "O" and array.ndim == 1 and array.size and np.ndim(array[0]):
         return _read_list(list(array), name)
     return _read_array(array, name)
+
+
+def read_series(series: Any, name: str = "series") -> Array:
+    """Return one long sequence as finite numbers, (n_timesteps, n_features)."""
+    needed = "numbers of shape (n_timesteps,) or (n_timesteps, n_features)"
+    try:
+        array = np.asarray(series)
+    except ValueError:  # nested lists of unequal lengths
+        raise ValueError(check.needs(name, needed, series)) from None
+    if array.ndim not in (1, 2) or array.size == 0:
+        raise ValueError(check.needs(name, needed, series))
+    numbers = _numbers(array, name)
+    _check_finite(numbers, name)
+    return numbers.reshape(len(numbers), -1)
 
 
 def _read_list(items: AbstractSequence[Any], name: str) -> Sequences:
@@ -300,7 +340,7 @@ def _all_finite(array: Array) -> bool:
 def _check_finite(array: Array, name: str) -> None:
     if _all_finite(array):
         return
-    if np.isnan(array).any():
+    if any(np.isnan(piece).any() for piece in pieces(array)):
         raise ValueError(f"Input {name} contains NaN: {name} must be finite")
     raise ValueError(f"Input {name} contains infinity: {name} must be finite")
 
@@ -309,13 +349,16 @@ def _trailing_nan(array: Array, name: str) -> Lengths | None:
     """Steps of each sequence before the last ones that are NaN in every feature."""
     if _all_finite(array):
         return None
-    padding = np.asarray(np.isnan(array).all(axis=2))
-    lengths = array.shape[1] - np.argmin(padding[:, ::-1], axis=1)
-    empty = np.asarray(padding.all(axis=1))
-    if empty.any():
-        wrong = int(np.argmax(empty))
-        raise ValueError(f"{name}[{wrong}] must have at least one step that is not NaN")
-    real = np.arange(array.shape[1]) < lengths[:, np.newaxis]
-    _check_finite(array[real], name)
-    steps: Lengths = lengths.astype(np.int64)
-    return steps
+    lengths = np.empty(len(array), np.int64)
+    start = 0
+    for piece in pieces(array):
+        padding = np.asarray(np.isnan(piece).all(axis=2))
+        empty = np.asarray(padding.all(axis=1))
+        if empty.any():
+            wrong = start + int(np.argmax(empty))
+            raise ValueError(f"{name}[{wrong}] must have at least one step that is not NaN")
+        real_steps = array.shape[1] - np.argmin(padding[:, ::-1], axis=1)
+        _check_finite(piece[np.arange(array.shape[1]) < real_steps[:, np.newaxis]], name)
+        lengths[start : start + len(piece)] = real_steps
+        start += len(piece)
+    return lengths

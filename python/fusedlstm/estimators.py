@@ -55,6 +55,11 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         ``"auto"``: 32, or all sequences if they are fewer.
     max_iter : int, default 100
         Largest number of epochs.
+    tbptt_steps : int or None, default None
+        For long sequences: back-propagate through each one's last ``tbptt_steps`` steps only. The
+        state they start from comes from all steps before, in chunks of so many, through which no
+        gradient flows; memory for activations is bounded by it. Not for layers that read backward.
+        What fits is trained as without it.
     shuffle : bool, default True
         Draw a new order in every epoch.
     early_stopping : bool, default False
@@ -136,6 +141,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         clip_norm: float | None = 1.0,
         batch_size: int | str = "auto",
         max_iter: int = 100,
+        tbptt_steps: int | None = None,
         shuffle: bool = True,
         early_stopping: bool = False,
         scoring: Any = None,
@@ -163,6 +169,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         self.clip_norm = clip_norm
         self.batch_size = batch_size
         self.max_iter = max_iter
+        self.tbptt_steps = tbptt_steps
         self.shuffle = shuffle
         self.early_stopping = early_stopping
         self.scoring = scoring
@@ -388,7 +395,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     dropout, recurrent_dropout : see `LSTMClassifier`
     loss : {"squared_error"}, default "squared_error"
     optimizer, learning_rate, weight_decay, clip_norm : see `LSTMClassifier`
-    batch_size, max_iter, shuffle : see `LSTMClassifier`
+    batch_size, max_iter, tbptt_steps, shuffle : see `LSTMClassifier`
     early_stopping, scoring, validation_fraction, n_iter_no_change, tol : see `LSTMClassifier`
     normalize_y : bool or "auto", default "auto"
         Train on targets of zero mean and unit variance, and predict on their own scale.
@@ -431,6 +438,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         clip_norm: float | None = 1.0,
         batch_size: int | str = "auto",
         max_iter: int = 100,
+        tbptt_steps: int | None = None,
         shuffle: bool = True,
         early_stopping: bool = False,
         scoring: Any = None,
@@ -458,6 +466,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         self.clip_norm = clip_norm
         self.batch_size = batch_size
         self.max_iter = max_iter
+        self.tbptt_steps = tbptt_steps
         self.shuffle = shuffle
         self.early_stopping = early_stopping
         self.scoring = scoring

@@ -39,6 +39,7 @@ class Saved:
     shape: tuple[int, ...]  # of what the first layer read
     output_shape: tuple[int, ...]  # of what the caller got
     real: RealSteps | None
+    state: tuple[State, ...]  # of all recurrent layers at the end, as from `Sequential.run`
     used: bool = field(default=False)
 
 
@@ -292,6 +293,7 @@ class Sequential:
         rng: np.random.Generator | None = None,
         *,
         mask: npt.ArrayLike | None = None,
+        state: tuple[State, ...] | None = None,
     ) -> tuple[Array, Saved]:
         """Compute the output and keep what `backward` needs.
 
@@ -303,30 +305,36 @@ class Sequential:
             For dropout; None: nothing is dropped.
         mask : bool array (B, T) or None
             As for `predict`.
+        state : tuple or None
+            As for `run`. No gradient goes back to it.
 
         Returns
         -------
         y : array
             As from `predict`.
         saved : object
-            For one call of `backward`.
+            For one call of `backward`; ``saved.state`` is what `run` returns as state.
         """
         check.generator("rng", rng)
         seq, real = self._masked_input(x, lengths, mask)
         shape = seq.steps().shape
+        before = self._state(state, shape[0]) or (None,) * len(self.layers)
         key = None if rng is None else int(rng.integers(2**63))
-        saved = []
+        saved, states = [], []
         for number, part in enumerate(self._parts):
             # A generator a layer, keyed by the call: what one layer draws does not shift another.
             of_layer = (
                 None if key is None else np.random.Generator(np.random.Philox(key=[key, number]))
             )
-            (seq, _), kept = part.layer.forward(part.params, seq, None, of_layer, part.all_steps)
+            (seq, after), kept = part.layer.forward(
+                part.params, seq, before[number], of_layer, part.all_steps
+            )
             saved.append(kept)
+            states.append(after)
         y = seq.steps()
         if real is not None and y.ndim == 3:
             y = real.spread(y)
-        return y, Saved(saved, seq, shape, y.shape, real)
+        return y, Saved(saved, seq, shape, y.shape, real, tuple(states))
 
     def backward(self, saved: Saved, dy: npt.ArrayLike, grads: Array) -> Array:
         """Propagate a gradient back.

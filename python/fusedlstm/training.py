@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._sequences import read_sequences
+from fusedlstm._passes import check_truncation, truncated_pass, whole_pass
+from fusedlstm._sequences import read_sequences, read_series
 from fusedlstm.losses import Loss
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import Optimizer, OptimizerState, clip_by_norm
@@ -28,14 +29,18 @@ class Batch:
     x : array (B, T, F)
     lengths : int64 array (B,) or None
     y : array (B, ...)
+        Of sequences, or of all steps, (B, T, ...), as the loss takes them.
     weights : array (B,) or None
         Relative to the mean over the training set; what the loss takes.
+    goes_on : bool
+        Its sequences are those of the batch before, further on: states are carried over.
     """
 
     x: Array
     lengths: npt.NDArray[np.int64] | None
     y: Array
     weights: Array | None = None
+    goes_on: bool = False
 
 
 class BatchSource(Protocol):
@@ -60,7 +65,7 @@ class Epoch:
     number : int
         Counted from 1.
     loss : float
-        Mean over the epoch's batches, weighted by their sizes, each before its update.
+        Mean over the epoch's batches, weighted by their outputs, each before its update.
     """
 
     number: int
@@ -151,6 +156,7 @@ def epochs(
     clip_norm: float | None = None,
     weight_decay: float = 0.0,
     state: OptimizerState | None = None,
+    tbptt_steps: int | None = None,
 ) -> Iterator[Epoch]:
     """Train a model, one epoch at each step of the iteration, for as long as it goes on.
 
@@ -171,6 +177,9 @@ def epochs(
         Applies to weights, not to biases.
     state : OptimizerState or None
         To go on from; None starts afresh.
+    tbptt_steps : int or None
+        Back-propagate through so many steps at the end of each sequence; what comes before them
+        only leads to the state they start from. Memory for activations is bounded by it.
 
     Yields
     ------
@@ -197,24 +206,30 @@ def epochs(
     grads = np.zeros_like(model.params)
     state = optimizer.init(model.params) if state is None else state
     decay_mask = weight_mask(model) if weight_decay > 0 else None
+    if tbptt_steps is not None:
+        check.positive_int("tbptt_steps", tbptt_steps)
+        check_truncation(model.layers)
     number = 0
     while True:
         number += 1
         order = source.order(rng)
-        total, count = 0.0, 0
+        total, size = 0.0, 0
+        states = None
         for i in range(len(source)):
             batch = source.batch(order, i)
-            y_pred, saved = model.forward(batch.x, batch.lengths, rng)
-            with np.errstate(over="ignore", invalid="ignore"):  # the caller sees it in the loss
-                value, dy = loss(y_pred, batch.y, batch.weights)
             grads[:] = 0
-            model.add_gradients(saved, dy, grads)
+            if tbptt_steps is None:
+                states = states if batch.goes_on else None
+                passed = whole_pass(model, batch, loss, rng, grads, states)
+                states = passed.states
+            else:
+                passed = truncated_pass(model, batch, loss, rng, grads, tbptt_steps)
             if clip_norm is not None:
                 clip_by_norm(grads, clip_norm)
             optimizer.step(model.params, grads, state, learning_rate, weight_decay, decay_mask)
-            total += value * len(batch.x)
-            count += len(batch.x)
-        yield Epoch(number, total / count)
+            total += passed.loss * passed.size
+            size += passed.size
+        yield Epoch(number, total / size)
 
 
 def weight_mask(model: Sequential) -> Array:
@@ -223,6 +238,88 @@ def weight_mask(model: Sequential) -> Array:
     for values in model.views(mask).values():
         values[...] = values.ndim > 1
     return mask
+
+
+class SeriesBatches:
+    """Batches of one endless series with targets at every step; states go on from each to the next.
+
+    The series is cut into ``batch_size`` parts of equal length, which are read side by side,
+    ``steps`` at a time; up to ``batch_size - 1`` steps at its end are left out. Gradients go back
+    to the beginning of a batch.
+
+    Parameters
+    ----------
+    series : array (n_timesteps, n_features) or (n_timesteps,)
+        A memory map is fine: only a batch at a time is copied.
+    targets : array (n_timesteps, ...)
+        Of each step; the loss is one for all steps, such as ``each_step(squared_error)``.
+    batch_size : int
+    steps : int
+        Of a batch; the last ones of an epoch may be fewer.
+    dtype : {"float32", "float64"}, default "float32"
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from itertools import islice
+    >>> from fusedlstm import Sequential
+    >>> from fusedlstm.layers import LSTM, Dense
+    >>> from fusedlstm.losses import each_step, squared_error
+    >>> from fusedlstm.optimizers import Adam
+    >>> from fusedlstm.training import SeriesBatches, epochs
+    >>> series = np.sin(np.arange(2001) / 10)
+    >>> source = SeriesBatches(series[:-1], series[1:, np.newaxis], batch_size=4, steps=50)
+    >>> model = Sequential([LSTM(8), Dense(1)], input_size=1, random_state=0)
+    >>> rng = np.random.default_rng(0)
+    >>> loss = each_step(squared_error)
+    >>> run = epochs(model, source, loss, Adam(), learning_rate=0.01, rng=rng)
+    >>> losses = [epoch.loss for epoch in islice(run, 10)]
+    >>> losses[-1] < 0.1 * losses[0]
+    True
+    """
+
+    def __init__(
+        self,
+        series: npt.ArrayLike,
+        targets: Array,
+        *,
+        batch_size: int,
+        steps: int,
+        dtype: npt.DTypeLike = "float32",
+    ) -> None:
+        self.series = read_series(series, "series")
+        self.batch_size = check.positive_int("batch_size", batch_size)
+        self.steps = check.positive_int("steps", steps)
+        self.dtype = check.float_dtype("dtype", dtype)
+        self.length = len(self.series) // self.batch_size
+        if self.length == 0:
+            needed = f"at most {len(self.series)}, the steps of the series"
+            raise ValueError(check.needs("batch_size", needed, batch_size))
+        needed = f"an array of length {len(self.series)}, as series"
+        if not isinstance(cast(object, targets), np.ndarray):
+            raise TypeError(check.needs("targets", needed, targets))
+        if targets.shape[:1] != (len(self.series),):
+            raise ValueError(check.needs("targets", needed, targets))
+        self.targets = targets
+
+    def __len__(self) -> int:
+        """Return the number of batches of an epoch."""
+        return -(-self.length // self.steps)
+
+    def order(self, rng: np.random.Generator) -> Order:
+        """Return the order of time."""
+        return np.arange(len(self))
+
+    def batch(self, order: Order, i: int) -> Batch:
+        """Return batch ``i``."""
+        start = int(order[i]) * self.steps
+        x, y = (self._parts(array, start) for array in (self.series, self.targets))
+        return Batch(x.astype(self.dtype, copy=False), None, y, goes_on=i > 0)
+
+    def _parts(self, array: Array, start: int) -> Array:
+        rows = array[: self.length * self.batch_size]
+        parts: Array = rows.reshape(self.batch_size, self.length, *array.shape[1:])
+        return parts[:, start : start + self.steps]
 
 
 class SequenceBatches:
