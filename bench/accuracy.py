@@ -11,8 +11,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from peers import Problem
-from shapes import GRIDS
+from fusedlstm.benchmark.peers import Problem
+from fusedlstm.benchmark.shapes import GRIDS
 
 
 def error(value, reference) -> float:

@@ -110,7 +110,8 @@ void dense_backward(const DenseShape& shape, const S* parameters, const S* x, co
   std::vector<std::vector<Operand<S>>> operands(std::size_t(team_size), std::vector<Operand<S>>(std::size_t(dz.count)));
 
   run_team(team_size, [&](const Team& team) {
-    const auto [first, last] = team.part(shape.rows);
+    const auto rows = team.part(shape.rows);  // by name: C++17 captures no structured bindings
+    const Index first = rows.first, last = rows.second;
     for (int p = 0; p < dz.count; p++) {
       const Index width = width_of(p), column = p * panel_width;
       for (Index row = first; row < last; row++) {

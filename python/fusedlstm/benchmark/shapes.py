@@ -1,0 +1,48 @@
+"""The grid: B sequences of T steps with I features, H hidden units."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Shape(NamedTuple):
+    """One row of the grid."""
+
+    batch: int
+    steps: int
+    inputs: int
+    hidden: int
+
+    @property
+    def flops(self) -> int:
+        """Multiplications and additions of an LSTM's forward pass; padding is not counted."""
+        return self.flops_of(self.batch * self.steps)
+
+    def flops_of(self, steps: int) -> int:
+        """Those of so many steps of single sequences."""
+        return 8 * steps * self.hidden * (self.inputs + self.hidden)
+
+    def __str__(self) -> str:
+        """Give the name of the row."""
+        return f"{self.batch}x{self.steps}x{self.inputs}-{self.hidden}"
+
+
+SMALL = (Shape(1, 100, 8, 32), Shape(32, 50, 8, 32), Shape(32, 100, 16, 64))
+
+GRIDS = {
+    "small": SMALL,
+    "full": (
+        *SMALL,
+        Shape(32, 100, 64, 128),
+        Shape(64, 100, 128, 256),
+        Shape(64, 50, 256, 512),
+        Shape(128, 100, 32, 100),
+        Shape(256, 28, 28, 128),
+        Shape(16, 1000, 4, 32),
+    ),
+    "batches": tuple(
+        Shape(batch, 50, 16, hidden)
+        for batch in (1, 2, 4, 8)
+        for hidden in (5, 16, 33, 64, 100, 128, 256, 512)
+    ),
+}

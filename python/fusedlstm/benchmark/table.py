@@ -1,0 +1,58 @@
+"""Tables as people and Markdown read them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+
+from fusedlstm.benchmark.timing import Row, Spread
+
+NAME, SHORT, SPREAD = 23, 9, 28  # widths of columns
+
+
+def _line(name: str, rest: Iterable[tuple[str, int]]) -> str:
+    cells = (f"{name:<{NAME}}", *(f"{text:>{width}}" for text, width in rest))
+    return f"| {' | '.join(cells)} |"
+
+
+def _spread(value: Spread | None, form: str) -> str:
+    if value is None:
+        return "-"
+    median, low, high = (format(number, form) for number in value)
+    return f"{median} [{low} to {high}]"
+
+
+def row_line(row: Row, peers: Sequence[str]) -> str:
+    """Return one row."""
+    milliseconds = Spread(*(1e3 * seconds for seconds in row.seconds))
+    return _line(
+        row.name,
+        [
+            (f"{1e3 * row.first:.3f}", SHORT),
+            (_spread(milliseconds, ".4g"), SPREAD),
+            (f"{row.gflops:.1f}", SHORT),
+            (f"{row.share.median:.0%}", SHORT),
+            *((_spread(row.ratios.get(peer), ".2f"), SPREAD) for peer in peers),
+        ],
+    )
+
+
+def heading(peers: Sequence[str]) -> str:
+    """Return the names of the columns and the line below them."""
+    columns = [("first, ms", SHORT), ("then, ms", SPREAD), ("GFLOP/s", SHORT), ("of peak", SHORT)]
+    columns += [(f"x {peer}", SPREAD) for peer in peers]
+    rules = (f"{'-' * (width + 1)}:" for _, width in columns)
+    return f"{_line('B x T x I - H', columns)}\n|:{'-' * (NAME + 1)}|{'|'.join(rules)}|"
+
+
+def means(rows: Sequence[Row], peers: Sequence[str]) -> list[str]:
+    """Return the geometric means over the rows that each peer has."""
+    lines = []
+    for peer in peers:
+        ratios = [row.ratios[peer].median for row in rows if peer in row.ratios]
+        if ratios:
+            lines.append(f"geometric mean over {peer}: {statistics.geometric_mean(ratios):.2f}")
+    if len(lines) > 1:
+        best = (min(ratio.median for ratio in row.ratios.values()) for row in rows)
+        lines.append(f"geometric mean over the best of them: {statistics.geometric_mean(best):.2f}")
+    return lines
