@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from fusedlstm._saving import load
     from fusedlstm.convert.torch import load_torch_state_dict, to_torch_state_dict
     from fusedlstm.estimators import LSTMClassifier, LSTMRegressor
+    from fusedlstm.plotting import ForecastDisplay, LossCurveDisplay
     from fusedlstm.preprocessing import SequenceScaler, make_windows
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ForecastDisplay",
     "LSTMClassifier",
     "LSTMRegressor",
+    "LossCurveDisplay",
     "SequenceScaler",
     "Sequential",
     "__version__",
@@ -35,8 +38,10 @@ __all__ = [
 
 # Names imported when they are asked for: what they need takes a while.
 _LAZY = {
+    "ForecastDisplay": "plotting",
     "LSTMClassifier": "estimators",
     "LSTMRegressor": "estimators",
+    "LossCurveDisplay": "plotting",
     "SequenceScaler": "preprocessing",
     "load": "_saving",
     "load_torch_state_dict": "convert.torch",

@@ -420,6 +420,22 @@ class SequenceEstimator(
         check_is_fitted(self, "model_")
         return EstimatorStream(self, n_sequences)
 
+    def summary(self) -> str:
+        """Return the model's layers with the shapes of their outputs, their parameters and bytes.
+
+        Returns
+        -------
+        str
+            As from `Sequential.summary`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            Before `fit`.
+        """
+        check_is_fitted(self, "model_")
+        return self.model_.summary()
+
     def _outputs(self, sequences: Sequences) -> Array:
         """Return the model's raw output, (n, n_outputs), a chunk at a time."""
         model = self.model_

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._masking import RealSteps
+from fusedlstm._summary import summary
 from fusedlstm.layers import LastStep, Layer
 from fusedlstm.layers.base import State
 from fusedlstm.predictor import Predictor
@@ -417,6 +418,32 @@ class Sequential:
         from fusedlstm._saving import save
 
         save(self, path)
+
+    def summary(self) -> str:
+        """Return the layers with the shapes of their outputs, their parameters and bytes, as text.
+
+        B stands for sequences, T for steps.
+
+        Returns
+        -------
+        str
+
+        Examples
+        --------
+        >>> from fusedlstm import Sequential
+        >>> from fusedlstm.layers import LSTM, Dense, LastStep
+        >>> print(Sequential([LSTM(8), LastStep(), Dense(2)], input_size=3).summary())
+        Sequential, input (B, T, 3), float32
+        --------------------------------------------------------------------
+           layer                                output     parameters  bytes
+        --------------------------------------------------------------------
+        0  LSTM(hidden_size=8)                  (B, T, 8)         384  1,536
+        1  LastStep()                           (B, 8)              0      0
+        2  Dense(units=2, activation='linear')  (B, 2)             18     72
+        --------------------------------------------------------------------
+           total                                                  402  1,608
+        """
+        return summary(self)
 
     def __repr__(self) -> str:
         """Show the layers."""

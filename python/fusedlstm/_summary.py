@@ -1,0 +1,46 @@
+"""A model as a table of text."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from fusedlstm.layers import LastStep
+
+if TYPE_CHECKING:
+    from fusedlstm.model import Sequential
+
+LONGEST_LAYER = 48
+
+
+def summary(model: Sequential) -> str:
+    """Return the layers with the shapes of their outputs, their parameters and bytes."""
+    rows = [("", "layer", "output", "parameters", "bytes")]
+    size, steps, total = model.input_size, "T, ", 0
+    for number, layer in enumerate(model.layers):
+        count = sum(math.prod(shape) for shape in layer.param_shapes(size).values())
+        size = layer.output_size(size)
+        steps = "" if isinstance(layer, LastStep) else steps
+        output = f"(B, {steps}{size})"
+        rows.append((str(number), _short(repr(layer)), output, *_counts(model, count)))
+        total += count
+    rows.append(("", "total", "", *_counts(model, total)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = [
+        "  ".join(
+            text.rjust(width) if column > 2 else text.ljust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    line = "-" * max(map(len, table))
+    head = f"Sequential, input (B, T, {model.input_size}), {model.dtype.name}"
+    return "\n".join([head, line, table[0], line, *table[1:-1], line, table[-1]])
+
+
+def _counts(model: Sequential, count: int) -> tuple[str, str]:
+    return f"{count:,}", f"{count * model.dtype.itemsize:,}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_LAYER else text[: LONGEST_LAYER - 3] + "..."

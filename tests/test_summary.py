@@ -1,0 +1,33 @@
+"""`summary` of models and estimators."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from fusedlstm import LSTMRegressor, Sequential
+from fusedlstm.layers import GRU, LSTM, Dense, LastStep
+
+
+def test_summary():
+    model = Sequential([LSTM(8), GRU(4, bidirectional=True), LastStep(), Dense(2)], 3, "float64")
+    lines = model.summary().splitlines()
+    assert lines[0] == "Sequential, input (B, T, 3), float64"
+    cells = [re.split(r"\s{2,}", line.strip()) for line in lines[4:8]]
+    assert [cell[2] for cell in cells] == ["(B, T, 8)", "(B, T, 8)", "(B, 8)", "(B, 2)"]
+    counts = [int(cell[3].replace(",", "")) for cell in cells]
+    assert sum(counts) == len(model.params)
+    assert lines[-1].split() == ["total", f"{len(model.params):,}", f"{8 * len(model.params):,}"]
+    long = Sequential([LSTM(8, activation="tanh", zoneout=0.125, merge="sum", reverse=True)], 3)
+    assert "... " in long.summary()
+
+
+def test_summary_of_an_estimator():
+    X = np.random.default_rng(0).standard_normal((20, 5, 2))
+    model = LSTMRegressor(4, max_iter=1)
+    with pytest.raises(NotFittedError):
+        model.summary()
+    assert model.fit(X, X[:, 0, 0]).summary() == model.model_.summary()
