@@ -61,6 +61,24 @@ def test_predict_is_forward_without_chance(layers):
         assert model.run(x, lengths=lengths)[0].tobytes() == expected.tobytes()
 
 
+DRAWING = [
+    Dropout(0.5),
+    LSTM(5, recurrent_dropout=0.5),
+    LSTM(5, candidate_dropout=0.5),
+    LSTM(5, zoneout=0.5),
+    LSTM(5, zoneout_cell=0.5),
+    LSTM(5, weight_dropout=0.5),
+]
+
+
+@pytest.mark.parametrize("layer", [*DRAWING, Dropout(0.0), LSTM(5), LastStep(), Dense(2)], ids=repr)
+def test_layers_that_draw_say_so(layer):
+    model = Sequential([layer], input_size=3, random_state=1)
+    x = np.random.default_rng(0).standard_normal((5, 6, 3)).astype("float32")
+    drawn = model.forward(x, rng=np.random.default_rng(0))[0]
+    assert layer.draws() == (drawn.tobytes() != model.predict(x).tobytes()) == (layer in DRAWING)
+
+
 @pytest.mark.parametrize("layers", STACKS.values(), ids=STACKS)
 def test_layers_are_values(layers):
     for layer in layers:
@@ -142,3 +160,12 @@ def test_initializers_follow_the_generator():
         a, b = draw(np.random.default_rng(5)), draw(np.random.default_rng(5))
         np.testing.assert_array_equal(a, b)
         assert not np.array_equal(a, draw(np.random.default_rng(6)))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (3, 5), (40, 40), (600, 300)])
+def test_orthogonal_is_the_q_of_qr(shape):
+    matrix = orthogonal(np.random.default_rng(0), *shape)
+    long, short = max(shape), min(shape)
+    q, r = np.linalg.qr(np.random.default_rng(0).standard_normal((long, short)))
+    q *= np.sign(np.diagonal(r))
+    np.testing.assert_allclose(matrix, q if shape[0] == long else q.T, atol=1e-13)

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from fusedlstm._core import Array
 
 DTYPES = ("float32", "float64")
+_FLOATS = tuple(map(np.dtype, DTYPES))
 LARGEST_INT = 2**31 - 1
 
 
@@ -201,7 +202,7 @@ def flat_array(name: str, value: object, like: Array | None = None) -> Array:
     """Return a flat array that the core can write to, of the size and dtype of another."""
     if (
         not isinstance(value, np.ndarray)
-        or value.dtype.name not in DTYPES
+        or value.dtype not in _FLOATS
         or value.ndim != 1
         or not value.flags.c_contiguous
         or not value.flags.writeable

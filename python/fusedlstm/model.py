@@ -324,9 +324,9 @@ class Sequential:
         saved, states = [], []
         for number, part in enumerate(self._parts):
             # A generator a layer, keyed by the call: what one layer draws does not shift another.
-            of_layer = (
-                None if key is None else np.random.Generator(np.random.Philox(key=[key, number]))
-            )
+            of_layer = None
+            if key is not None and part.layer.draws():
+                of_layer = np.random.Generator(np.random.Philox(key=[key, number]))
             (seq, after), kept = part.layer.forward(
                 part.params, seq, before[number], of_layer, part.all_steps
             )

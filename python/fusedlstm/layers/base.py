@@ -34,6 +34,10 @@ class Layer(abc.ABC, Generic[SavedT]):
         """Return whether ``x`` of the input is read if that of the output is wanted or not."""
         return True
 
+    def draws(self) -> bool:
+        """Return whether `forward` draws from its generator."""
+        return True
+
     def state_shapes(self, batch: int) -> tuple[tuple[int, ...], ...] | None:
         """Return the shapes of the arrays of the state, None for a layer without one."""
         return None

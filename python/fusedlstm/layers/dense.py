@@ -66,6 +66,9 @@ class Dense(Layer[_DenseSaved]):
         name = self.activation
         return name if isinstance(name, str) else as_activation("activation", name)
 
+    def draws(self) -> bool:
+        return False
+
     def output_size(self, input_size: int) -> int:
         return self.units
 

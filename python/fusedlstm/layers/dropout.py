@@ -42,6 +42,9 @@ class Dropout(Layer[_Factors]):
     def __post_init__(self) -> None:
         check.fraction("rate", self.rate)
 
+    def draws(self) -> bool:
+        return self.rate > 0
+
     def output_size(self, input_size: int) -> int:
         return input_size
 

@@ -28,6 +28,9 @@ class LastStep(Layer[Sequence]):
     (5, 3)
     """
 
+    def draws(self) -> bool:
+        return False
+
     def output_size(self, input_size: int) -> int:
         return input_size
 

@@ -120,6 +120,9 @@ class Recurrent(Layer[Saved], abc.ABC):
         """The suffixes of the parameters' names, one a direction."""
         return ("", "_reverse") if self.bidirectional else ("",)
 
+    def draws(self) -> bool:
+        return any(self._rates) or self.weight_dropout > 0
+
     def output_size(self, input_size: int) -> int:
         joined = len(self.directions) if self.merge == "concat" else 1
         return joined * self.state_sizes()[0]
@@ -194,7 +197,7 @@ class Recurrent(Layer[Saved], abc.ABC):
         if dseq.last is not None:
             dlast = self._split_directions(dseq.last)
             dh = dlast if dh is None else dh + dlast
-        count = self._core_count(saved.x.shape[2])
+        count = self._core_count(grads)
         into = np.zeros_like(grads[:count]) if saved.weight_masks else grads[:count]
         dx, dh0, dc0 = self._backward_function(
             saved.core,
@@ -262,9 +265,10 @@ class Recurrent(Layer[Saved], abc.ABC):
         # Functions of the core, cached beside the fields, stay behind.
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def _core_count(self, input_size: int) -> int:
-        shapes = self.cell_shapes(input_size).values()
-        return len(self.directions) * sum(math.prod(shape) for shape in shapes)
+    def _core_count(self, flat: Array) -> int:
+        """How many of the numbers are the core's; the trainable states come after them."""
+        own = sum(self.state_sizes()) if self.trainable_state else 0
+        return len(flat) - len(self.directions) * own
 
     def _views(self, flat: Array, input_size: int) -> dict[str, Array]:
         """The parts of an array laid out like the parameters, without the initial state."""
@@ -300,7 +304,7 @@ class Recurrent(Layer[Saved], abc.ABC):
     ) -> tuple[Array | None, tuple[Array, ...], object]:
         x = seq.steps()
         if self.trainable_state:
-            count = self._core_count(x.shape[2])
+            count = self._core_count(params)
             if state is None:
                 state = self._initial_state(params[count:], len(x))
             params = params[:count]
@@ -352,6 +356,8 @@ class Recurrent(Layer[Saved], abc.ABC):
 
     def _split_directions(self, dlast: Array) -> Array:
         """Turn the gradient of the merged last outputs into (D, B, H)."""
+        if not self.bidirectional:
+            return np.ascontiguousarray(dlast)[np.newaxis]
         of_directions = self._unmerged(dlast)
         assert of_directions is not None
         shape = (len(dlast), len(self.directions), self.state_sizes()[0])

@@ -1,0 +1,256 @@
+"""Whole fits beside others: a plain PyTorch loop, skorch and Keras, where they are installed.
+
+The same data, layers, optimizer (Adam, 0.001), batch size and epochs for all; what `fit` does
+before and after training counts. All are timed in turn in every round; ratios are those within it.
+
+    python bench/fitting.py [--rounds N] [--threads N] [--peers torch,skorch,keras] [--only TEXT]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+
+import fusedlstm
+from fusedlstm import LSTMClassifier, LSTMRegressor
+from fusedlstm._core import core
+from fusedlstm.benchmark.peers import installed
+from fusedlstm.benchmark.timing import Call
+
+BATCH, LEARNING_RATE = 32, 0.001
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Sequences with labels or, where there are no classes, numbers."""
+
+    name: str
+    X: np.ndarray
+    y: np.ndarray
+    classes: int
+    epochs: int
+
+
+def problems() -> list[Problem]:
+    images, labels = load_digits(return_X_y=True)
+    rows = (images.reshape(-1, 8, 8) / 16).astype(np.float32)
+    rng = np.random.default_rng(0)
+    series = rng.standard_normal((500, 100, 1)).astype(np.float32)
+    channels = rng.standard_normal((2000, 50, 32)).astype(np.float32)
+    halves = (channels[:, :, 0].sum(axis=1) > 0).astype(np.int64)
+    return [
+        Problem("digits 1797x8x8", rows, labels.astype(np.int64), 10, 10),
+        Problem("500x100x1", series, series.mean(axis=1)[:, 0], 0, 10),
+        Problem("2000x50x32", channels, halves, 2, 3),
+    ]
+
+
+def ours(problem: Problem, hidden: int, threads: int) -> Call:
+    kind = LSTMClassifier if problem.classes else LSTMRegressor
+    estimator = kind(
+        hidden_size=hidden,
+        learning_rate=LEARNING_RATE,
+        batch_size=BATCH,
+        max_iter=problem.epochs,
+        n_iter_no_change=problem.epochs,
+        clip_norm=None,
+        n_threads=threads,
+        random_state=0,
+    )
+    return lambda: estimator.fit(problem.X, problem.y)
+
+
+def torch_module(problem: Problem, hidden: int):
+    import torch
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = torch.nn.LSTM(problem.X.shape[2], hidden, batch_first=True)
+            self.head = torch.nn.Linear(hidden, problem.classes or 1)
+
+        def forward(self, x):
+            return self.head(self.lstm(x)[0][:, -1])
+
+    return Network
+
+
+def torch_tensors(problem: Problem):
+    import torch
+
+    y = torch.from_numpy(problem.y)
+    loss = torch.nn.CrossEntropyLoss() if problem.classes else torch.nn.MSELoss()
+    return torch.from_numpy(problem.X), (y if problem.classes else y[:, None]), loss
+
+
+def torch_loop(problem: Problem, hidden: int, threads: int) -> Call:
+    import torch
+
+    torch.set_num_threads(threads)
+    network = torch_module(problem, hidden)
+
+    def fit() -> None:
+        torch.manual_seed(0)
+        x, y, loss = torch_tensors(problem)
+        model = network()
+        optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
+        for _ in range(problem.epochs):
+            for rows in torch.randperm(len(x)).split(BATCH):
+                optimizer.zero_grad()
+                loss(model(x[rows]), y[rows]).backward()
+                optimizer.step()
+
+    return fit
+
+
+def skorch(problem: Problem, hidden: int, threads: int) -> Call:
+    import torch
+    from skorch import NeuralNetClassifier, NeuralNetRegressor
+
+    torch.set_num_threads(threads)
+    network = torch_module(problem, hidden)
+    kind, y = NeuralNetClassifier, problem.y
+    criterion = torch.nn.CrossEntropyLoss
+    if not problem.classes:
+        kind, y, criterion = NeuralNetRegressor, problem.y[:, np.newaxis], torch.nn.MSELoss
+
+    def fit() -> None:
+        kind(
+            network,
+            criterion=criterion,
+            optimizer=torch.optim.Adam,
+            lr=LEARNING_RATE,
+            max_epochs=problem.epochs,
+            batch_size=BATCH,
+            iterator_train__shuffle=True,
+            train_split=None,
+            verbose=0,
+        ).fit(problem.X, y)
+
+    return fit
+
+
+def keras(problem: Problem, hidden: int, threads: int) -> Call:
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    import keras
+    import torch
+
+    torch.set_num_threads(threads)
+    loss = "mean_squared_error"
+    if problem.classes:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+    def fit() -> None:
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential(
+            [
+                keras.Input(problem.X.shape[1:]),
+                keras.layers.LSTM(hidden),
+                keras.layers.Dense(problem.classes or 1),
+            ]
+        )
+        model.compile(keras.optimizers.Adam(LEARNING_RATE), loss)
+        model.fit(problem.X, problem.y, BATCH, problem.epochs, verbose=0)
+
+    return fit
+
+
+PEERS: dict[str, Callable[[Problem, int, int], Call]] = {
+    "torch": torch_loop,
+    "skorch": skorch,
+    "keras": keras,
+}
+
+
+class KernelClock:
+    """Sums up the time inside the compiled core while it is entered."""
+
+    def __init__(self) -> None:
+        self.seconds, self.kept = 0.0, {}
+
+    def __enter__(self) -> KernelClock:
+        """Put a clock around each function of the core."""
+        for name, function in vars(core).items():
+            if callable(function) and not isinstance(function, type) and name[0] != "_":
+                self.kept[name] = function
+        for name, function in self.kept.items():
+            setattr(core, name, self._timed(function))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Take the clocks off."""
+        for name, function in self.kept.items():
+            setattr(core, name, function)
+
+    def _timed(self, function: Callable) -> Callable:
+        def call(*arguments):
+            start = time.perf_counter()
+            result = function(*arguments)
+            self.seconds += time.perf_counter() - start
+            return result
+
+        return call
+
+
+def seconds_of(call: Call) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def share_outside(fit: Call) -> float:
+    with KernelClock() as clock:
+        seconds = seconds_of(fit)
+    return 1 - clock.seconds / seconds
+
+
+def spread(values: list[float], form: str) -> str:
+    return f"{statistics.median(values):{form}} [{min(values):{form}}-{max(values):{form}}]"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--peers", default=",".join(PEERS), help="of these, those installed")
+    parser.add_argument("--only", default="", help="problems with this text in their name")
+    options = parser.parse_args()
+    fusedlstm.set_num_threads(options.threads)
+    warnings.simplefilter("ignore", ConvergenceWarning)  # so few epochs are meant
+    peers = [name for name in options.peers.split(",") if installed(name)]
+
+    print(f"variant {core.variant}, {options.threads} thread(s), {options.rounds} rounds, ", end="")
+    print(f"batches of {BATCH}, load average {os.getloadavg()[0]:.1f}")
+    print("x name: how many times as long the other takes; outside: share of our time that is not")
+    print("spent in the compiled core. Medians [least-most].")
+    header = f"{'':<18}{'H':>4}{'epochs':>8}{'fit, s':>20}{'outside':>18}"
+    print(header + "".join(f"{'x ' + name:>20}" for name in peers))
+    for problem in problems():
+        for hidden in (32, 128) if options.only in problem.name else ():
+            fit = ours(problem, hidden, options.threads)
+            theirs = {name: PEERS[name](problem, hidden, options.threads) for name in peers}
+            for call in (fit, *theirs.values()):  # the first call of each pays for imports
+                call()
+            times, shares = [], []
+            ratios: dict[str, list[float]] = {name: [] for name in peers}
+            for _ in range(options.rounds):
+                times.append(seconds_of(fit))
+                shares.append(share_outside(fit))
+                for name, call in theirs.items():
+                    ratios[name].append(seconds_of(call) / times[-1])
+            line = f"{problem.name:<18}{hidden:>4}{problem.epochs:>8}"
+            line += f"{spread(times, '.3f'):>20}{spread(shares, '.0%'):>18}"
+            print(line + "".join(f"{spread(r, '.1f'):>20}" for r in ratios.values()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
