@@ -23,7 +23,15 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.fixes import parse_version
 
 import fusedlstm
-from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler, Sequential, make_windows
+from fusedlstm import (
+    LSTMClassifier,
+    LSTMRegressor,
+    PadSequences,
+    SequenceImputer,
+    SequenceScaler,
+    Sequential,
+    make_windows,
+)
 from fusedlstm.layers import CIFGLSTM, GRU, LSTM, RNN, Dense, Dropout, LastStep, PeepholeLSTM
 from fusedlstm.losses import log_loss
 from fusedlstm.optimizers import SGD, Adam, AdamW, RMSprop, as_optimizer, clip_by_norm
@@ -604,6 +612,8 @@ UNFITTED = {
         (LSTMClassifier(), ("predict", "predict_proba", "predict_log_proba", "decision_function")),
         (LSTMRegressor(), ("predict",)),
         (SequenceScaler(), ("transform", "inverse_transform")),
+        (SequenceImputer(), ("transform",)),
+        (PadSequences(), ("transform", "inverse_transform")),
     )
     for method in (*methods, "save")
 }

@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler
+from fusedlstm import LSTMClassifier, LSTMRegressor, PadSequences, SequenceImputer, SequenceScaler
 from fusedlstm._sequences import read_sequences
 from fusedlstm.layers import LSTM, Dense, Dropout
 from fusedlstm.testing import (
@@ -27,6 +27,9 @@ from fusedlstm.testing import (
         LSTMRegressor(4, max_iter=2, bidirectional=True, early_stopping=True, dropout=0.2),
         LSTMRegressor(layers=(LSTM(4), Dense(3, "tanh"), Dropout(0.1), LSTM(2)), max_iter=2),
         SequenceScaler(),
+        SequenceImputer(),
+        SequenceImputer(strategy="forward_fill"),
+        PadSequences(width=200),
     ]
 )
 def test_ours(estimator, check):

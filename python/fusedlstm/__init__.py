@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from fusedlstm.convert.torch import load_torch_state_dict, to_torch_state_dict
     from fusedlstm.estimators import LSTMClassifier, LSTMRegressor
     from fusedlstm.plotting import ForecastDisplay, LossCurveDisplay
-    from fusedlstm.preprocessing import SequenceScaler, make_windows
+    from fusedlstm.preprocessing import (
+        PadSequences,
+        SequenceImputer,
+        SequenceScaler,
+        make_windows,
+    )
 
 __version__ = "0.1.0"
 
@@ -24,6 +29,8 @@ __all__ = [
     "LSTMClassifier",
     "LSTMRegressor",
     "LossCurveDisplay",
+    "PadSequences",
+    "SequenceImputer",
     "SequenceScaler",
     "Sequential",
     "__version__",
@@ -42,6 +49,8 @@ _LAZY = {
     "LSTMClassifier": "estimators",
     "LSTMRegressor": "estimators",
     "LossCurveDisplay": "plotting",
+    "PadSequences": "preprocessing",
+    "SequenceImputer": "preprocessing",
     "SequenceScaler": "preprocessing",
     "load": "_saving",
     "load_torch_state_dict": "convert.torch",

@@ -48,11 +48,18 @@ class Data:
         return rest, aside
 
 
-def read_X(estimator: Any, X: Any, dtype: npt.DTypeLike, reset: bool, name: str = "X") -> Sequences:
+def read_X(
+    estimator: Any,
+    X: Any,
+    dtype: npt.DTypeLike,
+    reset: bool,
+    name: str = "X",
+    allow_nan: bool = False,
+) -> Sequences:
     """Read X for an estimator; ``reset`` in fit, where its features are learnt."""
     if isinstance(X, Sequences):  # read and checked before
         return X
-    sequences = read_sequences(X, name)
+    sequences = read_sequences(X, name, allow_nan)
     sequences.check_range(dtype, name)
     if sequences.form == "2d" and (reset or estimator._fitted_on_2d):
         # The number of columns, and their names if they have any, are scikit-learn's to check.

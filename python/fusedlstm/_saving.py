@@ -24,7 +24,13 @@ from fusedlstm.model import Sequential
 from fusedlstm.optimizers import OPTIMIZERS, OptimizerState
 from fusedlstm.training import FitState, Progress, Watch
 
-ESTIMATORS = ("LSTMClassifier", "LSTMRegressor", "SequenceScaler")
+ESTIMATORS = (
+    "LSTMClassifier",
+    "LSTMRegressor",
+    "PadSequences",
+    "SequenceImputer",
+    "SequenceScaler",
+)
 """What has parameters and fitted attributes, by its name in the package."""
 
 VALUES: dict[str, Callable[..., Any]] = {
@@ -127,7 +133,7 @@ def load(path: FileName) -> Any:
 
     Returns
     -------
-    Sequential, LSTMClassifier, LSTMRegressor or SequenceScaler
+    Sequential, estimator or transformer
         It predicts the same to the last bit, and can be fitted again, cloned and saved.
 
     Raises

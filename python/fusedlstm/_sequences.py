@@ -174,7 +174,7 @@ def pack(arrays: list[Array]) -> PackedSequences:
     return PackedSequences(np.concatenate(arrays), starts)
 
 
-def read_sequences(X: Any, name: str = "X") -> Sequences:
+def read_sequences(X: Any, name: str = "X", allow_nan: bool = False) -> Sequences:
     """Read whatever holds sequences.
 
     Parameters
@@ -183,6 +183,8 @@ def read_sequences(X: Any, name: str = "X") -> Sequences:
         Steps at the end of a sequence that are NaN in every feature are padding.
     name : str
         What errors call it.
+    allow_nan : bool
+        Whether NaN may stand elsewhere too.
 
     Returns
     -------
@@ -194,11 +196,11 @@ def read_sequences(X: Any, name: str = "X") -> Sequences:
     if hasattr(X, "toarray"):
         raise TypeError(f"Sparse data not supported: {name} must be dense; got {type(X).__name__}")
     if isinstance(X, (list, tuple)):
-        return _read_list(X, name)
+        return _read_list(X, name, allow_nan)
     array = _as_array(X, name)
     if array.dtype.kind == "O" and array.ndim == 1 and array.size and np.ndim(array[0]):
-        return _read_list(list(array), name)
-    return _read_array(array, name)
+        return _read_list(list(array), name, allow_nan)
+    return _read_array(array, name, allow_nan)
 
 
 def read_series(series: Any, name: str = "series") -> Array:
@@ -215,16 +217,16 @@ def read_series(series: Any, name: str = "series") -> Array:
     return numbers.reshape(len(numbers), -1)
 
 
-def _read_list(items: AbstractSequence[Any], name: str) -> Sequences:
+def _read_list(items: AbstractSequence[Any], name: str, allow_nan: bool) -> Sequences:
     if len(items) == 0:
         raise ValueError(check.needs(name, "at least one sequence", items))
     if any(isinstance(item, np.ndarray) and item.ndim > 0 for item in items):
-        return _read_ragged(items, name)
+        return _read_ragged(items, name, allow_nan)
     try:
         array = np.asarray(items)
     except ValueError:  # of unequal lengths
-        return _read_ragged(items, name)
-    return _read_array(array, name)
+        return _read_ragged(items, name, allow_nan)
+    return _read_array(array, name, allow_nan)
 
 
 def _as_array(X: Any, name: str) -> Array:
@@ -241,7 +243,7 @@ def _as_array(X: Any, name: str) -> Array:
     return array
 
 
-def _read_array(array: Array, name: str) -> Sequences:
+def _read_array(array: Array, name: str, allow_nan: bool) -> Sequences:
     numbers = _numbers(array, name)
     if numbers.ndim < 2:
         raise ValueError(
@@ -261,12 +263,12 @@ def _read_array(array: Array, name: str) -> Sequences:
             f"{name} must have at least one sequence of at least one step and feature"
         )
     if numbers.ndim == 2:
-        _check_finite(numbers, name)
+        _check_finite(numbers, name, allow_nan)
         return PaddedSequences(numbers[:, :, np.newaxis], None, "2d")
-    return PaddedSequences(numbers, _trailing_nan(numbers, name))
+    return PaddedSequences(numbers, _trailing_nan(numbers, name, allow_nan))
 
 
-def _read_ragged(items: AbstractSequence[Any], name: str) -> PackedSequences:
+def _read_ragged(items: AbstractSequence[Any], name: str, allow_nan: bool) -> PackedSequences:
     arrays: list[Array] = []
     for i, item in enumerate(items):
         array = item if _is_ready(item) else _read_one(item, f"{name}[{i}]")
@@ -276,8 +278,8 @@ def _read_ragged(items: AbstractSequence[Any], name: str) -> PackedSequences:
         arrays.append(array)
     packed = pack(arrays)
     if not _all_finite(packed.values):
-        wrong = next(i for i, array in enumerate(arrays) if not np.isfinite(array).all())
-        _check_finite(arrays[wrong], f"{name}[{wrong}]")
+        for wrong, array in enumerate(arrays):
+            _check_finite(array, f"{name}[{wrong}]", allow_nan)
     return packed
 
 
@@ -337,15 +339,15 @@ def _all_finite(array: Array) -> bool:
     return all(np.isfinite(piece).all() for piece in pieces(array))
 
 
-def _check_finite(array: Array, name: str) -> None:
-    if _all_finite(array):
+def _check_finite(array: Array, name: str, allow_nan: bool = False) -> None:
+    if _all_finite(array) or (allow_nan and not any(np.isinf(p).any() for p in pieces(array))):
         return
-    if any(np.isnan(piece).any() for piece in pieces(array)):
+    if not allow_nan and any(np.isnan(piece).any() for piece in pieces(array)):
         raise ValueError(f"Input {name} contains NaN: {name} must be finite")
     raise ValueError(f"Input {name} contains infinity: {name} must be finite")
 
 
-def _trailing_nan(array: Array, name: str) -> Lengths | None:
+def _trailing_nan(array: Array, name: str, allow_nan: bool) -> Lengths | None:
     """Steps of each sequence before the last ones that are NaN in every feature."""
     if _all_finite(array):
         return None
@@ -358,7 +360,8 @@ def _trailing_nan(array: Array, name: str) -> Lengths | None:
             wrong = start + int(np.argmax(empty))
             raise ValueError(f"{name}[{wrong}] must have at least one step that is not NaN")
         real_steps = array.shape[1] - np.argmin(padding[:, ::-1], axis=1)
-        _check_finite(piece[np.arange(array.shape[1]) < real_steps[:, np.newaxis]], name)
+        real = np.arange(array.shape[1]) < real_steps[:, np.newaxis]
+        _check_finite(piece[real], name, allow_nan)
         lengths[start : start + len(piece)] = real_steps
         start += len(piece)
     return lengths

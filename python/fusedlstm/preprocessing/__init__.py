@@ -1,0 +1,8 @@
+"""Transformers for sequences, and windows of series."""
+
+from fusedlstm.preprocessing.imputer import SequenceImputer
+from fusedlstm.preprocessing.padding import PadSequences
+from fusedlstm.preprocessing.scaler import SequenceScaler
+from fusedlstm.preprocessing.windows import make_windows
+
+__all__ = ["PadSequences", "SequenceImputer", "SequenceScaler", "make_windows"]

@@ -1,0 +1,91 @@
+"""What the transformers share: all forms of X in, the same form out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from fusedlstm._callbacks import CallbackSupportMixin, with_callbacks
+from fusedlstm._core import Array
+from fusedlstm._reading import all_or_nothing, read_X
+from fusedlstm._saving import Savable
+from fusedlstm._sequences import PackedSequences, PaddedSequences, Sequences
+
+
+class SequenceTransformer(
+    CallbackSupportMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    Savable,
+    BaseEstimator,  # type: ignore[misc]
+):
+    """A transformer of sequences, which keeps float32 and learns in `_learn`."""
+
+    _allows_nan = False
+
+    @with_callbacks  # type: ignore[untyped-decorator]
+    def fit(self, X: Any, y: Any = None) -> Any:
+        """Learn from X what `transform` needs.
+
+        Parameters
+        ----------
+        X : array (n_samples, n_timesteps, n_features), or another form
+        y : ignored
+
+        Returns
+        -------
+        self
+        """
+        self._check_params()
+        with all_or_nothing(self):
+            sequences = self._read(X, reset=True)
+            task = self._init_callback_context()
+            task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            self._learn(sequences)
+        task.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
+        return self
+
+    def _check_params(self) -> None:
+        """Check every parameter."""
+
+    def _learn(self, sequences: Sequences) -> None:
+        """Set the fitted attributes."""
+        raise NotImplementedError
+
+    def _read(self, X: Any, reset: bool) -> Sequences:
+        return read_X(self, X, np.float64, reset, allow_nan=self._allows_nan)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = self._allows_nan
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def real_steps(sequences: Sequences) -> Array:
+    """Return all real steps, (n_steps, n_features)."""
+    if isinstance(sequences, PackedSequences):
+        return sequences.values
+    assert isinstance(sequences, PaddedSequences)
+    if sequences.real_steps is None:
+        return sequences.x.reshape(-1, sequences.n_features)
+    mask = np.arange(sequences.x.shape[1]) < sequences.real_steps[:, np.newaxis]
+    return sequences.x[mask]
+
+
+def in_form_of(X: Any, sequences: Sequences, change: Callable[[Array], Array]) -> Any:
+    """Return X in the form in which it came, its steps (…, n_features) changed."""
+    if isinstance(sequences, PaddedSequences):
+        changed = change(sequences.x)
+        return changed[:, :, 0] if sequences.form == "2d" else changed
+    assert isinstance(sequences, PackedSequences)
+    parts = np.split(change(sequences.values), sequences.starts[1:-1])
+    arrays = [part.reshape(np.shape(x)) for part, x in zip(parts, X, strict=True)]
+    if isinstance(X, np.ndarray):
+        ragged = np.empty(len(arrays), object)
+        ragged[:] = arrays
+        return ragged
+    return tuple(arrays) if isinstance(X, tuple) else arrays

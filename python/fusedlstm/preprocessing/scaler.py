@@ -1,0 +1,87 @@
+"""Zero mean and unit variance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from fusedlstm._core import Array
+from fusedlstm._reading import is_constant
+from fusedlstm._sequences import Sequences
+from fusedlstm.preprocessing.base import SequenceTransformer, in_form_of, real_steps
+
+
+class SequenceScaler(SequenceTransformer):
+    """Give every feature zero mean and unit variance over all real steps of all sequences.
+
+    Takes X in all forms that the estimators take, and returns it in the same form; padding stays
+    padding.
+
+    Attributes
+    ----------
+    mean_, scale_ : array (n_features,)
+        Mean and standard deviation of each feature; the scale of a constant feature is 1.
+    n_features_in_ : int
+        Features of a step; after a fit on 2-D X, its columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm import SequenceScaler
+    >>> X = [np.array([[0.0], [2.0]]), np.array([[4.0]])]
+    >>> scaler = SequenceScaler().fit(X)
+    >>> scaler.mean_.tolist(), [x.ravel().round(3).tolist() for x in scaler.transform(X)]
+    ([2.0], [[-1.225, 0.0], [1.225]])
+    """
+
+    _saved_attributes = (
+        "n_features_in_",
+        "feature_names_in_",
+        "_fitted_on_2d",
+        "mean_",
+        "scale_",
+    )
+
+    def _learn(self, sequences: Sequences) -> None:
+        steps = real_steps(sequences).astype(np.float64, copy=False)
+        self.mean_ = steps.mean(axis=0)
+        spread = steps.std(axis=0)
+        self.scale_ = np.where(is_constant(self.mean_, spread), 1.0, spread)
+
+    def transform(self, X: Any) -> Any:
+        """Return X scaled, in the form in which it came.
+
+        Parameters
+        ----------
+        X : like X of `fit`
+
+        Returns
+        -------
+        like X
+        """
+        return self._map(X, lambda x, mean, scale: (x - mean) / scale)
+
+    def inverse_transform(self, X: Any) -> Any:
+        """Return scaled X on its own scale.
+
+        Parameters
+        ----------
+        X : like X of `fit`
+
+        Returns
+        -------
+        like X
+        """
+        return self._map(X, lambda x, mean, scale: x * scale + mean)
+
+    def _map(self, X: Any, change: Callable[[Array, Array, Array], Array]) -> Any:
+        check_is_fitted(self, "scale_")
+        sequences = self._read(X, reset=False)
+
+        def of_steps(x: Array) -> Array:
+            return change(x, self.mean_.astype(x.dtype), self.scale_.astype(x.dtype))
+
+        return in_form_of(X, sequences, of_steps)

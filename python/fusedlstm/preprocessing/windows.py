@@ -1,0 +1,178 @@
+"""Windows of series, and what follows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fusedlstm import _validation as check
+from fusedlstm._core import Array
+
+
+def make_windows(
+    series: Any,
+    width: int,
+    horizon: int = 1,
+    stride: int = 1,
+    *,
+    exogenous: Any = None,
+    target: Any = None,
+    groups: npt.ArrayLike | None = None,
+) -> tuple[Array, Array]:
+    """Cut series into windows and what follows them.
+
+    A function, since a transformer may not change the number of samples.
+
+    Parameters
+    ----------
+    series : array or data frame (n_timesteps,) or (n_timesteps, n_features), or list of arrays
+        A list of arrays holds several series: no window reaches from one into the next.
+    width : int
+        Steps of a window.
+    horizon : int, default 1
+        Steps after it to predict.
+    stride : int, default 1
+        Steps from one window's start to the next one's.
+    exogenous : like series, optional
+        Further columns of the windows, which are not predicted; of as many steps.
+    target : int, str or list of them, optional
+        Columns of the series to predict, by number, or name in a data frame; None: all.
+    groups : array (n_timesteps,), optional
+        For several series in one array: steps of the same group are one series, in their order.
+
+    Returns
+    -------
+    X : array (n_windows, width) or (n_windows, width, n_features)
+        Without the last axis for series of one dimension without ``exogenous``. The windows of
+        one series after the other, groups in the order of their first steps.
+    y : array (n_windows, horizon) or (n_windows, horizon, n_targets)
+        Without the axis of the horizon if that is 1, and without that of the targets for series of
+        one dimension or a single ``target``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm import make_windows
+    >>> X, y = make_windows([1, 2, 3, 4, 5], width=3)
+    >>> X.tolist(), y.tolist()
+    ([[1, 2, 3], [2, 3, 4]], [4, 5])
+    >>> X, y = make_windows([np.arange(4), np.arange(10, 13)], width=2)
+    >>> X.tolist(), y.tolist()
+    ([[0, 1], [1, 2], [10, 11]], [2, 3, 12])
+    >>> load, temperature = np.arange(5), np.full((5, 1), 20)
+    >>> X, y = make_windows(load, width=3, exogenous=temperature)
+    >>> X.shape, y.tolist()
+    ((2, 3, 2), [3, 4])
+    """
+    several = _is_several(series)
+    names = [f"series[{i}]" for i in range(len(series))] if several else ["series"]
+    columns = _target_columns(series, several, target)
+    parts = [
+        _numbers(part, name)
+        for part, name in zip(series if several else [series], names, strict=True)
+    ]
+    if len({part.shape[1:] for part in parts}) > 1:
+        raise ValueError("series must be arrays of the same number of features")
+    others = _exogenous_parts(exogenous, parts, several)
+    if groups is not None:
+        if several:
+            raise ValueError(check.needs("groups", "None for a list of series", groups))
+        parts, others, names = _split(parts[0], others[0] if others else None, groups)
+    width = check.positive_int("width", width)
+    horizon = check.positive_int("horizon", horizon)
+    stride = check.positive_int("stride", stride)
+    Xs, ys = [], []
+    for i, (part, name) in enumerate(zip(parts, names, strict=True)):
+        if len(part) < width + horizon:
+            raise ValueError(
+                f"{name} must have at least width + horizon = {width + horizon} steps; got "
+                f"{len(part)}"
+            )
+        inputs = part
+        if others:
+            inputs = np.column_stack([part, others[i]])
+        Xs.append(_spans(inputs[: len(part) - horizon], width, stride))
+        predicted = part if columns is None else part[:, columns]
+        ys.append(_spans(predicted[width:], horizon, stride))
+    X, y = np.concatenate(Xs), np.concatenate(ys)
+    return X, y[:, 0] if horizon == 1 else y
+
+
+def _spans(array: Array, width: int, stride: int) -> Array:
+    """Return all runs of ``width`` steps, (n, width, ...)."""
+    spans = np.lib.stride_tricks.sliding_window_view(array, width, axis=0)[::stride]
+    return np.moveaxis(spans, -1, 1)  # the window's axis after that of the windows
+
+
+def _is_several(series: Any) -> bool:
+    if isinstance(series, np.ndarray) and series.dtype == object and series.ndim == 1:
+        series = list(series)
+    return (
+        isinstance(series, (list, tuple))
+        and len(series) > 0
+        and all(np.ndim(part) > 0 and hasattr(part, "__array__") for part in series)
+    )
+
+
+def _numbers(series: Any, name: str) -> Array:
+    needed = "numbers of shape (n_timesteps,) or (n_timesteps, n_features)"
+    try:
+        array = np.asarray(series)
+    except ValueError:  # nested lists of unequal lengths
+        raise ValueError(check.needs(name, needed, series)) from None
+    if array.dtype.kind not in "biuf" or array.ndim not in (1, 2):
+        raise ValueError(check.needs(name, needed, series))
+    return array
+
+
+def _target_columns(series: Any, several: bool, target: Any) -> Any:
+    """Return what selects the targets from (n_timesteps, n_features); None: all."""
+    if target is None:
+        return None
+    first = series[0] if several else series
+    n_features = np.shape(first)[1] if np.ndim(first) == 2 else 0
+    known = list(getattr(first, "columns", range(n_features)))
+
+    def number(of: Any) -> int:
+        if of in known:
+            return known.index(of)
+        if not isinstance(of, (int, np.integer)) or not -n_features <= of < n_features:
+            raise ValueError(check.needs("target", f"of the columns {known}", of))
+        return int(of)
+
+    if isinstance(target, (list, tuple, np.ndarray)):
+        return [number(of) for of in target]
+    return number(target)
+
+
+def _exogenous_parts(exogenous: Any, parts: list[Array], several: bool) -> list[Array]:
+    if exogenous is None:
+        return []
+    if several and not (isinstance(exogenous, (list, tuple)) and len(exogenous) == len(parts)):
+        needed = f"a list of {len(parts)} arrays, as series"
+        raise ValueError(check.needs("exogenous", needed, exogenous))
+    others = []
+    given = exogenous if several else [exogenous]
+    for i, (part, columns) in enumerate(zip(parts, given, strict=True)):
+        name = f"exogenous[{i}]" if several else "exogenous"
+        other = _numbers(columns, name)
+        if len(other) != len(part):
+            raise ValueError(check.needs(name, f"of {len(part)} steps, as series", other))
+        others.append(other)
+    return others
+
+
+def _split(
+    part: Array, other: Array | None, groups: npt.ArrayLike
+) -> tuple[list[Array], list[Array], list[str]]:
+    """Return the series of each group, what is exogenous to them, and their names."""
+    labels = np.asarray(groups)
+    if labels.shape != (len(part),):
+        raise ValueError(check.needs("groups", f"a label for each of {len(part)} steps", labels))
+    _, first, number = np.unique(labels, return_index=True, return_inverse=True)
+    rows = [np.flatnonzero(number == number[i]) for i in np.sort(first)]
+    names = [f"group {check.shown(labels[each[0]])}" for each in rows]
+    others = [] if other is None else [other[each] for each in rows]
+    return [part[each] for each in rows], others, names
