@@ -304,23 +304,73 @@ void rmsprop_step_array(const py::array& parameters, const py::array& gradients,
   });
 }
 
-void adam_step_array(const py::array& parameters, const py::array& gradients, const py::array& mean,
-                     const py::array& squares, Index t, double learning_rate, double beta1, double beta2,
-                     double epsilon, const py::object& decay, double weight_decay, bool decoupled) {
+void adagrad_step_array(const py::array& parameters, const py::array& gradients, const py::array& squares,
+                        double learning_rate, double epsilon, const py::object& decay, double weight_decay) {
+  with_dtype(parameters, [&](auto tag) {
+    using S = decltype(tag);
+    const Step<S> step(parameters, gradients, decay);
+    S* s = output_of<S>(squares, step.count);
+    py::gil_scoped_release release;
+    const FlushSubnormals flush;
+    adagrad_step(step.parameters, step.gradients, s, step.count, S(learning_rate), S(epsilon), step.decay,
+                 S(weight_decay));
+  });
+}
+
+// Factors of the mean and of the gradient itself are given, corrected for the bias of step t; that of the squares is
+// corrected here.
+void corrected_step(const py::array& parameters, const py::array& gradients, const py::array& mean,
+                    const py::array& squares, const py::object& highest, Index t, double factor, double ahead,
+                    double beta1, double beta2, double epsilon, const py::object& decay, double weight_decay,
+                    double shrink) {
   with_dtype(parameters, [&](auto tag) {
     using S = decltype(tag);
     const Step<S> step(parameters, gradients, decay);
     S *m = output_of<S>(mean, step.count), *v = output_of<S>(squares, step.count);
-    const AdamFactors<S> factors{S(beta1),
-                                 S(beta2),
-                                 S(epsilon),
-                                 S(learning_rate / (1 - std::pow(beta1, double(t)))),
-                                 S(std::sqrt(1 - std::pow(beta2, double(t)))),
-                                 S(decoupled ? 0.0 : weight_decay),
-                                 S(decoupled ? learning_rate * weight_decay : 0.0)};
+    S* h = output_of<S>(highest, step.count);
+    const double root = std::sqrt(1 - std::pow(beta2, double(t)));
+    const AdamFactors<S> factors{S(beta1), S(beta2), S(epsilon),      S(factor),
+                                 S(ahead), S(root),  S(weight_decay), S(shrink)};
     py::gil_scoped_release release;
     const FlushSubnormals flush;
-    adam_step(step.parameters, step.gradients, m, v, step.count, factors, step.decay);
+    adam_step(step.parameters, step.gradients, m, v, h, step.count, factors, step.decay);
+  });
+}
+
+void amsgrad_step_array(const py::array& parameters, const py::array& gradients, const py::array& mean,
+                        const py::array& squares, const py::object& highest, Index t, double learning_rate,
+                        double beta1, double beta2, double epsilon, const py::object& decay, double weight_decay,
+                        bool decoupled) {
+  corrected_step(parameters, gradients, mean, squares, highest, t,
+                 learning_rate / (1 - std::pow(beta1, double(t))), 0.0, beta1, beta2, epsilon, decay,
+                 decoupled ? 0.0 : weight_decay, decoupled ? learning_rate * weight_decay : 0.0);
+}
+
+void adam_step_array(const py::array& parameters, const py::array& gradients, const py::array& mean,
+                     const py::array& squares, Index t, double learning_rate, double beta1, double beta2,
+                     double epsilon, const py::object& decay, double weight_decay, bool decoupled) {
+  amsgrad_step_array(parameters, gradients, mean, squares, py::none(), t, learning_rate, beta1, beta2, epsilon, decay,
+                     weight_decay, decoupled);
+}
+
+void nadam_step_array(const py::array& parameters, const py::array& gradients, const py::array& mean,
+                      const py::array& squares, Index t, double factor, double ahead, double beta1, double beta2,
+                      double epsilon, const py::object& decay, double weight_decay) {
+  corrected_step(parameters, gradients, mean, squares, py::none(), t, factor, ahead, beta1, beta2, epsilon, decay,
+                 weight_decay, 0.0);
+}
+
+void lion_step_array(const py::array& parameters, const py::array& gradients, const py::array& mean,
+                     double learning_rate, double beta1, double beta2, const py::object& decay,
+                     double weight_decay) {
+  with_dtype(parameters, [&](auto tag) {
+    using S = decltype(tag);
+    const Step<S> step(parameters, gradients, decay);
+    S* m = output_of<S>(mean, step.count);
+    py::gil_scoped_release release;
+    const FlushSubnormals flush;
+    lion_step(step.parameters, step.gradients, m, step.count, S(learning_rate), S(beta1), S(beta2), step.decay,
+              S(learning_rate * weight_decay));
   });
 }
 
@@ -377,7 +427,11 @@ PYBIND11_MODULE(FUSEDLSTM_JOIN(_core_, FUSEDLSTM_VARIANT), module) {
   module.def("clip_norm", &clip_norm_array);
   module.def("sgd_step", &sgd_step_array);
   module.def("rmsprop_step", &rmsprop_step_array);
+  module.def("adagrad_step", &adagrad_step_array);
   module.def("adam_step", &adam_step_array);
+  module.def("amsgrad_step", &amsgrad_step_array);
+  module.def("nadam_step", &nadam_step_array);
+  module.def("lion_step", &lion_step_array);
   module.def("activate", &activate_array);
   module.def("activation_gradient", &activation_gradient_array);
   module.def("multiply_add_peak", &peak);

@@ -104,6 +104,11 @@ template <class S>
 FUSEDLSTM_INLINE Pack<S> clamp(Pack<S> a, Pack<S> low, Pack<S> high) {
   return {Eigen::internal::pmax(Eigen::internal::pmin(a.raw, high.raw), low.raw)};
 }
+// max(a, b); NaN in a stays NaN.
+template <class S>
+FUSEDLSTM_INLINE Pack<S> larger(Pack<S> a, Pack<S> b) {
+  return {Eigen::internal::pmax(a.raw, b.raw)};
+}
 // max(a, 0); NaN stays NaN.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> positive_part(Pack<S> a) {

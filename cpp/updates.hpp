@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cmath>
+#include <limits>
 
 #include "simd.hpp"
 
@@ -77,28 +78,65 @@ void rmsprop_step(S* parameters, const S* gradients, S* squares, Index count, S 
   });
 }
 
-// m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p -= step m / (sqrt(v) / root + epsilon), with step and
-// root corrected for the bias of step t. Decoupled decay shrinks p itself, p -= shrink p, and leaves g alone.
+// s += g^2; p -= learning_rate g / (sqrt(s) + epsilon)
+template <class S>
+void adagrad_step(S* parameters, const S* gradients, S* squares, Index count, S learning_rate, S epsilon,
+                  const S* decay, S weight_decay) {
+  detail::for_packets<S>(count, [&](Index k, Index n) {
+    const Pack<S> p = load_first(parameters + k, n);
+    const Pack<S> g = decayed(load_first(gradients + k, n), p, decay ? decay + k : nullptr, n, weight_decay);
+    const Pack<S> s = fma(g, g, load_first(squares + k, n));
+    store_first(squares + k, s, n);
+    store_first(parameters + k, p - fill(learning_rate) * g / (sqrt(s) + fill(epsilon)), n);
+  });
+}
+
+// Decoupled decay shrinks the parameters themselves, p -= shrink p, and leaves g alone.
+template <class S>
+FUSEDLSTM_INLINE Pack<S> shrunk(Pack<S> p, const S* decay, Index n, S shrink) {
+  return decay ? p - load_first(decay, n) * fill(shrink) * p : p;
+}
+
+// m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p -= (step m + ahead g) / (sqrt(v) / root + epsilon),
+// with step, ahead and root corrected for the bias of step t. `ahead` is Nadam's, else 0. `highest` is AMSGrad's, else
+// null: the largest v so far, which takes its place.
 template <class S>
 struct AdamFactors {
-  S beta1, beta2, epsilon, step, root, weight_decay, shrink;
+  S beta1, beta2, epsilon, step, ahead, root, weight_decay, shrink;
 };
 template <class S>
-void adam_step(S* parameters, const S* gradients, S* mean, S* squares, Index count, const AdamFactors<S>& f,
-               const S* decay) {
+void adam_step(S* parameters, const S* gradients, S* mean, S* squares, S* highest, Index count,
+               const AdamFactors<S>& f, const S* decay) {
   detail::for_packets<S>(count, [&](Index k, Index n) {
     Pack<S> p = load_first(parameters + k, n);
-    Pack<S> g = load_first(gradients + k, n);
-    if (decay) {
-      const Pack<S> applies = load_first(decay + k, n);
-      g = fma(applies * fill(f.weight_decay), p, g);
-      p = p - applies * fill(f.shrink) * p;
-    }
+    const S* decay_k = decay ? decay + k : nullptr;
+    const Pack<S> g = decayed(load_first(gradients + k, n), p, decay_k, n, f.weight_decay);
+    p = shrunk(p, decay_k, n, f.shrink);
     const Pack<S> m = fma(fill(S(1) - f.beta1), g, fill(f.beta1) * load_first(mean + k, n));
-    const Pack<S> v = fma(fill(S(1) - f.beta2) * g, g, fill(f.beta2) * load_first(squares + k, n));
+    Pack<S> v = fma(fill(S(1) - f.beta2) * g, g, fill(f.beta2) * load_first(squares + k, n));
     store_first(mean + k, m, n);
     store_first(squares + k, v, n);
-    store_first(parameters + k, p - fill(f.step) * m / (sqrt(v) / fill(f.root) + fill(f.epsilon)), n);
+    if (highest) {
+      v = larger(v, load_first(highest + k, n));
+      store_first(highest + k, v, n);
+    }
+    const Pack<S> step = fma(fill(f.ahead), g, fill(f.step) * m);
+    store_first(parameters + k, p - step / (sqrt(v) / fill(f.root) + fill(f.epsilon)), n);
+  });
+}
+
+// p -= learning_rate sign(beta1 m + (1 - beta1) g); m = beta2 m + (1 - beta2) g
+template <class S>
+void lion_step(S* parameters, const S* gradients, S* mean, Index count, S learning_rate, S beta1, S beta2,
+               const S* decay, S shrink) {
+  // Times the largest number, every number that is not subnormal is at least 2 from zero.
+  const Pack<S> largest = fill(std::numeric_limits<S>::max());
+  detail::for_packets<S>(count, [&](Index k, Index n) {
+    const Pack<S> p = shrunk(load_first(parameters + k, n), decay ? decay + k : nullptr, n, shrink);
+    const Pack<S> g = load_first(gradients + k, n), m = load_first(mean + k, n);
+    const Pack<S> direction = fma(fill(S(1) - beta1), g, fill(beta1) * m);
+    store_first(mean + k, fma(fill(S(1) - beta2), g, fill(beta2) * m), n);
+    store_first(parameters + k, p - fill(learning_rate) * clamp(direction * largest, fill(S(-1)), fill(S(1))), n);
   });
 }
 

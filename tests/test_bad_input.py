@@ -33,8 +33,9 @@ from fusedlstm import (
     make_windows,
 )
 from fusedlstm.layers import CIFGLSTM, GRU, LSTM, RNN, Dense, Dropout, LastStep, PeepholeLSTM
-from fusedlstm.losses import log_loss
+from fusedlstm.losses import Huber, LogLoss, log_loss
 from fusedlstm.optimizers import SGD, Adam, AdamW, RMSprop, as_optimizer, clip_by_norm
+from fusedlstm.schedules import Cosine
 from fusedlstm.training import SequenceBatches
 
 RNG = np.random.default_rng(0)
@@ -139,7 +140,9 @@ PARAMETERS = [
     ("recurrent_dropout", 1.0, "recurrent_dropout must be a number in [0, 1); got 1.0"),
     ("recurrent_dropout", None, "recurrent_dropout must be a number in [0, 1); got None"),
     ("loss", "squared_los", "loss must be one of"),
-    ("loss", log_loss, "loss must be one of"),
+    ("loss", log_loss.__call__, "loss must be one of"),
+    ("loss", LogLoss, "Did you mean LogLoss()?"),
+    ("loss", Huber, "Did you mean Huber()?"),
     ("optimizer", "adan", "got 'adan'. Did you mean 'adam'?"),
     ("optimizer", SGD, "Did you mean SGD()?"),
     ("optimizer", None, "optimizer must be an optimizer from fusedlstm.optimizers or one of sgd, "),
@@ -148,6 +151,17 @@ PARAMETERS = [
     ("learning_rate", np.nan, "learning_rate must be a positive number; got nan"),
     ("learning_rate", np.inf, "learning_rate must be a positive number; got inf"),
     ("learning_rate", np.ones(1), "learning_rate must be a positive number; got an array of shape"),
+    (
+        "schedule",
+        "cosin",
+        "schedule must be one of step, exponential, cosine, cosine_restarts, one_cyc",
+    ),
+    ("schedule", Cosine, "Did you mean Cosine()?"),
+    (
+        "schedule",
+        0.9,
+        "schedule must be one of step, exponential, cosine, cosine_restarts, one_cycle",
+    ),
     ("weight_decay", -1, "weight_decay must be a number of at least 0; got -1"),
     ("weight_decay", None, "weight_decay must be a number of at least 0; got None"),
     ("clip_norm", 0.0, "clip_norm must be a positive number; got 0.0"),
@@ -935,7 +949,7 @@ PARTS = {
     "AdamW('0.9')": (lambda w: AdamW("0.9"), "beta1 must be a number in [0, 1); got '0.9'"),
     "'adm'": (
         lambda w: as_optimizer("adm"),
-        "optimizer must be one of sgd, rmsprop, adam, adamw; got 'adm'. Did you mean 'adam'?",
+        "nadam, adamw, lion, lbfgs; got 'adm'. Did you mean 'adam'?",
     ),
     "Adam for Adam()": (lambda w: as_optimizer(Adam), "Did you mean Adam()?"),
     "3 for an optimizer": (lambda w: as_optimizer(3), "optimizer must be an optimizer from fusedl"),
@@ -948,6 +962,12 @@ PARTS = {
         "state must be what init of Adam returned for these params; got OptimizerState",
     ),
     "a step backwards": (step(SGD(), learning_rate=-1), "learning_rate must be a number of at lea"),
+    "a penalty below 0": (lambda w: SGD(l1=-1), "l1 must be a number of at least 0; got -1"),
+    "clipping to 0 in a step": (
+        lambda w: SGD(clip_value=0),
+        "clip_value must be a positive number",
+    ),
+    "amsgrad of 1": (lambda w: Adam(amsgrad=1), "amsgrad must be True or False; got 1"),
     "clipping a list": (lambda w: clip_by_norm([1.0], 1), "grads must be a flat, contiguous and w"),
     "clipping a matrix": (lambda w: clip_by_norm(np.ones((2, 2)), 1), "grads must be a flat, cont"),
     "clipping to 0": (lambda w: clip_by_norm(np.ones(2), 0), "max_norm must be a positive number;"),

@@ -21,7 +21,9 @@ from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler, Sequential,
 from fusedlstm._files import METADATA_KEY, read, write
 from fusedlstm._saving import VALUES
 from fusedlstm.layers import LSTM, Dense, Dropout, LastStep
-from fusedlstm.optimizers import OPTIMIZERS, SGD, Adam, AdamW
+from fusedlstm.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, Focal, Gaussian, Pinball
+from fusedlstm.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Nadam
+from fusedlstm.schedules import SCHEDULES, ReduceOnPlateau
 
 X = np.random.default_rng(0).standard_normal((30, 5, 2))
 TOTAL = X.sum(axis=(1, 2))
@@ -55,6 +57,15 @@ FITTED = {
         optimizer=AdamW(beta2=0.99),
     ).fit(X, SIGNS),
     "a list of layers": lambda: quick(LSTMRegressor, layers=[LSTM(3)]).fit(X, TOTAL),
+    "a schedule": lambda: quick(
+        LSTMRegressor, optimizer=Nadam(l1=1e-3), schedule=ReduceOnPlateau(patience=0)
+    ).fit(X, TOTAL),
+    "a schedule, in parts": lambda: quick(LSTMRegressor, schedule="cosine").partial_fit(X, TOTAL),
+    "quantiles": lambda: quick(LSTMRegressor, loss=Pinball((0.2, 0.7))).fit(X, TOTAL),
+    "counts": lambda: quick(LSTMRegressor, loss="poisson").fit(X, np.arange(30)),
+    "a mean and a spread": lambda: quick(LSTMRegressor, loss=Gaussian(0.01)).fit(X, TOTAL),
+    "focal": lambda: quick(LSTMClassifier, loss=Focal(1.0)).fit(X, SIGNS),
+    "full batches": lambda: quick(LSTMRegressor, optimizer="lbfgs").fit(X, TOTAL),
     "class weights": lambda: quick(LSTMClassifier, class_weight={"plus": 2, "minus": 0.5}).fit(
         X, SIGNS
     ),
@@ -98,7 +109,7 @@ def test_an_estimator_comes_back(fitted, tmp_path):
         np.testing.assert_array_equal(same.classes_, model.classes_)
         assert same.classes_.dtype == model.classes_.dtype
         assert same.predict(X).tobytes() == model.predict(X).tobytes()
-    targets = SIGNS if hasattr(model, "classes_") else TOTAL
+    targets = SIGNS if hasattr(model, "classes_") else np.abs(TOTAL)
     if np.isfinite(model.loss_):
         again = clone(same).fit(X, targets), same.fit(X, targets), clone(model).fit(X, targets)
         assert len({each.model_.params.tobytes() for each in again}) == 1
@@ -210,8 +221,10 @@ def test_a_scaler_comes_back(data, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
-def test_every_layer_and_optimizer_can_be_saved():
-    assert {*LAYERS, *OPTIMIZERS.values()} <= set(VALUES.values())
+def test_everything_that_parameters_name_can_be_saved():
+    named = (OPTIMIZERS, SCHEDULES, REGRESSION_LOSSES, CLASSIFICATION_LOSSES)
+    kinds = {type(value) for values in named for value in values.values()}
+    assert {*LAYERS, *kinds} <= set(VALUES.values())
     for kind in VALUES.values():
         assert is_dataclass(kind)
 

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
+import sklearn.metrics
 
 import reference
 from fusedlstm.losses import (
-    LOSSES,
-    binary_log_loss,
+    CLASSIFICATION_LOSSES,
+    REGRESSION_LOSSES,
+    Focal,
+    Gaussian,
+    Huber,
+    LogLoss,
+    Pinball,
+    Poisson,
+    absolute_error,
     each_step,
     log_loss,
     log_softmax,
@@ -16,36 +26,58 @@ from fusedlstm.losses import (
     squared_error,
 )
 
+REGRESSION = {
+    **REGRESSION_LOSSES,
+    "huber of small errors": Huber(0.2),
+    "one quantile": Pinball(0.3),
+    "a tuple of one": Pinball((0.3,)),
+    "four quantiles": Pinball((0.01, 0.4, 0.6, 0.95)),
+    "gaussian with a large floor": Gaussian(0.5),
+}
+CLASSIFICATION = {
+    **CLASSIFICATION_LOSSES,
+    "smooth": LogLoss(0.2),
+    "focal, 0": Focal(0.0),
+    "focal, 0.5": Focal(0.5),
+}
+TASKS = {"classes": (4, None, 4), "two classes": (1, None, 2), "labels": (3, 3, 2)}
 
-def case(name, rng):
-    """Outputs and targets for a loss."""
-    return {
-        "squared_error": lambda: (rng.standard_normal((6, 3)), rng.standard_normal((6, 3))),
-        "log_loss": lambda: (rng.standard_normal((6, 4)), rng.integers(0, 4, 6)),
-        "log_loss of two": lambda: (rng.standard_normal((6, 1)), rng.integers(0, 2, 6)),
-        "binary_log_loss": lambda: (rng.standard_normal((6, 3)), rng.integers(0, 2, (6, 3))),
-    }[name]()
+CASES = {
+    **{name: (loss, "numbers") for name, loss in REGRESSION.items()},
+    **{
+        f"{name} of {task}": (loss, task) for name, loss in CLASSIFICATION.items() for task in TASKS
+    },
+}
 
 
-CASES = {**LOSSES, "log_loss of two": log_loss}
+def case(name, rng, n=6):
+    """A loss with outputs and targets for it."""
+    loss, task = CASES[name]
+    if task == "numbers":
+        y = rng.standard_normal((n, 3))
+        if loss.lowest_target == 0:
+            y = rng.poisson(2.0, (n, 3)).astype(float)
+        return loss, rng.standard_normal((n, loss.n_outputs(3))), y
+    outputs, labels, high = TASKS[task]
+    shape = n if labels is None else (n, labels)
+    return loss, rng.standard_normal((n, outputs)), rng.integers(0, high, shape)
 
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("weighted", [False, True])
 def test_finite_differences(name, weighted, rng):
-    y_pred, y = case(name, rng)
+    loss, y_pred, y = case(name, rng)
     weights = rng.uniform(0, 2, 6) if weighted else None
-    loss = CASES[name]
     numeric = reference.numeric_gradient(lambda: loss(y_pred, y, weights)[0], y_pred)
-    assert reference.relative_error(loss(y_pred, y, weights)[1], numeric) < 1e-9
+    assert reference.relative_error(loss(y_pred, y, weights)[1], numeric) < 1e-8
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_weights_are_repetitions(name, rng):
-    y_pred, y = case(name, rng)
+    loss, y_pred, y = case(name, rng)
     times = np.array([1, 0, 3, 2, 0, 1])
-    value, dy = CASES[name](y_pred, y, times.astype(float))
-    again, dy_again = CASES[name](np.repeat(y_pred, times, axis=0), np.repeat(y, times, axis=0))
+    value, dy = loss(y_pred, y, times.astype(float))
+    again, dy_again = loss(np.repeat(y_pred, times, axis=0), np.repeat(y, times, axis=0))
     assert value * 6 == pytest.approx(again * times.sum())
     summed = np.array([rows.sum(axis=0) for rows in np.split(dy_again, np.cumsum(times)[:-1])])
     np.testing.assert_allclose(dy * 6, summed * times.sum(), atol=1e-12)
@@ -53,10 +85,10 @@ def test_weights_are_repetitions(name, rng):
 
 @pytest.mark.parametrize("name", CASES)
 def test_dtype_and_shape_of_the_gradient(name, rng):
-    y_pred, y = case(name, rng)
+    loss, y_pred, y = case(name, rng)
     for dtype in ("float32", "float64"):
         target = y.astype(dtype) if y.dtype.kind == "f" else y
-        value, dy = CASES[name](y_pred.astype(dtype), target, np.ones(6))
+        value, dy = loss(y_pred.astype(dtype), target, np.ones(6))
         assert isinstance(value, float)
         assert (dy.dtype, dy.shape) == (dtype, y_pred.shape)
 
@@ -67,7 +99,7 @@ def test_known_values():
     assert log_loss(probability, np.array([1]))[0] == pytest.approx(-np.log(0.7))
     assert log_loss(np.array([[0.0]]), np.array([1]))[0] == pytest.approx(np.log(2))
     labels = np.array([[1, 0, 1]])
-    assert binary_log_loss(np.zeros((1, 3)), labels)[0] == pytest.approx(3 * np.log(2))
+    assert log_loss(np.zeros((1, 3)), labels)[0] == pytest.approx(3 * np.log(2))
 
 
 def test_large_logits():
@@ -87,14 +119,97 @@ def test_probabilities():
     np.testing.assert_allclose(p, [[1, 0], [0.5, 0.5]])
 
 
+def test_values_of_scikit_learn(rng):
+    z, y, weights = rng.standard_normal((9, 2)), rng.standard_normal((9, 2)), rng.uniform(0, 2, 9)
+    counts, relative = rng.poisson(3.0, (9, 2)), weights / weights.mean()
+    metrics = sklearn.metrics
+    assert squared_error(z, y, relative)[0] == pytest.approx(
+        metrics.mean_squared_error(y, z, sample_weight=weights)
+    )
+    assert absolute_error(z, y, relative)[0] == pytest.approx(
+        metrics.mean_absolute_error(y, z, sample_weight=weights)
+    )
+    loss = Pinball((0.2, 0.7))
+    outputs = rng.standard_normal((9, 4))
+    expected = [
+        metrics.mean_pinball_loss(y, loss.predict(outputs)[:, :, i], alpha=a, sample_weight=weights)
+        for i, a in enumerate((0.2, 0.7))
+    ]
+    assert loss(outputs, y, relative)[0] == pytest.approx(np.mean(expected))
+    # The deviance is twice the difference to the best that there could be.
+    best = np.mean([c - c * np.log(c) if c else 0.0 for c in counts.ravel()])
+    deviance = np.mean(
+        [metrics.mean_poisson_deviance(counts[:, i], np.exp(z[:, i])) for i in (0, 1)]
+    )
+    assert 2 * (Poisson()(z, counts)[0] - best) == pytest.approx(deviance)
+
+
+def test_values_of_scipy(rng):
+    z, y = rng.standard_normal((9, 4)), rng.standard_normal((9, 2))
+    loss = Gaussian()
+    mean, std = loss.predict(z), loss.predict_std(z)
+    likelihood = scipy.stats.norm.logpdf(y, mean, std)
+    assert loss(z, y)[0] == pytest.approx(-likelihood.mean())
+    z = z[:, :2]
+    assert Huber(0.7)(z, y)[0] == pytest.approx(scipy.special.huber(0.7, z - y).mean())
+
+
+def test_focal_by_hand():
+    z, y = np.array([[1.0, -0.5, 0.2]]), np.array([1])
+    p = scipy.special.softmax(z[0])[1]
+    assert Focal(2.0)(z, y)[0] == pytest.approx(-((1 - p) ** 2) * np.log(p))
+    assert Focal(0.0)(z, y)[0] == pytest.approx(log_loss(z, y)[0])
+    p = 1 / (1 + np.exp(1.0))
+    assert Focal(3.0)(z[:, :1], np.array([0]))[0] == pytest.approx(-((1 - p) ** 3) * np.log(p))
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
+def test_focal_of_what_is_certain(gamma):
+    z = np.array([[1e3, 0.0], [0.0, 1e3]], "float32")
+    with np.errstate(all="raise", under="ignore"):
+        value, dy = Focal(gamma)(z, np.array([0, 0]))
+    assert value == pytest.approx(500)
+    np.testing.assert_allclose(dy, [[0, 0], [-0.5, 0.5]], atol=1e-6)
+
+
+def test_quantiles_never_cross(rng):
+    loss = Pinball((0.1, 0.5, 0.9))
+    for scale in (1.0, 100.0, 1e4):
+        curves = loss.predict((scale * rng.standard_normal((200, 6))).astype("float32"))
+        assert curves.shape == (200, 2, 3)
+        assert (np.diff(curves, axis=2) >= 0).all()
+    assert Pinball(0.5).predict(np.zeros((4, 2))).shape == (4, 2)
+    assert Pinball([0.2, 0.8]) == Pinball((0.2, 0.8))
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda: Huber(0), "delta must be a positive number; got 0"),
+        (lambda: Pinball(()), "quantiles must be one or several rising numbers in (0, 1); got ()"),
+        (lambda: Pinball((0.5, 0.2)), "quantiles must be one or several rising numbers in (0, 1)"),
+        (lambda: Pinball((0.5, 0.5)), "quantiles must be one or several rising numbers in (0, 1)"),
+        (lambda: Pinball(1.0), "quantiles must be one or several rising numbers in (0, 1); got 1"),
+        (lambda: Pinball("median"), "quantiles must be one or several rising numbers in (0, 1)"),
+        (lambda: Gaussian(0.0), "min_std must be a positive number; got 0.0"),
+        (lambda: LogLoss(1.0), "label_smoothing must be a number in [0, 1); got 1.0"),
+        (lambda: Focal(-1), "gamma must be a number of at least 0; got -1"),
+    ],
+)
+def test_bad_parameters(make, sentence):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        make()
+    assert sentence in str(caught.value)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_each_step_is_the_mean_of_the_real_steps(name, rng):
-    y_pred, y = case(name, rng)
+    loss, y_pred, y = case(name, rng)
     real = np.array([[1, 1, 1], [1, 0, 0]])
     steps = (y_pred.reshape(2, 3, -1), y.reshape(2, 3, *y.shape[1:]))
-    value, dy = each_step(CASES[name])(*steps, real)
-    expected, of_real = CASES[name](y_pred[:4], y[:4])
+    value, dy = each_step(loss)(*steps, real)
+    expected, of_real = loss(y_pred[:4], y[:4])
     assert value == pytest.approx(expected)
     np.testing.assert_allclose(dy.reshape(y_pred.shape)[:4], of_real, rtol=1e-12)
     assert not dy[1, 1:].any()
-    assert each_step(CASES[name])(*steps)[0] == pytest.approx(CASES[name](y_pred, y)[0])
+    assert each_step(loss)(*steps)[0] == pytest.approx(loss(y_pred, y)[0])

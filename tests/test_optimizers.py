@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 
 import numpy as np
 import pytest
 
 from fusedlstm.optimizers import (
+    LBFGS,
     OPTIMIZERS,
     SGD,
+    Adagrad,
     Adam,
     AdamW,
+    Lion,
+    Nadam,
     RMSprop,
     as_optimizer,
     clip_by_norm,
+    clip_by_value,
 )
 
 
@@ -42,6 +48,43 @@ def adam(p, g, s, lr, wd, mask, *, beta1=0.9, beta2=0.999, epsilon=1e-8, decoupl
     return p - lr * m_hat / (np.sqrt(v_hat) + epsilon)
 
 
+def adagrad(p, g, s, lr, wd, mask, *, epsilon=1e-10):
+    g = g + wd * mask * p
+    v = s["v"] = s.get("v", 0) + g**2
+    return p - lr * g / (np.sqrt(v) + epsilon)
+
+
+def amsgrad(p, g, s, lr, wd, mask, *, beta1=0.9, beta2=0.999, epsilon=1e-8, decoupled=False):
+    if decoupled:
+        p = p - lr * wd * mask * p
+    else:
+        g = g + wd * mask * p
+    s["t"] = s.get("t", 0) + 1
+    m = s["m"] = beta1 * s.get("m", 0) + (1 - beta1) * g
+    v = s["v"] = beta2 * s.get("v", 0) + (1 - beta2) * g**2
+    v = s["highest"] = np.maximum(s.get("highest", 0), v)
+    m_hat, v_hat = m / (1 - beta1 ** s["t"]), v / (1 - beta2 ** s["t"])
+    return p - lr * m_hat / (np.sqrt(v_hat) + epsilon)
+
+
+def nadam(p, g, s, lr, wd, mask, *, beta1=0.9, beta2=0.999, epsilon=1e-8, psi=4e-3):
+    g = g + wd * mask * p
+    t = s["t"] = s.get("t", 0) + 1
+    mu, ahead = (beta1 * (1 - 0.5 * 0.96 ** (i * psi)) for i in (t, t + 1))
+    product = s["product"] = s.get("product", 1) * mu
+    m = s["m"] = beta1 * s.get("m", 0) + (1 - beta1) * g
+    v = s["v"] = beta2 * s.get("v", 0) + (1 - beta2) * g**2
+    m_hat = ahead * m / (1 - product * ahead) + (1 - mu) * g / (1 - product)
+    return p - lr * m_hat / (np.sqrt(v / (1 - beta2**t)) + epsilon)
+
+
+def lion(p, g, s, lr, wd, mask, *, beta1=0.9, beta2=0.99):
+    m = s.get("m", 0)
+    p = p - lr * wd * mask * p - lr * np.sign(beta1 * m + (1 - beta1) * g)
+    s["m"] = beta2 * m + (1 - beta2) * g
+    return p
+
+
 CASES = {
     "sgd": (SGD(), sgd, {}),
     "momentum": (SGD(momentum=0.9), sgd, {"momentum": 0.9}),
@@ -54,11 +97,29 @@ CASES = {
         {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-5},
     ),
     "adamw": (AdamW(), adam, {"decoupled": True}),
+    "adagrad": (Adagrad(), adagrad, {}),
+    "adagrad, own epsilon": (Adagrad(1e-3), adagrad, {"epsilon": 1e-3}),
+    "amsgrad": (Adam(amsgrad=True), amsgrad, {}),
+    "amsgrad, short memory": (Adam(beta2=0.5, amsgrad=True), amsgrad, {"beta2": 0.5}),
+    "amsgrad, decoupled": (
+        AdamW(beta2=0.5, amsgrad=True),
+        amsgrad,
+        {"beta2": 0.5, "decoupled": True},
+    ),
+    "nadam": (Nadam(), nadam, {}),
+    "nadam, own decay": (
+        Nadam(0.8, 0.9, 1e-6, 0.1),
+        nadam,
+        {"beta1": 0.8, "beta2": 0.9, "epsilon": 1e-6, "psi": 0.1},
+    ),
+    "lion": (Lion(), lion, {}),
+    "lion, own betas": (Lion(0.8, 0.95), lion, {"beta1": 0.8, "beta2": 0.95}),
 }
 
 
 def test_every_optimizer_has_a_case():
-    assert set(OPTIMIZERS.values()) == {type(optimizer) for optimizer, _, _ in CASES.values()}
+    kinds = {type(optimizer) for optimizer, _, _ in CASES.values()}
+    assert {type(optimizer) for optimizer in OPTIMIZERS.values()} == {LBFGS, *kinds}
 
 
 @pytest.mark.parametrize("count", [1, 7, 16, 100])
@@ -94,8 +155,54 @@ def test_optimizers_are_values(optimizer, step, options):
 
 
 def test_names():
-    for name, make in OPTIMIZERS.items():
-        assert as_optimizer(name) == make()
+    for name, optimizer in OPTIMIZERS.items():
+        assert as_optimizer(name) == optimizer
+    assert as_optimizer("amsgrad") == Adam(amsgrad=True)
+
+
+def test_reprs_make_what_they_show():
+    for optimizer in (Adam(), Adam(0.8, amsgrad=True), SGD(momentum=0.5, l1=0.1), LBFGS(history=3)):
+        assert eval(repr(optimizer)) == optimizer
+    assert repr(Adam()) == "Adam()"
+    assert repr(Lion(beta2=0.9, clip_value=1.0)) == "Lion(clip_value=1.0, beta2=0.9)"
+
+
+@pytest.mark.parametrize(("optimizer", "step", "options"), CASES.values(), ids=CASES)
+def test_penalties_and_clipping_by_value(optimizer, step, options, dtype, rng):
+    optimizer = dataclasses.replace(optimizer, l1=0.3, clip_value=0.5)
+    params = rng.standard_normal(21).astype(dtype)
+    expected = params.astype(np.float64)
+    mask = rng.integers(0, 2, 21).astype(dtype)
+    state, averages = optimizer.init(params), {}
+    for _ in range(5):
+        grads = rng.standard_normal(21).astype(dtype)
+        kept = grads.copy()
+        clipped = np.clip(grads.astype(np.float64), -0.5, 0.5) + 0.3 * mask * np.sign(expected)
+        expected = step(expected, clipped, averages, 0.03, 0.0, mask, **options)
+        optimizer.step(params, grads, state, 0.03, 0.0, mask)
+        np.testing.assert_array_equal(grads, kept)
+    tolerance = 1e-12 if dtype == "float64" else 3e-5
+    np.testing.assert_allclose(params, expected, rtol=tolerance, atol=tolerance)
+
+
+def test_the_sign_of_anything(dtype):
+    grads = np.array([1e-30, -1e-30, 0.0, -0.0, 1e30, -1e30, np.inf, -np.inf], dtype)
+    params = np.zeros_like(grads)
+    Lion(0.0).step(params, grads, Lion(0.0).init(params), 1.0)
+    np.testing.assert_array_equal(params, -np.sign(grads))
+
+
+def test_not_a_number_stays_one(dtype):
+    for optimizer in (Lion(), Adam(amsgrad=True), Nadam(), Adagrad()):
+        params, grads = np.zeros(3, dtype), np.array([0, np.nan, 0], dtype)
+        optimizer.step(params, grads, optimizer.init(params), 1.0)
+        assert np.isnan(params).tolist() == [False, True, False]
+
+
+def test_clipping_by_value(dtype):
+    grads = np.array([0.5, -3, 2, 0], dtype)
+    clip_by_value(grads, 1.0)
+    np.testing.assert_array_equal(grads, [0.5, -1, 1, 0])
 
 
 @pytest.mark.parametrize("count", [1, 5, 5000])

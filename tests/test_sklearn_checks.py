@@ -25,7 +25,7 @@ from fusedlstm import (
     Sequential,
 )
 from fusedlstm.layers import LSTM, Dense, LastStep
-from fusedlstm.losses import LOSSES
+from fusedlstm.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, log_loss
 from fusedlstm.training import SequenceBatches
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -88,7 +88,7 @@ IMPORTANT = {
 SINCE_1_9 = named("array_api_input estimator_sparse_tag")
 
 
-@pytest.mark.filterwarnings("default")  # as scikit-learn runs them; each looks for its own
+@pytest.mark.filterwarnings("ignore")  # each check looks for its own
 @pytest.mark.parametrize("estimator", IMPORTANT)
 def test_scikit_learns_checks(estimator):
     pytest.importorskip("pandas")
@@ -118,6 +118,9 @@ def test_a_weight_is_a_repetition(estimator):
     check_weights(estimator.__name__, estimator(**options))
 
 
+LOSSES = {**CLASSIFICATION_LOSSES, "log_loss of labels": log_loss, **REGRESSION_LOSSES}
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_gradients_of_weights_are_those_of_repetitions(name, dtype, rng):
     n, outputs = 12, 3
@@ -125,8 +128,11 @@ def test_gradients_of_weights_are_those_of_repetitions(name, dtype, rng):
     X = rng.standard_normal((n, 7, 2))
     y = {
         "log_loss": rng.integers(0, outputs, n),
-        "binary_log_loss": rng.integers(0, 2, (n, outputs)),
-    }.get(name, rng.standard_normal((n, outputs)).astype(dtype))
+        "focal": rng.integers(0, outputs, n),
+        "log_loss of labels": rng.integers(0, 2, (n, outputs)),
+    }.get(name, rng.uniform(size=(n, outputs)).astype(dtype))
+    if name in REGRESSION_LOSSES:
+        outputs = LOSSES[name].n_outputs(outputs)
     model = Sequential([LSTM(9), LastStep(), Dense(outputs)], 2, dtype, random_state=0)
 
     def gradient(X, y, weights):

@@ -19,8 +19,9 @@ from fusedlstm import _files
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._reading import Data
-from fusedlstm._saving import decode, encode, encode_parameter
+from fusedlstm._saving import decode, encode, encode_parameter, is_code
 from fusedlstm._sequences import pieces
+from fusedlstm.schedules import as_schedule
 from fusedlstm.training import FitState
 
 NEEDED = "checkpoint must name a new file or one that this fit wrote"
@@ -75,6 +76,9 @@ def problem_of(estimator: Any, data: dict[str, Data], initial: Array | None) -> 
             value = getattr(part.sequences, field.name)
             if isinstance(value, np.ndarray):
                 arrays[f"X{name}.{field.name}"] = value
+    schedule = as_schedule(estimator.schedule)
+    if schedule is not None:  # which may depend on max_iter
+        parameters["schedule"] = encode(schedule.over(estimator.max_iter), "schedule", arrays)
     digests = {name: _digest(array) for name, array in arrays.items()}
     return {"estimator": type(estimator).__name__, **parameters, **digests}
 
@@ -134,7 +138,7 @@ class CheckpointFile:
 
 
 def _described(value: Any, name: str, arrays: dict[str, Array]) -> Any:
-    if callable(value) and not isinstance(value, type):  # such as a scorer
+    if is_code(value):  # such as a scorer
         return f"{value.__module__}.{getattr(value, '__qualname__', type(value).__qualname__)}"
     if name == "random_state" and not (value is None or isinstance(value, (int, np.integer))):
         _, key, *rest = check_random_state(value).get_state()

@@ -201,6 +201,70 @@ class Core(Protocol):
     ) -> None:
         """Update ``params``, ``mean`` and ``squares`` at step t, counted from 1."""
 
+    def adagrad_step(
+        self,
+        params: Array,
+        grads: Array,
+        squares: Array,
+        learning_rate: float,
+        epsilon: float,
+        decay_mask: Array | None,
+        weight_decay: float,
+        /,
+    ) -> None:
+        """Update ``params`` and ``squares``."""
+
+    def amsgrad_step(
+        self,
+        params: Array,
+        grads: Array,
+        mean: Array,
+        squares: Array,
+        highest: Array,
+        t: int,
+        learning_rate: float,
+        beta1: float,
+        beta2: float,
+        epsilon: float,
+        decay_mask: Array | None,
+        weight_decay: float,
+        decoupled: bool,
+        /,
+    ) -> None:
+        """As `adam_step`, with ``highest``, the largest ``squares`` so far, in their place."""
+
+    def nadam_step(
+        self,
+        params: Array,
+        grads: Array,
+        mean: Array,
+        squares: Array,
+        t: int,
+        factor: float,
+        ahead: float,
+        beta1: float,
+        beta2: float,
+        epsilon: float,
+        decay_mask: Array | None,
+        weight_decay: float,
+        /,
+    ) -> None:
+        """As `adam_step`, by ``factor`` times the mean and ``ahead`` times the gradient."""
+
+    def lion_step(
+        self,
+        params: Array,
+        grads: Array,
+        mean: Array,
+        learning_rate: float,
+        beta1: float,
+        beta2: float,
+        decay_mask: Array | None,
+        weight_decay: float,
+        /,
+    ) -> None:
+        """Update ``params`` and ``mean``."""
+
     def activate(self, activation: Activation, x: Array, /) -> Array:
         """Return the activation of each element of the flat array ``x``."""
 

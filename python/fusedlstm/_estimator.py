@@ -15,11 +15,14 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
+from fusedlstm import _validation as check
+from fusedlstm import full_batch
 from fusedlstm._callbacks import CallbackSupportMixin, NoTask, with_callbacks
 from fusedlstm._checkpoints import Checkpoint, CheckpointFile, problem_of
 from fusedlstm._core import Array
@@ -31,9 +34,10 @@ from fusedlstm._saving import Savable
 from fusedlstm._sequences import Sequences
 from fusedlstm._threads import thread_limit
 from fusedlstm.layers import Dense, Dropout, LastStep, Layer
-from fusedlstm.losses import LOSSES, Loss
+from fusedlstm.losses import ClassificationLoss, RegressionLoss
 from fusedlstm.model import Sequential, check_layers
-from fusedlstm.optimizers import as_optimizer
+from fusedlstm.optimizers import LBFGS, as_optimizer
+from fusedlstm.schedules import ScheduleState, as_schedule
 from fusedlstm.streaming import EstimatorStream
 from fusedlstm.training import Epoch, FitState, Progress, SequenceBatches, Watch, epochs
 
@@ -61,6 +65,7 @@ class SequenceEstimator(
         "loss_curve_",
         "validation_loss_curve_",
         "_progress",
+        "_schedule_state",
     )
 
     @abc.abstractmethod
@@ -148,7 +153,7 @@ class SequenceEstimator(
         task.call_on_fit_task_begin(**told)
         with thread_limit(self.n_threads):
             run = self._epochs(train, state.progress)
-            self._follow(run, state, self.max_iter, validation, task, told, file)
+            self._follow_to_the_end(run, state, validation, task, told, file)
         task.call_on_fit_task_end(**told, reconstruction_attributes={})
         return self
 
@@ -157,16 +162,22 @@ class SequenceEstimator(
         self._check_params()
         if self.early_stopping:
             raise ValueError("early_stopping must be False for partial_fit; got True")
+        if isinstance(as_optimizer(self.optimizer), LBFGS):
+            needed = "one that takes batches for partial_fit"
+            raise ValueError(check.needs("optimizer", needed, self.optimizer))
         new = not hasattr(self, "model_")
         with all_or_nothing(self):
             train = self._read(X, y, sample_weight, reset=new, classes=classes)
             progress = vars(self).get("_progress")
             seed = self._draw_seed() if progress is None else 0
             progress = self._prepare(train, new, seed, progress)
+            self.__dict__.pop("_progress", None)
         state = FitState(seed, progress, Watch(float(self.tol), self.n_iter_no_change))
         with thread_limit(self.n_threads):
             finite = self._follow(self._epochs(train, progress), state, 1, None, NoTask(), {})
         self._progress = progress if finite else None
+        if not finite:
+            self._warn_of_divergence(3)
 
     def _read(
         self,
@@ -208,6 +219,10 @@ class SequenceEstimator(
         if y is None:
             raise ValueError("y_val must be given with X_val; got None")
         return self._read(X, y, sample_weight, "_val", reset=False)
+
+    def _start(self, train: Data) -> Array | None:
+        """Return what a new model's output should be; None: what it comes to be."""
+        return None
 
     def _stratified(self) -> bool:
         """Whether data set aside have the classes of the rest."""
@@ -265,6 +280,9 @@ class SequenceEstimator(
             rng = progress.rng
         if new:
             self.model_ = Sequential(layers, train.sequences.n_features, self.dtype, initial)
+            start = self._start(train)
+            if start is not None:
+                self.model_.named_params()[f"{len(layers) - 1}.bias"][:] = start
             self.loss_curve_: list[float] = []
             self.validation_loss_curve_: list[float] = []
         elif self.model_.layers != tuple(layers) or self.model_.dtype != self.dtype:
@@ -272,12 +290,31 @@ class SequenceEstimator(
                 f"The layers and dtype must be those of the fitted model, for it to go on; got "
                 f"{layers} in {self.dtype} for {list(self.model_.layers)} in {self.model_.dtype}"
             )
-        if progress is None or progress.optimizer != optimizer:
-            return Progress(optimizer, optimizer.init(self.model_.params), rng)
-        return progress
+        if isinstance(optimizer, LBFGS):
+            self._check_full_batch(train, layers)
+        if progress is not None and progress.optimizer == optimizer:
+            return progress
+        if new:
+            self._schedule_state = ScheduleState()
+        return Progress(
+            optimizer, optimizer.init(self.model_.params), rng, copy.copy(self._schedule_state)
+        )
+
+    def _check_full_batch(self, train: Data, layers: list[Layer[Any]]) -> None:
+        """Refuse what a loss of all data at once, which has to stay the same, cannot have."""
+        for layer in layers:
+            if layer.draws():
+                needed = "layers without dropout, zoneout and DropConnect for L-BFGS"
+                raise ValueError(check.needs("layers", needed, layer))
+        if self.batch_size != "auto" and cast(int, self.batch_size) < len(train.y):
+            needed = f"'auto' or at least {len(train.y)}, all sequences, for L-BFGS"
+            raise ValueError(check.needs("batch_size", needed, self.batch_size))
 
     def _epochs(self, train: Data, progress: Progress) -> Iterator[Epoch]:
-        batch_size = min(32, len(train.y)) if self.batch_size == "auto" else self.batch_size
+        optimizer = progress.optimizer
+        batch_size = self.batch_size
+        if batch_size == "auto":  # L-BFGS adds its batches up
+            batch_size = min(256 if isinstance(optimizer, LBFGS) else 32, len(train.y))
         source = SequenceBatches(
             train.sequences,
             train.y,
@@ -286,18 +323,65 @@ class SequenceEstimator(
             dtype=self.dtype,
             shuffle=self.shuffle,
         )
+        decay = float(self.weight_decay)
+        if isinstance(optimizer, LBFGS):
+            return full_batch.epochs(
+                self.model_,
+                source,
+                self._loss(),
+                optimizer,
+                weight_decay=decay,
+                state=progress.state,
+                tbptt_steps=self.tbptt_steps,
+            )
+        schedule = as_schedule(self.schedule)
         return epochs(
             self.model_,
             source,
             self._loss(),
-            progress.optimizer,
+            optimizer,
             learning_rate=float(self.learning_rate),
+            schedule=None if schedule is None else schedule.over(self.max_iter),
             rng=progress.rng,
             clip_norm=self.clip_norm,
-            weight_decay=float(self.weight_decay),
+            weight_decay=decay,
             state=progress.state,
             tbptt_steps=self.tbptt_steps,
+            schedule_state=progress.schedule,
         )
+
+    def _follow_to_the_end(
+        self,
+        run: Iterator[Epoch],
+        state: FitState,
+        validation: Data | None,
+        task: Any,
+        told: dict[str, Any],
+        file: CheckpointFile | None,
+    ) -> None:
+        """Train for up to ``max_iter`` epochs, and say so if they or Ctrl-C are what ended it."""
+        try:
+            finite = self._follow(run, state, self.max_iter, validation, task, told, file)
+        except KeyboardInterrupt:
+            if state.epochs == 0:
+                raise
+            warnings.warn(
+                f"Training was interrupted in epoch {self.n_iter_ + 1}: it ends with the weights "
+                f"of the epoch before.",
+                UserWarning,
+                stacklevel=4,
+            )
+            return
+        if not finite:
+            self._warn_of_divergence(4)
+        elif not state.stopped:
+            watched = "validation data" if self.early_stopping else "training loss"
+            warnings.warn(
+                f"Training ended with max_iter={self.max_iter} epochs, before the {watched} had "
+                f"stopped getting better. A larger max_iter may help.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
 
     def _follow(
         self,
@@ -309,50 +393,68 @@ class SequenceEstimator(
         told: dict[str, Any],
         file: CheckpointFile | None = None,
     ) -> bool:
-        """Train epoch by epoch, until there is a reason to stop; return whether all was finite."""
-        model, watch = self.model_, state.watch
+        """Train epoch by epoch, until there is a reason to stop; return whether all was finite.
+
+        Interrupted, it leaves what the last finished epoch left.
+        """
+        model = self.model_
         good = model.params.copy()
         finite = True
-        with tqdm(
-            total=n_epochs, initial=state.epochs, disable=not self.verbose, unit="epoch"
-        ) as bar:
-            while state.epochs < n_epochs and not state.stopped:
-                part = task.subcontext(task_name="epoch")
-                part.call_on_fit_task_begin(**told)
-                loss = next(run).loss
-                finite = bool(np.isfinite(loss) and np.isfinite(model.params).all())
-                if finite:
-                    good[:] = model.params
-                    state.epochs += 1
-                    state.stopped = self._note(loss, validation, watch)
-                    self._show(bar)
-                else:
-                    model.params[:] = good
-                    warnings.warn(
-                        f"The loss is no longer finite in epoch {len(self.loss_curve_) + 1}: "
-                        f"training stops with the weights of the epoch before. A smaller "
-                        f"learning_rate or clip_norm may help.",
-                        RuntimeWarning,
-                        stacklevel=4,
-                    )
-                attributes = partial(self._as_if_stopped, watch)
-                if part.call_on_fit_task_end(**told, reconstruction_attributes=attributes):
-                    state.stopped = True
-                if not finite:
-                    break
-                self._keep(file, state, now=state.stopped or state.epochs == n_epochs)
-        self.__dict__.update(self._as_if_stopped(watch))
+        try:
+            with tqdm(
+                total=n_epochs, initial=state.epochs, disable=not self.verbose, unit="epoch"
+            ) as bar:
+                while finite and state.epochs < n_epochs and not state.stopped:
+                    part = task.subcontext(task_name="epoch")
+                    part.call_on_fit_task_begin(**told)
+                    loss = next(run).loss
+                    finite = bool(np.isfinite(loss) and np.isfinite(model.params).all())
+                    if finite:
+                        stop = self._note(loss, validation, state)
+                        good[:] = model.params
+                        state.epochs, state.stopped = state.epochs + 1, stop
+                        self._show(bar)
+                    else:
+                        model.params[:] = good
+                    attributes = partial(self._as_if_stopped, state.watch)
+                    if part.call_on_fit_task_end(**told, reconstruction_attributes=attributes):
+                        state.stopped = True
+                    if finite:
+                        self._keep(file, state, now=state.stopped or state.epochs == n_epochs)
+        except KeyboardInterrupt:
+            model.params[:] = good
+            if state.epochs > 0:
+                self._settle(state)
+            raise
+        self._settle(state)
         return finite
 
-    def _note(self, loss: float, validation: Data | None, watch: Watch) -> bool:
+    def _warn_of_divergence(self, depth: int) -> None:
+        warnings.warn(
+            f"The loss is no longer finite in epoch {self.n_iter_ + 1}: training stops with the "
+            f"weights of the epoch before. A smaller learning_rate or clip_norm may help.",
+            RuntimeWarning,
+            stacklevel=depth + 1,
+        )
+
+    def _settle(self, state: FitState) -> None:
+        """Leave what a fit leaves."""
+        self._schedule_state = state.progress.schedule
+        self.__dict__.update(self._as_if_stopped(state.watch))
+
+    def _note(self, loss: float, validation: Data | None, state: FitState) -> bool:
         """Note what an epoch came to; return whether it is time to stop."""
-        self.loss_curve_.append(loss)
         watched = loss
         if validation is not None:
-            self.validation_loss_curve_.append(self._loss_of(validation))
+            validation_loss = self._loss_of(validation)
             if self.early_stopping:
-                watched = self._watched(validation)
-        return watch.update(len(self.loss_curve_), watched, self.model_.params, self.early_stopping)
+                scored = self.scoring is not None
+                watched = -self._score(validation) if scored else validation_loss
+            self.validation_loss_curve_.append(validation_loss)
+        self.loss_curve_.append(loss)
+        state.progress.schedule.watched = watched
+        epoch, params = len(self.loss_curve_), self.model_.params
+        return state.watch.update(epoch, watched, params, self.early_stopping)
 
     def _as_if_stopped(self, watch: Watch) -> dict[str, Any]:
         """Return the fitted attributes that training would leave if it stopped here."""
@@ -376,18 +478,17 @@ class SequenceEstimator(
         bar.set_postfix(shown, refresh=False)
         bar.update()
 
-    def _watched(self, validation: Data) -> float:
-        """Return what early stopping watches; less is better."""
-        if self.scoring is None:
-            return self.validation_loss_curve_[-1]
+    def _score(self, validation: Data) -> float:
+        """Return what ``scoring`` says of the validation data."""
         data = validation.sequences, self._decode_targets(validation.y)
         if callable(self.scoring):
-            return -float(self.scoring(self, *data))
+            return float(self.scoring(self, *data))
         weights = {} if validation.weights is None else {"sample_weight": validation.weights}
-        return -float(get_scorer(self.scoring)(self, *data, **weights))
+        return float(get_scorer(self.scoring)(self, *data, **weights))
 
-    def _loss(self) -> Loss:
-        return LOSSES[self.loss]
+    @abc.abstractmethod
+    def _loss(self) -> RegressionLoss | ClassificationLoss:
+        """Return the loss."""
 
     def _loss_of(self, data: Data) -> float:
         value, _ = self._loss()(self._outputs(data.sequences), data.y, data.weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Any
 
 from sklearn.metrics import get_scorer_names
@@ -18,8 +19,10 @@ from fusedlstm.layers import (
     PeepholeLSTM,
     Recurrent,
 )
+from fusedlstm.losses import ClassificationLoss, RegressionLoss
 from fusedlstm.model import check_layers
-from fusedlstm.optimizers import Optimizer, as_optimizer
+from fusedlstm.optimizers import LBFGS, AnyOptimizer, as_optimizer
+from fusedlstm.schedules import Schedule, as_schedule
 
 CELLS: dict[str, type[Recurrent]] = {
     "lstm": LSTM,
@@ -42,9 +45,10 @@ class Parameters:
     layers: tuple[Layer[Any], ...] | None
     dropout: float
     recurrent_dropout: float
-    loss: str
-    optimizer: str | Optimizer
+    loss: str | RegressionLoss | ClassificationLoss
+    optimizer: str | AnyOptimizer
     learning_rate: float
+    schedule: str | Schedule | None
     weight_decay: float
     clip_norm: float | None
     batch_size: int | str
@@ -62,8 +66,9 @@ class Parameters:
     warm_start: bool
     verbose: int
 
-    _losses: tuple[str, ...]
-    """The names that ``loss`` may be."""
+    @abc.abstractmethod
+    def _loss(self) -> RegressionLoss | ClassificationLoss:
+        """Return the loss."""
 
     def _check_params(self) -> None:
         """Check every parameter."""
@@ -78,9 +83,11 @@ class Parameters:
             check_layers(self.layers)
         check.fraction("dropout", self.dropout)
         check.fraction("recurrent_dropout", self.recurrent_dropout)
-        check.choice("loss", self.loss, self._losses)
-        as_optimizer(self.optimizer)
+        self._loss()
         check.positive("learning_rate", self.learning_rate)
+        schedule, optimizer = as_schedule(self.schedule), as_optimizer(self.optimizer)
+        if schedule is not None and isinstance(optimizer, LBFGS):
+            raise ValueError(check.needs("schedule", "None for L-BFGS", self.schedule))
         check.not_negative("weight_decay", self.weight_decay)
         if self.clip_norm is not None:
             check.positive("clip_norm", self.clip_norm)

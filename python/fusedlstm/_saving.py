@@ -20,8 +20,10 @@ from fusedlstm import _validation as check
 from fusedlstm import layers
 from fusedlstm._core import Array
 from fusedlstm._files import FileName, read, refused, write
+from fusedlstm.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import OPTIMIZERS, OptimizerState
+from fusedlstm.schedules import SCHEDULES, ScheduleState
 from fusedlstm.training import FitState, Progress, Watch
 
 ESTIMATORS = (
@@ -39,8 +41,13 @@ VALUES: dict[str, Callable[..., Any]] = {
         for name in layers.__all__
         if not inspect.isabstract(layer := getattr(layers, name))
     },
-    **{make.__name__: make for make in OPTIMIZERS.values()},
+    **{
+        type(value).__name__: type(value)
+        for named in (OPTIMIZERS, SCHEDULES, REGRESSION_LOSSES, CLASSIFICATION_LOSSES)
+        for value in named.values()
+    },
     "OptimizerState": OptimizerState,
+    "ScheduleState": ScheduleState,
     "Progress": Progress,
     "Watch": Watch,
     "FitState": FitState,
@@ -188,12 +195,18 @@ def encode_parameter(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     if name == "random_state" and not (value is None or isinstance(value, (int, np.integer))):
         hint = "Set it with set_params(random_state=...) first."
         raise TypeError(check.needs(name, "an integer or None to be saved", value, hint))
-    if callable(value) and not isinstance(value, type):
+    if is_code(value):
         needed = "a name or None to be saved, since a file holds no code"
         raise TypeError(check.needs(name, needed, value))
     if isinstance(value, (type, np.dtype)) and name == "dtype":
         return check.float_dtype(name, value).name
     return encode(value, name, arrays)
+
+
+def is_code(value: Any) -> bool:
+    """Whether a parameter is a function of somebody's own."""
+    known = type(value) is VALUES.get(type(value).__name__)
+    return callable(value) and not isinstance(value, type) and not known
 
 
 def _encode_classes(classes: Any) -> Any:

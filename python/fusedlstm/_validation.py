@@ -204,8 +204,8 @@ def flat_array(name: str, value: object, like: Array | None = None) -> Array:
         not isinstance(value, np.ndarray)
         or value.dtype not in _FLOATS
         or value.ndim != 1
-        or not value.flags.c_contiguous
-        or not value.flags.writeable
+        or not (flags := value.flags).c_contiguous
+        or not flags.writeable
         or (like is not None and (value.shape != like.shape or value.dtype != like.dtype))
     ):
         what = "numbers" if like is None else f"{like.size} numbers of {like.dtype}"

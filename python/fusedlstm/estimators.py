@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.metrics import d2_pinball_score
 from sklearn.utils import assert_all_finite, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_array, column_or_1d
@@ -13,10 +14,21 @@ from sklearn.utils.validation import check_array, column_or_1d
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._estimator import SequenceEstimator
-from fusedlstm._reading import is_constant
+from fusedlstm._reading import Data, is_constant
 from fusedlstm.layers import Layer
-from fusedlstm.losses import Loss, binary_log_loss, log_softmax, sigmoid
-from fusedlstm.optimizers import Optimizer
+from fusedlstm.losses import (
+    CLASSIFICATION_LOSSES,
+    REGRESSION_LOSSES,
+    ClassificationLoss,
+    Gaussian,
+    Pinball,
+    RegressionLoss,
+    as_loss,
+    log_softmax,
+    sigmoid,
+)
+from fusedlstm.optimizers import AnyOptimizer
+from fusedlstm.schedules import Schedule
 
 
 class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
@@ -43,12 +55,20 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         Of the output of each recurrent layer.
     recurrent_dropout : float in [0, 1), default 0
         Of each recurrent layer's hidden state on its way into the next step.
-    loss : {"log_loss"}, default "log_loss"
-    optimizer : {"sgd", "rmsprop", "adam", "adamw"} or object, default "adam"
-        An object from `fusedlstm.optimizers` sets the rest: ``Adam(beta2=0.99)``.
+    loss : {"log_loss", "focal"} or object, default "log_loss"
+        An object from `fusedlstm.losses` sets the rest: ``LogLoss(label_smoothing=0.1)``.
+    optimizer : {"sgd", "rmsprop", "adagrad", "adam", "amsgrad", "nadam", "adamw", "lion", \
+"lbfgs"} or object, default "adam"
+        An object from `fusedlstm.optimizers` sets the rest: ``Adam(beta2=0.99, clip_value=0.1)``.
+        `LBFGS` works on all data at once; learning_rate and clip_norm do not concern it.
     learning_rate : float, default 0.01
+    schedule : {"step", "exponential", "cosine", "cosine_restarts", "one_cycle", \
+"reduce_on_plateau"}, object or None, default None
+        The learning rate over the epochs. An object from `fusedlstm.schedules` sets the rest:
+        ``Cosine(warm_up=5)``. It goes on in `partial_fit` and with ``warm_start``.
     weight_decay : float, default 0
-        L2 penalty on weights, not on biases; decoupled for ``"adamw"``.
+        L2 penalty on weights, not on biases; decoupled for ``"adamw"`` and ``"lion"``. An L1
+        penalty is the optimizer's: ``Adam(l1=1e-4)``.
     clip_norm : float or None, default 1.0
         Largest Euclidean norm of the gradient of a batch.
     batch_size : int or "auto", default "auto"
@@ -120,7 +140,6 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     True
     """
 
-    _losses = ("log_loss",)
     _saved_attributes = (*SequenceEstimator._saved_attributes, "classes_", "_multilabel")
     classes_: Array
 
@@ -134,9 +153,10 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         layers: tuple[Layer[Any], ...] | None = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
-        loss: str = "log_loss",
-        optimizer: str | Optimizer = "adam",
+        loss: str | ClassificationLoss = "log_loss",
+        optimizer: str | AnyOptimizer = "adam",
         learning_rate: float = 0.01,
+        schedule: str | Schedule | None = None,
         weight_decay: float = 0.0,
         clip_norm: float | None = 1.0,
         batch_size: int | str = "auto",
@@ -165,6 +185,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         self.loss = loss
         self.optimizer = optimizer
         self.learning_rate = learning_rate
+        self.schedule = schedule
         self.weight_decay = weight_decay
         self.clip_norm = clip_norm
         self.batch_size = batch_size
@@ -374,8 +395,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     def _stratified(self) -> bool:
         return not self._multilabel
 
-    def _loss(self) -> Loss:
-        return binary_log_loss if self._multilabel else super()._loss()
+    def _loss(self) -> ClassificationLoss:
+        return as_loss(self.loss, CLASSIFICATION_LOSSES, ClassificationLoss)  # type: ignore[type-abstract]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -393,13 +414,17 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     ----------
     hidden_size, num_layers, cell, bidirectional, layers : see `LSTMClassifier`
     dropout, recurrent_dropout : see `LSTMClassifier`
-    loss : {"squared_error"}, default "squared_error"
-    optimizer, learning_rate, weight_decay, clip_norm : see `LSTMClassifier`
+    loss : {"squared_error", "absolute_error", "huber", "pinball", "poisson", "gaussian"} or \
+object, default "squared_error"
+        An object from `fusedlstm.losses` sets the rest: ``Pinball((0.1, 0.5, 0.9))`` predicts three
+        quantiles, ``Gaussian()`` a mean and a standard deviation.
+    optimizer, learning_rate, schedule, weight_decay, clip_norm : see `LSTMClassifier`
     batch_size, max_iter, tbptt_steps, shuffle : see `LSTMClassifier`
     early_stopping, scoring, validation_fraction, n_iter_no_change, tol : see `LSTMClassifier`
     normalize_y : bool or "auto", default "auto"
         Train on targets of zero mean and unit variance, and predict on their own scale.
-        ``"auto"``: yes. Losses are those of the normalised targets.
+        ``"auto"``: yes, except for counts, ``"poisson"``. Losses are those of the normalised
+        targets.
     dtype, n_threads, random_state, warm_start, verbose : see `LSTMClassifier`
 
     Attributes
@@ -418,8 +443,13 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     True
     """
 
-    _losses = ("squared_error",)
-    _saved_attributes = (*SequenceEstimator._saved_attributes, "_y_ndim", "_y_mean", "_y_scale")
+    _saved_attributes = (
+        *SequenceEstimator._saved_attributes,
+        "_y_ndim",
+        "_y_mean",
+        "_y_scale",
+        "_fitted_loss",
+    )
 
     def __init__(
         self,
@@ -431,9 +461,10 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         layers: tuple[Layer[Any], ...] | None = None,
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
-        loss: str = "squared_error",
-        optimizer: str | Optimizer = "adam",
+        loss: str | RegressionLoss = "squared_error",
+        optimizer: str | AnyOptimizer = "adam",
         learning_rate: float = 0.01,
+        schedule: str | Schedule | None = None,
         weight_decay: float = 0.0,
         clip_norm: float | None = 1.0,
         batch_size: int | str = "auto",
@@ -462,6 +493,7 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         self.loss = loss
         self.optimizer = optimizer
         self.learning_rate = learning_rate
+        self.schedule = schedule
         self.weight_decay = weight_decay
         self.clip_norm = clip_norm
         self.batch_size = batch_size
@@ -480,23 +512,78 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         self.verbose = verbose
         self.normalize_y = normalize_y
 
-    def predict(self, X: Any) -> Array:
+    def predict(self, X: Any, return_std: bool = False) -> Any:
         """Return the prediction for each sequence.
 
         Parameters
         ----------
         X : like X of `fit`
             Any number of steps, except after a fit on 2-D X.
+        return_std : bool, default False
+            Return standard deviations too, which ``loss="gaussian"`` has.
 
         Returns
         -------
-        array (n_samples,) or (n_samples, n_outputs), as y was
-            In float64, whatever ``dtype`` is.
+        y_mean : array (n_samples,) or (n_samples, n_outputs), as y was
+            In float64, whatever ``dtype`` is. With a loss for several quantiles they are one more
+            axis, the last.
+        y_std : array like y_mean
+            If ``return_std``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fusedlstm import LSTMRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.standard_normal((200, 5, 1))
+        >>> y = X.sum(axis=(1, 2)) + rng.standard_normal(200)
+        >>> model = LSTMRegressor(8, loss="gaussian", max_iter=20, random_state=0).fit(X, y)
+        >>> mean, std = model.predict(X, return_std=True)
+        >>> mean.shape, std.shape, bool(0.5 < std.mean() < 1.5)
+        ((200,), (200,), True)
         """
-        return self._decode_outputs(self._predict_outputs(X))
+        outputs = self._predict_outputs(X)
+        mean = self._decode_outputs(outputs)
+        if not return_std:
+            return mean
+        if not isinstance(self._fitted_loss, Gaussian):
+            needed = "False unless the loss is 'gaussian'"
+            raise ValueError(check.needs("return_std", needed, return_std))
+        std = self._fitted_loss.predict_std(outputs) * self._y_scale
+        return mean, std[:, 0] if self._y_ndim == 1 else std
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination, or of several quantiles its like.
+
+        Parameters
+        ----------
+        X, y, sample_weight : like those of `fit`
+
+        Returns
+        -------
+        float
+            `sklearn.metrics.r2_score`; for several quantiles the mean over them of
+            `sklearn.metrics.d2_pinball_score`.
+        """
+        if "_fitted_loss" in vars(self) and self._quantiles():
+            predicted = np.moveaxis(self.predict(X), -1, 0)
+            scores = [
+                d2_pinball_score(y, of_level, alpha=level, sample_weight=sample_weight)
+                for level, of_level in zip(self._quantiles(), predicted, strict=True)
+            ]
+            return float(np.mean(scores))
+        return float(super().score(X, y, sample_weight))
+
+    def _quantiles(self) -> tuple[float, ...]:
+        """Return the quantiles that predictions have an axis for."""
+        levels = self._fitted_loss.quantiles if isinstance(self._fitted_loss, Pinball) else ()
+        return levels if isinstance(levels, tuple) else ()
 
     def _decode_outputs(self, outputs: Array) -> Array:
-        return self._decode_targets(outputs)
+        predicted = self._fitted_loss.predict(outputs)
+        across = (slice(None),) + (np.newaxis,) * (predicted.ndim - 2)
+        decoded: Array = predicted * self._y_scale[across] + self._y_mean[across]
+        return decoded[:, 0] if self._y_ndim == 1 else decoded
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> LSTMRegressor:
         """Train the model for one more epoch, on these data; make it in the first call.
@@ -533,6 +620,9 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         super()._check_params()
         if not (isinstance(self.normalize_y, str) and self.normalize_y == "auto"):
             check.true_or_false("normalize_y", self.normalize_y)
+            if self.normalize_y and not self._loss().location_scale:
+                needed = f"'auto' or False with loss={self.loss!r}"
+                raise ValueError(check.needs("normalize_y", needed, self.normalize_y))
 
     def _read_targets(self, y: Any) -> Array:
         targets = check.real_array("y", y, np.float64)
@@ -544,8 +634,9 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     def _learn_targets(self, y: Array, weights: Array | None, classes: Any) -> None:
         columns = y.reshape(len(y), -1)
         self._y_ndim = y.ndim
+        self._fitted_loss = self._loss()
         self._y_mean, self._y_scale = np.zeros(columns.shape[1]), np.ones(columns.shape[1])
-        if self.normalize_y:
+        if self.normalize_y and self._fitted_loss.location_scale:
             self._y_mean = np.average(columns, axis=0, weights=weights)
             with np.errstate(over="ignore"):
                 squares = np.average((columns - self._y_mean) ** 2, axis=0, weights=weights)
@@ -556,6 +647,13 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
 
     def _encode_targets(self, y: Array, name: str) -> Array:
         columns = y.reshape(len(y), -1)
+        lowest = self._loss().lowest_target
+        if columns.min() < lowest:
+            needed = f"at least {lowest:g} with loss={self.loss!r}"
+            raise ValueError(check.needs(name, needed, columns.min()))
+        if self._fitted_loss != self._loss():
+            needed = f"{self._fitted_loss!r}, as in the first fit, for it to go on"
+            raise ValueError(check.needs("loss", needed, self.loss))
         if columns.shape[1] != len(self._y_mean):
             raise ValueError(
                 f"{name} must have {len(self._y_mean)} outputs, as in fit; got {columns.shape[1]}"
@@ -571,7 +669,13 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
         return decoded[:, 0] if self._y_ndim == 1 else decoded
 
     def _n_outputs(self) -> int:
-        return len(self._y_mean)
+        return self._fitted_loss.n_outputs(len(self._y_mean))
+
+    def _loss(self) -> RegressionLoss:
+        return as_loss(self.loss, REGRESSION_LOSSES, RegressionLoss)  # type: ignore[type-abstract]
+
+    def _start(self, train: Data) -> Array | None:
+        return self._loss().start(train.y, train.weights)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

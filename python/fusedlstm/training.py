@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -15,7 +15,8 @@ from fusedlstm._passes import check_truncation, truncated_pass, whole_pass
 from fusedlstm._sequences import read_sequences, read_series
 from fusedlstm.losses import Loss
 from fusedlstm.model import Sequential
-from fusedlstm.optimizers import Optimizer, OptimizerState, clip_by_norm
+from fusedlstm.optimizers import AnyOptimizer, Optimizer, OptimizerState, clip_by_norm
+from fusedlstm.schedules import Schedule, ScheduleState
 
 Order = npt.NDArray[np.intp]
 
@@ -115,11 +116,13 @@ class Progress:
     state : OptimizerState
     rng : numpy Generator
         Draws the order of the batches and what dropout drops.
+    schedule : ScheduleState
     """
 
-    optimizer: Optimizer
+    optimizer: AnyOptimizer
     state: OptimizerState
     rng: np.random.Generator
+    schedule: ScheduleState = field(default_factory=ScheduleState)
 
 
 @dataclass
@@ -152,11 +155,13 @@ def epochs(
     optimizer: Optimizer,
     *,
     learning_rate: float,
+    schedule: Schedule | None = None,
     rng: np.random.Generator,
     clip_norm: float | None = None,
     weight_decay: float = 0.0,
     state: OptimizerState | None = None,
     tbptt_steps: int | None = None,
+    schedule_state: ScheduleState | None = None,
 ) -> Iterator[Epoch]:
     """Train a model, one epoch at each step of the iteration, for as long as it goes on.
 
@@ -168,7 +173,11 @@ def epochs(
     loss : callable
         From `fusedlstm.losses`.
     optimizer : Optimizer
+        With `LBFGS` it is `fusedlstm.full_batch.epochs` that trains.
     learning_rate : float
+    schedule : Schedule or None
+        From `fusedlstm.schedules`; it looks at the epochs' losses, or what the caller puts into
+        ``schedule_state.watched`` after an epoch.
     rng : numpy Generator
         Draws the order of the batches and what dropout drops.
     clip_norm : float or None
@@ -176,6 +185,7 @@ def epochs(
     weight_decay : float
         Applies to weights, not to biases.
     state : OptimizerState or None
+    schedule_state : ScheduleState or None
         To go on from; None starts afresh.
     tbptt_steps : int or None
         Back-propagate through so many steps at the end of each sequence; what comes before them
@@ -205,13 +215,16 @@ def epochs(
     """
     grads = np.zeros_like(model.params)
     state = optimizer.init(model.params) if state is None else state
-    decay_mask = weight_mask(model) if weight_decay > 0 else None
+    at = ScheduleState() if schedule_state is None else schedule_state
+    decay_mask = weight_mask(model) if weight_decay > 0 or optimizer.l1 > 0 else None
     if tbptt_steps is not None:
         check.positive_int("tbptt_steps", tbptt_steps)
         check_truncation(model.layers)
     number = 0
     while True:
         number += 1
+        if schedule is not None:
+            schedule.look(at)
         order = source.order(rng)
         total, size = 0.0, 0
         states = None
@@ -226,9 +239,13 @@ def epochs(
                 passed = truncated_pass(model, batch, loss, rng, grads, tbptt_steps)
             if clip_norm is not None:
                 clip_by_norm(grads, clip_norm)
-            optimizer.step(model.params, grads, state, learning_rate, weight_decay, decay_mask)
+            rate = learning_rate
+            if schedule is not None:
+                rate *= schedule.multiplier(at, i, len(source))
+            optimizer.step(model.params, grads, state, rate, weight_decay, decay_mask)
             total += passed.loss * passed.size
             size += passed.size
+        at.epoch, at.watched = at.epoch + 1, total / size
         yield Epoch(number, total / size)
 
 

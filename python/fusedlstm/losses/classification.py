@@ -1,0 +1,155 @@
+"""Losses on logits, for classes and labels."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusedlstm import _validation as check
+from fusedlstm._core import Array
+from fusedlstm.losses.base import log_softmax, sigmoid, softplus, weighted
+
+
+class ClassificationLoss(abc.ABC):
+    """Frozen configuration, and a function of logits and classes."""
+
+    def __call__(
+        self, y_pred: Array, y: Array, weights: Array | None = None
+    ) -> tuple[float, Array]:
+        """Return the mean over the batch, and its gradient.
+
+        Parameters
+        ----------
+        y_pred : array (B, n_classes), (B, 1) for two classes, or (B, n_labels)
+            Logits.
+        y : int array (B,) or (B, n_labels)
+            Classes, counted from 0; or 1 where a sequence has the label, 0 where it has not. Labels
+            are taken to be independent, and summed over.
+        weights : array (B,) or None
+
+        Returns
+        -------
+        value : float
+        dy : array like y_pred
+        """
+        if y.ndim == 2:
+            value, dy = self.of_labels(y_pred, y)
+        elif y_pred.shape[1] == 1:
+            value, dy = self.of_labels(y_pred, y[:, np.newaxis])
+        else:
+            value, dy = self.of_classes(y_pred, y)
+        dtype = y_pred.dtype
+        return weighted(value, dy.astype(dtype, copy=False) / dtype.type(len(y_pred)), weights)
+
+    @abc.abstractmethod
+    def of_classes(self, z: Array, y: Array) -> tuple[Array, Array]:
+        """Return each sequence's loss and its gradient, for one of several classes."""
+
+    @abc.abstractmethod
+    def of_labels(self, z: Array, y: Array) -> tuple[Array, Array]:
+        """Return each sequence's loss and its gradient, for labels."""
+
+
+@dataclass(frozen=True)
+class LogLoss(ClassificationLoss):
+    """Cross-entropy with the softmax of logits, or where there are labels their sigmoids.
+
+    Parameters
+    ----------
+    label_smoothing : float in [0, 1), default 0
+        Share of the target that is spread over all classes alike.
+
+    References
+    ----------
+    .. [1] Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm.losses import LogLoss
+    >>> value, dy = LogLoss()(np.zeros((1, 4)), np.array([2]))
+    >>> round(value, 4), dy.tolist()
+    (1.3863, [[0.25, 0.25, -0.75, 0.25]])
+    >>> value, dy = LogLoss()(np.zeros((1, 2)), np.array([[1, 0]]))
+    >>> round(value, 4), dy.tolist()
+    (1.3863, [[-0.5, 0.5]])
+    """
+
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        check.fraction("label_smoothing", self.label_smoothing)
+
+    def of_classes(self, z: Array, y: Array) -> tuple[Array, Array]:
+        log_p = log_softmax(z)
+        rows = np.arange(len(z))
+        smoothing = self.label_smoothing
+        value = -(1 - smoothing) * log_p[rows, y].astype(np.float64)
+        dy = np.exp(log_p)
+        dy[rows, y] -= 1 - smoothing
+        if smoothing > 0:
+            value -= smoothing * log_p.mean(axis=1, dtype=np.float64)
+            dy -= z.dtype.type(smoothing / z.shape[1])
+        return value, dy
+
+    def of_labels(self, z: Array, y: Array) -> tuple[Array, Array]:
+        target = y * (1 - self.label_smoothing) + self.label_smoothing / 2
+        value = (softplus(z.astype(np.float64)) - target * z).sum(axis=1)
+        return value, sigmoid(z) - target
+
+
+@dataclass(frozen=True)
+class Focal(ClassificationLoss):
+    """Cross-entropy times ``(1 - p) ** gamma``, p the probability of the truth.
+
+    What is predicted well already counts for less. The weights of the classes, the paper's alpha,
+    are the estimator's ``class_weight``.
+
+    Parameters
+    ----------
+    gamma : float, default 2
+        0 is cross-entropy.
+
+    References
+    ----------
+    .. [1] Lin et al., "Focal Loss for Dense Object Detection", 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm.losses import Focal
+    >>> value, dy = Focal()(np.zeros((1, 2)), np.array([0]))
+    >>> round(value, 4)
+    0.1733
+    """
+
+    gamma: float = 2.0
+
+    def __post_init__(self) -> None:
+        check.not_negative("gamma", self.gamma)
+
+    def of_classes(self, z: Array, y: Array) -> tuple[Array, Array]:
+        log_p = log_softmax(z.astype(np.float64))
+        rows = np.arange(len(z))
+        value, slope = self._of_log_probability(log_p[rows, y])
+        dy = -np.exp(log_p)
+        dy[rows, y] += 1
+        return value, slope[:, np.newaxis] * dy
+
+    def of_labels(self, z: Array, y: Array) -> tuple[Array, Array]:
+        sign = 2.0 * y - 1
+        towards = sign * z
+        value, slope = self._of_log_probability(-softplus(-towards))
+        return value.sum(axis=1), slope * sign * sigmoid(-towards)
+
+    def _of_log_probability(self, log_p: Array) -> tuple[Array, Array]:
+        """Return the loss, and its slope by the logarithm of the probability of the truth."""
+        rest = -np.expm1(log_p)  # 1 - p
+        factor = rest**self.gamma
+        ratio = np.divide(log_p, rest, out=-np.ones_like(rest), where=rest > 0)
+        return -factor * log_p, factor * (self.gamma * np.exp(log_p) * ratio - 1)
+
+
+log_loss = LogLoss()

@@ -1,0 +1,286 @@
+"""Losses on numbers, and what a model's raw output predicts with each."""
+
+from __future__ import annotations
+
+import abc
+import itertools
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from fusedlstm import _validation as check
+from fusedlstm._core import Array
+from fusedlstm.losses.base import sigmoid, softplus, weighted
+
+
+class RegressionLoss(abc.ABC):
+    """Frozen configuration, and functions of a model's raw output."""
+
+    location_scale: ClassVar[bool] = True
+    """Whether targets may be shifted and scaled for training, and predictions back."""
+
+    lowest_target: ClassVar[float] = -math.inf
+    """The smallest target that has a loss."""
+
+    def __call__(
+        self, y_pred: Array, y: Array, weights: Array | None = None
+    ) -> tuple[float, Array]:
+        """Return the mean over batch and targets, and its gradient.
+
+        Parameters
+        ----------
+        y_pred : array (B, n_outputs(n_targets))
+            The model's raw output.
+        y : array (B, n_targets)
+        weights : array (B,) or None
+
+        Returns
+        -------
+        value : float
+        dy : array like y_pred
+        """
+        value, dy = self.of_targets(y_pred, y)
+        dtype = y_pred.dtype
+        rows = np.asarray(np.mean(value.reshape(len(value), -1), axis=1, dtype=np.float64))
+        return weighted(rows, (dy * dtype.type(1 / value.size)).astype(dtype, copy=False), weights)
+
+    @abc.abstractmethod
+    def of_targets(self, z: Array, y: Array) -> tuple[Array, Array]:
+        """Return the loss of each target of each sequence, and its gradient by the outputs."""
+
+    def n_outputs(self, n_targets: int) -> int:
+        """Return the outputs of a model for so many targets."""
+        return n_targets
+
+    def start(self, y: Array, weights: Array | None) -> Array | None:
+        """Return what the output should be before training; None: zero."""
+        return None
+
+    def predict(self, z: Array) -> Array:
+        """Return predictions, (n, n_targets), from raw outputs."""
+        return z
+
+
+@dataclass(frozen=True)
+class SquaredError(RegressionLoss):
+    """Mean squared error; predicts means.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm.losses import squared_error
+    >>> value, dy = squared_error(np.array([[1.0], [3.0]]), np.array([[1.0], [1.0]]))
+    >>> value, dy.tolist()
+    (2.0, [[0.0], [2.0]])
+    """
+
+    def of_targets(self, z: Array, y: Array) -> tuple[Array, Array]:
+        error = z - y
+        return error * error, 2 * error
+
+
+@dataclass(frozen=True)
+class AbsoluteError(RegressionLoss):
+    """Mean absolute error; predicts medians.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm.losses import absolute_error
+    >>> value, dy = absolute_error(np.array([[1.0], [3.0]]), np.array([[1.0], [1.0]]))
+    >>> value, dy.tolist()
+    (1.0, [[0.0], [0.5]])
+    """
+
+    def of_targets(self, z: Array, y: Array) -> tuple[Array, Array]:
+        error = z - y
+        return np.abs(error), np.sign(error)
+
+
+@dataclass(frozen=True)
+class Huber(RegressionLoss):
+    """Half the square of small errors, the absolute value of large ones.
+
+    Parameters
+    ----------
+    delta : float, default 1
+        What is large, in standard deviations of the targets where they are normalised.
+
+    References
+    ----------
+    .. [1] Huber, "Robust Estimation of a Location Parameter", 1964.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm.losses import Huber
+    >>> value, dy = Huber(delta=1.0)(np.array([[1.5], [4.0]]), np.array([[1.0], [1.0]]))
+    >>> value, dy.tolist()
+    (1.3125, [[0.25], [0.5]])
+    """
+
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        check.positive("delta", self.delta)
+
+    def of_targets(self, z: Array, y: Array) -> tuple[Array, Array]:
+        error = z - y
+        slope = np.clip(error, -self.delta, self.delta)
+        return slope * (error - slope / 2), slope
+
+
+@dataclass(frozen=True)
+class Pinball(RegressionLoss):
+    """Quantiles, several at once, which never cross.
+
+    Of each target's outputs the first is the lowest quantile; the others are, after a softplus, the
+    steps from each to the next.
+
+    Parameters
+    ----------
+    quantiles : tuple of float in (0, 1), rising, or one float, default (0.1, 0.5, 0.9)
+        With a tuple predictions have one more axis, over its quantiles.
+
+    References
+    ----------
+    .. [1] Koenker and Bassett, "Regression Quantiles", 1978.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm.losses import Pinball
+    >>> value, dy = Pinball(0.9)(np.array([[1.0]]), np.array([[3.0]]))
+    >>> value, dy.tolist()
+    (1.8, [[-0.9]])
+    >>> Pinball((0.1, 0.9)).predict(np.array([[1.0, -50.0], [1.0, 2.0]])).round(3).tolist()
+    [[[1.0, 1.0]], [[1.0, 3.127]]]
+    """
+
+    quantiles: tuple[float, ...] | float = (0.1, 0.5, 0.9)
+
+    def __post_init__(self) -> None:
+        needed = "one or several rising numbers in (0, 1)"
+        if isinstance(self.quantiles, list):
+            object.__setattr__(self, "quantiles", tuple(self.quantiles))
+        levels = self.levels()
+        if not levels:
+            raise ValueError(check.needs("quantiles", needed, self.quantiles))
+        for level in levels:
+            check.real_in("quantiles", level, needed, 0.0, 1.0, open_low=True, open_high=True)
+        if any(high <= low for low, high in itertools.pairwise(levels)):
+            raise ValueError(check.needs("quantiles", needed, self.quantiles))
+
+    def levels(self) -> tuple[float, ...]:
+        """Return the quantiles as a tuple."""
+        return self.quantiles if isinstance(self.quantiles, tuple) else (self.quantiles,)
+
+    def n_outputs(self, n_targets: int) -> int:
+        return n_targets * len(self.levels())
+
+    def of_targets(self, z: Array, y: Array) -> tuple[Array, Array]:
+        levels = np.array(self.levels(), z.dtype)
+        error = y[:, :, np.newaxis] - self._curves(z)
+        slope = np.where(error > 0, -levels, np.where(error < 0, 1 - levels, 0))
+        # A step moves every quantile above it.
+        dy = slope[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
+        dy[:, :, 1:] *= sigmoid(self._split(z)[:, :, 1:])
+        return -slope * error, dy.reshape(z.shape)
+
+    def predict(self, z: Array) -> Array:
+        """Return quantiles, (n, n_targets, n_quantiles), or (n, n_targets) of a single one."""
+        curves = self._curves(z)
+        return curves if isinstance(self.quantiles, tuple) else curves[:, :, 0]
+
+    def _split(self, z: Array) -> Array:
+        return z.reshape(len(z), -1, len(self.levels()))
+
+    def _curves(self, z: Array) -> Array:
+        parts = self._split(z)
+        steps = np.concatenate([parts[:, :, :1], softplus(parts[:, :, 1:])], axis=2)
+        curves: Array = steps.cumsum(axis=2)
+        return curves
+
+
+@dataclass(frozen=True)
+class Poisson(RegressionLoss):
+    """Counts: minus the logarithm of their likelihood, but for a constant; outputs are logarithms.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm.losses import Poisson
+    >>> value, dy = Poisson()(np.array([[0.0]]), np.array([[3.0]]))
+    >>> value, dy.tolist(), Poisson().predict(np.array([[0.0]])).tolist()
+    (1.0, [[-2.0]], [[1.0]])
+    """
+
+    location_scale: ClassVar[bool] = False
+    lowest_target: ClassVar[float] = 0.0
+
+    def of_targets(self, z: Array, y: Array) -> tuple[Array, Array]:
+        mean = np.exp(z)
+        return mean - y * z, mean - y
+
+    def start(self, y: Array, weights: Array | None) -> Array | None:
+        mean = np.average(y.astype(np.float64), axis=0, weights=weights)
+        return np.log(np.where(mean > 0, mean, 1.0))
+
+    def predict(self, z: Array) -> Array:
+        predicted: Array = np.exp(z)
+        return predicted
+
+
+@dataclass(frozen=True)
+class Gaussian(RegressionLoss):
+    """Normally distributed targets: minus the logarithm of their likelihood.
+
+    Half of the outputs are the means, half, after a softplus, standard deviations.
+
+    Parameters
+    ----------
+    min_std : float, default 1e-3
+        Added to the standard deviation, in those of the targets where they are normalised.
+
+    References
+    ----------
+    .. [1] Nix and Weigend, "Estimating the Mean and Variance of the Target Probability
+       Distribution", 1994.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm.losses import Gaussian
+    >>> value, dy = Gaussian()(np.array([[0.0, 0.54]]), np.array([[1.0]]))
+    >>> round(value, 2), Gaussian().predict_std(np.array([[0.0, 0.54]])).round(2).tolist()
+    (1.42, [[1.0]])
+    """
+
+    min_std: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check.positive("min_std", self.min_std)
+
+    def n_outputs(self, n_targets: int) -> int:
+        return 2 * n_targets
+
+    def of_targets(self, z: Array, y: Array) -> tuple[Array, Array]:
+        std = self.predict_std(z)
+        relative = (self.predict(z) - y) / std
+        value = np.log(std) + 0.5 * relative**2 + 0.5 * math.log(2 * math.pi)
+        dstd = (1 - relative**2) / std * sigmoid(z[:, y.shape[1] :])
+        return value, np.concatenate([relative / std, dstd], axis=1)
+
+    def predict(self, z: Array) -> Array:
+        return z[:, : z.shape[1] // 2]
+
+    def predict_std(self, z: Array) -> Array:
+        """Return standard deviations, (n, n_targets), from raw outputs."""
+        std: Array = softplus(z[:, z.shape[1] // 2 :]) + z.dtype.type(self.min_std)
+        return std
+
+
+squared_error = SquaredError()
+absolute_error = AbsoluteError()

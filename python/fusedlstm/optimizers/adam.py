@@ -1,0 +1,172 @@
+"""Adam and its relatives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fusedlstm import _validation as check
+from fusedlstm._core import Array, core
+from fusedlstm.optimizers.base import Optimizer, OptimizerState
+
+
+@dataclass(frozen=True, repr=False)
+class Adam(Optimizer):
+    """Running mean of the gradient over the root of that of its square.
+
+    Weight decay is added to the gradient; `AdamW` decouples it.
+
+    Parameters
+    ----------
+    beta1, beta2 : float in [0, 1), default 0.9 and 0.999
+        Weights of the past in the two averages.
+    epsilon : float, default 1e-8
+    amsgrad : bool, default False
+        Divide by the root of the largest average so far instead of the present one: AMSGrad [2]_.
+    l1, clip_value : see `Optimizer`
+
+    References
+    ----------
+    .. [1] Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015.
+    .. [2] Reddi, Kale and Kumar, "On the Convergence of Adam and Beyond", 2018.
+
+    Examples
+    --------
+    >>> from fusedlstm.optimizers import Adam
+    >>> Adam(beta2=0.99)
+    Adam(beta2=0.99)
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    amsgrad: bool = False
+
+    _decoupled: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.fraction("beta1", self.beta1)
+        check.fraction("beta2", self.beta2)
+        check.positive("epsilon", self.epsilon)
+        check.true_or_false("amsgrad", self.amsgrad)
+
+    def averages(self) -> tuple[str, ...]:
+        return ("mean", "squares", "highest") if self.amsgrad else ("mean", "squares")
+
+    def _update(
+        self,
+        params: Array,
+        grads: Array,
+        state: OptimizerState,
+        learning_rate: float,
+        weight_decay: float,
+        decay_mask: Array | None,
+    ) -> None:
+        averages = state.averages
+        options = (
+            state.t,
+            learning_rate,
+            self.beta1,
+            self.beta2,
+            self.epsilon,
+            decay_mask,
+            weight_decay,
+            self._decoupled,
+        )
+        mean, squares = averages["mean"], averages["squares"]
+        if self.amsgrad:
+            core.amsgrad_step(params, grads, mean, squares, averages["highest"], *options)
+        else:
+            core.adam_step(params, grads, mean, squares, *options)
+
+
+@dataclass(frozen=True, repr=False)
+class AdamW(Adam):
+    """Adam with weight decay that shrinks the parameters themselves.
+
+    Parameters
+    ----------
+    beta1, beta2, epsilon, amsgrad : see `Adam`
+    l1, clip_value : see `Optimizer`
+
+    References
+    ----------
+    .. [1] Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019.
+
+    Examples
+    --------
+    >>> from fusedlstm.optimizers import AdamW
+    >>> AdamW()
+    AdamW()
+    """
+
+    _decoupled: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, repr=False)
+class Nadam(Optimizer):
+    """Adam with Nesterov's momentum, which grows with the steps.
+
+    Parameters
+    ----------
+    beta1, beta2, epsilon : see `Adam`
+    momentum_decay : float, default 4e-3
+        How fast the momentum rises, from ``beta1 / 2`` to ``beta1``.
+    l1, clip_value : see `Optimizer`
+
+    References
+    ----------
+    .. [1] Dozat, "Incorporating Nesterov Momentum into Adam", 2016.
+
+    Examples
+    --------
+    >>> from fusedlstm.optimizers import Nadam
+    >>> Nadam(beta2=0.99)
+    Nadam(beta2=0.99)
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    momentum_decay: float = 4e-3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check.fraction("beta1", self.beta1)
+        check.fraction("beta2", self.beta2)
+        check.positive("epsilon", self.epsilon)
+        check.not_negative("momentum_decay", self.momentum_decay)
+
+    def averages(self) -> tuple[str, ...]:
+        return ("mean", "squares")
+
+    def _momentum(self, t: int) -> float:
+        return float(self.beta1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay)))
+
+    def _update(
+        self,
+        params: Array,
+        grads: Array,
+        state: OptimizerState,
+        learning_rate: float,
+        weight_decay: float,
+        decay_mask: Array | None,
+    ) -> None:
+        now, ahead = self._momentum(state.t), self._momentum(state.t + 1)
+        state.momentum_product *= now
+        product = state.momentum_product
+        core.nadam_step(
+            params,
+            grads,
+            state.averages["mean"],
+            state.averages["squares"],
+            state.t,
+            learning_rate * ahead / (1 - product * ahead),
+            learning_rate * (1 - now) / (1 - product),
+            self.beta1,
+            self.beta2,
+            self.epsilon,
+            decay_mask,
+            weight_decay,
+        )
