@@ -60,7 +60,8 @@ class PadSequences(SequenceTransformer):
 
         Returns
         -------
-        array (n_samples, width_, n_features)
+        array (n_samples, n_timesteps, n_features)
+            Of ``width_`` steps.
         """
         check_is_fitted(self, "width_")
         sequences = self._read(X, reset=False)
