@@ -16,7 +16,9 @@ from fusedlstm import LSTMClassifier, LSTMRegressor, _files
 from fusedlstm._checkpoints import CheckpointFile
 from fusedlstm._saving import decode
 from fusedlstm.layers import GRU, LSTM, Dropout
+from fusedlstm.losses import Pinball
 from fusedlstm.optimizers import SGD, AdamW
+from fusedlstm.schedules import ReduceOnPlateau
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -65,6 +67,13 @@ KINDS = {
     "momentum": lambda: quick(optimizer=SGD(momentum=0.9), shuffle=False),
     "weight decay": lambda: quick(optimizer=AdamW(), weight_decay=0.1, dtype="float64"),
     "a patience that ends": lambda: quick(tol=10.0, n_iter_no_change=6),
+    "truncated": lambda: quick(tbptt_steps=2),
+    "a schedule": lambda: quick(schedule="cosine"),
+    "reduce on plateau": lambda: quick(
+        schedule=ReduceOnPlateau(patience=1), early_stopping=True, scoring="r2", tol=10.0
+    ),
+    "L-BFGS": lambda: quick(optimizer="lbfgs"),
+    "quantiles": lambda: quick(loss=Pinball((0.1, 0.5, 0.9))),
     "a RandomState": lambda: quick(random_state=np.random.RandomState(3)),
 }
 

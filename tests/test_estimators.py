@@ -395,17 +395,6 @@ def test_what_the_options_build():
     assert model.model_.layers == (lstm, Dropout(0.2), lstm, Dropout(0.2), LastStep(), Dense(1))
 
 
-def test_a_progress_bar(capsys):
-    X, y = sequences()
-    quick(LSTMRegressor, verbose=1).fit(X, y, X_val=X, y_val=y)
-    shown = capsys.readouterr().err
-    assert "5/5" in shown
-    assert "loss=" in shown
-    assert "validation loss=" in shown
-    quick(LSTMRegressor).fit(X, y)
-    assert capsys.readouterr().err == ""
-
-
 def test_double_precision():
     X, y = sequences()
     model = quick(LSTMRegressor, dtype="float64").fit(X, y)

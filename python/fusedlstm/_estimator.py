@@ -19,7 +19,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import get_scorer
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from tqdm.auto import tqdm
 
 from fusedlstm import _validation as check
 from fusedlstm import full_batch
@@ -29,6 +28,7 @@ from fusedlstm._core import Array
 from fusedlstm._files import FileName
 from fusedlstm._parameters import CELLS, Parameters
 from fusedlstm._passes import check_truncation
+from fusedlstm._progress import ProgressReport
 from fusedlstm._reading import Data, all_or_nothing, over_mean, read_weights, read_X
 from fusedlstm._saving import Savable
 from fusedlstm._sequences import Sequences
@@ -401,19 +401,17 @@ class SequenceEstimator(
         good = model.params.copy()
         finite = True
         try:
-            with tqdm(
-                total=n_epochs, initial=state.epochs, disable=not self.verbose, unit="epoch"
-            ) as bar:
+            with ProgressReport(n_epochs, state.epochs, self.verbose) as report:
                 while finite and state.epochs < n_epochs and not state.stopped:
                     part = task.subcontext(task_name="epoch")
                     part.call_on_fit_task_begin(**told)
-                    loss = next(run).loss
-                    finite = bool(np.isfinite(loss) and np.isfinite(model.params).all())
+                    epoch = next(run)
+                    finite = bool(np.isfinite(epoch.loss) and np.isfinite(model.params).all())
                     if finite:
-                        stop = self._note(loss, validation, state)
+                        stop = self._note(epoch.loss, validation, state)
                         good[:] = model.params
                         state.epochs, state.stopped = state.epochs + 1, stop
-                        self._show(bar)
+                        report.update(epoch.size, self._shown(state))
                     else:
                         model.params[:] = good
                     attributes = partial(self._as_if_stopped, state.watch)
@@ -471,12 +469,15 @@ class SequenceEstimator(
             "validation_loss_curve_": list(self.validation_loss_curve_),
         }
 
-    def _show(self, bar: Any) -> None:
-        shown = {"loss": f"{self.loss_curve_[-1]:.4g}"}
+    def _shown(self, state: FitState) -> dict[str, float]:
+        """Return what there is to tell of the last epoch."""
+        shown = {"loss": self.loss_curve_[-1]}
         if self.validation_loss_curve_:
-            shown["validation loss"] = f"{self.validation_loss_curve_[-1]:.4g}"
-        bar.set_postfix(shown, refresh=False)
-        bar.update()
+            shown["validation loss"] = self.validation_loss_curve_[-1]
+        watched = state.progress.schedule.watched
+        if self.early_stopping and self.scoring is not None and watched is not None:
+            shown["validation score"] = -watched
+        return shown
 
     def _score(self, validation: Data) -> float:
         """Return what ``scoring`` says of the validation data."""

@@ -106,7 +106,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         Let ``fit`` go on from the weights of the fit before, for ``max_iter`` more epochs with a
         fresh state of the optimizer, instead of starting a new model.
     verbose : int, default 0
-        1 shows a progress bar.
+        1: a progress bar on stderr with losses, score, samples a second and time left; where that
+        is no terminal, a line every ten seconds. 2: there a line an epoch.
 
     Attributes
     ----------

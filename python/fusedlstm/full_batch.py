@@ -30,6 +30,11 @@ class Objective:
     weight_decay : float
         Half of it times the squares of the weights is added; biases are left out.
     tbptt_steps : int or None
+
+    Attributes
+    ----------
+    size : int
+        Outputs that the loss is the mean over.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class Objective:
         self._order = source.order(np.random.default_rng(0))
         self._params: Array = np.empty(0)
         self._value, self._gradient = np.nan, np.empty(0)
+        self.size = 0
 
     def value(self, point: Point) -> float:
         """Return the loss and the penalty."""
@@ -82,6 +88,7 @@ class Objective:
             total += passed.loss * passed.size
             size += passed.size
         self._params, self._value, self._gradient = params, total / size, gradient / size
+        self.size = size
 
 
 def epochs(
@@ -164,4 +171,4 @@ def epochs(
             optimizer.remember(new - point, objective.gradient(new) - gradient, state)
             point, value = new, objective.value(new)
         model.params[:] = point
-        yield Epoch(number, value - objective.penalty(point))
+        yield Epoch(number, value - objective.penalty(point), objective.size)

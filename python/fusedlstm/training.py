@@ -67,10 +67,13 @@ class Epoch:
         Counted from 1.
     loss : float
         Mean over the epoch's batches, weighted by their outputs, each before its update.
+    size : int
+        How many outputs these were: sequences, or steps.
     """
 
     number: int
     loss: float
+    size: int
 
 
 @dataclass
@@ -246,7 +249,7 @@ def epochs(
             total += passed.loss * passed.size
             size += passed.size
         at.epoch, at.watched = at.epoch + 1, total / size
-        yield Epoch(number, total / size)
+        yield Epoch(number, total / size, size)
 
 
 def weight_mask(model: Sequential) -> Array:

@@ -1,0 +1,72 @@
+"""What ``verbose`` shows of a fit: a bar in a terminal or notebook, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from tqdm.auto import tqdm
+
+SECONDS_BETWEEN_LINES = 10.0
+
+
+class ProgressReport:
+    """Tells of epochs on stderr.
+
+    Parameters
+    ----------
+    n_epochs : int
+        At most.
+    done : int
+        Epochs that were finished before.
+    verbose : int
+        0: nothing is shown; where there is no terminal, 1: a line every ten seconds, more: a line
+        an epoch.
+    """
+
+    def __init__(self, n_epochs: int, done: int, verbose: int) -> None:
+        self._n_epochs, self._verbose = n_epochs, verbose
+        self._epoch = self._first = done
+        interactive = sys.stderr.isatty() or "ipykernel" in sys.modules
+        self._bar = None
+        if verbose and interactive:
+            self._bar = tqdm(total=n_epochs, initial=done, unit="epoch")
+        self._start = self._told = time.monotonic()
+        self._last_line = ""
+
+    def __enter__(self) -> ProgressReport:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        elif self._last_line:
+            print(self._last_line, file=sys.stderr)
+
+    def update(self, n_samples: int, values: dict[str, float]) -> None:
+        """Tell of a finished epoch: losses and scores, by name."""
+        if not self._verbose:
+            return
+        self._epoch += 1
+        now = time.monotonic()
+        rate = (self._epoch - self._first) / max(now - self._start, 1e-9)
+        shown = [f"{name}={value:.4g}" for name, value in values.items()]
+        speed = f"{rate * n_samples:,.0f} samples/s"
+        if self._bar is not None:
+            self._bar.set_postfix_str(", ".join([*shown, speed]), False)
+            self._bar.update()
+            return
+        left = tqdm.format_interval((self._n_epochs - self._epoch) / rate)
+        counted = f"epoch {self._epoch}/{self._n_epochs}"
+        line = ", ".join([counted, *shown, speed, f"{left} left"])
+        first = self._epoch == self._first + 1
+        if self._verbose > 1 or first or now - self._told >= SECONDS_BETWEEN_LINES:
+            print(line, file=sys.stderr, flush=True)
+            self._told, line = now, ""
+        self._last_line = line

@@ -1,0 +1,76 @@
+"""What ``verbose`` shows."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+
+import numpy as np
+import pytest
+
+from fusedlstm import LSTMClassifier, LSTMRegressor, _progress
+from fusedlstm._progress import ProgressReport
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+X = np.random.default_rng(0).standard_normal((40, 5, 2))
+TOTAL = X.sum(axis=(1, 2))
+
+
+class Terminal(io.StringIO):
+    """What a terminal would be sent."""
+
+    def isatty(self):
+        return True
+
+
+def fit(**options):
+    return LSTMRegressor(**{"hidden_size": 4, "max_iter": 5, "random_state": 0, **options})
+
+
+def test_a_bar_in_a_terminal(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    fit(verbose=1).fit(X, TOTAL, X_val=X, y_val=TOTAL)
+    shown = sys.stderr.getvalue()
+    assert "\r" in shown
+    assert "5/5" in shown
+    assert re.search(r"loss=[\d.]+, validation loss=[\d.]+, [\d,]+ samples/s", shown)
+
+
+def test_lines_where_there_is_no_terminal(capsys):
+    fit(verbose=1).fit(X, TOTAL)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2  # the first epoch and the last
+    number = r"[\d.e+-]+"
+    for i, line in zip((1, 5), lines, strict=True):
+        pattern = rf"epoch {i}/5, loss={number}, [\d,]+ samples/s, \d\d:\d\d left"
+        assert re.fullmatch(pattern, line)
+
+
+def test_the_score_that_is_watched(capsys):
+    model = LSTMClassifier(4, max_iter=3, early_stopping=True, scoring="accuracy", verbose=2)
+    model.fit(X, TOTAL > 0)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert all(re.search(r"validation loss=\S+, validation score=[01][.\d]*,", x) for x in lines)
+
+
+def test_silence(capsys):
+    fit().fit(X, TOTAL)
+    shown = capsys.readouterr()
+    assert shown.err == shown.out == ""
+
+
+def test_a_line_every_so_often(capsys, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(_progress.time, "monotonic", lambda: now)
+    with ProgressReport(n_epochs=40, done=3, verbose=1) as report:
+        for _ in range(20):
+            now += 2.0
+            report.update(100, {"loss": 0.5})
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(",")[0] for line in lines] == [
+        "epoch 4/40", "epoch 9/40", "epoch 14/40", "epoch 19/40", "epoch 23/40"
+    ]  # fmt: skip
+    assert lines[-1] == "epoch 23/40, loss=0.5, 50 samples/s, 00:34 left"
