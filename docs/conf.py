@@ -41,5 +41,5 @@ def setup(app):
     """Write the pages of names and draw the figures, before anything is read."""
     app.connect("config-inited", reference.write)
     app.connect("config-inited", figures.draw)
-    app.connect("autodoc-skip-member", reference.is_of_scikit_learn)
+    app.connect("autodoc-skip-member", reference.is_of_others)
     app.connect("env-check-consistency", reference.check)

@@ -80,9 +80,10 @@ def write(app, config):
     config.autosummary_generate = [f"api/{module}.rst" for module in names]
 
 
-def is_of_scikit_learn(app, kind, name, value, skip, options):
-    """Return True for what estimators inherit from there, None for what is to be decided."""
-    return True if str(getattr(value, "__module__", "")).startswith("sklearn.") else None
+def is_of_others(app, kind, name, value, skip, options):
+    """Return True for what classes inherit from other libraries, None for what is to be decided."""
+    module = getattr(value, "__module__", None)
+    return True if isinstance(module, str) and not module.startswith("fusedlstm") else None
 
 
 def check(app, env):
