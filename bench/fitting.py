@@ -4,6 +4,8 @@ The same data, layers, optimizer (Adam, 0.001), batch size and epochs for all; w
 before and after training counts. All are timed in turn in every round; ratios are those within it.
 
     python bench/fitting.py [--rounds N] [--threads N] [--peers torch,skorch,keras] [--only TEXT]
+
+On a machine with other work ``--clock cpu`` leaves out what that takes; it suits one thread.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ from fusedlstm.benchmark.peers import installed
 from fusedlstm.benchmark.timing import Call
 
 BATCH, LEARNING_RATE = 32, 0.001
+
+Clock = Callable[[], float]
+CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 @dataclass(frozen=True)
@@ -174,8 +179,8 @@ PEERS: dict[str, Callable[[Problem, int, int], Call]] = {
 class KernelClock:
     """Sums up the time inside the compiled core while it is entered."""
 
-    def __init__(self) -> None:
-        self.seconds, self.kept = 0.0, {}
+    def __init__(self, clock: Clock) -> None:
+        self.clock, self.seconds, self.kept = clock, 0.0, {}
 
     def __enter__(self) -> KernelClock:
         """Put a clock around each function of the core."""
@@ -193,24 +198,24 @@ class KernelClock:
 
     def _timed(self, function: Callable) -> Callable:
         def call(*arguments):
-            start = time.perf_counter()
+            start = self.clock()
             result = function(*arguments)
-            self.seconds += time.perf_counter() - start
+            self.seconds += self.clock() - start
             return result
 
         return call
 
 
-def seconds_of(call: Call) -> float:
-    start = time.perf_counter()
+def seconds_of(call: Call, clock: Clock) -> float:
+    start = clock()
     call()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def share_outside(fit: Call) -> float:
-    with KernelClock() as clock:
-        seconds = seconds_of(fit)
-    return 1 - clock.seconds / seconds
+def share_outside(fit: Call, clock: Clock) -> float:
+    with KernelClock(clock) as kernels:
+        seconds = seconds_of(fit, clock)
+    return 1 - kernels.seconds / seconds
 
 
 def spread(values: list[float], form: str) -> str:
@@ -223,13 +228,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--peers", default=",".join(PEERS), help="of these, those installed")
     parser.add_argument("--only", default="", help="problems with this text in their name")
+    parser.add_argument(
+        "--clock", choices=CLOCKS, default="wall", help="cpu: of this process alone"
+    )
     options = parser.parse_args()
+    clock = CLOCKS[options.clock]
     fusedlstm.set_num_threads(options.threads)
     warnings.simplefilter("ignore", ConvergenceWarning)  # so few epochs are meant
     peers = [name for name in options.peers.split(",") if installed(name)]
 
     print(f"variant {core.variant}, {options.threads} thread(s), {options.rounds} rounds, ", end="")
-    print(f"batches of {BATCH}, load average {os.getloadavg()[0]:.1f}")
+    print(f"{options.clock} clock, batches of {BATCH}, load average {os.getloadavg()[0]:.1f}")
     print("x name: how many times as long the other takes; outside: share of our time that is not")
     print("spent in the compiled core. Medians [least-most].")
     header = f"{'':<18}{'H':>4}{'epochs':>8}{'fit, s':>20}{'outside':>18}"
@@ -243,10 +252,10 @@ def main() -> None:
             times, shares = [], []
             ratios: dict[str, list[float]] = {name: [] for name in peers}
             for _ in range(options.rounds):
-                times.append(seconds_of(fit))
-                shares.append(share_outside(fit))
+                times.append(seconds_of(fit, clock))
+                shares.append(share_outside(fit, clock))
                 for name, call in theirs.items():
-                    ratios[name].append(seconds_of(call) / times[-1])
+                    ratios[name].append(seconds_of(call, clock) / times[-1])
             line = f"{problem.name:<18}{hidden:>4}{problem.epochs:>8}"
             line += f"{spread(times, '.3f'):>20}{spread(shares, '.0%'):>18}"
             print(line + "".join(f"{spread(r, '.1f'):>20}" for r in ratios.values()), flush=True)
