@@ -124,8 +124,14 @@ def test_what_it_cannot_have(options, sentence):
 
 
 def test_no_parts():
-    with pytest.raises(ValueError, match="optimizer must be one that takes batches for partial_f"):
-        LSTMRegressor(4, optimizer="lbfgs").partial_fit(X, TOTAL)
+    for optimizer in ("lbfgs", LBFGS()):
+        model = LSTMRegressor(4, optimizer=optimizer)
+        assert not hasattr(model, "partial_fit")
+        with pytest.raises(AttributeError) as caught:
+            model.partial_fit(X, TOTAL)
+        assert "optimizer must be one that takes batches for partial_fit" in str(
+            caught.value.__cause__
+        )
 
 
 @pytest.mark.parametrize("name", ["history", "max_line_search"])

@@ -45,6 +45,14 @@ NUMBERS_OF_A_CHUNK = 2**22
 """Inputs and hidden units that `predict` has in hand at a time."""
 
 
+def takes_batches(estimator: Any) -> bool:
+    """Whether there is a `partial_fit`."""
+    if estimator.optimizer == "lbfgs" or isinstance(estimator.optimizer, LBFGS):
+        needed = "one that takes batches for partial_fit"
+        raise AttributeError(check.needs("optimizer", needed, estimator.optimizer))
+    return True
+
+
 class SequenceEstimator(
     CallbackSupportMixin,  # type: ignore[misc]
     Savable,
@@ -162,9 +170,6 @@ class SequenceEstimator(
         self._check_params()
         if self.early_stopping:
             raise ValueError("early_stopping must be False for partial_fit; got True")
-        if isinstance(as_optimizer(self.optimizer), LBFGS):
-            needed = "one that takes batches for partial_fit"
-            raise ValueError(check.needs("optimizer", needed, self.optimizer))
         new = not hasattr(self, "model_")
         with all_or_nothing(self):
             train = self._read(X, y, sample_weight, reset=new, classes=classes)

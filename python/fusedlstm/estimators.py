@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, cast
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.metrics import d2_pinball_score
 from sklearn.utils import assert_all_finite, compute_sample_weight
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_array, column_or_1d
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._estimator import SequenceEstimator
+from fusedlstm._estimator import SequenceEstimator, takes_batches
 from fusedlstm._reading import Data, is_constant
 from fusedlstm.layers import Layer
 from fusedlstm.losses import (
@@ -277,6 +279,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
             return np.hstack([-np.logaddexp(0, outputs), -np.logaddexp(0, -outputs)])
         return log_softmax(outputs)
 
+    @available_if(takes_batches)  # type: ignore[untyped-decorator]
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> LSTMClassifier:
@@ -586,6 +589,7 @@ object, default "squared_error"
         decoded: Array = predicted * self._y_scale[across] + self._y_mean[across]
         return decoded[:, 0] if self._y_ndim == 1 else decoded
 
+    @available_if(takes_batches)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> LSTMRegressor:
         """Train the model for one more epoch, on these data; make it in the first call.
 
@@ -681,4 +685,6 @@ object, default "squared_error"
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
+        with contextlib.suppress(TypeError, ValueError):  # `fit` says what is wrong with the loss
+            tags.target_tags.positive_only = self._loss().lowest_target >= 0
         return tags

@@ -1,0 +1,64 @@
+"""What the classifier learns with each loss."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fusedlstm import LSTMClassifier
+from fusedlstm.losses import CLASSIFICATION_LOSSES, Focal, LogLoss, Poisson
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+rng = np.random.default_rng(0)
+X = rng.standard_normal((300, 5, 2))
+LAST = X[:, -1]
+TARGETS = {
+    "two classes": np.where(LAST[:, 0] > 0, "plus", "minus"),
+    "three classes": np.digitize(LAST[:, 0], [-0.5, 0.5]),
+    "labels": (LAST > 0).astype(int),
+}
+
+
+def quick(**options):
+    return LSTMClassifier(**{"hidden_size": 8, "max_iter": 30, "random_state": 0, **options})
+
+
+@pytest.mark.parametrize("task", TARGETS)
+@pytest.mark.parametrize("loss", [*CLASSIFICATION_LOSSES, LogLoss(0.1), Focal(0.5)], ids=repr)
+def test_every_loss_learns(loss, task):
+    y = TARGETS[task]
+    assert quick(loss=loss).fit(X[:200], y[:200]).score(X[200:], y[200:]) > 0.8
+
+
+@pytest.mark.parametrize("task", TARGETS)
+def test_smooth_labels_make_modest_probabilities(task):
+    y = TARGETS[task]
+    sure = [
+        np.abs(quick(loss=loss).fit(X, y).predict_proba(X) - 0.5).mean()
+        for loss in (LogLoss(), LogLoss(0.2))
+    ]
+    assert sure[1] < sure[0] - 0.02
+
+
+def test_class_weights_and_a_focus():
+    y = TARGETS["two classes"]
+    shares = [
+        np.mean(quick(loss="focal", class_weight=w, max_iter=10).fit(X, y).predict(X) == "plus")
+        for w in ({"plus": 20.0, "minus": 1.0}, {"plus": 1.0, "minus": 20.0})
+    ]
+    assert shares[0] > shares[1] + 0.1
+
+
+@pytest.mark.parametrize(
+    ("loss", "sentence"),
+    [
+        ("squared_error", "loss must be one of log_loss, focal; got 'squared_error'"),
+        (Poisson(), "loss must be one of log_loss, focal or a ClassificationLoss from fusedlstm."),
+        (Focal, "Did you mean Focal()?"),
+    ],
+)
+def test_what_does_not_fit(loss, sentence):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        quick(loss=loss).fit(X, TARGETS["labels"])
+    assert sentence in str(caught.value)
