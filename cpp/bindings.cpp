@@ -35,9 +35,6 @@ py::capsule hold(std::unique_ptr<LayerSaved<S>> saved) {
   });
 }
 
-// A thread should have this many multiply-adds to do.
-constexpr Index recurrent_work_of_a_thread = Index(1) << 20;
-
 std::vector<std::string> cell_names() {
   std::vector<std::string> names;
   for (const Cell<float>& cell : all_cells<float>) names.emplace_back(cell.name);
@@ -139,8 +136,7 @@ py::tuple recurrent_forward(const std::string& cell_name, int directions, bool r
     py::object last_hidden = empty<S>({directions, shape.batch, hidden_size}), last_state = py::none();
     if (cell.carried == Carried::state) last_state = empty<S>({directions, shape.batch, hidden_size});
     const States<S> final{output_of<S>(last_hidden, states), output_of<S>(last_state, states)};
-    const Index work = shape.batch * shape.steps * count / recurrent_work_of_a_thread;
-    threads = int(std::max(Index(1), std::min(Index(threads), work)));
+    threads = threads_for(shape.batch * shape.steps * count, threads);
 
     std::unique_ptr<LayerSaved<S>> saved;
     {
@@ -414,6 +410,7 @@ PYBIND11_MODULE(FUSEDLSTM_JOIN(_core_, FUSEDLSTM_VARIANT), module) {
   watch_forks();
   module.def("runnable_variants", &runnable_variants);
   module.def("default_threads", &default_threads);
+  module.def("set_eager_teams", [](bool eager) { return eager_teams().exchange(eager); });
   define_stream(module);
   module.def("cells", &cell_names);
   module.def("pack_recurrent", &pack_recurrent);

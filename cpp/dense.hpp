@@ -16,11 +16,8 @@ struct DenseShape {
 // Weights (units, features), then bias (units,), in the flat vector of parameters.
 inline Index dense_weight_count(const DenseShape& shape) { return shape.units * (shape.features + 1); }
 
-// A product with fewer multiplications than this a thread is not worth another thread.
-inline constexpr Index dense_work_of_a_thread = Index(1) << 20;
 inline int dense_threads(const DenseShape& shape, int threads) {
-  const Index work = shape.rows * shape.features * shape.units / dense_work_of_a_thread;
-  return int(std::max(Index(1), std::min({Index(threads), work, shape.rows})));
+  return int(std::min(Index(threads_for(shape.rows * shape.features * shape.units, threads)), shape.rows));
 }
 
 // Weights in panels of columns, and the bias padded as they are.

@@ -12,10 +12,30 @@
 
 #include "simd.hpp"
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FUSEDLSTM_ADDRESS_SANITIZER 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define FUSEDLSTM_ADDRESS_SANITIZER 1
+#endif
+#if defined(FUSEDLSTM_ADDRESS_SANITIZER)
+#include <sanitizer/asan_interface.h>
+#endif
+
 namespace fusedlstm {
 
 inline constexpr std::size_t cache_line = 64;
 inline constexpr std::size_t page = 4096;
+
+// Under the address sanitizer no block is used twice, and the bytes behind each array are out of bounds.
+#if defined(FUSEDLSTM_ADDRESS_SANITIZER)
+inline constexpr std::size_t blocks_to_keep = 0, fence = cache_line;
+inline void put_fence(void* at) { ASAN_POISON_MEMORY_REGION(at, fence); }
+#else
+inline constexpr std::size_t blocks_to_keep = 16, fence = 0;
+inline void put_fence(void*) {}
+#endif
 
 class Pool {
  public:
@@ -23,6 +43,10 @@ class Pool {
     static Pool* pool = new Pool;  // never destroyed: blocks may be returned while the interpreter shuts down
     return *pool;
   }
+
+  // Around a fork, whose child has only the thread that forked: nobody else may hold the lock then.
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
 
   // At least `bytes`, and how many they are.
   FUSEDLSTM_ONCE_A_CALL std::pair<void*, std::size_t> take(std::size_t bytes) {
@@ -50,7 +74,7 @@ class Pool {
     std::lock_guard<std::mutex> guard(mutex_);
     kept_.emplace_back(memory, size);
     kept_bytes_ += size;
-    while (kept_.size() > most_blocks || kept_bytes_ > most_bytes) {
+    while (kept_.size() > blocks_to_keep || kept_bytes_ > most_bytes) {
       const auto oldest = kept_.front();
       kept_.erase(kept_.begin());
       kept_bytes_ -= oldest.second;
@@ -59,7 +83,6 @@ class Pool {
   }
 
  private:
-  static constexpr std::size_t most_blocks = 16;
   static constexpr std::size_t most_bytes = std::size_t(256) << 20;
 
   // Sizes in steps of an eighth, so that calls of about the same shape share blocks.
@@ -117,6 +140,8 @@ class Carver {
     used_ = (used_ + alignment - 1) / alignment * alignment;
     S* piece = memory_ ? reinterpret_cast<S*>(memory_ + used_) : nullptr;
     used_ += static_cast<std::size_t>(count) * sizeof(S);
+    if (piece) put_fence(piece + count);
+    used_ += fence;
     return piece;
   }
   std::size_t used() const { return used_; }

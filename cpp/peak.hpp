@@ -11,11 +11,10 @@ namespace fusedlstm {
 // Floating-point operations a second on this many threads, over at least `seconds`.
 template <class S>
 double multiply_add_peak(double seconds, int threads) {
-  using Clock = std::chrono::steady_clock;
   constexpr int chains = vector_registers == 32 ? 24 : 12;
   constexpr long burst = 100000;
   std::vector<double> rates(std::size_t(threads), 0.0);
-  run_team(threads, [&](const Team& team) {
+  run_whole_team(threads, [&](const Team& team) {
     Pack<S> sums[chains];
     for (int c = 0; c < chains; c++) sums[c] = fill(S(1 + c));
     Pack<S> factor = fill(S(0.999)), term = fill(S(0.001));

@@ -1,5 +1,9 @@
 // One parallel region a call. A team runs one function on every member; where there is no OpenMP, or in the
 // child of a fork (whose OpenMP runtime may hold locks that nobody will release), the team is the caller alone.
+//
+// On a busy machine the other members of a team may wait for a processor much longer than a small call takes, and the
+// caller for them. Where the caller waited much longer than it worked, it would have been faster alone. Calls then go
+// alone for a multiple of what was lost, so that trying costs a small part of the time whatever else runs.
 #pragma once
 
 #if defined(_OPENMP)
@@ -15,21 +19,28 @@
 
 #include <algorithm>
 #include <atomic>
-#include <exception>
+#include <chrono>
+#include <utility>
 
+#include "memory.hpp"
 #include "simd.hpp"
 
 namespace fusedlstm {
 
+using Clock = std::chrono::steady_clock;
+
 class Team {
  public:
-  Team(int member, int size) : member_(member), size_(size) {}
+  // waited: where the time in barriers is added up, or null.
+  Team(int member, int size, Clock::duration* waited = nullptr) : member_(member), size_(size), waited_(waited) {}
   int member() const { return member_; }
   int size() const { return size_; }
   void wait_for_all() const {
 #if defined(_OPENMP)
     if (size_ > 1) {
+      const Clock::time_point start = waited_ ? Clock::now() : Clock::time_point();
 #pragma omp barrier
+      if (waited_) *waited_ += Clock::now() - start;
     }
 #endif
   }
@@ -40,6 +51,7 @@ class Team {
 
  private:
   int member_, size_;
+  Clock::duration* waited_;
 };
 
 // Whether this process has run a team, and whether it is the child of one that had.
@@ -52,7 +64,11 @@ inline TeamHistory& team_history() {
 }
 inline void watch_forks() {
 #if defined(__unix__) || defined(__APPLE__)
-  pthread_atfork(nullptr, nullptr, [] { team_history().forked_after_use = team_history().used.load(); });
+  pthread_atfork([] { Pool::instance().lock(); }, [] { Pool::instance().unlock(); },
+                 [] {
+                   Pool::instance().unlock();
+                   team_history().forked_after_use = team_history().used.load();
+                 });
 #endif
 }
 
@@ -70,23 +86,81 @@ inline int default_threads() {
 #endif
 }
 
-// Calls work(team) on up to `threads` threads, each with subnormal numbers flushed. `work` must not throw.
+// For tests: use the threads that are given, however small the work and however busy the machine.
+inline std::atomic<bool>& eager_teams() {
+#if defined(FUSEDLSTM_EAGER_TEAMS)
+  static std::atomic<bool> eager{true};
+#else
+  static std::atomic<bool> eager{false};
+#endif
+  return eager;
+}
+
+// Until when calls go alone, because a team was slower.
+class Solitude {
+ public:
+  static bool now() {
+    if (eager_teams()) return false;
+    return Clock::now().time_since_epoch().count() < until().load(std::memory_order_relaxed);
+  }
+  static void after(Clock::duration worked, Clock::duration waited) {
+    // Rows are whole, so that on an idle machine, too, another's part may be twice the caller's.
+    if (waited > 2 * worked) until() = (Clock::now() + multiple * (waited - worked)).time_since_epoch().count();
+  }
+
+ private:
+  static constexpr int multiple = 20;
+  static std::atomic<Clock::rep>& until() {
+    static std::atomic<Clock::rep> time{0};
+    return time;
+  }
+};
+
+// How many threads a call should have. Results do not depend on it.
+inline int threads_for(Index multiply_adds, int threads) {
+  constexpr Index worth_a_thread = Index(1) << 22;  // about 50 microseconds
+  if (threads == 1 || eager_teams()) return threads;
+  if (Solitude::now()) return 1;
+  return int(std::max(Index(1), std::min(Index(threads), multiply_adds / worth_a_thread)));
+}
+
 template <class Work>
-void run_team(int threads, Work&& work) {
+void run_alone(Work&& work) {
+  const FlushSubnormals flush;
+  work(Team(0, 1));
+}
+
+// Calls work(team) on `threads` threads, each with subnormal numbers flushed, busy machine or not. `work` must not
+// throw. Returns how long the caller waited for the others.
+template <class Work>
+Clock::duration run_whole_team(int threads, Work&& work) {
 #if defined(_OPENMP)
   if (threads > 1 && !team_history().forked_after_use) {
     team_history().used = true;
+    Clock::duration waited(0);
+    Clock::time_point done;
 #pragma omp parallel num_threads(threads)
     {
+      const int member = omp_get_thread_num();
       const FlushSubnormals flush;
-      work(Team(omp_get_thread_num(), omp_get_num_threads()));
+      work(Team(member, omp_get_num_threads(), member == 0 ? &waited : nullptr));
+      if (member == 0) done = Clock::now();
     }
-    return;
+    return waited + (Clock::now() - done);
   }
 #endif
   (void)threads;
-  const FlushSubnormals flush;
-  work(Team(0, 1));
+  run_alone(work);
+  return Clock::duration(0);
+}
+
+// As run_whole_team, or on the caller alone while teams are slower.
+template <class Work>
+void run_team(int threads, Work&& work) {
+  if (threads == 1 || Solitude::now()) return run_alone(work);
+  const Clock::time_point start = Clock::now();
+  const Clock::duration waited = run_whole_team(threads, work);
+  Solitude::after(Clock::now() - start - waited, waited);
 }
 
 }  // namespace fusedlstm

@@ -35,6 +35,15 @@ def dtype(request):
 
 
 @pytest.fixture
+def eager_teams():
+    """As many threads as a call is given, where it would do with fewer."""
+    before = [variant.set_eager_teams(True) for variant in VARIANTS.values()]
+    yield
+    for variant, eager in zip(VARIANTS.values(), before, strict=True):
+        variant.set_eager_teams(eager)
+
+
+@pytest.fixture
 def one_thread():
     """For many small calls, which suffer from threads where others want the processors too."""
     fusedlstm.set_num_threads(1)

@@ -139,6 +139,7 @@ def test_larger_shapes(core, dtype, name):
         assert_gradients_right(problem, core, directions=1)
 
 
+@pytest.mark.usefixtures("eager_teams")
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("regularised", [False, True])
 def test_same_bits_for_any_number_of_threads(core, dtype, name, regularised):

@@ -66,6 +66,7 @@ def test_any_shape(rows, features, units, activation, dtype, variant, seed):
         assert reference.relative_error(value, wanted) < tolerance
 
 
+@pytest.mark.usefixtures("eager_teams")
 def test_same_bits_for_any_number_of_threads(core, dtype):
     problem = random_problem(0, 2000, 70, 130, dtype)
     one = run(core, *problem, "tanh", threads=1)

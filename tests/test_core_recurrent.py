@@ -159,7 +159,7 @@ def test_finite_differences(core, directions):
         assert reference.relative_error(results[name], numeric) < 1e-8, name
 
 
-# The work is large enough for the core to use all the threads that it is given.
+@pytest.mark.usefixtures("eager_teams")
 @pytest.mark.parametrize(
     ("batch", "steps", "inputs", "hidden", "directions", "ragged"),
     [

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
+import joblib
 import numpy as np
 import pytest
 
@@ -129,3 +132,82 @@ def test_a_fork_after_use_does_not_hang():
     child.join(timeout=60)
     assert child.exitcode == 0
     assert model.predict(x).tobytes() == expected.tobytes()
+
+
+def _predict(model, x):
+    return model.predict(x).tobytes()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of forks beside threads
+@pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
+def test_under_joblib(backend):
+    fusedlstm.set_num_threads(2)
+    model, x = model_and_input()
+    expected = model.predict(x).tobytes()
+    with joblib.parallel_config(backend, n_jobs=2):
+        results = joblib.Parallel(timeout=120)(joblib.delayed(_predict)(model, x) for _ in range(6))
+    assert set(results) == {expected}
+
+
+def _threads_of_a_call():
+    return fusedlstm.get_num_threads()
+
+
+def test_processes_of_joblib_share_the_processors():
+    with joblib.parallel_config("loky", n_jobs=2):
+        counts = joblib.Parallel()(joblib.delayed(_threads_of_a_call)() for _ in range(2))
+    assert max(counts) <= max(1, joblib.cpu_count() // 2)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_forks_beside_calls_of_other_threads():
+    model, x = model_and_input()
+    small = x[:1, :2]
+    expected = model.predict(small).tobytes()
+    stop = threading.Event()
+
+    def call():
+        while not stop.is_set():
+            model.predict(small)
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(2):
+            pool.submit(call)
+        try:
+            for _ in range(50):
+                child = os.fork()
+                if child == 0:
+                    signal.alarm(60)  # ends a child that hangs
+                    os._exit(model.predict(small).tobytes() != expected)
+                assert os.waitpid(child, 0)[1] == 0
+        finally:
+            stop.set()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs CPU affinity")
+def test_a_thread_that_gets_no_processor_is_not_waited_for():
+    # Two threads on one processor: each wait of one for the other is a time slice of milliseconds.
+    script = """
+import os, time
+import numpy as np, fusedlstm
+from fusedlstm.layers import LSTM
+
+model = fusedlstm.Sequential([LSTM(64)], 32, random_state=0)
+x = np.ones((16, 40, 32), "f")
+os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+
+def best(threads):
+    fusedlstm.set_num_threads(threads)
+    model.predict(x)
+    times = []
+    for _ in range(10):
+        start = time.perf_counter()
+        for _ in range(20):
+            model.predict(x)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+print(best(2) / best(1))
+"""
+    assert float(run_python(script, OMP_WAIT_POLICY="active")) < 2

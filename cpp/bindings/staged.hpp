@@ -7,9 +7,6 @@
 namespace fusedlstm {
 namespace {
 
-// A thread should have this many multiply-adds to do.
-constexpr Index staged_work_of_a_thread = Index(1) << 20;
-
 FUSEDLSTM_ONCE_A_CALL staged::Spec spec_of(const py::dict& given) {
   const auto flag = [&](const char* name) { return given[name].cast<bool>(); };
   staged::Spec spec;
@@ -105,8 +102,7 @@ FUSEDLSTM_ONCE_A_CALL py::tuple staged_forward(
     const States<S> final{output_of<S>(last_hidden, rows * output), output_of<S>(last_state, rows * hidden_size)};
     S* y_values = output_of<S>(outputs, shape.batch * shape.steps * features);
     const auto y = contiguous_sequences(y_values, shape.steps, features);
-    const Index work = shape.batch * shape.steps * count / staged_work_of_a_thread;
-    threads = int(std::max(Index(1), std::min(Index(threads), work)));
+    threads = threads_for(shape.batch * shape.steps * count, threads);
 
     std::unique_ptr<staged::Saved<S>> saved;
     {

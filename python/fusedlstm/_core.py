@@ -40,6 +40,12 @@ class Core(Protocol):
     def default_threads(self) -> int:
         """OpenMP's present maximum, and at most the CPUs that this process may run on."""
 
+    def set_eager_teams(self, eager: bool, /) -> bool:
+        """For tests: use all threads given, however small the work and busy the machine.
+
+        Returns what was set before.
+        """
+
     Stream: Any
     """A model that runs one step at a time: `add_recurrent`, `add_dense`, `step`, `reset`."""
 
