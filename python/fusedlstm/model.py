@@ -320,12 +320,13 @@ class Sequential:
         seq, real = self._masked_input(x, lengths, mask)
         shape = seq.steps().shape
         before = self._state(state, shape[0]) or (None,) * len(self.layers)
-        key = None if rng is None else int(rng.integers(2**63))
+        key: int | None = None
         saved, states = [], []
         for number, part in enumerate(self._parts):
             # A generator a layer, keyed by the call: what one layer draws does not shift another.
             of_layer = None
-            if key is not None and part.layer.draws():
+            if rng is not None and part.layer.draws():
+                key = int(rng.integers(2**63)) if key is None else key
                 of_layer = np.random.Generator(np.random.Philox(key=[key, number]))
             (seq, after), kept = part.layer.forward(
                 part.params, seq, before[number], of_layer, part.all_steps

@@ -53,8 +53,8 @@ def _rows(array: Array) -> Array:
 def weighted(value: Array, dy: Array, weights: Array | None) -> tuple[float, Array]:
     """Return the mean of ``value`` over the batch and its gradient, both weighted."""
     if weights is None:
-        return float(np.mean(value)), dy
-    return float(np.mean(value * weights)), dy * weights.astype(dy.dtype)[:, np.newaxis]
+        return float(value.sum()) / len(value), dy
+    return float((value * weights).sum()) / len(value), dy * weights.astype(dy.dtype)[:, np.newaxis]
 
 
 def sigmoid(z: Array) -> Array:
