@@ -320,13 +320,12 @@ class Sequential:
         seq, real = self._masked_input(x, lengths, mask)
         shape = seq.steps().shape
         before = self._state(state, shape[0]) or (None,) * len(self.layers)
-        key: int | None = None
+        key = None if rng is None else int(rng.integers(2**63))
         saved, states = [], []
         for number, part in enumerate(self._parts):
             # A generator a layer, keyed by the call: what one layer draws does not shift another.
             of_layer = None
-            if rng is not None and part.layer.draws():
-                key = int(rng.integers(2**63)) if key is None else key
+            if key is not None and part.layer.draws():
                 of_layer = np.random.Generator(np.random.Philox(key=[key, number]))
             (seq, after), kept = part.layer.forward(
                 part.params, seq, before[number], of_layer, part.all_steps
