@@ -11,12 +11,14 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 
 import fusedlstm
@@ -257,6 +259,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     fusedlstm.set_num_threads(options.threads)
+    warnings.simplefilter("ignore", ConvergenceWarning)  # the epochs are part of the task
     missed = []
     for name in options.tasks or TASKS:
         task = TASKS[name]

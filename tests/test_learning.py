@@ -11,6 +11,7 @@ TASKS = runpy.run_path(str(Path(__file__).parents[1] / "bench/learning.py"))["TA
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", TASKS)
 def test_median_of_the_seeds(name):
     figures = TASKS[name].run()
