@@ -13,10 +13,12 @@ series that the literature divides by), of forecasts one year ahead. Less is bet
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
@@ -59,6 +61,7 @@ def show(title: str, rows: dict[str, tuple[float, ...]], columns: tuple[str, ...
 
 
 def main() -> None:
+    warnings.filterwarnings("ignore", category=ConvergenceWarning)  # fifty epochs are chosen
     fusedlstm.show_config()
     years, sunspots = load_sunspots()
     X, y = make_windows(sunspots, WIDTH)
