@@ -116,7 +116,9 @@ def test_an_interrupted_part_is_interrupted(monkeypatch):
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_a_real_signal():
     script = """if True:
-        import sys, warnings, numpy as np
+        import signal, sys, warnings, numpy as np
+        # A shell starts what runs in the background deaf to the signal.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         from fusedlstm import LSTMRegressor
         X = np.random.default_rng(0).standard_normal((200, 50, 2))
         y = X.sum(axis=(1, 2))
