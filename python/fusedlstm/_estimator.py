@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import abc
 import copy
-import warnings
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, ClassVar, cast
@@ -33,6 +32,7 @@ from fusedlstm._reading import Data, all_or_nothing, over_mean, read_weights, re
 from fusedlstm._saving import Savable
 from fusedlstm._sequences import Sequences
 from fusedlstm._threads import thread_limit
+from fusedlstm._warnings import warn
 from fusedlstm.layers import Dense, Dropout, LastStep, Layer
 from fusedlstm.losses import ClassificationLoss, RegressionLoss
 from fusedlstm.model import Sequential, check_layers
@@ -182,7 +182,7 @@ class SequenceEstimator(
             finite = self._follow(self._epochs(train, progress), state, 1, None, NoTask(), {})
         self._progress = progress if finite else None
         if not finite:
-            self._warn_of_divergence(3)
+            self._warn_of_divergence()
 
     def _read(
         self,
@@ -370,22 +370,20 @@ class SequenceEstimator(
         except KeyboardInterrupt:
             if state.epochs == 0:
                 raise
-            warnings.warn(
+            warn(
                 f"Training was interrupted in epoch {self.n_iter_ + 1}: it ends with the weights "
                 f"of the epoch before.",
                 UserWarning,
-                stacklevel=4,
             )
             return
         if not finite:
-            self._warn_of_divergence(4)
+            self._warn_of_divergence()
         elif not state.stopped:
             watched = "validation data" if self.early_stopping else "training loss"
-            warnings.warn(
+            warn(
                 f"Training ended with max_iter={self.max_iter} epochs, before the {watched} had "
                 f"stopped getting better. A larger max_iter may help.",
                 ConvergenceWarning,
-                stacklevel=4,
             )
 
     def _follow(
@@ -432,12 +430,11 @@ class SequenceEstimator(
         self._settle(state)
         return finite
 
-    def _warn_of_divergence(self, depth: int) -> None:
-        warnings.warn(
+    def _warn_of_divergence(self) -> None:
+        warn(
             f"The loss is no longer finite in epoch {self.n_iter_ + 1}: training stops with the "
             f"weights of the epoch before. A smaller learning_rate or clip_norm may help.",
             RuntimeWarning,
-            stacklevel=depth + 1,
         )
 
     def _settle(self, state: FitState) -> None:

@@ -25,6 +25,9 @@ from fusedlstm._core import Array
 
 METADATA_KEY = "fusedlstm"
 
+NO_ARRAYS = "no arrays"
+"""Stands in a file that has none, which old versions of safetensors cannot read."""
+
 FORMAT_VERSION = 1
 """Files of this version and of all before it can be read."""
 
@@ -52,6 +55,7 @@ def write(
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent))
     arrays = {name: _plain(array) for name, array in arrays.items()}
+    arrays = arrays or {NO_ARRAYS: np.zeros(1, np.uint8)}
     header = {**header, "format_version": FORMAT_VERSION}
     header["sha256"] = _digest(header, arrays)
     content = safetensors.numpy.save(arrays, {METADATA_KEY: _as_json(header)})
@@ -119,6 +123,7 @@ def read(path: FileName, needed: str = NEEDED) -> tuple[dict[str, Any], dict[str
         )
     if digest != _digest(header, arrays):
         raise refused(path, "which is damaged", needed)
+    arrays.pop(NO_ARRAYS, None)
     return header, arrays
 
 

@@ -351,7 +351,10 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
                 )
             return labels.astype(np.intp)
         labels = cast(Array, column_or_1d(y, warn=True))
-        assert_all_finite(labels, input_name="y")
+        try:
+            assert_all_finite(labels, input_name="y")
+        except AttributeError:  # old versions ask each label whether it differs from itself
+            raise ValueError(check.needs("y", "class labels", labels)) from None
         check_classification_targets(labels)
         return labels
 
