@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ class SequenceTransformer(
     TransformerMixin,  # type: ignore[misc]
     Savable,
     BaseEstimator,  # type: ignore[misc]
+    abc.ABC,
 ):
     """A transformer of sequences, which keeps float32 and learns in `_learn`."""
 
@@ -50,9 +52,9 @@ class SequenceTransformer(
     def _check_params(self) -> None:
         """Check every parameter."""
 
+    @abc.abstractmethod
     def _learn(self, sequences: Sequences) -> None:
         """Set the fitted attributes."""
-        raise NotImplementedError
 
     def _read(self, X: Any, reset: bool) -> Sequences:
         return read_X(self, X, np.float64, reset, allow_nan=self._allows_nan)
