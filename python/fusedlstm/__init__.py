@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from fusedlstm._config import show_config
 from fusedlstm._threads import get_num_threads, set_num_threads
-from fusedlstm.model import Sequential
 
 if TYPE_CHECKING:
     from fusedlstm._saving import load
     from fusedlstm.convert.torch import load_torch_state_dict, to_torch_state_dict
     from fusedlstm.estimators import LSTMClassifier, LSTMRegressor
+    from fusedlstm.model import Sequential
     from fusedlstm.plotting import ForecastDisplay, LossCurveDisplay
     from fusedlstm.preprocessing import (
         PadSequences,
@@ -43,7 +43,7 @@ __all__ = [
     "to_torch_state_dict",
 ]
 
-# Names imported when they are asked for: what they need takes a while.
+# Names, and modules, imported when they are asked for: what they need takes a while.
 _LAZY = {
     "ForecastDisplay": "plotting",
     "LSTMClassifier": "estimators",
@@ -52,16 +52,32 @@ _LAZY = {
     "PadSequences": "preprocessing",
     "SequenceImputer": "preprocessing",
     "SequenceScaler": "preprocessing",
+    "Sequential": "model",
     "load": "_saving",
     "load_torch_state_dict": "convert.torch",
     "make_windows": "preprocessing",
     "to_torch_state_dict": "convert.torch",
 }
 
+_MODULES = {
+    "datasets",
+    "layers",
+    "losses",
+    "model",
+    "optimizers",
+    "plotting",
+    "preprocessing",
+    "schedules",
+    "testing",
+    "training",
+}
+
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module(f"fusedlstm.{_LAZY[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"fusedlstm.{name}")
     module = sys.modules[__name__]  # with it Python says what might have been meant
     raise AttributeError(f"module 'fusedlstm' has no attribute {name!r}", name=name, obj=module)
 
