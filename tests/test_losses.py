@@ -213,3 +213,23 @@ def test_each_step_is_the_mean_of_the_real_steps(name, rng):
     np.testing.assert_allclose(dy.reshape(y_pred.shape)[:4], of_real, rtol=1e-12)
     assert not dy[1, 1:].any()
     assert each_step(loss)(*steps)[0] == pytest.approx(loss(y_pred, y)[0])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_shapes_that_do_not_go_together(name, rng):
+    loss, y_pred, y = case(name, rng)
+    others = [y[:5], np.concatenate([y, y]), y[..., np.newaxis, np.newaxis]]
+    if y.dtype.kind == "f":
+        others += [y[:, 0], y[:, :2], np.hstack([y, y])]
+    for other in others:
+        with pytest.raises(ValueError, match="y must be .*; got a"):
+            loss(y_pred, other)
+    for weights in (np.ones(5), np.ones((6, 1)), 2.0):
+        with pytest.raises(ValueError, match="weights must be 6 numbers, one a row; got"):
+            loss(y_pred, y, weights)
+
+
+def test_a_target_without_its_axis():
+    sentence = r"y must be an array \(n, n_targets\) that goes with y_pred \(3, 1\); got an array "
+    with pytest.raises(ValueError, match=sentence + r"of shape \(3,\)"):
+        squared_error(np.zeros((3, 1)), np.zeros(3))

@@ -320,7 +320,7 @@ class Sequential:
         seq, real = self._masked_input(x, lengths, mask)
         shape = seq.steps().shape
         before = self._state(state, shape[0]) or (None,) * len(self.layers)
-        key = None if rng is None else int(rng.integers(2**63))
+        key = None if rng is None else rng.bit_generator.random_raw() >> 1
         saved, states = [], []
         for number, part in enumerate(self._parts):
             # A generator a layer, keyed by the call: what one layer draws does not shift another.

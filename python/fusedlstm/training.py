@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,7 @@ from fusedlstm.schedules import Schedule, ScheduleState
 Order = npt.NDArray[np.intp]
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """Some sequences with their targets.
 
     Attributes

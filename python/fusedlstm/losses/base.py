@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from fusedlstm import _validation as check
 from fusedlstm._core import Array
 
 Loss: TypeAlias = Callable[[Array, Array, "Array | None"], "tuple[float, Array]"]
@@ -50,11 +51,17 @@ def _rows(array: Array) -> Array:
     return array.reshape(-1, *array.shape[2:])
 
 
-def weighted(value: Array, dy: Array, weights: Array | None) -> tuple[float, Array]:
-    """Return the mean of ``value`` over the batch and its gradient, both weighted."""
-    if weights is None:
-        return float(value.sum()) / len(value), dy
-    return float((value * weights).sum()) / len(value), dy * weights.astype(dy.dtype)[:, np.newaxis]
+def mean_and_gradient(
+    value: Array, dy: Array, n: int, weights: Array | None, dtype: np.dtype[Any]
+) -> tuple[float, Array]:
+    """Return the weighted sum of the losses (B, ...) over ``n``, and its gradient in ``dtype``."""
+    scale: Any = dtype.type(1 / n)
+    if weights is not None:
+        if np.shape(weights) != value.shape[:1]:
+            raise ValueError(check.needs("weights", f"{len(value)} numbers, one a row", weights))
+        value = value.reshape(len(value), -1).sum(axis=1, dtype=np.float64) * weights
+        scale = (weights / n).astype(dtype)[:, np.newaxis]
+    return float(value.sum(dtype=np.float64)) / n, (dy * scale).astype(dtype, copy=False)
 
 
 def sigmoid(z: Array) -> Array:

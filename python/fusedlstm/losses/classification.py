@@ -9,7 +9,7 @@ import numpy as np
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm.losses.base import log_softmax, sigmoid, softplus, weighted
+from fusedlstm.losses.base import log_softmax, mean_and_gradient, sigmoid, softplus
 
 
 class ClassificationLoss(abc.ABC):
@@ -33,15 +33,23 @@ class ClassificationLoss(abc.ABC):
         -------
         value : float
         dy : array like y_pred
+
+        Raises
+        ------
+        ValueError
+            The shapes do not go together.
         """
+        y = np.asarray(y)
+        if y.shape != (y_pred.shape if y.ndim == 2 else y_pred.shape[:1]):
+            needed = f"classes {y_pred.shape[:1]} or labels {y_pred.shape}, as y_pred has it"
+            raise ValueError(check.needs("y", needed, y))
         if y.ndim == 2:
             value, dy = self.of_labels(y_pred, y)
         elif y_pred.shape[1] == 1:
             value, dy = self.of_labels(y_pred, y[:, np.newaxis])
         else:
             value, dy = self.of_classes(y_pred, y)
-        dtype = y_pred.dtype
-        return weighted(value, dy.astype(dtype, copy=False) / dtype.type(len(y_pred)), weights)
+        return mean_and_gradient(value, dy, len(y_pred), weights, y_pred.dtype)
 
     @abc.abstractmethod
     def of_classes(self, z: Array, y: Array) -> tuple[Array, Array]:
@@ -49,7 +57,7 @@ class ClassificationLoss(abc.ABC):
 
     @abc.abstractmethod
     def of_labels(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Return each sequence's loss and its gradient, for labels."""
+        """Return the loss of each label of each sequence and its gradient."""
 
 
 @dataclass(frozen=True)
@@ -83,21 +91,26 @@ class LogLoss(ClassificationLoss):
         check.fraction("label_smoothing", self.label_smoothing)
 
     def of_classes(self, z: Array, y: Array) -> tuple[Array, Array]:
-        log_p = log_softmax(z)
-        rows = np.arange(len(z))
         smoothing = self.label_smoothing
-        value = -(1 - smoothing) * log_p[rows, y].astype(np.float64)
-        dy = np.exp(log_p)
+        rows = np.arange(len(z))
+        shifted = z - z.max(axis=1, keepdims=True)
+        e = np.exp(shifted)
+        total = e.sum(axis=1, keepdims=True)
+        value = np.log(total[:, 0]) - (1 - smoothing) * shifted[rows, y]
+        dy = e / total
         dy[rows, y] -= 1 - smoothing
         if smoothing > 0:
-            value -= smoothing * log_p.mean(axis=1, dtype=np.float64)
-            dy -= z.dtype.type(smoothing / z.shape[1])
+            value -= smoothing * shifted.mean(axis=1)
+            dy -= smoothing / z.shape[1]
         return value, dy
 
     def of_labels(self, z: Array, y: Array) -> tuple[Array, Array]:
-        target = y * (1 - self.label_smoothing) + self.label_smoothing / 2
-        value = (softplus(z.astype(np.float64)) - target * z).sum(axis=1)
-        return value, sigmoid(z) - target
+        smoothing = self.label_smoothing
+        target = y.astype(z.dtype)
+        if smoothing > 0:
+            target = target * (1 - smoothing) + smoothing / 2
+        minus_log_p = softplus(-z)
+        return minus_log_p + (1 - target) * z, np.exp(-minus_log_p) - target
 
 
 @dataclass(frozen=True)
@@ -142,7 +155,7 @@ class Focal(ClassificationLoss):
         sign = 2.0 * y - 1
         towards = sign * z
         value, slope = self._of_log_probability(-softplus(-towards))
-        return value.sum(axis=1), slope * sign * sigmoid(-towards)
+        return value, slope * sign * sigmoid(-towards)
 
     def _of_log_probability(self, log_p: Array) -> tuple[Array, Array]:
         """Return the loss, and its slope by the logarithm of the probability of the truth."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm.losses.base import sigmoid, softplus, weighted
+from fusedlstm.losses.base import mean_and_gradient, sigmoid, softplus
 
 
 class RegressionLoss(abc.ABC):
@@ -40,11 +40,18 @@ class RegressionLoss(abc.ABC):
         -------
         value : float
         dy : array like y_pred
+
+        Raises
+        ------
+        ValueError
+            The shapes do not go together.
         """
+        y = np.asarray(y)
+        if y.ndim != 2 or y_pred.shape != (len(y), self.n_outputs(y.shape[1])):
+            needed = f"an array (n, n_targets) that goes with y_pred {y_pred.shape}"
+            raise ValueError(check.needs("y", needed, y))
         value, dy = self.of_targets(y_pred, y)
-        dtype = y_pred.dtype
-        rows = np.asarray(np.mean(value.reshape(len(value), -1), axis=1, dtype=np.float64))
-        return weighted(rows, (dy * dtype.type(1 / value.size)).astype(dtype, copy=False), weights)
+        return mean_and_gradient(value, dy, value.size, weights, y_pred.dtype)
 
     @abc.abstractmethod
     def of_targets(self, z: Array, y: Array) -> tuple[Array, Array]:
