@@ -18,11 +18,11 @@ from sklearn.utils import check_random_state
 from fusedlstm import _files
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
+from fusedlstm._fit_state import FitState
 from fusedlstm._reading import Data
 from fusedlstm._saving import decode, encode, encode_parameter, is_code
 from fusedlstm._sequences import pieces
 from fusedlstm.schedules import as_schedule
-from fusedlstm.training import FitState
 
 NEEDED = "checkpoint must name a new file or one that this fit wrote"
 

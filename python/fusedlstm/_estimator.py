@@ -1,7 +1,7 @@
 """What the estimators share.
 
-`fit` reads and checks everything first, then is a ``for`` loop over `training.epochs`, in which
-progress, callbacks, validation and early stopping live.
+`fit` reads and checks everything first and makes a model; `Following` then goes through the epochs,
+where progress, callbacks, validation and early stopping live.
 """
 
 from __future__ import annotations
@@ -9,37 +9,34 @@ from __future__ import annotations
 import abc
 import copy
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, ClassVar, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import get_scorer
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fusedlstm import _validation as check
 from fusedlstm import full_batch
-from fusedlstm._callbacks import CallbackSupportMixin, NoTask, with_callbacks
-from fusedlstm._checkpoints import Checkpoint, CheckpointFile, problem_of
+from fusedlstm._callbacks import CallbackSupportMixin, with_callbacks
+from fusedlstm._checkpoints import CheckpointFile, problem_of
 from fusedlstm._core import Array
 from fusedlstm._files import FileName
+from fusedlstm._fit_state import FitState, Progress, Watch
+from fusedlstm._following import Following
 from fusedlstm._parameters import CELLS, Parameters
-from fusedlstm._passes import check_truncation
-from fusedlstm._progress import ProgressReport
 from fusedlstm._reading import Data, all_or_nothing, over_mean, read_weights, read_X
 from fusedlstm._saving import Savable
 from fusedlstm._sequences import Sequences
+from fusedlstm._stacks import check_layers, check_truncation
 from fusedlstm._threads import thread_limit
-from fusedlstm._warnings import warn
 from fusedlstm.layers import Dense, Dropout, LastStep, Layer
 from fusedlstm.losses import ClassificationLoss, RegressionLoss
-from fusedlstm.model import Sequential, check_layers
+from fusedlstm.model import Sequential
 from fusedlstm.optimizers import LBFGS, as_optimizer
 from fusedlstm.schedules import ScheduleState, as_schedule
 from fusedlstm.streaming import EstimatorStream
-from fusedlstm.training import Epoch, FitState, Progress, SequenceBatches, Watch, epochs
+from fusedlstm.training import Epoch, SequenceBatches, epochs
 
 NUMBERS_OF_A_CHUNK = 2**22
 """Inputs and hidden units that `predict` has in hand at a time."""
@@ -146,22 +143,24 @@ class SequenceEstimator(
             if validation is None and self.early_stopping:
                 train, validation = train.split(self.validation_fraction, seed, self._stratified())
             progress = self._prepare(train, new, seed)
-            state = FitState(seed, progress, Watch(float(self.tol), self.n_iter_no_change))
             if begun is None:
-                self._keep(file, state, now=True)
+                state = self._fit_state(seed, progress)
             else:
                 state = begun.state
                 self.model_.params = begun.params
                 self.loss_curve_[:] = begun.loss_curve
                 self.validation_loss_curve_[:] = begun.validation_loss_curve
+            run = self._epochs(train, state.progress)
+            training = Following(self, run, state, validation, file)
+            if begun is None:
+                training.keep(now=True)
             self.__dict__.pop("_progress", None)
         metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
         told = {"estimator": self, "X": X, "y": y, "metadata": metadata}
         task = self._init_callback_context(max_subtasks=self.max_iter)
         task.call_on_fit_task_begin(**told)
         with thread_limit(self.n_threads):
-            run = self._epochs(train, state.progress)
-            self._follow_to_the_end(run, state, validation, task, told, file)
+            training.to_the_end(task, told)
         task.call_on_fit_task_end(**told, reconstruction_attributes={})
         return self
 
@@ -177,12 +176,12 @@ class SequenceEstimator(
             seed = self._draw_seed() if progress is None else 0
             progress = self._prepare(train, new, seed, progress)
             self.__dict__.pop("_progress", None)
-        state = FitState(seed, progress, Watch(float(self.tol), self.n_iter_no_change))
+        training = Following(self, self._epochs(train, progress), self._fit_state(seed, progress))
         with thread_limit(self.n_threads):
-            finite = self._follow(self._epochs(train, progress), state, 1, None, NoTask(), {})
+            finite = training.up_to(1)
         self._progress = progress if finite else None
         if not finite:
-            self._warn_of_divergence()
+            training.warn_of_divergence()
 
     def _read(
         self,
@@ -267,12 +266,6 @@ class SequenceEstimator(
         data = {"": train} if validation is None else {"": train, "_val": validation}
         return CheckpointFile(path, problem_of(self, data, None if new else self.model_.params))
 
-    def _keep(self, file: CheckpointFile | None, state: FitState, now: bool) -> None:
-        """Write a checkpoint, if there is to be one and it is time."""
-        if file is not None:
-            curves = self.loss_curve_, self.validation_loss_curve_
-            file.write(Checkpoint(state, self.model_.params, *curves), now)
-
     def _prepare(
         self, train: Data, new: bool, seed: int, progress: Progress | None = None
     ) -> Progress:
@@ -304,6 +297,9 @@ class SequenceEstimator(
         return Progress(
             optimizer, optimizer.init(self.model_.params), rng, copy.copy(self._schedule_state)
         )
+
+    def _fit_state(self, seed: int, progress: Progress) -> FitState:
+        return FitState(seed, progress, Watch(float(self.tol), self.n_iter_no_change))
 
     def _check_full_batch(self, train: Data, layers: list[Layer[Any]]) -> None:
         """Refuse what a loss of all data at once, which has to stay the same, cannot have."""
@@ -355,147 +351,9 @@ class SequenceEstimator(
             schedule_state=progress.schedule,
         )
 
-    def _follow_to_the_end(
-        self,
-        run: Iterator[Epoch],
-        state: FitState,
-        validation: Data | None,
-        task: Any,
-        told: dict[str, Any],
-        file: CheckpointFile | None,
-    ) -> None:
-        """Train for up to ``max_iter`` epochs, and say so if they or Ctrl-C are what ended it."""
-        try:
-            finite = self._follow(run, state, self.max_iter, validation, task, told, file)
-        except KeyboardInterrupt:
-            if state.epochs == 0:
-                raise
-            warn(
-                f"Training was interrupted in epoch {self.n_iter_ + 1}: it ends with the weights "
-                f"of the epoch before.",
-                UserWarning,
-            )
-            return
-        if not finite:
-            self._warn_of_divergence()
-        elif not state.stopped:
-            watched = "validation data" if self.early_stopping else "training loss"
-            warn(
-                f"Training ended with max_iter={self.max_iter} epochs, before the {watched} had "
-                f"stopped getting better. A larger max_iter may help.",
-                ConvergenceWarning,
-            )
-
-    def _follow(
-        self,
-        run: Iterator[Epoch],
-        state: FitState,
-        n_epochs: int,
-        validation: Data | None,
-        task: Any,
-        told: dict[str, Any],
-        file: CheckpointFile | None = None,
-    ) -> bool:
-        """Train epoch by epoch, until there is a reason to stop; return whether all was finite.
-
-        Interrupted, it leaves what the last finished epoch left.
-        """
-        model = self.model_
-        good = model.params.copy()
-        finite = True
-        try:
-            with ProgressReport(n_epochs, state.epochs, self.verbose) as report:
-                while finite and state.epochs < n_epochs and not state.stopped:
-                    part = task.subcontext(task_name="epoch")
-                    part.call_on_fit_task_begin(**told)
-                    epoch = next(run)
-                    finite = bool(np.isfinite(epoch.loss) and np.isfinite(model.params).all())
-                    if finite:
-                        stop = self._note(epoch.loss, validation, state)
-                        good[:] = model.params
-                        state.epochs, state.stopped = state.epochs + 1, stop
-                        report.update(epoch.size, self._shown(state))
-                    else:
-                        model.params[:] = good
-                    attributes = partial(self._as_if_stopped, state.watch)
-                    if part.call_on_fit_task_end(**told, reconstruction_attributes=attributes):
-                        state.stopped = True
-                    if finite:
-                        self._keep(file, state, now=state.stopped or state.epochs == n_epochs)
-        except KeyboardInterrupt:
-            model.params[:] = good
-            if state.epochs > 0:
-                self._settle(state)
-            raise
-        self._settle(state)
-        return finite
-
-    def _warn_of_divergence(self) -> None:
-        warn(
-            f"The loss is no longer finite in epoch {self.n_iter_ + 1}: training stops with the "
-            f"weights of the epoch before. A smaller learning_rate or clip_norm may help.",
-            RuntimeWarning,
-        )
-
-    def _settle(self, state: FitState) -> None:
-        """Leave what a fit leaves."""
-        self._schedule_state = state.progress.schedule
-        self.__dict__.update(self._as_if_stopped(state.watch))
-
-    def _note(self, loss: float, validation: Data | None, state: FitState) -> bool:
-        """Note what an epoch came to; return whether it is time to stop."""
-        watched = loss
-        if validation is not None:
-            validation_loss = self._loss_of(validation)
-            if self.early_stopping:
-                scored = self.scoring is not None
-                watched = -self._score(validation) if scored else validation_loss
-            self.validation_loss_curve_.append(validation_loss)
-        self.loss_curve_.append(loss)
-        state.progress.schedule.watched = watched
-        epoch, params = len(self.loss_curve_), self.model_.params
-        return state.watch.update(epoch, watched, params, self.early_stopping)
-
-    def _as_if_stopped(self, watch: Watch) -> dict[str, Any]:
-        """Return the fitted attributes that training would leave if it stopped here."""
-        model = copy.deepcopy(self.model_)
-        if watch.best_params is not None:
-            model.params = watch.best_params
-        curve = list(self.loss_curve_)
-        return {
-            "model_": model,
-            "n_iter_": len(curve),
-            "best_iter_": watch.best_iter,
-            "loss_": curve[-1] if curve else np.nan,
-            "loss_curve_": curve,
-            "validation_loss_curve_": list(self.validation_loss_curve_),
-        }
-
-    def _shown(self, state: FitState) -> dict[str, float]:
-        """Return what there is to tell of the last epoch."""
-        shown = {"loss": self.loss_curve_[-1]}
-        if self.validation_loss_curve_:
-            shown["validation loss"] = self.validation_loss_curve_[-1]
-        watched = state.progress.schedule.watched
-        if self.early_stopping and self.scoring is not None and watched is not None:
-            shown["validation score"] = -watched
-        return shown
-
-    def _score(self, validation: Data) -> float:
-        """Return what ``scoring`` says of the validation data."""
-        data = validation.sequences, self._decode_targets(validation.y)
-        if callable(self.scoring):
-            return float(self.scoring(self, *data))
-        weights = {} if validation.weights is None else {"sample_weight": validation.weights}
-        return float(get_scorer(self.scoring)(self, *data, **weights))
-
     @abc.abstractmethod
     def _loss(self) -> RegressionLoss | ClassificationLoss:
         """Return the loss."""
-
-    def _loss_of(self, data: Data) -> float:
-        value, _ = self._loss()(self._outputs(data.sequences), data.y, data.weights)
-        return value
 
     @abc.abstractmethod
     def _decode_outputs(self, outputs: Array) -> Array:

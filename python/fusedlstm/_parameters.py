@@ -9,6 +9,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 
 from fusedlstm import _validation as check
+from fusedlstm._stacks import check_layers
 from fusedlstm.layers import (
     CIFGLSTM,
     GRU,
@@ -20,7 +21,6 @@ from fusedlstm.layers import (
     Recurrent,
 )
 from fusedlstm.losses import ClassificationLoss, RegressionLoss
-from fusedlstm.model import check_layers
 from fusedlstm.optimizers import LBFGS, AnyOptimizer, as_optimizer
 from fusedlstm.schedules import Schedule, as_schedule
 

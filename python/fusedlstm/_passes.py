@@ -8,14 +8,12 @@ steps is taken as given.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fusedlstm._core import Array
-from fusedlstm.layers import LastStep, Layer, Recurrent
 from fusedlstm.layers.base import State
 from fusedlstm.losses import Loss
 from fusedlstm.model import Sequential
@@ -78,22 +76,6 @@ def truncated_pass(
     for rows, saved in parts:
         model.add_gradients(saved, dy[rows], grads)
     return Passed(value, len(x), None)
-
-
-def check_truncation(layers: Iterable[Layer[Any]]) -> None:
-    """Refuse layers of which states cannot be carried on, and models without a last step."""
-    reduced = False
-    for number, layer in enumerate(layers):
-        reduced = reduced or isinstance(layer, LastStep)
-        if isinstance(layer, Recurrent) and (layer.bidirectional or layer.reverse):
-            raise ValueError(
-                f"layers[{number}] must read forward only with tbptt_steps; got {layer!r}"
-            )
-    if not reduced:
-        raise ValueError(
-            "tbptt_steps must be None without LastStep in the model: it is for targets of whole "
-            "sequences. For targets of all steps use SeriesBatches."
-        )
 
 
 def _states_after(

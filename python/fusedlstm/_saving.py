@@ -20,11 +20,11 @@ from fusedlstm import _validation as check
 from fusedlstm import layers
 from fusedlstm._core import Array
 from fusedlstm._files import FileName, read, refused, write
+from fusedlstm._fit_state import FitState, Progress, Watch
 from fusedlstm.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import OPTIMIZERS, OptimizerState
 from fusedlstm.schedules import SCHEDULES, ScheduleState
-from fusedlstm.training import FitState, Progress, Watch
 
 ESTIMATORS = (
     "LSTMClassifier",

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._masking import RealSteps
+from fusedlstm._stacks import check_layers
 from fusedlstm._summary import summary
-from fusedlstm.layers import LastStep, Layer
+from fusedlstm.layers import Layer
 from fusedlstm.layers.base import State
 from fusedlstm.predictor import Predictor
 from fusedlstm.sequence import Sequence
@@ -532,26 +533,3 @@ class Sequential:
             wanted = input_gradient or number > 0
             dseq, _ = part.layer.backward(part.params, kept, dseq, None, grads[part.place], wanted)
         return dseq
-
-
-def check_layers(layers: Any) -> list[Layer[Any]]:
-    """Return the layers as a list, in an order that works."""
-    needed = "a sequence of layers from fusedlstm.layers"
-    try:
-        checked = list(layers)
-    except TypeError:
-        raise TypeError(check.needs("layers", needed, layers)) from None
-    if not checked:
-        raise ValueError(check.needs("layers", needed, layers))
-    reduced = False
-    for number, layer in enumerate(checked):
-        if not isinstance(layer, Layer):
-            hint = f"Did you mean {layer.__name__}(...)?" if isinstance(layer, type) else ""
-            raise TypeError(check.needs(f"layers[{number}]", "a layer", layer, hint))
-        if reduced and (isinstance(layer, LastStep) or layer.state_shapes(1) is not None):
-            raise ValueError(
-                f"layers[{number}] must be a layer for vectors, since LastStep stands before it; "
-                f"got {layer!r}"
-            )
-        reduced = reduced or isinstance(layer, LastStep)
-    return checked

@@ -1,0 +1,185 @@
+"""A training, epoch by epoch: what is noted of each, when to stop, what is left at the end."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import get_scorer
+
+from fusedlstm._callbacks import NoTask
+from fusedlstm._checkpoints import Checkpoint, CheckpointFile
+from fusedlstm._fit_state import FitState
+from fusedlstm._progress import ProgressReport
+from fusedlstm._reading import Data
+from fusedlstm._warnings import warn
+from fusedlstm.training import Epoch
+
+
+class Following:
+    """An estimator's training, followed.
+
+    Parameters
+    ----------
+    estimator : SequenceEstimator
+        With a model that the epochs train, and curves that go on.
+    epochs : iterator of Epoch
+    state : FitState
+    validation : Data or None
+        What is watched.
+    file : CheckpointFile or None
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        epochs: Iterator[Epoch],
+        state: FitState,
+        validation: Data | None = None,
+        file: CheckpointFile | None = None,
+    ) -> None:
+        self.estimator, self.epochs, self.state = estimator, epochs, state
+        self.validation, self.file = validation, file
+
+    def to_the_end(self, task: Any, told: dict[str, Any]) -> None:
+        """Train for up to ``max_iter`` epochs, and say so if they or Ctrl-C are what ended it.
+
+        ``task`` and what it is ``told`` are scikit-learn's callbacks.
+        """
+        estimator = self.estimator
+        try:
+            finite = self.up_to(estimator.max_iter, task, told)
+        except KeyboardInterrupt:
+            if self.state.epochs == 0:
+                raise
+            warn(
+                f"Training was interrupted in epoch {estimator.n_iter_ + 1}: it ends with the "
+                f"weights of the epoch before.",
+                UserWarning,
+            )
+            return
+        if not finite:
+            self.warn_of_divergence()
+        elif not self.state.stopped:
+            watched = "validation data" if estimator.early_stopping else "training loss"
+            warn(
+                f"Training ended with max_iter={estimator.max_iter} epochs, before the {watched} "
+                f"had stopped getting better. A larger max_iter may help.",
+                ConvergenceWarning,
+            )
+
+    def up_to(self, n_epochs: int, task: Any = None, told: dict[str, Any] | None = None) -> bool:
+        """Train until there is a reason to stop; return whether all was finite.
+
+        Interrupted, it leaves what the last finished epoch left.
+        """
+        task, told = task or NoTask(), told or {}
+        state, model = self.state, self.estimator.model_
+        good = model.params.copy()
+        finite = True
+        try:
+            with ProgressReport(n_epochs, state.epochs, self.estimator.verbose) as report:
+                while finite and state.epochs < n_epochs and not state.stopped:
+                    part = task.subcontext(task_name="epoch")
+                    part.call_on_fit_task_begin(**told)
+                    epoch = next(self.epochs)
+                    finite = bool(np.isfinite(epoch.loss) and np.isfinite(model.params).all())
+                    if finite:
+                        stop = self._note(epoch.loss)
+                        good[:] = model.params
+                        state.epochs, state.stopped = state.epochs + 1, stop
+                        report.update(epoch.size, self._shown())
+                    else:
+                        model.params[:] = good
+                    if part.call_on_fit_task_end(
+                        **told, reconstruction_attributes=self._as_if_stopped
+                    ):
+                        state.stopped = True
+                    if finite:
+                        self.keep(now=state.stopped or state.epochs == n_epochs)
+        except KeyboardInterrupt:
+            model.params[:] = good
+            if state.epochs > 0:
+                self._settle()
+            raise
+        self._settle()
+        return finite
+
+    def warn_of_divergence(self) -> None:
+        """Say where the loss was no longer finite, and what to try."""
+        warn(
+            f"The loss is no longer finite in epoch {self.estimator.n_iter_ + 1}: training stops "
+            f"with the weights of the epoch before. A smaller learning_rate or clip_norm may help.",
+            RuntimeWarning,
+        )
+
+    def keep(self, now: bool) -> None:
+        """Write a checkpoint, if there is to be one and it is time."""
+        if self.file is not None:
+            of = self.estimator
+            curves = of.loss_curve_, of.validation_loss_curve_
+            self.file.write(Checkpoint(self.state, of.model_.params, *curves), now)
+
+    def _note(self, loss: float) -> bool:
+        """Note what an epoch came to; return whether it is time to stop."""
+        estimator, state = self.estimator, self.state
+        watched = loss
+        if self.validation is not None:
+            validation_loss = self._loss_of(self.validation)
+            if estimator.early_stopping:
+                scored = estimator.scoring is not None
+                watched = -self._score(self.validation) if scored else validation_loss
+            estimator.validation_loss_curve_.append(validation_loss)
+        estimator.loss_curve_.append(loss)
+        state.progress.schedule.watched = watched
+        epoch, params = len(estimator.loss_curve_), estimator.model_.params
+        return state.watch.update(epoch, watched, params, estimator.early_stopping)
+
+    def _loss_of(self, data: Data) -> float:
+        outputs = self.estimator._outputs(data.sequences)
+        value, _ = self.estimator._loss()(outputs, data.y, data.weights)
+        return float(value)
+
+    def _score(self, data: Data) -> float:
+        """Return what ``scoring`` says of the data."""
+        estimator = self.estimator
+        given = data.sequences, estimator._decode_targets(data.y)
+        if callable(estimator.scoring):
+            return float(estimator.scoring(estimator, *given))
+        weights = {} if data.weights is None else {"sample_weight": data.weights}
+        return float(get_scorer(estimator.scoring)(estimator, *given, **weights))
+
+    def _shown(self) -> dict[str, float]:
+        """Return what there is to tell of the last epoch."""
+        estimator = self.estimator
+        shown = {"loss": estimator.loss_curve_[-1]}
+        if estimator.validation_loss_curve_:
+            shown["validation loss"] = estimator.validation_loss_curve_[-1]
+        watched = self.state.progress.schedule.watched
+        if estimator.early_stopping and estimator.scoring is not None and watched is not None:
+            shown["validation score"] = -watched
+        return shown
+
+    def _as_if_stopped(self) -> dict[str, Any]:
+        """Return the fitted attributes that training would leave if it stopped here."""
+        estimator, watch = self.estimator, self.state.watch
+        model = copy.deepcopy(estimator.model_)
+        if watch.best_params is not None:
+            model.params = watch.best_params
+        curve = list(estimator.loss_curve_)
+        return {
+            "model_": model,
+            "n_iter_": len(curve),
+            "best_iter_": watch.best_iter,
+            "loss_": curve[-1] if curve else np.nan,
+            "loss_curve_": curve,
+            "validation_loss_curve_": list(estimator.validation_loss_curve_),
+        }
+
+    def _settle(self) -> None:
+        """Leave what a fit leaves."""
+        self.estimator._schedule_state = self.state.progress.schedule
+        vars(self.estimator).update(self._as_if_stopped())
