@@ -39,13 +39,13 @@ class BackwardShare {
   BackwardShare(const BackwardCall<S>& call, const Share& share)
       : call_(call),
         share_(share),
-        regularisers_(call.problem.regularisers),
         groups_(call.saved->groups),
         multiplication_(multiplication(share.rows)),
         hidden_operands_(groups_, call.problem.sizes.blocks, call.problem.sizes.blocks.hidden),
         input_operands_(groups_, call.problem.sizes.blocks, call.problem.sizes.blocks.input),
         next_(share.steps),
-        dx_done_(share.steps) {
+        dx_done_(share.steps),
+        masks_(call.problem.regularisers, call.problem.direction, share.rows, groups_.padded_units()) {
     lay_out(Carver());
     scratch_ = Block(bytes_);
     lay_out(Carver(scratch_.memory()));
@@ -69,14 +69,9 @@ class BackwardShare {
   void lay_out(Carver&& carver) {
     const Index numbers = share_.rows * groups_.padded_units();
     dstate_ = carver.take<S>(numbers);
-    if (regularisers_.drops_hidden()) recurrent_mask_ = carver.take<S>(numbers);
-    if (regularisers_.drops_candidate()) candidate_mask_ = carver.take<S>(numbers);
-    if (regularisers_.zones_out()) {
-      hidden_mask_ = carver.take<S>(numbers);
-      state_mask_ = carver.take<S>(numbers);
-      dhidden_carried_ = carver.take<S>(numbers);
-      dstate_carried_ = carver.take<S>(numbers);
-    }
+    masks_.lay_out(carver);
+    if (masks_.hidden) dhidden_past_ = carver.take<S>(numbers);
+    if (masks_.state) dstate_past_ = carver.take<S>(numbers);
     if (call_.dy && (!call_.saved->schedule.equal || groups_.tail < pack_size<S>)) {
       gathered_ = carver.take<S>(numbers);
       if (gathered_) std::fill(gathered_, gathered_ + numbers, S(0));
@@ -85,6 +80,8 @@ class BackwardShare {
     bytes_ = carver.used();
   }
 
+  bool carries_hidden() const { return call_.cell->carried == Carried::hidden; }
+
   void start() {
     const Index units = groups_.units;
     const Grid<S> dstate = of_share(dstate_);
@@ -92,9 +89,10 @@ class BackwardShare {
     at_.dstate = dstate;
     at_.state_before = saved.grid(saved.seen_state, 0, 0);
     at_.units = call_.vectors;
-    if (candidate_mask_) at_.mask = of_rows(candidate_mask_);
-    if (recurrent_mask_) draw(Mask::recurrent, 0, share_.rows, recurrent_mask_);
-    if (dhidden_carried_) std::fill_n(dhidden_carried_, share_.rows * groups_.padded_units(), S(0));
+    if (masks_.candidate) at_.mask = of_rows(masks_.candidate.values());
+    masks_.start(share_.rows, [&](Index r) { return call_.row_of(share_.first_row + r); });
+    for (S* past : {dhidden_past_, dstate_past_})
+      if (past) std::fill_n(past, share_.rows * groups_.padded_units(), S(0));
     at_.derived = saved.grid(saved.derived, 0, 0);
     at_.gates = {saved.gates, saved.schedule.lines * groups_.width(), groups_.width()};
     for (Index r = 0; r < share_.rows; r++)
@@ -113,10 +111,6 @@ class BackwardShare {
 
   Grid<S> of_share(S* values) const { return {values, share_.rows * pack_size<S>, pack_size<S>}; }
   Grid<S> of_rows(S* values) const { return {values, pack_size<S>, groups_.padded_units()}; }
-  void draw(Mask kind, Index t, Index rows, S* masks) const {
-    draw_masks(call_.problem, kind, t, rows, groups_.padded_units(),
-               [&](Index r) { return call_.row_of(share_.first_row + r); }, masks);
-  }
 
   // The gate gradients of the lines from this one on, as operands of a backward panel: those of the blocks that x or h
   // feeds.
@@ -149,21 +143,17 @@ class BackwardShare {
     const Index running = share_.running(t), going_on = share_.running(t + 1);
     const Start<S> dy = output_gradient(t, running);
     place(t);
-    if (candidate_mask_) draw(Mask::candidate, t, running, candidate_mask_);
-    if (hidden_mask_) {
-      draw(Mask::zoneout_hidden, t, running, hidden_mask_);
-      draw(Mask::zoneout_state, t, running, state_mask_);
-    }
+    masks_.draw(t, running);
     if (going_on > 0) {
       if (going_on != multiplication_.rows()) multiplication_ = multiplication(going_on);
-      const Start<S> start = recurrent_mask_ ? Start<S>{nullptr, 0} : dy;
+      const Start<S> start = masks_.recurrent ? Start<S>{nullptr, 0} : dy;
       multiplication_.run(from_line(hidden_operands_, share_.line(t + 1)), groups_.count, start, [&](const Tile<S>& tile) {
-        if (recurrent_mask_) drop_gradient(tile, dy);
+        if (masks_.recurrent) drop_gradient(tile, dy);
         finish_tile(t, tile, 0);
       });
     }
     if (going_on < running) step_last(t, going_on, running, dy);
-    if (recurrent_mask_) drop_hidden(t, running);
+    if (masks_.recurrent) drop_hidden(t, running);
   }
 
   // Rows whose last step this is: there is no step after, but perhaps the gradient of the final state.
@@ -182,7 +172,7 @@ class BackwardShare {
       for (int k = 0; k < tile.rows; k++) {
         S* dhidden = tile.values + (p * tile.rows + k) * tile.width;
         const Index row = tile.first_row + k;
-        const S* mask = recurrent_mask_ + row * groups_.padded_units() + column;
+        const S* mask = masks_.recurrent.values() + row * groups_.padded_units() + column;
         const S* from = dy.values ? dy.values + row * dy.stride + column : nullptr;
         for (Index j = 0; j < tile.width; j += pack_size<S>)
           store(dhidden + j, fma(load(dhidden + j), load(mask + j), from ? load(from + j) : zero<S>()));
@@ -192,7 +182,7 @@ class BackwardShare {
   // The weight gradients take h as the product took it.
   void drop_hidden(Index t, Index running) {
     const Grid<S> hidden = call_.saved->grid(call_.saved->hidden(), 0, share_.line(t));
-    const Grid<S> mask = of_rows(recurrent_mask_);
+    const Grid<S> mask = of_rows(masks_.recurrent.values());
     for (int g = 0; g < groups_.count; g++)
       for (Index r = 0; r < running; r++) store(hidden.at(g, r), load(hidden.at(g, r)) * load(mask.at(g, r)));
   }
@@ -257,31 +247,24 @@ class BackwardShare {
     narrow(wide_gates_, groups_.tail, groups_.blocks, rows, records, record);
   }
 
+  // With zoneout a part of the gradients of h and of the state goes past the cell, to be added at the step before.
   void derive_tile(const BackwardTile<S>& tile, int group, Index row) {
-    if (!hidden_mask_) return call_.cell->backward(tile);
-    const Carried carried = call_.cell->carried;
     const auto here = [&](S* values) { return of_share(values).from(group, row); };
-    const auto zone = [&](S* mask, Grid<S> gradient, Grid<S> carried_past) {
-      zone_out_backward<S>(tile.groups, tile.rows, of_rows(mask).from(group, row), gradient, carried_past);
-    };
-    // Of the carried state's gradient, what goes past the cell waits in dstate_carried_.
-    const Grid<S> past = here(dstate_carried_);
-    const auto for_packets = [&](auto&& work) {
-      for (int g = 0; g < tile.groups; g++)
-        for (int r = 0; r < tile.rows; r++) work(tile.dstate.at(g, r), past.at(g, r));
-    };
-    for_packets([](S*, S* waiting) { store(waiting, zero<S>()); });
-    if (carried == Carried::state) zone(state_mask_, tile.dstate, past);
-    zone(hidden_mask_, tile.dhidden, carried == Carried::hidden ? tile.dstate : here(dhidden_carried_));
-    if (carried == Carried::hidden) {
-      for_packets([](S* dstate, S* waiting) {
-        store(waiting, load(dstate));
-        store(dstate, zero<S>());
-      });
-    }
+    const auto mask = [&](const RowMasks<S>& masks) { return of_rows(masks.values()).from(group, row); };
+    if (masks_.hidden && carries_hidden()) return derive_zoned_hidden(tile, mask(masks_.hidden), here(dhidden_past_));
+    if (masks_.hidden) zone_out_backward<S>(tile.groups, tile.rows, mask(masks_.hidden), tile.dhidden, here(dhidden_past_));
+    if (masks_.state) zone_out_backward<S>(tile.groups, tile.rows, mask(masks_.state), tile.dstate, here(dstate_past_));
     call_.cell->backward(tile);
-    if (carried != Carried::nothing)
-      for_packets([](S* dstate, S* waiting) { store(dstate, load(dstate) + load(waiting)); });
+  }
+  // Of a cell that carries h itself, whose gradient then has three parts.
+  void derive_zoned_hidden(const BackwardTile<S>& tile, Grid<S> mask, Grid<S> past) {
+    for (int g = 0; g < tile.groups; g++)
+      for (int r = 0; r < tile.rows; r++) {
+        store(past.at(g, r), load(past.at(g, r)) + load(tile.dstate.at(g, r)));
+        store(tile.dstate.at(g, r), zero<S>());
+      }
+    zone_out_backward<S>(tile.groups, tile.rows, mask, tile.dhidden, past);
+    call_.cell->backward(tile);
   }
 
   // dx of the steps [first, dx_done_).
@@ -314,20 +297,22 @@ class BackwardShare {
 
   void finish() {
     const Carried carried = call_.cell->carried;
-    if (recurrent_mask_) drop_hidden(-1, share_.rows);
+    if (masks_.recurrent) drop_hidden(-1, share_.rows);
     if (call_.dinitial.hidden) {
       Multiplication<S>(call_.hidden_panels, share_.rows)
           .run(from_line(hidden_operands_, share_.line(0)), groups_.count, Start<S>{nullptr, 0}, [&](const Tile<S>& tile) {
-            if (recurrent_mask_) drop_gradient(tile, {nullptr, 0});
+            if (masks_.recurrent) drop_gradient(tile, {nullptr, 0});
             for (int k = 0; k < tile.rows; k++)
               for (int p = 0; p < tile.panels; p++)
                 put(tile.values + (p * tile.rows + k) * tile.width, initial(call_.dinitial.hidden, tile.first_row + k),
                     (tile.first_panel + p) * max_packets * pack_size<S>, tile.width, groups_.units, false);
           });
       if (carried == Carried::hidden) write_initial(dstate_, call_.dinitial.hidden, true);
-      else if (dhidden_carried_) write_initial(dhidden_carried_, call_.dinitial.hidden, true);
+      if (dhidden_past_) write_initial(dhidden_past_, call_.dinitial.hidden, true);
     }
-    if (call_.dinitial.state) write_initial(dstate_, call_.dinitial.state, false);
+    if (!call_.dinitial.state) return;
+    write_initial(dstate_, call_.dinitial.state, false);
+    if (dstate_past_) write_initial(dstate_past_, call_.dinitial.state, true);
   }
   S* initial(S* all, Index row) const { return all + call_.row_of(share_.first_row + row) * groups_.units; }
   void write_initial(S* from, S* all, bool add) const {
@@ -338,21 +323,17 @@ class BackwardShare {
 
   const BackwardCall<S>& call_;
   const Share& share_;
-  const Regularisers& regularisers_;
   Groups<S> groups_;
   Multiplication<S> multiplication_;
   GateOperands hidden_operands_, input_operands_;
   std::vector<S*> destinations_;
   Index next_;     // the steps from this one on are done
   Index dx_done_;  // and their dx from this one on
+  LayerMasks<S> masks_;
   std::size_t bytes_ = 0;
   S* dstate_ = nullptr;    // [group][row]
-  S* dhidden_carried_ = nullptr;  // [group][row], past the cells by zoneout
-  S* dstate_carried_ = nullptr;
-  S* recurrent_mask_ = nullptr;  // [row][padded units], all masks
-  S* candidate_mask_ = nullptr;
-  S* hidden_mask_ = nullptr;
-  S* state_mask_ = nullptr;
+  S* dhidden_past_ = nullptr;  // [group][row], what zoneout leads past the cell
+  S* dstate_past_ = nullptr;
   S* gathered_ = nullptr;  // [row][padded units], dy of a step where it has to be copied
   S* wide_gates_ = nullptr;
   Block scratch_;

@@ -28,12 +28,12 @@ class ForwardShare {
   ForwardShare(const ForwardCall<S>& call, const Share& share)
       : call_(call),
         share_(share),
-        regularisers_(call.problem.regularisers),
         groups_(call.problem.sizes.hidden, call.problem.sizes.blocks.count),
         multiplication_(call.panels, share.rows),
         input_fed_(call.problem.sizes.blocks, call.problem.sizes.blocks.input),
         hidden_fed_(call.problem.sizes.blocks, call.problem.sizes.blocks.hidden),
-        input_first_(share.rows <= 2) {
+        input_first_(share.rows <= 2),
+        masks_(call.problem.regularisers, call.problem.direction, share.rows, groups_.padded_units()) {
     at_.groups = groups_.count;
     at_.rows = 1;
     at_.units = call.vectors;
@@ -74,16 +74,9 @@ class ForwardShare {
     hidden_next_ = carver.take<S>(share_.rows * row);
     const bool carries = call_.cell->carried != Carried::nothing;
     if (!call_.saved && carries) state_ = carver.take<S>(share_.rows * row);
-    if (regularisers_.drops_hidden()) {
-      recurrent_mask_ = carver.take<S>(share_.rows * row);
-      dropped_ = carver.take<S>(share_.rows * row);
-    }
-    if (regularisers_.drops_candidate()) candidate_mask_ = carver.take<S>(share_.rows * row);
-    if (regularisers_.zones_out()) {
-      hidden_mask_ = carver.take<S>(share_.rows * row);
-      state_mask_ = carver.take<S>(share_.rows * row);
-      if (!call_.saved && carries) zoned_state_ = carver.take<S>(share_.rows * row);
-    }
+    masks_.lay_out(carver);
+    if (masks_.recurrent) dropped_ = carver.take<S>(share_.rows * row);
+    if (!call_.saved && zones_carried()) zoned_state_ = carver.take<S>(share_.rows * row);
     if (input_first_) ahead_ = carver.take<S>(share_.rows * steps_ahead_ * groups_.count * groups_.width());
     else if (!call_.schedule->equal) gathered_ = carver.take<S>(share_.rows * input());
     if (groups_.tail < pack_size<S>) {
@@ -91,6 +84,11 @@ class ForwardShare {
       if (call_.saved) wide_gates_ = carver.take<S>(most_rows_at_once * groups_.width());
     }
     bytes_ = carver.used();
+  }
+
+  bool zones_carried() const {
+    const Carried carried = call_.cell->carried;
+    return (masks_.hidden && carried == Carried::hidden) || (masks_.state && carried == Carried::state);
   }
 
   // A packet a group and row of the carried state that the step after t sees: when training of each step, at inference
@@ -113,8 +111,8 @@ class ForwardShare {
     } else if (zoned_state_) {
       at_.state = of_share(zoned_state_);
     }
-    if (candidate_mask_) at_.mask = of_rows(candidate_mask_);
-    if (recurrent_mask_) draw(Mask::recurrent, 0, share_.rows, recurrent_mask_);
+    if (masks_.candidate) at_.mask = of_rows(masks_.candidate.values());
+    masks_.start(share_.rows, [&](Index r) { return row_of(share_.first_row + r); });
     looked_ahead_ = 0;
     start_from_initial();
     if (!call_.y) return;
@@ -149,11 +147,6 @@ class ForwardShare {
     }
   }
 
-  void draw(Mask kind, Index t, Index rows, S* masks) const {
-    draw_masks(call_.problem, kind, t, rows, groups_.padded_units(),
-               [&](Index r) { return row_of(share_.first_row + r); }, masks);
-  }
-
   // x of step t for the running rows: in place where they stand at equal distances, else gathered.
   Operand<S> input_operand(Index t, Index running) {
     const Index first = share_.first_row;
@@ -167,10 +160,10 @@ class ForwardShare {
   // h of the step before, as the product takes it.
   Operand<S> hidden_operand(Index running) {
     const Index row = groups_.padded_units();
-    if (recurrent_mask_)
-      for (Index j = 0; j < running * row; j += pack_size<S>)
-        store(dropped_ + j, load(hidden_ + j) * load(recurrent_mask_ + j));
-    return {recurrent_mask_ ? dropped_ : hidden_, row, input(), units(), hidden_fed_.span};
+    if (!masks_.recurrent) return {hidden_, row, input(), units(), hidden_fed_.span};
+    for (Index j = 0; j < running * row; j += pack_size<S>)
+      store(dropped_ + j, load(hidden_ + j) * load(masks_.recurrent.values() + j));
+    return {dropped_, row, input(), units(), hidden_fed_.span};
   }
 
   // The input's part of the pre-activations of steps [t, t + steps_ahead).
@@ -191,11 +184,7 @@ class ForwardShare {
   void step(Index t) {
     const Index running = share_.running(t);
     place(t);
-    if (candidate_mask_) draw(Mask::candidate, t, running, candidate_mask_);
-    if (hidden_mask_) {
-      draw(Mask::zoneout_hidden, t, running, hidden_mask_);
-      draw(Mask::zoneout_state, t, running, state_mask_);
-    }
+    masks_.draw(t, running);
     const Operand<S> hidden = hidden_operand(running);
     if (!input_first_) {
       const Operand<S> operands[] = {input_operand(t, running), hidden};
@@ -205,7 +194,7 @@ class ForwardShare {
     if (t == looked_ahead_) look_ahead(t);
     const Start<S> start{ahead_ + (t - (looked_ahead_ - steps_ahead_)) * width, steps_ahead_ * width};
     const bool alone = running == 1 && call_.cell->forward_row && groups_.tail == pack_size<S>;
-    if (alone && !candidate_mask_ && !hidden_mask_) step_one_row(t, hidden, start);
+    if (alone && !masks_.candidate) step_one_row(t, hidden, start);
     else multiply(t, running, &hidden, 1, start);
   }
 
@@ -218,6 +207,7 @@ class ForwardShare {
     const detail::Product<S> product{&hidden, 1, 0, call_.panels.values, call_.panels.stride, groups_.width(),
                                      start.values, groups_.width(), 0, nullptr, 0, 0};
     call_.cell->forward_row({product, at_});
+    zone_out_tile(t, at_, 0, 0);
     if (call_.y) copy(hidden_next_, units(), output_row(t, 0));
   }
 
@@ -256,7 +246,7 @@ class ForwardShare {
     cell.z = {tile.values, by_group, tile.width};
     if (groups_.narrow(group) && groups_.blocks > 1) finish_narrow_tile(t, tile, cell);
     else call_.cell->forward(cell);
-    if (hidden_mask_) zone_out_tile(t, cell, group, row);
+    zone_out_tile(t, cell, group, row);
     if (call_.y) write_output(t, cell, group, row);
   }
 
@@ -272,20 +262,17 @@ class ForwardShare {
   }
 
   void zone_out_tile(Index t, const ForwardTile<S>& cell, int group, Index row) {
-    const auto zone = [&](S* mask, Grid<const S> before, Grid<const S> value, Grid<S> result) {
-      zone_out<S>(cell.groups, cell.rows, of_rows(mask).from(group, row), before, value, result);
-    };
-    const Grid<S> seen_state = state_after(t).from(group, row);
+    const auto mask = [&](const RowMasks<S>& masks) { return of_rows(masks.values()).from(group, row); };
     const Carried carried = call_.cell->carried;
-    if (carried == Carried::state)
-      zone(state_mask_, cell.state_before, cell.state, call_.saved ? seen_state : cell.state);
-    zone(hidden_mask_, of_rows(hidden_).from(group, row), cell.hidden, cell.hidden);
-    const auto also_in = [&](Grid<S> to) {
-      for (int g = 0; g < cell.groups; g++)
-        for (int r = 0; r < cell.rows; r++) store(to.at(g, r), load(cell.hidden.at(g, r)));
-    };
-    if (call_.saved) also_in(call_.saved->grid(call_.saved->seen_hidden, group, share_.line(t) + row));
-    else if (carried == Carried::hidden) also_in(cell.state);
+    if (masks_.state && carried == Carried::state)
+      zone_out<S>(cell.groups, cell.rows, mask(masks_.state), cell.state_before, cell.state,
+                  call_.saved ? state_after(t).from(group, row) : cell.state);
+    if (!masks_.hidden) return;
+    Grid<S> copy;
+    if (call_.saved) copy = call_.saved->grid(call_.saved->seen_hidden, group, share_.line(t) + row);
+    else if (carried == Carried::hidden) copy = cell.state;
+    zone_out<S>(cell.groups, cell.rows, mask(masks_.hidden), of_rows(hidden_).from(group, row), cell.hidden, cell.hidden,
+                copy);
   }
 
   void write_output(Index t, const ForwardTile<S>& cell, int group, Index row) {
@@ -317,22 +304,18 @@ class ForwardShare {
 
   const ForwardCall<S>& call_;
   const Share& share_;
-  const Regularisers& regularisers_;
   Groups<S> groups_;
   Multiplication<S> multiplication_;
   FedBlocks input_fed_, hidden_fed_;
   std::size_t bytes_ = 0;
   const bool input_first_;  // one or two rows fill no tile: the input's part then has tiles of its own, steps as rows
   Index steps_ahead_ = 0, looked_ahead_ = 0;
+  LayerMasks<S> masks_;
   S* hidden_ = nullptr;  // [row][padded units], of the step before
   S* hidden_next_ = nullptr;
   S* state_ = nullptr;     // [group][row], inference
   S* zoned_state_ = nullptr;      // and the next one, with zoneout
-  S* recurrent_mask_ = nullptr;   // [row][padded units], all masks
-  S* candidate_mask_ = nullptr;
-  S* hidden_mask_ = nullptr;
-  S* state_mask_ = nullptr;
-  S* dropped_ = nullptr;  // hidden_ times its mask
+  S* dropped_ = nullptr;          // hidden_ times its mask
   S* ahead_ = nullptr;     // [row][step][group][width]
   S* gathered_ = nullptr;  // [row][input]
   S* wide_z_ = nullptr;    // the narrow group's tile with whole packets

@@ -113,7 +113,8 @@ std::unique_ptr<LayerSaved<S>> layer_forward(const Cell<S>& cell, const LayerSha
   std::unique_ptr<LayerSaved<S>> saved;
   if (training) {
     saved = std::make_unique<LayerSaved<S>>(LayerSaved<S>{shape, &cell, {}});
-    for (int d = 0; d < shape.directions; d++) saved->directions.emplace_back(schedule, groups, cell.carried, shape.regularisers.zones_out());
+    for (int d = 0; d < shape.directions; d++)
+      saved->directions.emplace_back(schedule, groups, cell, shape.regularisers);
   }
 
   std::vector<ForwardCall<S>> calls;

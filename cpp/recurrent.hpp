@@ -40,16 +40,9 @@ struct States {
   S* state = nullptr;
 };
 
-// Masks of the rows of a share at a step, [row][padded units].
-template <class S, class RowOf>
-void draw_masks(const Problem& problem, Mask kind, Index step, Index rows, Index padded_units, RowOf&& row_of, S* masks) {
-  for (Index r = 0; r < rows; r++)
-    draw_mask(problem.regularisers, {kind, problem.direction, row_of(r), step}, padded_units, masks + r * padded_units);
-}
-
 // What forward keeps for backward: per line of the schedule and unit, the gates, the carried state if there is one, and
 // one derived number. Backward overwrites it with the gradients of the pre-activations and with h.
-// Zoneout keeps two more: what of state and h the next step sees.
+// Zoneout keeps one more of h, and one more of the state if its units' own weights see it: what the next step sees.
 template <class S>
 struct Saved {
   Schedule schedule;
@@ -61,19 +54,20 @@ struct Saved {
   S* seen_state = nullptr;   // state, unless zoned out
   S* seen_hidden = nullptr;  // null, unless zoned out
 
-  Saved(Schedule schedule_, const Groups<S>& groups_, Carried carried, bool zones_out)
+  Saved(Schedule schedule_, const Groups<S>& groups_, const Cell<S>& cell, const Regularisers& regularisers)
       : schedule(std::move(schedule_)), groups(groups_) {
     const auto layout = [&](Carver carver) {
       const Index numbers = schedule.lines * groups.padded_units();
       gates = carver.take<S>(groups.record_count(schedule.lines));
       derived = carver.take<S>(numbers);
-      if (zones_out) seen_hidden = carver.take<S>(numbers);
+      const bool zones_hidden = regularisers.zoneout_hidden > 0, zones_state = regularisers.zoneout_state > 0;
+      if (zones_hidden) seen_hidden = carver.take<S>(numbers);
       // Where h is what is carried, it stands there already.
-      if (carried == Carried::hidden) state = derived;
-      if (carried == Carried::state) state = carver.take<S>(numbers);
+      if (cell.carried == Carried::hidden) state = derived;
+      if (cell.carried == Carried::state) state = carver.take<S>(numbers);
       seen_state = state;
-      if (zones_out && carried == Carried::hidden) seen_state = seen_hidden;
-      if (zones_out && carried == Carried::state) seen_state = carver.take<S>(numbers);
+      if (zones_hidden && cell.carried == Carried::hidden) seen_state = seen_hidden;
+      if (zones_state && cell.carried == Carried::state && cell.sum_vectors) seen_state = carver.take<S>(numbers);
       return carver.used();
     };
     block = Block(layout(Carver()));

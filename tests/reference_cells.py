@@ -270,13 +270,15 @@ class DrawnMasks(Masks):
 
     def hits(self, kind, step, units):
         """True with the probability of the rate."""
-        seed = self.key
-        for part in (kind * 2 + self.direction, self.row, step):
-            seed = mixed((seed + (part + 1) * 0x9E3779B97F4A7C15) % 2**64)
-        low, high = seed % 2**32, seed >> 32
+        odd = 0x9E3779B97F4A7C15
+        seed = mixed((self.key + (self.direction + 1) * odd) % 2**64)
+        row = mixed((mixed((seed + (kind + 1) * odd) % 2**64) + self.row * odd) % 2**64)
+        high, low = divmod(mixed((row + step * odd) % 2**64), 2**32)
         unit = np.arange(units, dtype=np.uint64)
-        inner = mixed32((np.uint64(low) + unit * np.uint64(0x9E3779B9)) % 2**32)
-        return mixed32(inner ^ np.uint64(high)) < int(self.rates[kind] * 2**32)
+        of_units = mixed32((np.uint64(seed % 2**32) + unit * np.uint64(odd % 2**32)) % 2**32)
+        number = (of_units ^ np.uint64(low)) * np.uint64(0x7FEB352D) % 2**32
+        number = (number ^ number >> np.uint64(15) ^ np.uint64(high)) * np.uint64(0x846CA68B) % 2**32
+        return number < int(self.rates[kind] * 2**32)
 
     def dropped(self, kind, step, values):
         if self.key is None or self.rates[kind] == 0:
