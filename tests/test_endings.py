@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import signal
 import subprocess
@@ -98,19 +99,62 @@ def test_interrupted_before_there_is_anything():
     assert warm.n_iter_ == 3
 
 
-def test_an_interrupted_part_is_interrupted(monkeypatch):
-    model = quick().partial_fit(X, TOTAL)
-    before = model.predict(X)
+def failing(error, at=1):
+    """A score that fails at a call."""
 
-    def interrupt(*args):
-        raise KeyboardInterrupt
+    def score(model, X, y):
+        calls.append(1)
+        if len(calls) == at:
+            raise error
+        return float(len(calls))
+
+    calls = []
+    return score
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+@pytest.mark.parametrize(
+    ("error", "at"), [(KeyboardInterrupt(), 1), (ZeroDivisionError(), 1), (ZeroDivisionError(), 3)]
+)
+def test_a_fit_that_fails_changes_nothing(error, at, warm_start):
+    model = quick(early_stopping=True, scoring=failing(error, at), max_iter=4)
+    with pytest.raises(type(error)):
+        model.fit(X, TOTAL)
+    assert vars(model).keys() == model.get_params().keys()
+    model.set_params(scoring=None, warm_start=warm_start).fit(X, TOTAL)
+    before, predicted = dict(vars(model)), model.predict(X)
+    curve = list(model.loss_curve_)
+    model.scoring = failing(error, at)
+    with pytest.raises(type(error)):
+        model.fit(X + 1, TOTAL)
+    model.scoring = None
+    assert vars(model) == before
+    assert model.loss_curve_ == curve
+    assert model.predict(X).tobytes() == predicted.tobytes()
+
+
+def test_a_part_that_is_interrupted_can_come_again(monkeypatch):
+    options = {"dropout": 0.3, "schedule": "reduce_on_plateau"}
+    model = quick(**options).partial_fit(X, TOTAL)
+    before = model.predict(X)
+    expected = copy.deepcopy(model).partial_fit(X, TOTAL)
+
+    add, calls = type(model._loss()).of_targets, []
+
+    def interrupt(self, z, y):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return add(self, z, y)
 
     with monkeypatch.context() as patch:
         patch.setattr(type(model._loss()), "of_targets", interrupt)
         with pytest.raises(KeyboardInterrupt):
             model.partial_fit(X, TOTAL)
     assert model.predict(X).tobytes() == before.tobytes()
-    assert model.partial_fit(X, TOTAL).n_iter_ == 2
+    model.partial_fit(X, TOTAL)
+    assert model.loss_curve_ == expected.loss_curve_
+    assert model.model_.params.tobytes() == expected.model_.params.tobytes()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

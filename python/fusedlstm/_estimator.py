@@ -134,7 +134,7 @@ class SequenceEstimator(
         """
         self._check_params()
         new = not (self.warm_start and hasattr(self, "model_"))
-        with all_or_nothing(self):
+        with all_or_nothing(self) as before:
             train = self._read(X, y, sample_weight, reset=new)
             validation = self._read_validation(X_val, y_val, sample_weight_val)
             file = self._checkpoint_file(checkpoint, train, validation, new)
@@ -155,13 +155,16 @@ class SequenceEstimator(
             if begun is None:
                 training.keep(now=True)
             self.__dict__.pop("_progress", None)
-        metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
-        told = {"estimator": self, "X": X, "y": y, "metadata": metadata}
-        task = self._init_callback_context(max_subtasks=self.max_iter)
-        task.call_on_fit_task_begin(**told)
-        with thread_limit(self.n_threads):
-            training.to_the_end(task, told)
-        task.call_on_fit_task_end(**told, reconstruction_attributes={})
+            metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
+            told = {"estimator": self, "X": X, "y": y, "metadata": metadata}
+            own = set(vars(self))  # what the callbacks add is scikit-learn's to take away
+            task = self._init_callback_context(max_subtasks=self.max_iter)
+            before.update({k: v for k, v in vars(self).items() if k not in own})
+            task.call_on_fit_task_begin(**told)
+            with thread_limit(self.n_threads):
+                training.to_the_end(task, told)
+            task.call_on_fit_task_end(**told, reconstruction_attributes={})
+        training.warn_of_the_end()
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
@@ -172,15 +175,15 @@ class SequenceEstimator(
         new = not hasattr(self, "model_")
         with all_or_nothing(self):
             train = self._read(X, y, sample_weight, reset=new, classes=classes)
-            progress = vars(self).get("_progress")
+            progress = copy.deepcopy(vars(self).get("_progress"))
             seed = self._draw_seed() if progress is None else 0
             progress = self._prepare(train, new, seed, progress)
-            self.__dict__.pop("_progress", None)
-        training = Following(self, self._epochs(train, progress), self._fit_state(seed, progress))
-        with thread_limit(self.n_threads):
-            finite = training.up_to(1)
-        self._progress = progress if finite else None
-        if not finite:
+            run = self._epochs(train, progress)
+            training = Following(self, run, self._fit_state(seed, progress))
+            with thread_limit(self.n_threads):
+                training.up_to(1)
+            self._progress = progress if training.finite else None
+        if not training.finite:
             training.warn_of_divergence()
 
     def _read(
@@ -288,6 +291,10 @@ class SequenceEstimator(
                 f"The layers and dtype must be those of the fitted model, for it to go on; got "
                 f"{layers} in {self.dtype} for {list(self.model_.layers)} in {self.model_.dtype}"
             )
+        else:  # copies: what there is stays if the training fails
+            self.model_ = copy.deepcopy(self.model_)
+            self.loss_curve_ = list(self.loss_curve_)
+            self.validation_loss_curve_ = list(self.validation_loss_curve_)
         if isinstance(optimizer, LBFGS):
             self._check_full_batch(train, layers)
         if progress is not None and progress.optimizer == optimizer:

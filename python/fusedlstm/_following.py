@@ -43,25 +43,30 @@ class Following:
     ) -> None:
         self.estimator, self.epochs, self.state = estimator, epochs, state
         self.validation, self.file = validation, file
+        self.finite, self.interrupted = True, False
 
     def to_the_end(self, task: Any, told: dict[str, Any]) -> None:
-        """Train for up to ``max_iter`` epochs, and say so if they or Ctrl-C are what ended it.
+        """Train for up to ``max_iter`` epochs, or until Ctrl-C after the first.
 
         ``task`` and what it is ``told`` are scikit-learn's callbacks.
         """
-        estimator = self.estimator
         try:
-            finite = self.up_to(estimator.max_iter, task, told)
+            self.up_to(self.estimator.max_iter, task, told)
         except KeyboardInterrupt:
             if self.state.epochs == 0:
                 raise
+            self.interrupted = True
+
+    def warn_of_the_end(self) -> None:
+        """Say so if ``max_iter``, Ctrl-C or a loss that is not finite ended it."""
+        estimator = self.estimator
+        if self.interrupted:
             warn(
                 f"Training was interrupted in epoch {estimator.n_iter_ + 1}: it ends with the "
                 f"weights of the epoch before.",
                 UserWarning,
             )
-            return
-        if not finite:
+        elif not self.finite:
             self.warn_of_divergence()
         elif not self.state.stopped:
             watched = "validation data" if estimator.early_stopping else "training loss"
@@ -71,23 +76,30 @@ class Following:
                 ConvergenceWarning,
             )
 
-    def up_to(self, n_epochs: int, task: Any = None, told: dict[str, Any] | None = None) -> bool:
-        """Train until there is a reason to stop; return whether all was finite.
+    def warn_of_divergence(self) -> None:
+        """Say where the loss was no longer finite, and what to try."""
+        warn(
+            f"The loss is no longer finite in epoch {self.estimator.n_iter_ + 1}: training stops "
+            f"with the weights of the epoch before. A smaller learning_rate or clip_norm may help.",
+            RuntimeWarning,
+        )
+
+    def up_to(self, n_epochs: int, task: Any = None, told: dict[str, Any] | None = None) -> None:
+        """Train until there is a reason to stop.
 
         Interrupted, it leaves what the last finished epoch left.
         """
         task, told = task or NoTask(), told or {}
         state, model = self.state, self.estimator.model_
         good = model.params.copy()
-        finite = True
         try:
             with ProgressReport(n_epochs, state.epochs, self.estimator.verbose) as report:
-                while finite and state.epochs < n_epochs and not state.stopped:
+                while self.finite and state.epochs < n_epochs and not state.stopped:
                     part = task.subcontext(task_name="epoch")
                     part.call_on_fit_task_begin(**told)
                     epoch = next(self.epochs)
-                    finite = bool(np.isfinite(epoch.loss) and np.isfinite(model.params).all())
-                    if finite:
+                    self.finite = bool(np.isfinite(epoch.loss) and np.isfinite(model.params).all())
+                    if self.finite:
                         stop = self._note(epoch.loss)
                         good[:] = model.params
                         state.epochs, state.stopped = state.epochs + 1, stop
@@ -98,7 +110,7 @@ class Following:
                         **told, reconstruction_attributes=self._as_if_stopped
                     ):
                         state.stopped = True
-                    if finite:
+                    if self.finite:
                         self.keep(now=state.stopped or state.epochs == n_epochs)
         except KeyboardInterrupt:
             model.params[:] = good
@@ -106,15 +118,6 @@ class Following:
                 self._settle()
             raise
         self._settle()
-        return finite
-
-    def warn_of_divergence(self) -> None:
-        """Say where the loss was no longer finite, and what to try."""
-        warn(
-            f"The loss is no longer finite in epoch {self.estimator.n_iter_ + 1}: training stops "
-            f"with the weights of the epoch before. A smaller learning_rate or clip_norm may help.",
-            RuntimeWarning,
-        )
 
     def keep(self, now: bool) -> None:
         """Write a checkpoint, if there is to be one and it is time."""

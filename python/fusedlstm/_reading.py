@@ -108,12 +108,12 @@ def over_mean(weights: Array | None) -> Array | None:
 
 
 @contextlib.contextmanager
-def all_or_nothing(estimator: Any) -> Iterator[None]:
-    """Give the estimator its attributes back if the body fails."""
+def all_or_nothing(estimator: Any) -> Iterator[dict[str, Any]]:
+    """Give the estimator back the attributes that are yielded, if the body fails."""
     before = dict(vars(estimator))
     try:
-        yield
-    except Exception:
+        yield before
+    except BaseException:
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
