@@ -19,13 +19,6 @@ namespace fusedlstm {
 namespace {
 
 template <class S>
-const Cell<S>& cell_of(const std::string& name) {
-  const Cell<S>* cell = find_cell<S>(name);
-  require(cell != nullptr, "unknown cell");
-  return *cell;
-}
-
-template <class S>
 constexpr const char* saved_name = sizeof(S) == 4 ? "fusedlstm.saved.float32" : "fusedlstm.saved.float64";
 
 template <class S>
@@ -41,64 +34,6 @@ std::vector<std::string> cell_names() {
   return names;
 }
 
-// Weights of a recurrent layer in panels, to be handed in instead of the parameters.
-template <class S>
-struct PackedWeights {
-  const Cell<S>* cell;
-  LayerShape shape;
-  PackedLayer<S> panels;
-};
-template <class S>
-struct PackedDenseWeights {
-  DenseShape shape;
-  PackedDense<S> panels;
-};
-template <class T>
-struct CapsuleName;
-#define FUSEDLSTM_CAPSULE(type, text) \
-  template <>                         \
-  struct CapsuleName<type> {          \
-    static constexpr const char* value = text; \
-  }
-FUSEDLSTM_CAPSULE(PackedWeights<float>, "fusedlstm.packed.float32");
-FUSEDLSTM_CAPSULE(PackedWeights<double>, "fusedlstm.packed.float64");
-FUSEDLSTM_CAPSULE(PackedDenseWeights<float>, "fusedlstm.packed_dense.float32");
-FUSEDLSTM_CAPSULE(PackedDenseWeights<double>, "fusedlstm.packed_dense.float64");
-#undef FUSEDLSTM_CAPSULE
-
-template <class T>
-py::capsule keep_packed(std::unique_ptr<T> packed) {
-  return py::capsule(packed.release(), CapsuleName<T>::value, [](PyObject* capsule) {
-    delete static_cast<T*>(PyCapsule_GetPointer(capsule, CapsuleName<T>::value));
-  });
-}
-// Null if the object is no capsule; one of another kind is an error.
-template <class T>
-const T* packed_of(const py::object& object) {
-  if (!PyCapsule_CheckExact(object.ptr())) return nullptr;
-  const void* held = PyCapsule_GetPointer(object.ptr(), CapsuleName<T>::value);
-  if (!held) throw py::error_already_set();
-  return static_cast<const T*>(held);
-}
-
-py::capsule pack_recurrent(const std::string& cell_name, int directions, Index input_size, Index hidden_size,
-                           const py::array& parameters) {
-  return with_dtype(parameters, [&](auto tag) -> py::capsule {
-    using S = decltype(tag);
-    const Cell<S>& cell = cell_of<S>(cell_name);
-    require(directions >= 1 && directions <= most_directions, "one or two directions");
-    require(input_size > 0 && hidden_size > 0, "sizes must be positive");
-    const LayerShape shape{{input_size, hidden_size, cell.blocks}, 1, 1, directions, false, {}};
-    const S* weights = input_of<S>(parameters, directions * weight_count(shape.sizes));
-    const Groups<S> groups(hidden_size, cell.blocks.count);
-    auto packed =
-        std::make_unique<PackedWeights<S>>(PackedWeights<S>{&cell, shape, PackedLayer<S>(shape, groups)});
-    const FlushSubnormals flush;
-    pack_layer(cell, shape, groups, weights, packed->panels, Team(0, 1));
-    return keep_packed(std::move(packed));
-  });
-}
-
 // `parameters`: an array, or what pack_recurrent returned for this layer.
 py::tuple recurrent_forward(const std::string& cell_name, int directions, bool reverse, Index hidden_size,
                             const py::object& parameters, const py::array& x, const py::object& lengths,
@@ -107,7 +42,7 @@ py::tuple recurrent_forward(const std::string& cell_name, int directions, bool r
   return with_dtype(x, [&](auto tag) -> py::tuple {
     using S = decltype(tag);
     const Cell<S>& cell = cell_of<S>(cell_name);
-    const PackedWeights<S>* ready = packed_of<PackedWeights<S>>(parameters);
+    const auto ready = packed_of<PackedRecurrent<S>>(parameters);
     require(ready || py::isinstance<py::array_t<S>>(parameters), "x must have the dtype of the parameters");
     const Sequences<const S> sequences = sequences_of<S>(x);
     const LayerShape shape{{x.shape(2), hidden_size, cell.blocks}, x.shape(1), x.shape(0), directions,
@@ -122,12 +57,7 @@ py::tuple recurrent_forward(const std::string& cell_name, int directions, bool r
                        ready->shape.sizes.input == shape.sizes.input && ready->shape.sizes.hidden == hidden_size),
             "packed weights are of another layer");
     const S* weights = ready ? nullptr : input_of<S>(parameters, count);
-    const Index* steps_of = nullptr;
-    if (!lengths.is_none()) {
-      steps_of = reinterpret_cast<const Index*>(input_of<std::int64_t>(lengths, shape.batch));
-      for (Index b = 0; b < shape.batch; b++)
-        require(steps_of[b] >= 1 && steps_of[b] <= shape.steps, "lengths must be between 1 and the number of steps");
-    }
+    const Index* steps_of = lengths_of(lengths, shape.batch, shape.steps);
     const States<const S> initial{input_of<S>(hidden, states), input_of<S>(state, states)};
 
     py::object outputs = py::none();
@@ -194,24 +124,13 @@ DenseShape dense_shape(const py::array& x, Index units, const py::object& activa
   return {x.shape(0), x.shape(1), units, activation_of(activation)};
 }
 
-py::capsule pack_dense(const py::array& parameters, Index features, Index units) {
-  return with_dtype(parameters, [&](auto tag) -> py::capsule {
-    using S = decltype(tag);
-    require(features > 0 && units > 0, "sizes must be positive");
-    const DenseShape shape{1, features, units, {}};
-    const S* weights = input_of<S>(parameters, dense_weight_count(shape));
-    return keep_packed(
-        std::make_unique<PackedDenseWeights<S>>(PackedDenseWeights<S>{shape, PackedDense<S>(shape, weights)}));
-  });
-}
-
 // `parameters`: an array, or what pack_dense returned.
 py::object dense_forward_array(const py::object& parameters, const py::array& x, Index units,
                                const py::object& activation, int threads) {
   return with_dtype(x, [&](auto tag) -> py::object {
     using S = decltype(tag);
     const DenseShape shape = dense_shape(x, units, activation);
-    const PackedDenseWeights<S>* ready = packed_of<PackedDenseWeights<S>>(parameters);
+    const auto ready = packed_of<PackedDenseLayer<S>>(parameters);
     require(!ready || (ready->shape.features == shape.features && ready->shape.units == units),
             "packed weights are of another layer");
     const S* weights = ready ? nullptr : input_of<S>(parameters, dense_weight_count(shape));
@@ -389,6 +308,24 @@ py::object activation_gradient_array(const py::object& name, const py::array& dy
   });
 }
 
+// None if the array is of another dtype, or not one piece of memory.
+py::object all_finite_array(const py::handle& array) {
+  const auto look = [&](auto tag) -> std::optional<bool> {
+    using S = decltype(tag);
+    if (!py::isinstance<py::array_t<S>>(array)) return {};
+    const auto given = py::reinterpret_borrow<py::array>(array);
+    if (!(given.flags() & (py::array::c_style | py::array::f_style)) || !is_aligned(given)) return {};
+    const S* values = static_cast<const S*>(given.data());
+    const Index count = given.size();
+    if (count < worth_a_release) return all_finite(values, count);
+    py::gil_scoped_release release;
+    return all_finite(values, count);
+  };
+  std::optional<bool> known = look(float());
+  if (!known) known = look(double());
+  return known ? py::object(py::bool_(*known)) : py::none();
+}
+
 double peak(const std::string& dtype, double seconds, int threads) {
   py::gil_scoped_release release;
   return dtype == "float32" ? multiply_add_peak<float>(seconds, threads) : multiply_add_peak<double>(seconds, threads);
@@ -411,10 +348,10 @@ PYBIND11_MODULE(FUSEDLSTM_JOIN(_core_, FUSEDLSTM_VARIANT), module) {
   module.def("runnable_variants", &runnable_variants);
   module.def("default_threads", &default_threads);
   module.def("set_eager_teams", [](bool eager) { return eager_teams().exchange(eager); });
+  define_whole_model(module);
+  define_decoder(module);
   define_stream(module);
   module.def("cells", &cell_names);
-  module.def("pack_recurrent", &pack_recurrent);
-  module.def("pack_dense", &pack_dense);
   module.def("recurrent_forward", &recurrent_forward);
   module.def("recurrent_backward", &recurrent_backward);
   module.def("staged_forward", &staged_forward);
@@ -431,6 +368,7 @@ PYBIND11_MODULE(FUSEDLSTM_JOIN(_core_, FUSEDLSTM_VARIANT), module) {
   module.def("lion_step", &lion_step_array);
   module.def("activate", &activate_array);
   module.def("activation_gradient", &activation_gradient_array);
+  module.def("all_finite", &all_finite_array);
   module.def("multiply_add_peak", &peak);
 }
 

@@ -26,8 +26,18 @@ def best(call, calls, repeats):
 def test_one_sequence(estimator, rng):
     X = rng.standard_normal((40, 10, 4)).astype("float32")
     model = estimator(32, max_iter=1).fit(X, np.arange(40) % 2)
-    # It takes about 20 us where a core's clock runs at 3 GHz.
-    assert best(lambda: model.predict(X[:1]), calls=50, repeats=60) < 60e-6
+    # It takes about 8 us where a core's clock runs at 3 GHz.
+    assert best(lambda: model.predict(X[:1]), calls=50, repeats=60) < 30e-6
+
+
+@pytest.mark.parametrize("estimator", [LSTMClassifier, LSTMRegressor])
+def test_one_step(estimator, rng):
+    X = rng.standard_normal((40, 10, 16))
+    fitted = estimator(32, max_iter=1).fit(X, np.arange(40) % 2)
+    stream, x = fitted.stream(), X[0, 0]
+    assert best(lambda: stream.step(x), calls=200, repeats=60) < 2e-6  # about 0.5
+    stream, x, y = fitted.model_.stream(), x.astype("f"), np.empty(1, "f")
+    assert best(lambda: stream.step(x, out=y), calls=200, repeats=60) < 1.5e-6  # about 0.3
 
 
 def test_reading_costs_less_than_the_network(rng):

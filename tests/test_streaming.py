@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from fusedlstm.layers import (
     LayerNormLSTM,
     PeepholeLSTM,
 )
+from fusedlstm.losses import Pinball, SquaredError
 
 MODELS = {
     "lstm": [LSTM(32)],
@@ -102,6 +105,97 @@ def test_bad_steps_change_nothing(name, x, out, message):
     np.testing.assert_array_equal(stream.step(good[0, 0]), model.stream().step(good[0, 0]))
 
 
+def unaligned(values):
+    """The same numbers at an odd place in memory."""
+    array = np.frombuffer(bytearray(values.nbytes + 1), np.uint8)[1:].view(values.dtype)
+    array[:] = values
+    return array
+
+
+@pytest.mark.parametrize("name", ["lstm", "staged"])
+def test_arrays_of_other_kinds(name):
+    model, x = model_of(MODELS[name])
+    expected = model.stream().step(x[0, 0])
+    swapped = x[0, 0].astype(">f4")
+    for given in (unaligned(x[0, 0]), swapped, x[0, 0].view(np.recarray)):
+        np.testing.assert_array_equal(model.stream().step(given), expected)
+    for out in (
+        unaligned(expected),
+        expected.astype(">f4"),
+        np.zeros((len(expected), 2), "f")[:, 0],
+    ):
+        with pytest.raises(ValueError, match="out must be a writeable contiguous array"):
+            model.stream().step(x[0, 0], out)
+
+
+def test_arguments_by_name():
+    model, x = model_of(MODELS["lstm"])
+    expected, out = model.stream().step(x[0, 0]), np.empty(32, "f")
+    for arguments in ({"x": x[0, 0]}, {"x": x[0, 0], "out": out}, {"out": out, "x": x[0, 0]}):
+        np.testing.assert_array_equal(model.stream().step(**arguments), expected)
+    np.testing.assert_array_equal(model.stream().step(x[0, 0], None), expected)
+    stream = model.stream()
+    for wrong in ((), (x[0, 0], out, 1)):
+        with pytest.raises(TypeError, match="argument"):
+            stream.step(*wrong)
+    for wrong in ({"y": out}, {"x": x[0, 0], "out": out}):
+        with pytest.raises(TypeError, match="argument"):
+            stream.step(x[0, 0], **wrong)
+    np.testing.assert_array_equal(stream.step(x[0, 0]), expected)
+
+
+@pytest.mark.parametrize("layers", [[LSTM(4)], [LSTM(4), Dense(4)], [LastStep()]])
+def test_out_may_be_x(layers):
+    model, x = model_of(layers)
+    stream, both = model.stream(), model.stream()
+    for t in range(9):
+        expected, buffer = stream.step(x[0, t]), x[0, t].copy()
+        assert both.step(buffer, buffer) is buffer
+        np.testing.assert_array_equal(buffer, expected)
+    memory = np.concatenate([np.zeros(2, "f"), x[0, 0]])
+    model.stream().step(memory[2:], memory[:4])
+    np.testing.assert_array_equal(memory[:4], model.stream().step(x[0, 0]))
+
+
+def test_streams_of_a_predictor_do_not_hear_of_each_other():
+    model, x = model_of(MODELS["stacked"])
+    predictor = model.predictor()
+    streams = [predictor.stream() for _ in x]
+    for t in range(9):
+        y = [stream.step(x_t) for stream, x_t in zip(streams, x[:, t], strict=True)]
+    np.testing.assert_array_equal(y, model.predict(x)[:, -1])
+
+
+def test_many_threads_at_once():
+    model, _ = model_of([LSTM(256)])  # so large that it works without Python's lock
+    predictor, rng = model.predictor(), np.random.default_rng(0)
+    x = rng.standard_normal((8, 40, 4)).astype("f")
+    expected = model.predict(x)[:, -1]
+
+    def last_of(sequence):
+        stream = predictor.stream()
+        return [stream.step(x_t) for x_t in sequence][-1]
+
+    shared = predictor.stream()
+    with ThreadPoolExecutor(8) as pool:
+        np.testing.assert_array_equal(list(pool.map(last_of, x)), expected)
+        # In an order that nobody knows, but each step whole.
+        assert np.isfinite(list(pool.map(shared.step, x.reshape(-1, 4)))).all()
+        list(pool.map(lambda _: shared.reset(), range(8)))
+    np.testing.assert_array_equal([shared.step(x_t) for x_t in x[0]][-1], expected[0])
+
+
+def test_a_stream_belongs_to_its_process():
+    model, x = model_of(MODELS["lstm"])
+    fitted = LSTMRegressor(5, max_iter=1, random_state=0).fit(X, TOTAL)
+    for stream in (model.stream(), fitted.stream()):
+        for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError, match="pickle"):
+                duplicate(stream)
+        with pytest.raises((TypeError, AttributeError)):
+            type(stream).__new__(type(stream)).step(x[0, 0])
+
+
 @pytest.mark.parametrize("layer", [LSTM(4, bidirectional=True), GRU(4, reverse=True)])
 def test_layers_that_read_backwards(layer):
     with pytest.raises(ValueError, match=r"layers\[1\] reads each sequence from its last step"):
@@ -119,23 +213,76 @@ TOTAL = X.sum(axis=(1, 2))
 LABELS = np.digitize(TOTAL, [-2, 2])
 
 
+class Twice(SquaredError):  # noqa: N818
+    """A loss of one's own, of which the core knows nothing."""
+
+    def predict(self, z):
+        return 2 * z
+
+
+PAIR = np.stack([TOTAL, -TOTAL], axis=1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    ("estimator", "y", "method"),
+    ("estimator", "y"),
     [
-        (LSTMClassifier, LABELS, "predict_proba"),
-        (LSTMClassifier, LABELS > 0, "predict_proba"),
-        (LSTMClassifier, np.stack([LABELS > 0, LABELS > 1], axis=1).astype(int), "predict_proba"),
-        (LSTMRegressor, TOTAL, "predict"),
-        (LSTMRegressor, np.stack([TOTAL, -TOTAL], axis=1), "predict"),
+        (LSTMClassifier(), LABELS),
+        (LSTMClassifier(), LABELS > 0),
+        (LSTMClassifier(), np.stack([LABELS > 0, LABELS > 1], axis=1).astype(int)),
+        (LSTMClassifier(cell="layer_norm_lstm"), LABELS),
+        (LSTMRegressor(), TOTAL),
+        (LSTMRegressor(layers=(GRU(3, trainable_state=True),)), PAIR),
+        (LSTMRegressor(normalize_y=False, loss="huber"), TOTAL[:, np.newaxis]),
+        (LSTMRegressor(loss="poisson"), np.abs(TOTAL)),
+        (LSTMRegressor(loss="gaussian"), PAIR),
+        (LSTMRegressor(loss=Pinball(0.9)), TOTAL),
+        (LSTMRegressor(loss=Pinball((0.5,))), TOTAL),
+        (LSTMRegressor(loss="pinball"), PAIR),
+        (LSTMRegressor(loss=Twice()), PAIR),
     ],
+    ids=repr,
 )
-def test_estimators(estimator, y, method):
-    fitted = estimator(5, max_iter=2, random_state=0).fit(X, y)
+def test_estimators(estimator, y, dtype):
+    estimator.set_params(hidden_size=5, max_iter=2, random_state=0, dtype=dtype)
+    fitted = estimator.fit(X, y)
+    predict = fitted.predict_proba if hasattr(fitted, "classes_") else fitted.predict
     one, all_three = fitted.stream(), fitted.stream(3)
     for t in range(6):
-        expected = getattr(fitted, method)(X[:3, : t + 1])
-        np.testing.assert_array_equal(all_three.step(X[:3, t]), expected)
-        np.testing.assert_array_equal(one.step(X[0, t]), expected[0])
+        expected, given = predict(X[:3, : t + 1]), all_three.step(X[:3, t])
+        assert given.dtype == expected.dtype == np.float64
+        assert given.tobytes() == expected.tobytes()
+        given = one.step(X[0, t])
+        assert type(given) is type(expected[0])
+        assert given.tobytes() == expected[0].tobytes()
+    one.reset()
+    np.testing.assert_array_equal(one.step(X[0, 0]), predict(X[:1, :1])[0])
+
+
+@pytest.mark.parametrize("loss", ["squared_error", Twice()])
+def test_steps_of_all_kinds_of_estimators(loss):
+    fitted = LSTMRegressor(5, loss=loss, max_iter=1, random_state=0).fit(X, TOTAL)
+    whole = np.array([3, -2])
+    for x in (
+        X[0, 0],
+        X[0, 0].astype("f"),
+        X[0, 0].astype(">f8"),
+        X[0, 0].astype("f2"),
+        X[0, 0].astype(np.longdouble),
+        unaligned(X[0, 0]),
+        np.repeat(X[0, 0], 2)[::2],
+        whole,
+        whole.astype(np.uint8),
+        whole > 0,
+        [0.1, -3.0],
+        [np.float32(0.1), 2],
+        (1, True),
+        whole.astype(object),
+    ):
+        expected = fitted.predict(
+            np.asarray(x, dtype=getattr(x, "dtype", None))[np.newaxis, np.newaxis]
+        )
+        assert fitted.stream().step(x) == expected[0]
 
 
 @pytest.mark.parametrize(
@@ -143,12 +290,20 @@ def test_estimators(estimator, y, method):
     [
         ([np.nan, 0], "x must be finite"),
         ([1e300, 0], "x must be finite, within float32's range"),
+        (np.array([np.inf, 0]), "x must be finite"),
+        (np.array([np.nan, 0], "f"), "x must be finite"),
         ([0], r"x must be an array of shape \(2,\)"),
+        (np.zeros((1, 2)), r"x must be an array of shape \(2,\)"),
+        (0.0, r"x must be an array of shape \(2,\)"),
         (["a", "b"], "x must be an array of numbers"),
+        ([[0], [1, 2]], "x must be an array of numbers"),
+        ([10**400, 0], "x must be"),
+        (None, "x must be an array of numbers"),
     ],
 )
-def test_bad_steps_of_estimators(x, message):
-    fitted = LSTMRegressor(5, max_iter=2, random_state=0).fit(X, TOTAL)
+@pytest.mark.parametrize("loss", ["squared_error", Twice()])
+def test_bad_steps_of_estimators(loss, x, message):
+    fitted = LSTMRegressor(5, loss=loss, max_iter=2, random_state=0).fit(X, TOTAL)
     stream = fitted.stream()
     with pytest.raises((ValueError, TypeError), match=message):
         stream.step(x)

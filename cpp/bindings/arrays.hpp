@@ -46,6 +46,10 @@ py::array_t<S> empty(std::vector<py::ssize_t> shape) {
   return py::array_t<S>(std::move(shape));
 }
 
+inline bool is_aligned(const py::array& array) {
+  return array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+}
+
 // (batch, steps, features) with any strides but a step's features side by side.
 template <class S>
 Sequences<const S> sequences_of(const py::array& array) {
@@ -59,6 +63,18 @@ template <class S>
 Sequences<S> contiguous_sequences(S* values, Index steps, Index features) {
   return {values, steps * features, features};
 }
+
+// Null for None.
+inline const Index* lengths_of(const py::object& lengths, Index batch, Index steps) {
+  if (lengths.is_none()) return nullptr;
+  const auto* steps_of = reinterpret_cast<const Index*>(input_of<std::int64_t>(lengths, batch));
+  for (Index b = 0; b < batch; b++)
+    require(steps_of[b] >= 1 && steps_of[b] <= steps, "lengths must be between 1 and the number of steps");
+  return steps_of;
+}
+
+// Calls with fewer multiply-adds keep the GIL, and are not worth a second thread. About 3 microseconds.
+inline constexpr Index worth_a_release = Index(1) << 17;
 
 // A name, or (name, alpha, beta).
 inline Activation activation_of(const py::handle& given) {

@@ -85,12 +85,7 @@ FUSEDLSTM_ONCE_A_CALL py::tuple staged_forward(
     require(shape.batch > 0 && shape.steps > 0 && shape.input > 0 && hidden_size > 0, "sizes must be positive");
     const Index count = directions * staged::Layout<S>(spec, shape).count, rows = directions * shape.batch;
     const S* weights = input_of<S>(parameters, count);
-    const Index* steps_of = nullptr;
-    if (!lengths.is_none()) {
-      steps_of = reinterpret_cast<const Index*>(input_of<std::int64_t>(lengths, shape.batch));
-      for (Index b = 0; b < shape.batch; b++)
-        require(steps_of[b] >= 1 && steps_of[b] <= shape.steps, "lengths must be between 1 and the number of steps");
-    }
+    const Index* steps_of = lengths_of(lengths, shape.batch, shape.steps);
     require(spec.has_state() || state.is_none(), "there is no second state");
     const States<const S> initial{input_of<S>(hidden, rows * output), input_of<S>(state, rows * hidden_size)};
 

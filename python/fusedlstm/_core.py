@@ -46,11 +46,24 @@ class Core(Protocol):
         Returns what was set before.
         """
 
+    WholeModel: Any
+    """Layers that run in one call: `add_recurrent`, `add_last_step`, `add_dense`, `predict`."""
+
+    Decoder: Any
+    """Of the kind, the model's outputs, the shape of a prediction, and of each target scale and
+    mean: a function of outputs (n, n_outputs), see cpp/decoding.hpp."""
+
     Stream: Any
-    """A model that runs one step at a time: `add_recurrent`, `add_dense`, `step`, `reset`."""
+    """Of a whole model, packed, or None: one step at a time, `step(x, out)` and `reset()`."""
+
+    EstimatorStream: Any
+    """Of a stream and a decoder, or None: `step(x)`."""
 
     def cells(self) -> list[str]:
         """Names of the fused cells."""
+
+    def all_finite(self, x: Array, /) -> bool | None:
+        """Whether there is neither NaN nor infinity; None if x is not one piece of memory."""
 
     def pack_recurrent(
         self, cell: str, directions: int, input_size: int, hidden_size: int, params: Array, /

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import abc
 import copy
-from collections.abc import Iterator
-from typing import Any, ClassVar, cast
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -34,12 +34,25 @@ from fusedlstm.layers import Dense, Dropout, LastStep, Layer
 from fusedlstm.losses import ClassificationLoss, RegressionLoss
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import LBFGS, as_optimizer
+from fusedlstm.predictor import Predictor
 from fusedlstm.schedules import ScheduleState, as_schedule
 from fusedlstm.streaming import EstimatorStream
 from fusedlstm.training import Epoch, SequenceBatches, epochs
 
 NUMBERS_OF_A_CHUNK = 2**22
 """Inputs and hidden units that `predict` has in hand at a time."""
+
+
+Decoder: TypeAlias = Callable[[Array], Array]
+"""Makes predictions, in float64, of a model's outputs, (n, n_outputs)."""
+
+
+class Frozen(NamedTuple):
+    """What a fitted estimator predicts with. It is neither copied nor pickled but made again."""
+
+    model: Sequential  # that it was taken of
+    predictor: Predictor
+    decode: Decoder
 
 
 def takes_batches(estimator: Any) -> bool:
@@ -274,6 +287,7 @@ class SequenceEstimator(
     ) -> Progress:
         """Make a new model, or see whether the one that is there can go on; return from where."""
         layers, optimizer = self._model_layers(), as_optimizer(self.optimizer)
+        self.__dict__.pop("_frozen", None)
         if progress is None:
             children = np.random.SeedSequence(seed).spawn(2)
             initial, rng = (np.random.default_rng(child) for child in children)
@@ -363,11 +377,37 @@ class SequenceEstimator(
         """Return the loss."""
 
     @abc.abstractmethod
-    def _decode_outputs(self, outputs: Array) -> Array:
-        """Return probabilities or values from the model's outputs, (n, n_outputs) in float64."""
+    def _new_decoder(self) -> Decoder:
+        """Return what makes probabilities or values, in float64, of outputs (n, n_outputs)."""
+
+    def _freeze(self) -> Frozen:
+        """Take the snapshot that predictions come from until the next training."""
+        model = self.model_
+        self._frozen = Frozen(model, Predictor.beside(model), self._new_decoder())
+        return self._frozen
+
+    def _predicting(self) -> tuple[Sequential | Predictor, Decoder]:
+        """Return what predicts and what makes predictions of its outputs."""
+        frozen = vars(self).get("_frozen")
+        if frozen is None:  # in training
+            return self.model_, self._new_decoder()
+        if frozen.model is not self.model_:  # somebody has put another in its place
+            frozen = self._freeze()
+        return frozen.predictor, frozen.decode
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_frozen"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "model_" in vars(self):
+            self._freeze()
 
     def stream(self, n_sequences: int | None = None) -> EstimatorStream:
         """Predict for running sequences, one step at a time.
+
+        All streams of a fitted estimator share its packed weights.
 
         Parameters
         ----------
@@ -387,7 +427,8 @@ class SequenceEstimator(
             A layer reads sequences from their last step.
         """
         check_is_fitted(self, "model_")
-        return EstimatorStream(self, n_sequences)
+        model, decode = self._predicting()
+        return EstimatorStream(model.stream(n_sequences), decode)
 
     def summary(self) -> str:
         """Return the model's layers with the shapes of their outputs, their parameters and bytes.
@@ -408,20 +449,24 @@ class SequenceEstimator(
     def _outputs(self, sequences: Sequences) -> Array:
         """Return the model's raw output, (n, n_outputs), a chunk at a time."""
         model = self.model_
+        predict = self._predicting()[0].predict
         width = sequences.n_features + 2 * model.output_size
         rows = max(1, NUMBERS_OF_A_CHUNK // (sequences.longest() * width))
         if rows >= len(sequences):
-            return model.predict(*sequences.take(slice(None), model.dtype))
+            return predict(*sequences.take(slice(None), model.dtype))
         chunks = (slice(start, start + rows) for start in range(0, len(sequences), rows))
-        return np.concatenate([model.predict(*sequences.take(c, model.dtype)) for c in chunks])
+        return np.concatenate([predict(*sequences.take(c, model.dtype)) for c in chunks])
 
-    def _predict_outputs(self, X: Any) -> Array:
-        """Return the model's raw output in float64, as scikit-learn expects predictions."""
+    def _outputs_for(self, X: Any) -> Array:
+        """Return the model's raw output, in its dtype."""
         if "model_" not in vars(self):
             check_is_fitted(self, "model_")  # raises; one sequence alone cannot wait for it
         with thread_limit(self.n_threads):
-            outputs = self._outputs(read_X(self, X, self.model_.dtype, reset=False))
-            return outputs.astype(np.float64, copy=False)
+            return self._outputs(read_X(self, X, self.model_.dtype, reset=False))
+
+    def _decode(self, outputs: Array) -> Array:
+        """Return probabilities or values, as `stream` does from step to step."""
+        return self._predicting()[1](outputs)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

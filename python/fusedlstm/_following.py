@@ -186,3 +186,4 @@ class Following:
         """Leave what a fit leaves."""
         self.estimator._schedule_state = self.state.progress.schedule
         vars(self.estimator).update(self._as_if_stopped())
+        self.estimator._freeze()

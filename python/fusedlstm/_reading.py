@@ -57,9 +57,10 @@ def read_X(
     allow_nan: bool = False,
 ) -> Sequences:
     """Read X for an estimator; ``reset`` in fit, where its features are learnt."""
-    if isinstance(X, Sequences):  # read and checked before
-        return X
     sequences = read_sequences(X, name, allow_nan)
+    read_before = sequences is X
+    if read_before:
+        return sequences
     sequences.check_range(dtype, name)
     if sequences.form == "2d" and (reset or estimator._fitted_on_2d):
         # The number of columns, and their names if they have any, are scikit-learn's to check.

@@ -186,7 +186,7 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, Array]) -> Any:
         attributes["classes_"] = decode(header["classes"], arrays)
     for key in attributes:
         check.choice("attribute", key, kind._saved_attributes)
-    vars(thing).update(attributes)
+    thing.__setstate__(attributes)
     return thing
 
 

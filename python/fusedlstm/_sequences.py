@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fusedlstm import _validation as check
-from fusedlstm._core import Array
+from fusedlstm._core import Array, core
 
 NUMBERS_OF_A_PIECE = 2**20
 """Numbers that are looked at at a time: a memory map is never in memory as a whole."""
@@ -191,6 +191,8 @@ def read_sequences(X: Any, name: str = "X", allow_nan: bool = False) -> Sequence
     Sequences
         Numbers checked to be finite; ``form`` says what came.
     """
+    if type(X) is np.ndarray and X.ndim > 0 and X.dtype.kind != "O":  # as most often
+        return _read_array(X, name, allow_nan)
     if isinstance(X, Sequences):
         return X
     if hasattr(X, "toarray"):
@@ -334,6 +336,9 @@ def pieces(array: Array) -> Iterator[Array]:
 
 
 def _all_finite(array: Array) -> bool:
+    known = core.all_finite(array)
+    if known is not None:
+        return known
     if array.size <= NUMBERS_OF_A_PIECE:
         return bool(np.isfinite(array).all())
     return all(np.isfinite(piece).all() for piece in pieces(array))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,8 @@ from fusedlstm._core import Array
 from fusedlstm._masking import RealSteps
 from fusedlstm._stacks import check_layers
 from fusedlstm._summary import summary
+from fusedlstm._threads import get_num_threads
+from fusedlstm._whole import whole_model
 from fusedlstm.layers import Layer
 from fusedlstm.layers.base import State
 from fusedlstm.predictor import Predictor
@@ -23,7 +26,7 @@ from fusedlstm.sequence import Sequence
 from fusedlstm.streaming import Stream
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """A layer at work: its parameters, and whether somebody reads all steps of its output."""
 
     layer: Layer[Any]
@@ -102,7 +105,7 @@ class Sequential:
                 initial.append(np.ravel(values.get(name, np.zeros(shape))))
             size = layer.output_size(size)
         self._params = np.concatenate([*initial, np.empty(0)]).astype(self.dtype)
-        self._parts = self._divide()
+        self._divide()
 
     @classmethod
     def from_named_params(
@@ -153,7 +156,7 @@ class Sequential:
         model._params = np.empty(sum(map(math.prod, shapes.values())), model.dtype)
         for name, view in model.named_params().items():
             view[...] = arrays[name]
-        model._parts = model._divide()
+        model._divide()
         return model
 
     def _configure(
@@ -174,7 +177,8 @@ class Sequential:
             size = layer.output_size(size)
         return named
 
-    def _divide(self) -> list[_Part]:
+    def _divide(self) -> None:
+        """Make what consists of views of the parameters."""
         parts, size, start = [], self.input_size, 0
         for number, layer in enumerate(self.layers):
             shapes = layer.param_shapes(size).values()
@@ -182,16 +186,21 @@ class Sequential:
             all_steps = True
             for after in reversed(self.layers[number + 1 :]):
                 all_steps = after.needs_steps(all_steps)
-            parts.append(_Part(layer, self._params[place], place, all_steps))
+            parts.append(Part(layer, self._params[place], place, all_steps))
             size, start = layer.output_size(size), place.stop
-        return parts
+        self._work_with(parts)
+
+    def _work_with(self, parts: list[Part]) -> None:
+        self._parts = parts
+        self._whole = whole_model(self.dtype, self.input_size, parts)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_parts"}
+        made = ("_parts", "_whole")
+        return {name: value for name, value in vars(self).items() if name not in made}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._parts = self._divide()  # they are views
+        self._divide()
 
     @property
     def params(self) -> Array:
@@ -253,9 +262,17 @@ class Sequential:
             Does not depend, to the last bit, on the other sequences of the batch or on the
             number of threads.
         """
-        if mask is None:
-            return self._run(self._input(x, lengths), None)[0]
-        return self.run(x, None, lengths, mask=mask)[0]
+        if mask is not None:
+            return self.run(x, None, lengths, mask=mask)[0]
+        whole, y = self._whole, None
+        if whole is not None and lengths is None:
+            y = whole.predict_as_it_is(x, get_num_threads)
+        if y is not None:  # as most often
+            return y  # type: ignore[no-any-return]
+        seq = self._input(x, lengths)
+        if whole is None or not (lengths is None or whole.takes_lengths):
+            return self._run(seq, None)[0]
+        return whole.predict(seq.x, seq.lengths, get_num_threads)  # type: ignore[no-any-return]
 
     def run(
         self,
@@ -392,7 +409,7 @@ class Sequential:
         ValueError
             A layer reads sequences from their last step.
         """
-        return Stream(self, n_sequences)
+        return Predictor.beside(self).stream(n_sequences)
 
     @property
     def places(self) -> tuple[slice, ...]:
@@ -502,15 +519,23 @@ class Sequential:
             states.append(after)
         return seq.steps(), tuple(states)
 
-    def _pack(self) -> None:
-        """Let the parts hold packed weights, and `params` be read-only. For `Predictor`'s copy."""
+    def _packed(self) -> Sequential:
+        """Return a twin whose parts hold packed weights, or copies of parameters. For `Predictor`.
+
+        Its `params` are a view of this model's that cannot be written to.
+        """
+        twin = copy.copy(self)
+        twin._params = self._params.view()
+        twin._params.flags.writeable = False
         size, parts = self.input_size, []
         for part in self._parts:
             packed = part.layer.pack(part.params, size)
-            parts.append(part if packed is None else part._replace(params=packed))
+            if packed is None:
+                packed = part.params.copy()
+            parts.append(part._replace(params=packed))
             size = part.layer.output_size(size)
-        self._parts = parts
-        self._params.flags.writeable = False
+        twin._work_with(parts)
+        return twin
 
     def _backward(
         self, saved: Saved, dy: npt.ArrayLike, grads: Array, input_gradient: bool

@@ -36,8 +36,17 @@ class Predictor:
     """
 
     def __init__(self, model: Sequential) -> None:
-        self._model = copy.deepcopy(model)
-        self._model._pack()
+        self._pack(copy.deepcopy(model))
+
+    @classmethod
+    def beside(cls, model: Sequential) -> Predictor:
+        """Return one that leaves to the model what only pickling needs, its parameters unpacked."""
+        predictor = cls.__new__(cls)
+        predictor._pack(model)
+        return predictor
+
+    def _pack(self, model: Sequential) -> None:
+        self._packed = model._packed()
 
     def predict(
         self,
@@ -58,10 +67,10 @@ class Predictor:
         -------
         array (B, T, output_size), or (B, output_size) after `LastStep`
         """
-        return self._model.predict(x, lengths, mask=mask)
+        return self._packed.predict(x, lengths, mask=mask)
 
     def stream(self, n_sequences: int | None = None) -> Stream:
-        """Run sequences one step at a time, as `Sequential.stream`.
+        """Run sequences one step at a time, as `Sequential.stream`. All share the packed weights.
 
         Parameters
         ----------
@@ -71,11 +80,10 @@ class Predictor:
         -------
         Stream
         """
-        return self._model.stream(n_sequences)
+        return Stream(self, n_sequences)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_model": self._model}  # whose parts, packed, stay behind
+        return {"model": self._packed}  # whose parts, packed, stay behind
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._model = state["_model"]
-        self._model._pack()
+        self._pack(state["model"])

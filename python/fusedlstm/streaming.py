@@ -1,7 +1,8 @@
-"""One step at a time: a model with packed weights that keeps its states."""
+"""One step at a time: weights that streams of a predictor share, and states of their own."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,23 +10,24 @@ import numpy.typing as npt
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
-from fusedlstm.layers import Dense, Dropout, LastStep, Recurrent
+from fusedlstm.layers import Recurrent
 from fusedlstm.layers.base import State
 from fusedlstm.sequence import Sequence
 
 if TYPE_CHECKING:
-    from fusedlstm._estimator import SequenceEstimator
     from fusedlstm.model import Sequential
+    from fusedlstm.predictor import Predictor
 
 
-class Stream:
-    """Running sequences, fed step by step. From `Sequential.stream`.
+class Stream(core.Stream):  # type: ignore[misc, name-defined]
+    """Running sequences, fed step by step. From `Sequential.stream` or `Predictor.stream`.
 
-    It holds the parameters as they were when it was made. One thread at a time may use it.
+    It holds the parameters as they were when it was made; streams of one predictor share them. One
+    thread at a time may use it.
 
     Parameters
     ----------
-    model : Sequential
+    predictor : Predictor
         Every layer reads from the first step to the last.
     n_sequences : int or None
         So many side by side; None: one, and arrays have no axis for it.
@@ -43,9 +45,14 @@ class Stream:
     True
     """
 
-    __slots__ = ("_dtype", "_feed", "_x_shape", "_y_shape")
+    __slots__ = ("_dtype", "_layers", "_x_shape", "_y_shape")
 
-    def __init__(self, model: Sequential, n_sequences: int | None = None) -> None:
+    if TYPE_CHECKING:  # the core has it, and its documentation
+
+        def step(self, x: npt.ArrayLike, out: Array | None = None) -> Array: ...  # noqa: D102
+
+    def __init__(self, predictor: Predictor, n_sequences: int | None = None) -> None:
+        model, whole = predictor._packed, predictor._packed._whole
         rows = 1 if n_sequences is None else check.positive_int("n_sequences", n_sequences)
         for number, layer in enumerate(model.layers):
             if isinstance(layer, Recurrent) and (layer.bidirectional or layer.reverse):
@@ -53,50 +60,44 @@ class Stream:
                     f"A stream needs layers that read forward; layers[{number}] reads each "
                     f"sequence from its last step: {layer!r}"
                 )
+        super().__init__(whole, n_sequences is None, rows)
         axes = () if n_sequences is None else (rows,)
         self._dtype = model.dtype
         self._x_shape = (*axes, model.input_size)
         self._y_shape = (*axes, model.output_size)
-        self._feed = _fused_feed(model, n_sequences) or _LayerFeed(
-            model, rows, self._x_shape, self._y_shape
-        )
+        self._layers = _RunningLayers(model, rows) if whole is None else None
 
-    def step(self, x: npt.ArrayLike, out: Array | None = None) -> Array:
-        """Feed one step and return the output of the sequences so far.
-
-        Parameters
-        ----------
-        x : array (input_size,) or (n_sequences, input_size)
-        out : array (output_size,) or (n_sequences, output_size), optional
-            Contiguous and of the model's dtype: written and returned. With x of this kind too, a
-            step costs its arithmetic and little more.
-
-        Returns
-        -------
-        array like ``out``
-            Bit for bit what `Sequential.predict` gives for the sequence so far, its last step
-            where it gives all steps.
-        """
-        if out is not None and self._feed.step(x, out):
-            return out
+    def _step(self, x: npt.ArrayLike, out: Array | None = None) -> Array:
+        """Step with what the core's `step` does not take as it stands, or refuse it."""
         given = check.real_array("x", x, self._dtype)
         if given.shape != self._x_shape:
             raise ValueError(check.needs("x", f"an array of shape {self._x_shape}", given))
-        y = np.empty(self._y_shape, self._dtype) if out is None else out
-        if not self._feed.step(np.ascontiguousarray(given), y):
+        given = np.require(given, requirements=["C", "A"])
+        y: Any = np.empty(self._y_shape, self._dtype) if out is None else out
+        usable = isinstance(y, np.ndarray) and y.dtype == self._dtype and y.flags.carray
+        if not usable or y.shape != self._y_shape:
             needed = f"a writeable contiguous array of {self._dtype.name} of shape {self._y_shape}"
             raise ValueError(check.needs("out", needed, out))
-        return y
+        if self._layers is None:
+            self._feed(given, y)
+        else:
+            y[...] = self._layers.step(given).reshape(self._y_shape)
+        written: Array = y
+        return written
 
     def reset(self) -> None:
         """Begin new sequences."""
-        self._feed.reset()
+        if self._layers is None:
+            super().reset()
+        else:
+            self._layers.reset()
 
 
-class EstimatorStream:
+class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
     """Running sequences of a fitted estimator, fed step by step. From its `stream`.
 
-    It holds the model as it was when it was made. One thread at a time may use it.
+    It holds the model as it was at the end of `fit`; streams of one estimator share its weights.
+    One thread at a time may use it.
 
     Examples
     --------
@@ -111,86 +112,47 @@ class EstimatorStream:
     True
     """
 
-    def __init__(self, estimator: SequenceEstimator, n_sequences: int | None) -> None:
-        model = estimator.model_
-        rows = 1 if n_sequences is None else check.positive_int("n_sequences", n_sequences)
-        self._one = n_sequences is None
-        self._stream = Stream(model, rows)
-        self._x = np.empty((rows, model.input_size), model.dtype)
-        self._y = np.empty((rows, model.output_size), model.dtype)
-        self._shape = self._x.shape[1:] if self._one else self._x.shape
-        self._decode = estimator._decode_outputs
+    __slots__ = ("_decode", "_stream")
 
-    def step(self, x: npt.ArrayLike) -> Any:
-        """Feed one step and return the prediction for the sequences so far.
+    if TYPE_CHECKING:  # the core has it, and its documentation
 
-        Parameters
-        ----------
-        x : array (n_features,) or (n_sequences, n_features)
+        def step(self, x: npt.ArrayLike, /) -> Any: ...  # noqa: D102
 
-        Returns
-        -------
-        array or number
-            Bit for bit a row, or with ``n_sequences`` the rows, of what ``predict_proba`` (of a
-            classifier) or ``predict`` (of a regressor) gives for the sequence so far.
-        """
-        array = np.asarray(x)
-        if array.shape != self._shape or array.dtype.kind not in "fiub":
-            array = check.real_array("x", x, np.float64)
-            if array.shape != self._shape:
-                raise ValueError(check.needs("x", f"an array of shape {self._shape}", x))
+    def __init__(self, stream: Stream, decode: Callable[[Array], Array]) -> None:
+        super().__init__(stream, decode if isinstance(decode, core.Decoder) else None)
+        self._stream, self._decode = stream, decode
+
+    def _step(self, x: Any) -> Any:
+        """Step with what the core's `step` does not take as it stands, or refuse it."""
+        array: Array = x
+        if type(x) is not np.ndarray or x.dtype.kind != "f":
+            array = check.real_array("x", x, np.float64)  # as `predict` reads it
+        dtype, shape = self._stream._dtype, self._stream._x_shape
+        if array.shape != shape:
+            raise ValueError(check.needs("x", f"an array of shape {shape}", x))
         with np.errstate(over="ignore"):
-            self._x[...] = array
-        if not np.isfinite(self._x).all():
-            raise ValueError(check.needs("x", f"finite, within {self._x.dtype}'s range", x))
-        decoded = self._decode(self._stream.step(self._x, self._y).astype(np.float64, copy=False))
-        return decoded[0] if self._one else decoded
+            values = array.astype(dtype, copy=False)
+        if not np.isfinite(values).all():
+            raise ValueError(check.needs("x", f"finite, within {dtype}'s range", x))
+        decoded = self._decode(np.atleast_2d(self._stream.step(values)))
+        return decoded[0] if len(shape) == 1 else decoded
 
     def reset(self) -> None:
         """Begin new sequences."""
         self._stream.reset()
 
 
-def _fused_feed(model: Sequential, n_sequences: int | None) -> Any:
-    """The core's stream, where it knows all layers; else None."""
-    feed = core.Stream(model.dtype.name, n_sequences is None, n_sequences or 1, model.input_size)
-    params = model.params
-    for layer, place in zip(model.layers, model.places, strict=True):
-        if isinstance(layer, Recurrent) and isinstance(layer.core_cell(), str):
-            layer.add_to_stream(feed, params[place])
-        elif isinstance(layer, Dense):
-            feed.add_dense(layer.units, layer.core_activation, params[place])
-        elif not isinstance(layer, (LastStep, Dropout)):
-            return None
-    return feed
-
-
-class _LayerFeed:
+class _RunningLayers:
     """Any layers, by their own `run`."""
 
-    def __init__(
-        self, model: Sequential, rows: int, x_shape: tuple[int, ...], y_shape: tuple[int, ...]
-    ) -> None:
-        params = model.params.copy()
-        self.x_shape, self.y_shape = x_shape, y_shape
-        self.parts = [
-            (layer, params[place]) for layer, place in zip(model.layers, model.places, strict=True)
-        ]
-        self.dtype = model.dtype
-        self.rows = rows
+    def __init__(self, model: Sequential, rows: int) -> None:
+        self.model, self.rows = model, rows
         self.reset()
 
     def reset(self) -> None:
-        self.states: list[State] = [None] * len(self.parts)
+        self.state: tuple[State, ...] | None = None
 
-    def step(self, x: Any, out: Array) -> bool:
-        for array, shape in ((x, self.x_shape), (out, self.y_shape)):
-            if type(array) is not np.ndarray or array.shape != shape or array.dtype != self.dtype:
-                return False
-        if not out.flags.writeable:
-            return False
-        seq = Sequence(np.ascontiguousarray(x).reshape(self.rows, 1, -1))
-        for number, (layer, params) in enumerate(self.parts):
-            seq, self.states[number] = layer.run(params, seq, self.states[number])
-        out[...] = seq.steps().reshape(out.shape)
-        return True
+    def step(self, x: Array) -> Array:
+        seq = Sequence(x.reshape(self.rows, 1, -1))
+        y, self.state = self.model._run(seq, self.state)
+        return y

@@ -12,15 +12,14 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import column_or_1d
 
 from fusedlstm import _validation as check
-from fusedlstm._core import Array
-from fusedlstm._estimator import SequenceEstimator, takes_batches
+from fusedlstm._core import Array, core
+from fusedlstm._estimator import Decoder, SequenceEstimator, takes_batches
 from fusedlstm.layers import Layer
 from fusedlstm.losses import (
     CLASSIFICATION_LOSSES,
     ClassificationLoss,
     as_loss,
     log_softmax,
-    sigmoid,
 )
 from fusedlstm.optimizers import AnyOptimizer
 from fusedlstm.schedules import Schedule
@@ -111,6 +110,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     n_features_in_ : int
         Features of a step; after a fit on 2-D X, its columns.
     model_ : Sequential
+        Predictions come from a snapshot of it, taken at the end of training: writing to its
+        parameters does not change them.
     n_iter_ : int
         Epochs run, all in all.
     best_iter_ : int
@@ -212,7 +213,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         -------
         array (n_samples,), or of zeros and ones (n_samples, n_labels)
         """
-        outputs = self._predict_outputs(X)
+        outputs = self._outputs_for(X)
         if self._multilabel:
             return self._decode_targets((outputs > 0).astype(np.intp))
         if outputs.shape[1] == 1:
@@ -230,7 +231,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         -------
         array (n_samples,) for two classes, else (n_samples, n_classes) or (n_samples, n_labels)
         """
-        outputs = self._predict_outputs(X)
+        outputs = self._outputs_for(X).astype(np.float64, copy=False)
         return outputs[:, 0] if len(self.classes_) == 2 and not self._multilabel else outputs
 
     def predict_proba(self, X: Any) -> Array:
@@ -244,15 +245,13 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         -------
         array (n_samples, n_classes)
         """
-        return self._decode_outputs(self._predict_outputs(X))
+        return self._decode(self._outputs_for(X))
 
-    def _decode_outputs(self, outputs: Array) -> Array:
-        if self._multilabel:
-            return sigmoid(outputs)
-        if outputs.shape[1] == 1:
-            p = sigmoid(outputs)
-            return np.concatenate([1 - p, p], axis=1)
-        return np.exp(log_softmax(outputs))
+    def _new_decoder(self) -> Decoder:
+        n_outputs = self._n_outputs()
+        kind = "labels" if self._multilabel else "classes" if n_outputs > 1 else "two_classes"
+        decoder: Decoder = core.Decoder(kind, n_outputs, [len(self.classes_)], None, None)
+        return decoder
 
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithm of the probability of each class or label.
@@ -265,7 +264,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         -------
         array (n_samples, n_classes)
         """
-        outputs = self._predict_outputs(X)
+        outputs = self._outputs_for(X).astype(np.float64, copy=False)
         if self._multilabel:
             return -np.logaddexp(0, -outputs)
         if outputs.shape[1] == 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -12,15 +13,19 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array
 
 from fusedlstm import _validation as check
-from fusedlstm._core import Array
-from fusedlstm._estimator import SequenceEstimator, takes_batches
+from fusedlstm._core import Array, core
+from fusedlstm._estimator import Decoder, SequenceEstimator, takes_batches
 from fusedlstm._reading import Data, is_constant
 from fusedlstm.layers import Layer
 from fusedlstm.losses import (
     REGRESSION_LOSSES,
+    AbsoluteError,
     Gaussian,
+    Huber,
     Pinball,
+    Poisson,
     RegressionLoss,
+    SquaredError,
     as_loss,
 )
 from fusedlstm.optimizers import AnyOptimizer
@@ -165,14 +170,14 @@ object, default "squared_error"
         >>> mean.shape, std.shape, bool(0.5 < std.mean() < 1.5)
         ((200,), (200,), True)
         """
-        outputs = self._predict_outputs(X)
-        mean = self._decode_outputs(outputs)
+        outputs = self._outputs_for(X)
+        mean = self._decode(outputs)
         if not return_std:
             return mean
         if not isinstance(self._fitted_loss, Gaussian):
             needed = "False unless the loss is 'gaussian'"
             raise ValueError(check.needs("return_std", needed, return_std))
-        std = self._fitted_loss.predict_std(outputs) * self._y_scale
+        std = self._fitted_loss.predict_std(outputs.astype(np.float64)) * self._y_scale
         return mean, std[:, 0] if self._y_ndim == 1 else std
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -202,11 +207,20 @@ object, default "squared_error"
         levels = self._fitted_loss.quantiles if isinstance(self._fitted_loss, Pinball) else ()
         return levels if isinstance(levels, tuple) else ()
 
-    def _decode_outputs(self, outputs: Array) -> Array:
-        predicted = self._fitted_loss.predict(outputs)
-        across = (slice(None),) + (np.newaxis,) * (predicted.ndim - 2)
-        decoded: Array = predicted * self._y_scale[across] + self._y_mean[across]
-        return decoded[:, 0] if self._y_ndim == 1 else decoded
+    def _new_decoder(self) -> Decoder:
+        kind = _DECODERS.get(type(self._fitted_loss))
+        if kind is None:
+            loss, mean, scale = self._fitted_loss, self._y_mean, self._y_scale
+            return partial(_decode_by, loss, mean, scale, self._y_ndim == 1)
+        targets = () if self._y_ndim == 1 else self._y_mean.shape
+        decoder: Decoder = core.Decoder(
+            kind,
+            self._n_outputs(),
+            [*targets, *np.shape(self._quantiles() or 0.0)],
+            self._y_scale,
+            self._y_mean,
+        )
+        return decoder
 
     @available_if(takes_batches)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> LSTMRegressor:
@@ -307,3 +321,23 @@ object, default "squared_error"
         with contextlib.suppress(TypeError, ValueError):  # `fit` says what is wrong with the loss
             tags.target_tags.positive_only = self._loss().lowest_target >= 0
         return tags
+
+
+_DECODERS: dict[type[RegressionLoss], str] = {
+    SquaredError: "values",
+    AbsoluteError: "values",
+    Huber: "values",
+    Gaussian: "values",
+    Poisson: "exponentials",
+    Pinball: "quantiles",
+}
+"""What the core makes of outputs trained with each loss; one of the user's own does so itself."""
+
+
+def _decode_by(
+    loss: RegressionLoss, mean: Array, scale: Array, one_target: bool, outputs: Array
+) -> Array:
+    predicted = loss.predict(outputs.astype(np.float64))
+    across = (slice(None),) + (np.newaxis,) * (predicted.ndim - 2)
+    decoded: Array = predicted * scale[across] + mean[across]
+    return decoded[:, 0] if one_target else decoded

@@ -34,6 +34,13 @@ class Saved(NamedTuple):
     own_state: bool  # it started from the layer's own initial state
 
 
+class _Packed(NamedTuple):
+    """What `pack` makes of parameters."""
+
+    weights: object  # the core's
+    state: Array  # the trainable initial state
+
+
 @dataclass(frozen=True, repr=False)
 class Recurrent(Layer[Saved], abc.ABC):
     """A layer that reads a sequence step by step. Returns h of all steps, zero past the end.
@@ -150,11 +157,13 @@ class Recurrent(Layer[Saved], abc.ABC):
         }
 
     def pack(self, params: Array, input_size: int) -> object | None:
-        if self.trainable_state or not isinstance(self._cell, str):
+        if not isinstance(self._cell, str):
             return None
-        return core.pack_recurrent(
-            self._cell, len(self.directions), input_size, self.hidden_size, params
+        count = self._core_count(params)
+        packed = core.pack_recurrent(
+            self._cell, len(self.directions), input_size, self.hidden_size, params[:count]
         )
+        return _Packed(packed, params[count:].copy())
 
     def run(
         self, params: Array, seq: Sequence, state: State = None, all_steps: bool = True
@@ -219,17 +228,32 @@ class Recurrent(Layer[Saved], abc.ABC):
             grads[count:] += np.concatenate([np.ravel(d.sum(axis=1)) for d in before])
         return (Sequence(dx, saved.lengths) if input_gradient else None), before
 
-    def add_to_stream(self, feed: Any, params: Array) -> None:
-        """Add a fused cell that reads forward to a stream of the core."""
-        rows = self._views(params, feed.outputs)
-        count = sum(view.size for view in rows.values())
-        states: list[Array | None] = [None, None]
-        if self.trainable_state:
-            states[: len(self.state_names)] = np.split(
-                params[count:], np.cumsum(self.state_sizes())[:-1]
-            )
-        expected = (None, *self._rates) if self._zones_out else None
-        feed.add_recurrent(self._cell, self.hidden_size, expected, params[:count], *states)
+    def add_to(self, model: Any, params: Any, all_steps: bool) -> bool:
+        """Add the layer, its parameters packed or not, to a whole model of the core, if it can be.
+
+        Parameters that are not packed are read at every call, but for a trainable state: that has
+        to be packed.
+        """
+        packed = params if isinstance(params, _Packed) else None
+        if self.bidirectional and self.merge != "concat":
+            return False
+        if not isinstance(self._cell, str) or (packed is None and self.trainable_state):
+            return False
+        first: list[Array | None] = [None, None]
+        if packed is not None and self.trainable_state:
+            sizes = len(self.directions) * np.array(self.state_sizes())
+            first[: len(sizes)] = np.split(packed.state, np.cumsum(sizes)[:-1])
+        model.add_recurrent(
+            self._cell,
+            len(self.directions),
+            self.reverse,
+            self.hidden_size,
+            params if packed is None else packed.weights,
+            (None, *self._rates) if self._zones_out else None,
+            all_steps,
+            *first,
+        )
+        return True
 
     @cached_property
     def _rates(self) -> tuple[float, float, float, float]:
@@ -303,18 +327,22 @@ class Recurrent(Layer[Saved], abc.ABC):
         regularisers: Regularisers | None,
     ) -> tuple[Array | None, tuple[Array, ...], object]:
         x = seq.steps()
-        if self.trainable_state:
+        if isinstance(params, _Packed):
+            weights, first = params
+        elif self.trainable_state:
             count = self._core_count(params)
-            if state is None:
-                state = self._initial_state(params[count:], len(x))
-            params = params[:count]
+            weights, first = params[:count], params[count:]
+        else:
+            weights = params
+        if self.trainable_state and state is None:
+            state = self._initial_state(first, len(x))
         h, *rest = state if state is not None else (None,)
         y, h, c, kept = self._forward_function(
             self._cell,
             len(self.directions),
             self.reverse,
             self.hidden_size,
-            params,
+            weights,
             x,
             seq.lengths,
             h,

@@ -1,0 +1,101 @@
+// What single steps are made of: arrays seen without the cost of asking NumPy, and functions called without that of
+// converting arguments. For calls that take as long as either.
+#pragma once
+
+#include <exception>
+
+#include "arrays.hpp"
+
+namespace fusedlstm {
+
+template <class S>
+PyObject* descriptor_of() {
+  static PyObject* const descriptor = py::dtype::of<S>().release().ptr();
+  return descriptor;
+}
+
+// The values of an aligned C-contiguous array of this type and shape; null if the object is anything else.
+template <class S>
+S* values_of(PyObject* object, int axes, const Py_ssize_t* shape, bool to_write) {
+  using Api = py::detail::npy_api;
+  const Api& api = Api::get();
+  if (!api.PyArray_Check_(object)) return nullptr;
+  const auto* array = py::detail::array_proxy(object);
+  const int needed =
+      Api::NPY_ARRAY_C_CONTIGUOUS_ | Api::NPY_ARRAY_ALIGNED_ | (to_write ? int(Api::NPY_ARRAY_WRITEABLE_) : 0);
+  if ((array->flags & needed) != needed || array->nd != axes) return nullptr;
+  for (int axis = 0; axis < axes; axis++)
+    if (array->dimensions[axis] != shape[axis]) return nullptr;
+  if (array->descr != descriptor_of<S>() && !api.PyArray_EquivTypes_(array->descr, descriptor_of<S>())) return nullptr;
+  return reinterpret_cast<S*>(array->data);
+}
+
+// Null if the object is no array of so many axes.
+inline const Py_ssize_t* shape_of_array(PyObject* object, int axes) {
+  if (!py::detail::npy_api::get().PyArray_Check_(object)) return nullptr;
+  const auto* array = py::detail::array_proxy(object);
+  return array->nd == axes ? array->dimensions : nullptr;
+}
+
+// A new array; null, with Python's error set, if there is no memory.
+template <class S>
+PyObject* new_array(int axes, const Py_ssize_t* shape) {
+  const auto& api = py::detail::npy_api::get();
+  Py_INCREF(descriptor_of<S>());
+  return api.PyArray_NewFromDescr_(api.PyArray_Type_, descriptor_of<S>(), axes, shape, nullptr, nullptr, 0, nullptr);
+}
+template <class S>
+S* values_of_new(PyObject* array) {
+  return reinterpret_cast<S*>(py::detail::array_proxy(array)->data);
+}
+
+inline PyObject* number_type() {
+  static PyObject* const type = py::object(py::module_::import("numpy").attr("float64")).release().ptr();
+  return type;
+}
+// When the module is made: the first call of each asks NumPy, and what that does in a static's initialisation could wait
+// for the lock of Python, whose holder waits for the initialisation.
+inline void prepare_views() {
+  descriptor_of<float>();
+  descriptor_of<double>();
+  number_type();
+}
+
+// A numpy.float64; null, with Python's error set, if there is no memory.
+inline PyObject* new_number(double value) {
+  PyObject* number = PyFloat_FromDouble(value);
+  PyObject* result = number ? PyObject_CallOneArg(number_type(), number) : nullptr;
+  Py_XDECREF(number);
+  return result;
+}
+
+// What pybind11 holds for an object of a class of ours or of one derived from it; null before its __init__.
+template <class T>
+T* held_by(PyObject* self) {
+  auto* instance = reinterpret_cast<py::detail::instance*>(self);
+  return instance->simple_layout ? static_cast<T*>(instance->simple_value_holder[0]) : nullptr;
+}
+
+// Adds a method that Python calls as `function(self, args, count, names of keyword arguments)`.
+template <class Class>
+void add_fast_method(Class& type, PyMethodDef& method) {
+  const auto descriptor = py::reinterpret_steal<py::object>(
+      PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), &method));
+  if (!descriptor) throw py::error_already_set();
+  type.attr(method.ml_name) = descriptor;
+}
+
+// For functions that Python calls straight: what they throw becomes Python's error.
+template <class Work>
+PyObject* with_python_errors(Work&& work) noexcept {
+  try {
+    return work();
+  } catch (py::error_already_set& error) {
+    error.restore();
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+  }
+  return nullptr;
+}
+
+}  // namespace fusedlstm

@@ -1,0 +1,207 @@
+// Packed weights and whole models for Python.
+#pragma once
+
+#include <variant>
+
+#include "../cells.hpp"
+#include "../whole_model.hpp"
+#include "numpy_views.hpp"
+
+namespace fusedlstm {
+
+template <class S>
+const Cell<S>& cell_of(const std::string& name) {
+  const Cell<S>* cell = find_cell<S>(name);
+  require(cell != nullptr, "unknown cell");
+  return *cell;
+}
+
+template <class T>
+struct CapsuleName;
+#define FUSEDLSTM_CAPSULE(type, text) \
+  template <>                         \
+  struct CapsuleName<type> {          \
+    static constexpr const char* value = text; \
+  }
+FUSEDLSTM_CAPSULE(PackedRecurrent<float>, "fusedlstm.packed.float32");
+FUSEDLSTM_CAPSULE(PackedRecurrent<double>, "fusedlstm.packed.float64");
+FUSEDLSTM_CAPSULE(PackedDenseLayer<float>, "fusedlstm.packed_dense.float32");
+FUSEDLSTM_CAPSULE(PackedDenseLayer<double>, "fusedlstm.packed_dense.float64");
+#undef FUSEDLSTM_CAPSULE
+
+// A capsule is one of those who share the weights.
+template <class T>
+using Shared = std::shared_ptr<const T>;
+
+template <class T>
+py::capsule keep_packed(Shared<T> packed) {
+  return py::capsule(new Shared<T>(std::move(packed)), CapsuleName<T>::value, [](PyObject* capsule) {
+    delete static_cast<Shared<T>*>(PyCapsule_GetPointer(capsule, CapsuleName<T>::value));
+  });
+}
+// Null if the object is no capsule; one of another kind is an error.
+template <class T>
+Shared<T> packed_of(const py::object& object) {
+  if (!PyCapsule_CheckExact(object.ptr())) return nullptr;
+  const void* held = PyCapsule_GetPointer(object.ptr(), CapsuleName<T>::value);
+  if (!held) throw py::error_already_set();
+  return *static_cast<const Shared<T>*>(held);
+}
+
+inline py::capsule pack_recurrent(const std::string& cell, int directions, Index input_size, Index hidden_size,
+                                  const py::array& parameters) {
+  return with_dtype(parameters, [&](auto tag) -> py::capsule {
+    using S = decltype(tag);
+    const Cell<S>& found = cell_of<S>(cell);
+    require(directions >= 1 && directions <= most_directions, "one or two directions");
+    require(input_size > 0 && hidden_size > 0, "sizes must be positive");
+    const LayerShape shape{{input_size, hidden_size, found.blocks}, 1, 1, directions, false, {}};
+    const S* weights = input_of<S>(parameters, directions * weight_count(shape.sizes));
+    return keep_packed<PackedRecurrent<S>>(std::make_shared<PackedRecurrent<S>>(found, shape, weights));
+  });
+}
+
+inline py::capsule pack_dense(const py::array& parameters, Index features, Index units) {
+  return with_dtype(parameters, [&](auto tag) -> py::capsule {
+    using S = decltype(tag);
+    require(features > 0 && units > 0, "sizes must be positive");
+    const DenseShape shape{1, features, units, {}};
+    const S* weights = input_of<S>(parameters, dense_weight_count(shape));
+    return keep_packed<PackedDenseLayer<S>>(std::make_shared<PackedDenseLayer<S>>(shape, weights));
+  });
+}
+
+class PyWholeModel {
+ public:
+  PyWholeModel(const std::string& dtype, Index features) {
+    require(features > 0, "sizes must be positive");
+    if (dtype == "float32") model_.emplace<std::shared_ptr<WholeModel<float>>>(new WholeModel<float>(features));
+    else model_.emplace<std::shared_ptr<WholeModel<double>>>(new WholeModel<double>(features));
+  }
+
+  // Calls work(model, S()).
+  template <class Work>
+  auto with_model(Work&& work) const {
+    if (auto* model = std::get_if<std::shared_ptr<WholeModel<float>>>(&model_)) return work(**model, float());
+    return work(*std::get<std::shared_ptr<WholeModel<double>>>(model_), double());
+  }
+
+  // `weights`: packed, or an array that is read at every call.
+  void add_recurrent(const std::string& cell, int directions, bool reverse, Index hidden_size, const py::object& weights,
+                     const py::object& regularisers, bool all_steps, const py::object& initial_hidden,
+                     const py::object& initial_state) {
+    with_model([&](auto& model, auto tag) {
+      using S = decltype(tag);
+      const Cell<S>& found = cell_of<S>(cell);
+      const Sizes sizes{model.outputs(), hidden_size, found.blocks};
+      require(directions >= 1 && directions <= most_directions && hidden_size > 0, "sizes must be positive");
+      require(!reverse || directions == 1, "a reverse layer has one direction");
+      require(!model.reduces(), "a layer for sequences must not follow one that reduces them");
+      const auto packed = packed_of<PackedRecurrent<S>>(weights);
+      require(!packed || (packed->cell == &found && packed->shape.directions == directions &&
+                          packed->shape.sizes.input == sizes.input && packed->shape.sizes.hidden == hidden_size),
+              "packed weights are of another layer");
+      const LayerShape shape{sizes, 1, 1, directions, reverse, regularisers_of(regularisers)};
+      const auto numbers = [&](const py::object& array) {
+        const Index states = directions * hidden_size;
+        const S* values = input_of<S>(array, states);
+        return values ? std::vector<S>(values, values + states) : std::vector<S>();
+      };
+      model.add(RecurrentPart<S>{&found, shape, packed,
+                                 packed ? nullptr : input_of<S>(weights, directions * weight_count(sizes)),
+                                 numbers(initial_hidden), numbers(initial_state), all_steps});
+    });
+    kept_.push_back(weights);
+  }
+  void add_last_step() {
+    with_model([&](auto& model, auto) { model.add(LastStepPart{}); });
+  }
+  void add_dense(Index units, const py::object& weights, const py::object& activation) {
+    with_model([&](auto& model, auto tag) {
+      using S = decltype(tag);
+      require(units > 0, "sizes must be positive");
+      const DenseShape shape{1, model.outputs(), units, activation_of(activation)};
+      const auto packed = packed_of<PackedDenseLayer<S>>(weights);
+      require(!packed || (packed->shape.features == shape.features && packed->shape.units == units),
+              "packed weights are of another layer");
+      model.add(DensePart<S>{shape, packed, packed ? nullptr : input_of<S>(weights, dense_weight_count(shape))});
+    });
+    kept_.push_back(weights);
+  }
+
+  // `most_threads` is asked where there is work for more than one.
+  py::object predict(const py::array& x, const py::object& lengths, const py::handle& most_threads) const {
+    return with_model([&](const auto& model, auto tag) -> py::object {
+      using S = decltype(tag);
+      require(py::isinstance<py::array_t<S>>(x), "x must have the dtype of the model");
+      const Sequences<const S> sequences = sequences_of<S>(x);
+      const Index batch = x.shape(0), steps = x.shape(1);
+      require(batch > 0 && steps > 0 && x.shape(2) == model.features(), "x must be (batch, steps, features)");
+      require(lengths.is_none() || model.takes_lengths(), "the model takes no lengths");
+      return py::reinterpret_steal<py::object>(
+          run(model, batch, steps, lengths_of(lengths, batch, steps), sequences, most_threads));
+    });
+  }
+
+  // predict_as_it_is(x, most_threads): without lengths; None if x is not an array as `predict` takes it, in one piece.
+  static PyObject* predict_as_it_is(PyObject* self, PyObject* const* args, Py_ssize_t count) {
+    return with_python_errors([&]() -> PyObject* {
+      const auto* whole = held_by<PyWholeModel>(self);
+      require(whole && count == 2, "two arguments are needed");
+      return whole->with_model([&](const auto& model, auto tag) -> PyObject* {
+        using S = decltype(tag);
+        const Py_ssize_t* shape = shape_of_array(args[0], 3);
+        const S* values = shape ? values_of<S>(args[0], 3, shape, false) : nullptr;
+        if (!values || shape[0] < 1 || shape[1] < 1 || shape[2] != model.features()) Py_RETURN_NONE;
+        return run(model, shape[0], shape[1], nullptr, contiguous_sequences(values, shape[1], shape[2]), args[1]);
+      });
+    });
+  }
+
+  bool takes_lengths() const {
+    return with_model([](auto& model, auto) { return model.takes_lengths(); });
+  }
+
+ private:
+  // Returns a new array.
+  template <class S>
+  static PyObject* run(const WholeModel<S>& model, Index batch, Index steps, const Index* lengths,
+                       Sequences<const S> x, const py::handle& most_threads) {
+    const Index work = batch * steps * model.work();
+    const bool small = work < worth_a_release;
+    const int threads = small && !eager_teams() ? 1 : most_threads().template cast<int>();
+    Py_ssize_t shape[3] = {batch, steps, model.outputs()};
+    if (model.reduces()) shape[1] = model.outputs();
+    auto y = py::reinterpret_steal<py::object>(new_array<S>(model.reduces() ? 2 : 3, shape));
+    if (!y) throw py::error_already_set();
+    S* out = values_of_new<S>(y.ptr());
+    if (small) {
+      model.predict(batch, steps, lengths, x, out, threads);
+    } else {
+      py::gil_scoped_release release;
+      model.predict(batch, steps, lengths, x, out, threads);
+    }
+    return y.release().ptr();
+  }
+
+  std::vector<py::object> kept_;  // whose memory the model reads
+  std::variant<std::shared_ptr<WholeModel<float>>, std::shared_ptr<WholeModel<double>>> model_;
+};
+
+inline void define_whole_model(py::module_& module) {
+  module.def("pack_recurrent", &pack_recurrent);
+  module.def("pack_dense", &pack_dense);
+  py::class_<PyWholeModel> whole(module, "WholeModel", py::module_local());
+  whole.def(py::init<const std::string&, Index>())
+      .def("add_recurrent", &PyWholeModel::add_recurrent)
+      .def("add_last_step", &PyWholeModel::add_last_step)
+      .def("add_dense", &PyWholeModel::add_dense)
+      .def("predict", &PyWholeModel::predict)
+      .def_property_readonly("takes_lengths", &PyWholeModel::takes_lengths);
+  static PyMethodDef predict = {
+      "predict_as_it_is", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&PyWholeModel::predict_as_it_is)),
+      METH_FASTCALL, nullptr};
+  add_fast_method(whole, predict);
+}
+
+}  // namespace fusedlstm
