@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 from fusedlstm import _validation as check
+from fusedlstm._repr import ShortRepr
 
 
 @dataclass
@@ -41,7 +42,7 @@ class ScheduleState:
     reduced: float = 1.0
 
 
-class Schedule(abc.ABC):
+class Schedule(ShortRepr, abc.ABC):
     """What training asks of a schedule."""
 
     @abc.abstractmethod
@@ -90,7 +91,7 @@ def _check_warm_up(warm_up: float, start: float, end: float) -> None:
         check.real_in(name, value, "a number in [0, 1]", 0.0, 1.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Step(Schedule):
     """Multiply the learning rate by ``gamma`` every ``step_size`` epochs.
 
@@ -117,7 +118,7 @@ class Step(Schedule):
         return float(self.gamma ** (state.epoch // self.step_size))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Exponential(Schedule):
     """Multiply the learning rate by ``gamma`` every epoch.
 
@@ -141,7 +142,7 @@ class Exponential(Schedule):
         return float(self.gamma**state.epoch)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Cosine(Schedule):
     """Half a cosine from the learning rate down, update by update, after a linear warm-up.
 
@@ -191,7 +192,7 @@ class Cosine(Schedule):
         return _cosine(1.0, self.end, (epoch - self.warm_up) / (_known(self) - self.warm_up))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CosineRestarts(Schedule):
     """Half cosines from the learning rate down, one after the other, after a linear warm-up.
 
@@ -241,7 +242,7 @@ class CosineRestarts(Schedule):
         return _cosine(1.0, self.end, epoch / period)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OneCycle(Schedule):
     """Up to the learning rate and down to almost nothing, update by update.
 
@@ -295,7 +296,7 @@ class OneCycle(Schedule):
         return _cosine(1.0, first / self.final_div_factor, (update - top) / (last - top))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ReduceOnPlateau(Schedule):
     """Multiply the learning rate by ``factor`` when what is watched gets no better.
 

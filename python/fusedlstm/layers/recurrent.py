@@ -13,6 +13,7 @@ import numpy as np
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
+from fusedlstm._repr import ShortRepr
 from fusedlstm._threads import get_num_threads
 from fusedlstm.layers.base import Layer, Shapes, State
 from fusedlstm.sequence import Sequence
@@ -42,7 +43,7 @@ class _Packed(NamedTuple):
 
 
 @dataclass(frozen=True, repr=False)
-class Recurrent(Layer[Saved], abc.ABC):
+class Recurrent(ShortRepr, Layer[Saved], abc.ABC):
     """A layer that reads a sequence step by step. Returns h of all steps, zero past the end.
 
     Parameters
@@ -275,15 +276,6 @@ class Recurrent(Layer[Saved], abc.ABC):
     @cached_property
     def _backward_function(self) -> Any:
         return core.recurrent_backward if isinstance(self._cell, str) else core.staged_backward
-
-    def __repr__(self) -> str:
-        """Show what differs from the defaults."""
-        shown = [
-            f"{field.name}={value!r}"
-            for field in fields(self)
-            if (value := getattr(self, field.name)) != field.default
-        ]
-        return f"{type(self).__name__}({', '.join(shown)})"
 
     def __getstate__(self) -> dict[str, Any]:
         # Functions of the core, cached beside the fields, stay behind.

@@ -9,10 +9,11 @@ import numpy as np
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
+from fusedlstm._repr import ShortRepr
 from fusedlstm.losses.base import log_softmax, mean_and_gradient, sigmoid, softplus
 
 
-class ClassificationLoss(abc.ABC):
+class ClassificationLoss(ShortRepr, abc.ABC):
     """Frozen configuration, and a function of logits and classes."""
 
     def __call__(
@@ -60,7 +61,7 @@ class ClassificationLoss(abc.ABC):
         """Return the loss of each label of each sequence and its gradient."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LogLoss(ClassificationLoss):
     """Cross-entropy with the softmax of logits, or where there are labels their sigmoids.
 
@@ -113,7 +114,7 @@ class LogLoss(ClassificationLoss):
         return minus_log_p + (1 - target) * z, np.exp(-minus_log_p) - target
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Focal(ClassificationLoss):
     """Cross-entropy times ``(1 - p) ** gamma``, p the probability of the truth.
 

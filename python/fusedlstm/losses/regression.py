@@ -12,10 +12,11 @@ import numpy as np
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
+from fusedlstm._repr import ShortRepr
 from fusedlstm.losses.base import mean_and_gradient, sigmoid, softplus
 
 
-class RegressionLoss(abc.ABC):
+class RegressionLoss(ShortRepr, abc.ABC):
     """Frozen configuration, and functions of a model's raw output."""
 
     location_scale: ClassVar[bool] = True
@@ -70,7 +71,7 @@ class RegressionLoss(abc.ABC):
         return z
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SquaredError(RegressionLoss):
     """Mean squared error; predicts means.
 
@@ -88,7 +89,7 @@ class SquaredError(RegressionLoss):
         return error * error, 2 * error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AbsoluteError(RegressionLoss):
     """Mean absolute error; predicts medians.
 
@@ -106,7 +107,7 @@ class AbsoluteError(RegressionLoss):
         return np.abs(error), np.sign(error)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Huber(RegressionLoss):
     """Half the square of small errors, the absolute value of large ones.
 
@@ -139,7 +140,7 @@ class Huber(RegressionLoss):
         return slope * (error - slope / 2), slope
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Pinball(RegressionLoss):
     """Quantiles, several at once, which never cross.
 
@@ -211,7 +212,7 @@ class Pinball(RegressionLoss):
         return curves
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Poisson(RegressionLoss):
     """Counts: minus the logarithm of their likelihood, but for a constant; outputs are logarithms.
 
@@ -240,7 +241,7 @@ class Poisson(RegressionLoss):
         return predicted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Gaussian(RegressionLoss):
     """Normally distributed targets: minus the logarithm of their likelihood.
 

@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
-
-
-def short_repr(config: Any) -> str:
-    """Return a call that makes this dataclass, without what has its default."""
-    given = [
-        f"{option.name}={value!r}"
-        for option in fields(config)
-        if (value := getattr(config, option.name)) != option.default
-    ]
-    return f"{type(config).__name__}({', '.join(given)})"
+from fusedlstm._repr import ShortRepr
 
 
 @dataclass
@@ -42,7 +32,7 @@ class OptimizerState:
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Optimizer(abc.ABC):
+class Optimizer(ShortRepr, abc.ABC):
     """Frozen configuration; ``init`` makes the state for a flat vector, ``step`` updates both.
 
     Parameters
@@ -60,9 +50,6 @@ class Optimizer(abc.ABC):
         check.not_negative("l1", self.l1)
         if self.clip_value is not None:
             check.positive("clip_value", self.clip_value)
-
-    def __repr__(self) -> str:
-        return short_repr(self)
 
     @abc.abstractmethod
     def averages(self) -> tuple[str, ...]:

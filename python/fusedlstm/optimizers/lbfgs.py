@@ -8,11 +8,12 @@ import numpy as np
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm.optimizers.base import OptimizerState, short_repr
+from fusedlstm._repr import ShortRepr
+from fusedlstm.optimizers.base import OptimizerState
 
 
 @dataclass(frozen=True, repr=False)
-class LBFGS:
+class LBFGS(ShortRepr):
     """Limited-memory BFGS on all data at once, for small data sets.
 
     An epoch is one iteration: a direction from the gradient and the last steps, and along it
@@ -43,9 +44,6 @@ class LBFGS:
     def __post_init__(self) -> None:
         check.positive_int("history", self.history)
         check.positive_int("max_line_search", self.max_line_search)
-
-    def __repr__(self) -> str:
-        return short_repr(self)
 
     def init(self, params: Array) -> OptimizerState:
         """Return the state before the first iteration."""

@@ -1,0 +1,20 @@
+"""How configurations are shown."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+
+class ShortRepr:
+    """A dataclass, made with ``repr=False``, that is shown without what has its default."""
+
+    def __repr__(self) -> str:
+        """Return a call that makes it."""
+        options: Any = fields(self)  # type: ignore[arg-type]
+        given = [
+            f"{option.name}={value!r}"
+            for option in options
+            if (value := getattr(self, option.name)) != option.default
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
