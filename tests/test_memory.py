@@ -102,3 +102,17 @@ for call in range(10_000):
 print(memory("VmRSS") - before)
 """)
     assert grown < 2**20
+
+
+def test_streams_share_weights():
+    added = measured("""
+X = np.random.default_rng(0).standard_normal((20, 3, 4))
+model = LSTMRegressor(256, max_iter=1).fit(X, X[:, 0, 0])
+streams = [model.stream()]
+before = memory("VmRSS")
+streams += [model.stream() for _ in range(200)]
+for stream in streams:
+    stream.step(X[0, 0])
+print((memory("VmRSS") - before) / (200 * model.model_.params.nbytes))
+""")
+    assert added < 0.1

@@ -383,7 +383,7 @@ class SequenceEstimator(
     def _freeze(self) -> Frozen:
         """Take the snapshot that predictions come from until the next training."""
         model = self.model_
-        self._frozen = Frozen(model, Predictor.beside(model), self._new_decoder())
+        self._frozen = Frozen(model, Predictor._beside(model), self._new_decoder())
         return self._frozen
 
     def _predicting(self) -> tuple[Sequential | Predictor, Decoder]:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fusedlstm._core import core
-from fusedlstm.layers import Dense, Dropout, LastStep, Recurrent
+from fusedlstm.layers import Dense, Dropout, LastStep, Layer, Recurrent
 
-if TYPE_CHECKING:
-    from fusedlstm.model import Part
+
+class Part(NamedTuple):
+    """A layer at work: its parameters, and whether somebody reads all steps of its output."""
+
+    layer: Layer[Any]
+    params: Any  # an array, or in a predictor what the layer packed of it
+    place: slice
+    all_steps: bool
 
 
 def whole_model(dtype: np.dtype[Any], input_size: int, parts: Iterable[Part]) -> Any:

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,21 +18,12 @@ from fusedlstm._masking import RealSteps
 from fusedlstm._stacks import check_layers
 from fusedlstm._summary import summary
 from fusedlstm._threads import get_num_threads
-from fusedlstm._whole import whole_model
+from fusedlstm._whole import Part, whole_model
 from fusedlstm.layers import Layer
 from fusedlstm.layers.base import State
 from fusedlstm.predictor import Predictor
 from fusedlstm.sequence import Sequence
 from fusedlstm.streaming import Stream
-
-
-class Part(NamedTuple):
-    """A layer at work: its parameters, and whether somebody reads all steps of its output."""
-
-    layer: Layer[Any]
-    params: Any  # an array, or in a predictor what the layer packed of it
-    place: slice
-    all_steps: bool
 
 
 @dataclass
@@ -409,7 +400,7 @@ class Sequential:
         ValueError
             A layer reads sequences from their last step.
         """
-        return Predictor.beside(self).stream(n_sequences)
+        return Predictor._beside(self).stream(n_sequences)
 
     @property
     def places(self) -> tuple[slice, ...]:

@@ -39,7 +39,7 @@ class Predictor:
         self._pack(copy.deepcopy(model))
 
     @classmethod
-    def beside(cls, model: Sequential) -> Predictor:
+    def _beside(cls, model: Sequential) -> Predictor:
         """Return one that leaves to the model what only pickling needs, its parameters unpacked."""
         predictor = cls.__new__(cls)
         predictor._pack(model)

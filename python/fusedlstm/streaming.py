@@ -51,6 +51,9 @@ class Stream(core.Stream):  # type: ignore[misc, name-defined]
 
         def step(self, x: npt.ArrayLike, out: Array | None = None) -> Array: ...  # noqa: D102
 
+    else:
+        step = core.Stream.step
+
     def __init__(self, predictor: Predictor, n_sequences: int | None = None) -> None:
         model, whole = predictor._packed, predictor._packed._whole
         rows = 1 if n_sequences is None else check.positive_int("n_sequences", n_sequences)
@@ -117,6 +120,9 @@ class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
     if TYPE_CHECKING:  # the core has it, and its documentation
 
         def step(self, x: npt.ArrayLike, /) -> Any: ...  # noqa: D102
+
+    else:
+        step = core.EstimatorStream.step
 
     def __init__(self, stream: Stream, decode: Callable[[Array], Array]) -> None:
         super().__init__(stream, decode if isinstance(decode, core.Decoder) else None)
