@@ -33,13 +33,18 @@ struct BackwardCall {
   Index time(Index t, Index sorted) const { return problem.time(t, length(sorted)); }
 };
 
+// The work of a share, or of a part of its units. Parts wait for each other after every step.
 template <class S>
 class BackwardShare {
  public:
-  BackwardShare(const BackwardCall<S>& call, const Share& share)
+  BackwardShare(const BackwardCall<S>& call, const Share& share, int part = 0, int parts = 1)
       : call_(call),
         share_(share),
         groups_(call.saved->groups),
+        part_number_(part),
+        parts_(parts),
+        part_(groups_.count, max_packets, part, parts),
+        panels_(call.hidden_panels.part(part_.first_panel, part_.last_panel)),
         multiplication_(multiplication(share.rows)),
         hidden_operands_(groups_, call.problem.sizes.blocks, call.problem.sizes.blocks.hidden),
         input_operands_(groups_, call.problem.sizes.blocks, call.problem.sizes.blocks.input),
@@ -58,9 +63,99 @@ class BackwardShare {
     for (; next_ > first; next_--) {
       const Index t = next_ - 1;
       step(t);
-      if (call_.dx && (t == 0 || share_.line(dx_done_) - share_.line(t) >= dx_rows)) input_gradient(t);
+      if (t == 0 || share_.line(dx_done_) - share_.line(t) >= dx_rows) input_gradient(t);
     }
     if (next_ == 0) finish();
+  }
+
+  void start() {
+    const Grid<S> dstate = of_share(dstate_);
+    const Saved<S>& saved = *call_.saved;
+    at_.dstate = dstate;
+    at_.state_before = saved.grid(saved.seen_state, 0, 0);
+    at_.units = call_.vectors;
+    if (masks_.candidate) at_.mask = of_rows(masks_.candidate.values());
+    masks_.start(share_.rows, [&](Index r) { return call_.row_of(share_.first_row + r); });
+    for (S* past : {dhidden_past_, dstate_past_})
+      if (past) std::fill_n(past, share_.rows * groups_.padded_units(), S(0));
+    at_.derived = saved.grid(saved.derived, 0, 0);
+    at_.gates = {saved.gates, saved.schedule.lines * groups_.width(), groups_.width()};
+    for (Index r = 0; r < share_.rows; r++)
+      for (int g = part_.first; g < part_.last; g++) {
+        const S* from = call_.dfinal.state;
+        if (from) from += call_.row_of(share_.first_row + r) * groups_.units + g * pack_size<S>;
+        store(dstate.at(g, r), from ? load_first(from, groups_.units_of(g)) : zero<S>());
+      }
+  }
+
+  void step(Index t) {
+    const Index running = share_.running(t), going_on = share_.running(t + 1);
+    const Start<S> dy = output_gradient(t, running);
+    place(t);
+    masks_.draw(t, running);
+    if (going_on > 0) {
+      if (going_on != multiplication_.rows()) multiplication_ = multiplication(going_on);
+      const Start<S> start = masks_.recurrent ? Start<S>{nullptr, 0} : of_part(dy);
+      multiplication_.run(from_line(hidden_operands_, share_.line(t + 1)), groups_.count, start,
+                          [&](const Tile<S>& tile) {
+                            if (masks_.recurrent) drop_gradient(tile, dy);
+                            finish_tile(t, tile, 0);
+                          });
+    }
+    if (going_on < running) step_last(t, going_on, running, dy);
+    if (masks_.recurrent) drop_hidden(t, running);
+  }
+
+  // After step 0.
+  void finish() {
+    const Carried carried = call_.cell->carried;
+    if (masks_.recurrent) drop_hidden(-1, share_.rows);
+    if (call_.dinitial.hidden) {
+      Multiplication<S>(panels_, share_.rows)
+          .run(from_line(hidden_operands_, share_.line(0)), groups_.count, Start<S>{nullptr, 0},
+               [&](const Tile<S>& tile) {
+                 if (masks_.recurrent) drop_gradient(tile, {nullptr, 0});
+                 for (int k = 0; k < tile.rows; k++)
+                   for (int p = 0; p < tile.panels; p++)
+                     put(tile.values + (p * tile.rows + k) * tile.width,
+                         initial(call_.dinitial.hidden, tile.first_row + k), column_of(tile, p), tile.width,
+                         groups_.units, false);
+               });
+      if (carried == Carried::hidden) write_initial(dstate_, call_.dinitial.hidden, true);
+      if (dhidden_past_) write_initial(dhidden_past_, call_.dinitial.hidden, true);
+    }
+    if (!call_.dinitial.state) return;
+    write_initial(dstate_, call_.dinitial.state, false);
+    if (dstate_past_) write_initial(dstate_past_, call_.dinitial.state, true);
+  }
+
+  // dx of the steps from this one on that have none yet; their gate gradients are there, those of all units.
+  void input_gradient(Index first) {
+    if (!call_.dx) return;
+    if (dx_done_ == share_.steps && !call_.add_dx) clear_dx_past_ends();
+    destinations_.clear();
+    for (Index t = first; t < dx_done_; t++)
+      for (Index r = share_.first_row; r < share_.first_row + share_.running(t); r++)
+        destinations_.push_back(call_.dx.at(call_.row_of(r), call_.time(t, r)));
+    const Operand<S>* operands = from_line(input_operands_, share_.line(first));
+    Multiplication<S>(call_.input_panels, Index(destinations_.size()))
+        .run(operands, groups_.count, Start<S>{nullptr, 0}, [&](const Tile<S>& tile) {
+          for (int k = 0; k < tile.rows; k++)
+            for (int p = 0; p < tile.panels; p++)
+              put(tile.values + (p * tile.rows + k) * tile.width,
+                  destinations_[static_cast<std::size_t>(tile.first_row + k)],
+                  (tile.first_panel + p) * max_packets * pack_size<S>, tile.width, call_.problem.sizes.input,
+                  call_.add_dx);
+        });
+    dx_done_ = first;
+  }
+  // If this is the work of that direction, dx of the part's share of the steps.
+  void input_gradient_of_part(int direction) {
+    if (direction != call_.problem.direction) return;
+    const Index first = share_.steps * part_number_ / parts_;
+    dx_done_ = share_.steps * (part_number_ + 1) / parts_;
+    for (Index t = dx_done_ - 1; t >= first; t--)
+      if (t == first || share_.line(dx_done_) - share_.line(t) >= dx_rows) input_gradient(t);
   }
 
  private:
@@ -82,31 +177,10 @@ class BackwardShare {
 
   bool carries_hidden() const { return call_.cell->carried == Carried::hidden; }
 
-  void start() {
-    const Index units = groups_.units;
-    const Grid<S> dstate = of_share(dstate_);
-    const Saved<S>& saved = *call_.saved;
-    at_.dstate = dstate;
-    at_.state_before = saved.grid(saved.seen_state, 0, 0);
-    at_.units = call_.vectors;
-    if (masks_.candidate) at_.mask = of_rows(masks_.candidate.values());
-    masks_.start(share_.rows, [&](Index r) { return call_.row_of(share_.first_row + r); });
-    for (S* past : {dhidden_past_, dstate_past_})
-      if (past) std::fill_n(past, share_.rows * groups_.padded_units(), S(0));
-    at_.derived = saved.grid(saved.derived, 0, 0);
-    at_.gates = {saved.gates, saved.schedule.lines * groups_.width(), groups_.width()};
-    for (Index r = 0; r < share_.rows; r++)
-      for (int g = 0; g < groups_.count; g++) {
-        const S* from = call_.dfinal.state;
-        if (from) from += call_.row_of(share_.first_row + r) * units + g * pack_size<S>;
-        store(dstate.at(g, r), from ? load_first(from, groups_.units_of(g)) : zero<S>());
-      }
-    if (!call_.dx || call_.add_dx) return;
+  void clear_dx_past_ends() {
     for (Index r = share_.first_row; r < share_.first_row + share_.rows; r++)
-      for (Index time = call_.length(r); time < call_.problem.steps; time++) {
-        S* dx = call_.dx.at(call_.row_of(r), time);
-        std::fill(dx, dx + call_.problem.sizes.input, S(0));
-      }
+      for (Index time = call_.length(r); time < call_.problem.steps; time++)
+        std::fill_n(call_.dx.at(call_.row_of(r), time), call_.problem.sizes.input, S(0));
   }
 
   Grid<S> of_share(S* values) const { return {values, share_.rows * pack_size<S>, pack_size<S>}; }
@@ -135,40 +209,33 @@ class BackwardShare {
 
   // A small batch has its sums in chains. The batch decides, not the share.
   Multiplication<S> multiplication(Index rows) const {
-    return call_.problem.batch <= most_rows_in_chains ? Multiplication<S>::in_chains(call_.hidden_panels, rows)
-                                                      : Multiplication<S>(call_.hidden_panels, rows);
-  }
-
-  void step(Index t) {
-    const Index running = share_.running(t), going_on = share_.running(t + 1);
-    const Start<S> dy = output_gradient(t, running);
-    place(t);
-    masks_.draw(t, running);
-    if (going_on > 0) {
-      if (going_on != multiplication_.rows()) multiplication_ = multiplication(going_on);
-      const Start<S> start = masks_.recurrent ? Start<S>{nullptr, 0} : dy;
-      multiplication_.run(from_line(hidden_operands_, share_.line(t + 1)), groups_.count, start, [&](const Tile<S>& tile) {
-        if (masks_.recurrent) drop_gradient(tile, dy);
-        finish_tile(t, tile, 0);
-      });
-    }
-    if (going_on < running) step_last(t, going_on, running, dy);
-    if (masks_.recurrent) drop_hidden(t, running);
+    return call_.problem.batch <= most_rows_in_chains && call_.hidden_panels.count == 1
+               ? Multiplication<S>::in_chains(panels_, rows)
+               : Multiplication<S>(panels_, rows);
   }
 
   // Rows whose last step this is: there is no step after, but perhaps the gradient of the final state.
   void step_last(Index t, Index going_on, Index running, Start<S> dy) {
     const Start<S> dy_last{dy.values ? dy.values + going_on * dy.stride : nullptr, dy.stride};
-    Multiplication<S>(call_.hidden_panels, running - going_on).run(nullptr, 0, dy_last, [&](const Tile<S>& tile) {
+    Multiplication<S>(panels_, running - going_on).run(nullptr, 0, of_part(dy_last), [&](const Tile<S>& tile) {
       if (call_.dfinal.hidden) add_final_gradient(tile, going_on);
       finish_tile(t, tile, going_on);
     });
   }
 
+  // The first column of a panel of a tile, among all units.
+  Index column_of(const Tile<S>& tile, int panel) const {
+    return Index(part_.first_panel + tile.first_panel + panel) * max_packets * pack_size<S>;
+  }
+  // dy where the columns of the part begin.
+  Start<S> of_part(Start<S> dy) const {
+    return {dy.values ? dy.values + part_.first * pack_size<S> : nullptr, dy.stride};
+  }
+
   // dL/dh from the gradient of h times its mask, and dy.
   void drop_gradient(const Tile<S>& tile, Start<S> dy) {
     for (int p = 0; p < tile.panels; p++) {
-      const Index column = (tile.first_panel + p) * max_packets * pack_size<S>;
+      const Index column = column_of(tile, p);
       for (int k = 0; k < tile.rows; k++) {
         S* dhidden = tile.values + (p * tile.rows + k) * tile.width;
         const Index row = tile.first_row + k;
@@ -183,7 +250,7 @@ class BackwardShare {
   void drop_hidden(Index t, Index running) {
     const Grid<S> hidden = call_.saved->grid(call_.saved->hidden(), 0, share_.line(t));
     const Grid<S> mask = of_rows(masks_.recurrent.values());
-    for (int g = 0; g < groups_.count; g++)
+    for (int g = part_.first; g < part_.last; g++)
       for (Index r = 0; r < running; r++) store(hidden.at(g, r), load(hidden.at(g, r)) * load(mask.at(g, r)));
   }
 
@@ -200,7 +267,7 @@ class BackwardShare {
 
   void add_final_gradient(const Tile<S>& tile, Index offset) {
     for (int p = 0; p < tile.panels; p++) {
-      const Index column = (tile.first_panel + p) * max_packets * pack_size<S>;
+      const Index column = column_of(tile, p);
       for (int k = 0; k < tile.rows; k++) {
         S* dhidden = tile.values + (p * tile.rows + k) * tile.width;
         const S* from = call_.dfinal.hidden + call_.row_of(share_.first_row + offset + tile.first_row + k) * groups_.units;
@@ -212,7 +279,7 @@ class BackwardShare {
 
   void finish_tile(Index t, const Tile<S>& tile, Index offset) {
     for (int p = 0; p < tile.panels; p++)
-      derive(t, tile.first_row + offset, tile.rows, (tile.first_panel + p) * max_packets,
+      derive(t, tile.first_row + offset, tile.rows, part_.first + (tile.first_panel + p) * max_packets,
              int(tile.width / pack_size<S>), tile.values + p * tile.rows * tile.width, tile.width);
   }
 
@@ -267,25 +334,6 @@ class BackwardShare {
     call_.cell->backward(tile);
   }
 
-  // dx of the steps [first, dx_done_).
-  void input_gradient(Index first) {
-    destinations_.clear();
-    for (Index t = first; t < dx_done_; t++)
-      for (Index r = share_.first_row; r < share_.first_row + share_.running(t); r++)
-        destinations_.push_back(call_.dx.at(call_.row_of(r), call_.time(t, r)));
-    const Operand<S>* operands = from_line(input_operands_, share_.line(first));
-    Multiplication<S>(call_.input_panels, Index(destinations_.size()))
-        .run(operands, groups_.count, Start<S>{nullptr, 0}, [&](const Tile<S>& tile) {
-          for (int k = 0; k < tile.rows; k++)
-            for (int p = 0; p < tile.panels; p++)
-              put(tile.values + (p * tile.rows + k) * tile.width,
-                  destinations_[static_cast<std::size_t>(tile.first_row + k)],
-                  (tile.first_panel + p) * max_packets * pack_size<S>, tile.width, call_.problem.sizes.input,
-                  call_.add_dx);
-        });
-    dx_done_ = first;
-  }
-
   static void put(const S* from, S* to, Index column, Index width, Index columns, bool add) {
     for (Index j = 0; j < width && column + j < columns; j += pack_size<S>) {
       Pack<S> value = load(from + j);
@@ -295,35 +343,19 @@ class BackwardShare {
     }
   }
 
-  void finish() {
-    const Carried carried = call_.cell->carried;
-    if (masks_.recurrent) drop_hidden(-1, share_.rows);
-    if (call_.dinitial.hidden) {
-      Multiplication<S>(call_.hidden_panels, share_.rows)
-          .run(from_line(hidden_operands_, share_.line(0)), groups_.count, Start<S>{nullptr, 0}, [&](const Tile<S>& tile) {
-            if (masks_.recurrent) drop_gradient(tile, {nullptr, 0});
-            for (int k = 0; k < tile.rows; k++)
-              for (int p = 0; p < tile.panels; p++)
-                put(tile.values + (p * tile.rows + k) * tile.width, initial(call_.dinitial.hidden, tile.first_row + k),
-                    (tile.first_panel + p) * max_packets * pack_size<S>, tile.width, groups_.units, false);
-          });
-      if (carried == Carried::hidden) write_initial(dstate_, call_.dinitial.hidden, true);
-      if (dhidden_past_) write_initial(dhidden_past_, call_.dinitial.hidden, true);
-    }
-    if (!call_.dinitial.state) return;
-    write_initial(dstate_, call_.dinitial.state, false);
-    if (dstate_past_) write_initial(dstate_past_, call_.dinitial.state, true);
-  }
   S* initial(S* all, Index row) const { return all + call_.row_of(share_.first_row + row) * groups_.units; }
   void write_initial(S* from, S* all, bool add) const {
     for (Index r = 0; r < share_.rows; r++)
-      for (int g = 0; g < groups_.count; g++)
+      for (int g = part_.first; g < part_.last; g++)
         put(of_share(from).at(g, r), initial(all, r), g * pack_size<S>, pack_size<S>, groups_.units, add);
   }
 
   const BackwardCall<S>& call_;
   const Share& share_;
   Groups<S> groups_;
+  const int part_number_, parts_;
+  UnitPart part_;
+  Panels<S> panels_;  // of the part
   Multiplication<S> multiplication_;
   GateOperands hidden_operands_, input_operands_;
   std::vector<S*> destinations_;

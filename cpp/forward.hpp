@@ -22,20 +22,34 @@ struct ForwardCall {
   const Saved<S>* saved;  // null: inference
 };
 
+// h of all rows of a share and all units, twice: of a step, and of the next.
+template <class S>
+struct HiddenPair {
+  S *now = nullptr, *next = nullptr;  // [row][padded units]
+  void lay_out(Carver& carver, Index count) {
+    now = carver.take<S>(count);
+    next = carver.take<S>(count);
+  }
+};
+
+// The work of a share, or of a part of its units. Parts share `hidden`, and after every step they wait for each other.
 template <class S>
 class ForwardShare {
  public:
-  ForwardShare(const ForwardCall<S>& call, const Share& share)
+  ForwardShare(const ForwardCall<S>& call, const Share& share, int part = 0, int parts = 1,
+               const HiddenPair<S>& hidden = {})
       : call_(call),
         share_(share),
         groups_(call.problem.sizes.hidden, call.problem.sizes.blocks.count),
-        multiplication_(call.panels, share.rows),
+        part_(groups_.count, groups_.groups_of_a_panel(), part, parts),
+        panels_(call.panels.part(part_.first_panel, part_.last_panel)),
+        multiplication_(panels_, share.rows),
+        hidden_(hidden),
+        shares_hidden_(hidden.now),
         input_fed_(call.problem.sizes.blocks, call.problem.sizes.blocks.input),
         hidden_fed_(call.problem.sizes.blocks, call.problem.sizes.blocks.hidden),
         input_first_(share.rows <= 2),
         masks_(call.problem.regularisers, call.problem.direction, share.rows, groups_.padded_units()) {
-    at_.groups = groups_.count;
-    at_.rows = 1;
     at_.units = call.vectors;
     if (input_first_) steps_ahead_ = count_steps_ahead();
     lay_out(Carver());
@@ -46,12 +60,53 @@ class ForwardShare {
   // May be called again, with other numbers in the same places.
   void run() {
     start();
-    for (Index t = 0; t < share_.steps; t++) {
-      step(t);
-      finish_rows(t);
-      std::swap(hidden_, hidden_next_);
+    for (Index t = 0; t < share_.steps; t++) step(t);
+  }
+
+  void start() {
+    at_.hidden = of_rows(hidden_.next);
+    at_.state = state_after(-1);
+    at_.state_before = at_.state;
+    if (const Saved<S>* saved = call_.saved) {
+      at_.state = saved->grid(saved->state, 0, share_.line(-1));
+      at_.derived = saved->grid(saved->derived, 0, share_.line(-1));
+      at_.gates = {saved->gates_of(0, share_.line(-1)), saved->schedule.lines * groups_.width(), groups_.width()};
+    } else if (zoned_state_) {
+      at_.state = of_share(zoned_state_);
+    }
+    if (masks_.candidate) at_.mask = of_rows(masks_.candidate.values());
+    masks_.start(share_.rows, [&](Index r) { return row_of(share_.first_row + r); });
+    looked_ahead_ = 0;
+    start_from_initial();
+    if (!call_.y) return;
+    for (Index r = 0; r < share_.rows; r++) {
+      const Sorted sorted = share_.first_row + r;
+      for (Index time = length(sorted); time < call_.problem.steps; time++)
+        std::fill_n(call_.y.at(row_of(sorted), time) + first_unit(), own_units(), S(0));
+    }
+  }
+
+  void step(Index t) {
+    if (t > 0) {
+      std::swap(hidden_.now, hidden_.next);
       if (zoned_state_) std::swap(state_, zoned_state_);
     }
+    const Index running = share_.running(t);
+    place(t);
+    masks_.draw(t, running);
+    const Operand<S> hidden = hidden_operand(running);
+    if (!input_first_) {
+      const Operand<S> operands[] = {input_operand(t, running), hidden};
+      multiply(t, running, operands, 2, Start<S>{bias(), 0});
+    } else {
+      const Index width = own_width();
+      if (t == looked_ahead_) look_ahead(t);
+      const Start<S> start{ahead_ + (t - (looked_ahead_ - steps_ahead_)) * width, steps_ahead_ * width};
+      const bool alone = running == 1 && call_.cell->forward_row && groups_.tail == pack_size<S>;
+      if (alone && !masks_.candidate) step_one_row(t, hidden, start);
+      else multiply(t, running, &hidden, 1, start);
+    }
+    finish_rows(t);
   }
 
  private:
@@ -59,25 +114,28 @@ class ForwardShare {
 
   Index input() const { return call_.problem.sizes.input; }
   Index units() const { return groups_.units; }
+  Index first_unit() const { return Index(part_.first) * pack_size<S>; }
+  Index own_units() const { return std::min(units() - first_unit(), Index(part_.count()) * pack_size<S>); }
+  Index own_width() const { return part_.count() * groups_.width(); }
+  const S* bias() const { return call_.bias + part_.first * groups_.width(); }
   Index row_of(Sorted r) const { return call_.schedule->row_of[static_cast<std::size_t>(r)]; }
   Index length(Sorted r) const { return call_.schedule->lengths[static_cast<std::size_t>(r)]; }
   // Steps whose input part is computed at once: enough to fill tiles, few enough to stay in L1.
   Index count_steps_ahead() const {
-    const Index numbers = share_.rows * groups_.count * groups_.width();
+    const Index numbers = share_.rows * own_width();
     const Index fitting = Index(16 * 1024) / Index(sizeof(S)) / numbers;
     return std::max(Index(max_rows(max_packets)), std::min(fitting, share_.steps));
   }
 
   void lay_out(Carver&& carver) {
     const Index row = groups_.padded_units();
-    hidden_ = carver.take<S>(share_.rows * row);
-    hidden_next_ = carver.take<S>(share_.rows * row);
+    if (!shares_hidden_) hidden_.lay_out(carver, share_.rows * row);
     const bool carries = call_.cell->carried != Carried::nothing;
     if (!call_.saved && carries) state_ = carver.take<S>(share_.rows * row);
     masks_.lay_out(carver);
     if (masks_.recurrent) dropped_ = carver.take<S>(share_.rows * row);
     if (!call_.saved && zones_carried()) zoned_state_ = carver.take<S>(share_.rows * row);
-    if (input_first_) ahead_ = carver.take<S>(share_.rows * steps_ahead_ * groups_.count * groups_.width());
+    if (input_first_) ahead_ = carver.take<S>(share_.rows * steps_ahead_ * own_width());
     else if (!call_.schedule->equal) gathered_ = carver.take<S>(share_.rows * input());
     if (groups_.tail < pack_size<S>) {
       wide_z_ = carver.take<S>(most_rows_at_once * groups_.width());
@@ -100,47 +158,23 @@ class ForwardShare {
   Grid<S> of_share(S* state) const { return {state, share_.rows * pack_size<S>, pack_size<S>}; }
   Grid<S> of_rows(S* values) const { return {values, pack_size<S>, groups_.padded_units()}; }
 
-  void start() {
-    at_.hidden = of_rows(hidden_next_);
-    at_.state = state_after(-1);
-    at_.state_before = at_.state;
-    if (const Saved<S>* saved = call_.saved) {
-      at_.state = saved->grid(saved->state, 0, share_.line(-1));
-      at_.derived = saved->grid(saved->derived, 0, share_.line(-1));
-      at_.gates = {saved->gates_of(0, share_.line(-1)), saved->schedule.lines * groups_.width(), groups_.width()};
-    } else if (zoned_state_) {
-      at_.state = of_share(zoned_state_);
-    }
-    if (masks_.candidate) at_.mask = of_rows(masks_.candidate.values());
-    masks_.start(share_.rows, [&](Index r) { return row_of(share_.first_row + r); });
-    looked_ahead_ = 0;
-    start_from_initial();
-    if (!call_.y) return;
-    for (Index r = 0; r < share_.rows; r++) {
-      const Sorted sorted = share_.first_row + r;
-      for (Index time = length(sorted); time < call_.problem.steps; time++) {
-        S* y = call_.y.at(row_of(sorted), time);
-        std::fill(y, y + units(), S(0));
-      }
-    }
-  }
-
   void start_from_initial() {
     const Index row = groups_.padded_units();
     const Carried carried = call_.cell->carried;
-    std::fill(hidden_, hidden_ + share_.rows * row, S(0));
     const Grid<S> state = state_after(-1);
     const Grid<S> hidden = call_.saved ? call_.saved->grid(call_.saved->hidden(), 0, share_.line(-1)) : Grid<S>{};
     for (Index r = 0; r < share_.rows; r++) {
       const Index from = row_of(share_.first_row + r) * units();
-      if (call_.initial.hidden) copy(call_.initial.hidden + from, units(), hidden_ + r * row);
-      for (int g = 0; g < groups_.count; g++) {
-        const Pack<S> h = load(hidden_ + r * row + g * pack_size<S>);
+      const auto initial = [&](const S* all, int g) {
+        return all ? load_first(all + from + g * pack_size<S>, groups_.units_of(g)) : zero<S>();
+      };
+      for (int g = part_.first; g < part_.last; g++) {
+        const Pack<S> h = initial(call_.initial.hidden, g);
+        store(hidden_.now + r * row + g * pack_size<S>, h);
         if (carried == Carried::hidden) {
           store(state.at(g, r), h);
         } else if (carried == Carried::state) {
-          const S* c = call_.initial.state ? call_.initial.state + from + g * pack_size<S> : nullptr;
-          store(state.at(g, r), c ? load_first(c, groups_.units_of(g)) : zero<S>());
+          store(state.at(g, r), initial(call_.initial.state, g));
         }
         if (call_.saved) store(hidden.at(g, r), h);
       }
@@ -160,9 +194,9 @@ class ForwardShare {
   // h of the step before, as the product takes it.
   Operand<S> hidden_operand(Index running) {
     const Index row = groups_.padded_units();
-    if (!masks_.recurrent) return {hidden_, row, input(), units(), hidden_fed_.span};
+    if (!masks_.recurrent) return {hidden_.now, row, input(), units(), hidden_fed_.span};
     for (Index j = 0; j < running * row; j += pack_size<S>)
-      store(dropped_ + j, load(hidden_ + j) * load(masks_.recurrent.values() + j));
+      store(dropped_ + j, load(hidden_.now + j) * load(masks_.recurrent.values() + j));
     return {dropped_, row, input(), units(), hidden_fed_.span};
   }
 
@@ -175,45 +209,30 @@ class ForwardShare {
       if (steps <= 0) break;
       const Operand<S> x{call_.x.at(row_of(sorted), call_.problem.time(t, length(sorted))),
                          call_.problem.reverse ? -call_.x.by_step : call_.x.by_step, 0, input(), input_fed_.span};
-      Multiplication<S>(call_.panels, steps)
-          .run_into(&x, 1, Start<S>{call_.bias, 0}, ahead_ + r * steps_ahead_ * groups_.count * groups_.width(),
-                    groups_.count * groups_.width());
+      Multiplication<S>(panels_, steps)
+          .run_into(&x, 1, Start<S>{bias(), 0}, ahead_ + r * steps_ahead_ * own_width(), own_width());
     }
-  }
-
-  void step(Index t) {
-    const Index running = share_.running(t);
-    place(t);
-    masks_.draw(t, running);
-    const Operand<S> hidden = hidden_operand(running);
-    if (!input_first_) {
-      const Operand<S> operands[] = {input_operand(t, running), hidden};
-      return multiply(t, running, operands, 2, Start<S>{call_.bias, 0});
-    }
-    const Index width = groups_.count * groups_.width();
-    if (t == looked_ahead_) look_ahead(t);
-    const Start<S> start{ahead_ + (t - (looked_ahead_ - steps_ahead_)) * width, steps_ahead_ * width};
-    const bool alone = running == 1 && call_.cell->forward_row && groups_.tail == pack_size<S>;
-    if (alone && !masks_.candidate) step_one_row(t, hidden, start);
-    else multiply(t, running, &hidden, 1, start);
   }
 
   void multiply(Index t, Index running, const Operand<S>* operands, int count, Start<S> start) {
-    if (running < multiplication_.rows()) multiplication_ = Multiplication<S>(call_.panels, running);
+    if (running < multiplication_.rows()) multiplication_ = Multiplication<S>(panels_, running);
     multiplication_.run(operands, count, start, [&](const Tile<S>& tile) { finish_tile(t, tile); });
   }
 
   void step_one_row(Index t, const Operand<S>& hidden, Start<S> start) {
-    const detail::Product<S> product{&hidden, 1, 0, call_.panels.values, call_.panels.stride, groups_.width(),
+    const detail::Product<S> product{&hidden, 1, 0, panels_.values, panels_.stride, groups_.width(),
                                      start.values, groups_.width(), 0, nullptr, 0, 0};
-    call_.cell->forward_row({product, at_});
-    zone_out_tile(t, at_, 0, 0);
-    if (call_.y) copy(hidden_next_, units(), output_row(t, 0));
+    ForwardTile<S> tile = at_.from(part_.first, 0);
+    tile.groups = part_.count();
+    tile.rows = 1;
+    call_.cell->forward_row({product, tile});
+    zone_out_tile(t, tile, part_.first, 0);
+    if (call_.y) copy(hidden_.next + first_unit(), own_units(), output_row(t, 0) + first_unit());
   }
 
   // Where the numbers of step t stand, from the first group and row on.
   void place(Index t) {
-    at_.hidden.values = hidden_next_;
+    at_.hidden.values = hidden_.next;
     if (const Saved<S>* saved = call_.saved) {
       const Index line = share_.line(t);
       at_.state_before = state_after(t - 1);
@@ -230,10 +249,10 @@ class ForwardShare {
 
   void finish_tile(Index t, const Tile<S>& tile) {
     const int several = groups_.groups_of_a_panel();
-    if (several == 1) return finish_groups(t, tile, tile.first_panel, tile.panels, tile.rows * tile.width);
+    if (several == 1) return finish_groups(t, tile, part_.first + tile.first_panel, tile.panels, tile.rows * tile.width);
     Tile<S> panel = tile;
     for (int p = 0; p < tile.panels; p++, panel.values += tile.rows * tile.width) {
-      const int first = (tile.first_panel + p) * several;
+      const int first = part_.first + (tile.first_panel + p) * several;
       finish_groups(t, panel, first, std::min(several, groups_.count - first), pack_size<S>);
     }
   }
@@ -244,21 +263,21 @@ class ForwardShare {
     cell.groups = groups;
     cell.rows = tile.rows;
     cell.z = {tile.values, by_group, tile.width};
-    if (groups_.narrow(group) && groups_.blocks > 1) finish_narrow_tile(t, tile, cell);
+    if (groups_.narrow(group) && groups_.blocks > 1) finish_narrow_tile(t, tile, cell, group);
     else call_.cell->forward(cell);
     zone_out_tile(t, cell, group, row);
     if (call_.y) write_output(t, cell, group, row);
   }
 
   // The units of a narrow group go through packets of their own for each gate.
-  void finish_narrow_tile(Index t, const Tile<S>& tile, ForwardTile<S> cell) {
+  void finish_narrow_tile(Index t, const Tile<S>& tile, ForwardTile<S> cell, int group) {
     widen(tile.values, tile.width, tile.width, groups_.tail, groups_.blocks, tile.rows, wide_z_);
     cell.z = {wide_z_, 0, groups_.width()};
     if (call_.saved) cell.gates = {wide_gates_, 0, groups_.width()};
     call_.cell->forward(cell);
     if (call_.saved)
       narrow(wide_gates_, groups_.tail, groups_.blocks, tile.rows,
-             call_.saved->gates_of(tile.first_panel, share_.line(t) + tile.first_row), tile.width);
+             call_.saved->gates_of(group, share_.line(t) + tile.first_row), tile.width);
   }
 
   void zone_out_tile(Index t, const ForwardTile<S>& cell, int group, Index row) {
@@ -271,7 +290,7 @@ class ForwardShare {
     Grid<S> copy;
     if (call_.saved) copy = call_.saved->grid(call_.saved->seen_hidden, group, share_.line(t) + row);
     else if (carried == Carried::hidden) copy = cell.state;
-    zone_out<S>(cell.groups, cell.rows, mask(masks_.hidden), of_rows(hidden_).from(group, row), cell.hidden, cell.hidden,
+    zone_out<S>(cell.groups, cell.rows, mask(masks_.hidden), of_rows(hidden_.now).from(group, row), cell.hidden, cell.hidden,
                 copy);
   }
 
@@ -295,9 +314,10 @@ class ForwardShare {
     const Grid<S> state = zoned_state_ ? of_share(zoned_state_) : state_after(t);
     for (Index r = share_.running(t + 1); r < share_.running(t); r++) {
       const Index to = row_of(share_.first_row + r) * units();
-      if (call_.final.hidden) copy(hidden_next_ + r * groups_.padded_units(), units(), call_.final.hidden + to);
+      if (call_.final.hidden)
+        copy(hidden_.next + r * groups_.padded_units() + first_unit(), own_units(), call_.final.hidden + to + first_unit());
       if (!call_.final.state) continue;
-      for (int g = 0; g < groups_.count; g++)
+      for (int g = part_.first; g < part_.last; g++)
         store_first(call_.final.state + to + g * pack_size<S>, load(state.at(g, r)), groups_.units_of(g));
     }
   }
@@ -305,14 +325,16 @@ class ForwardShare {
   const ForwardCall<S>& call_;
   const Share& share_;
   Groups<S> groups_;
+  UnitPart part_;
+  Panels<S> panels_;  // of the part
   Multiplication<S> multiplication_;
+  HiddenPair<S> hidden_;
+  const bool shares_hidden_;
   FedBlocks input_fed_, hidden_fed_;
   std::size_t bytes_ = 0;
   const bool input_first_;  // one or two rows fill no tile: the input's part then has tiles of its own, steps as rows
   Index steps_ahead_ = 0, looked_ahead_ = 0;
   LayerMasks<S> masks_;
-  S* hidden_ = nullptr;  // [row][padded units], of the step before
-  S* hidden_next_ = nullptr;
   S* state_ = nullptr;     // [group][row], inference
   S* zoned_state_ = nullptr;      // and the next one, with zoneout
   S* dropped_ = nullptr;          // hidden_ times its mask

@@ -24,10 +24,32 @@ struct LayerShape {
   Index features() const { return directions * sizes.hidden; }  // of an output step
 };
 
+// How a call is divided among threads: each has rows of its own, or, where that would be one row or none, all rows and
+// units of its own.
+struct Division {
+  int threads = 1;
+  int unit_parts = 1;  // more than one: of the one share of rows
+
+  template <class S>
+  static Division of(const LayerShape& shape, int threads) {
+    const Index work = shape.batch * weight_count(shape.sizes) * shape.directions;  // of a step
+    const Index worth = eager_teams() ? threads : work / worth_a_thread;
+    const Index panels = column_panels<S>(0, shape.sizes.hidden, nullptr).count;
+    const int parts = int(std::min({Index(threads), worth, panels}));
+    if (parts > 1 && parts >= shape.batch) return {parts, parts};
+    return {int(std::min(Index(threads), shape.batch)), 1};
+  }
+  Index shares() const { return unit_parts > 1 ? 1 : threads; }
+
+ private:
+  static constexpr Index worth_a_thread = 3 << 14;  // multiply-adds, nearly a microsecond
+};
+
 template <class S>
 struct LayerSaved {
   LayerShape shape;
   const Cell<S>* cell;
+  Division division;
   std::vector<Saved<S>> directions;
 };
 
@@ -98,6 +120,13 @@ ForwardCall<S> forward_call(const Cell<S>& cell, const LayerShape& shape, const 
           saved};
 }
 
+// Calls run(item) for the shares or parts of a team member, [share or part][direction].
+template <class Item, class Run>
+void for_own(std::vector<Item>& items, int directions, const Team& team, Run&& run) {
+  const auto [first, last] = team.part(Index(items.size()) / directions);
+  for (Index k = first * directions; k < last * directions; k++) run(items[std::size_t(k)]);
+}
+
 // Returns what backward needs if `training`, else null. lengths may be null: all rows have all steps. `ready`: weights
 // that were packed before, else null.
 template <class S>
@@ -106,13 +135,14 @@ std::unique_ptr<LayerSaved<S>> layer_forward(const Cell<S>& cell, const LayerSha
                                              States<const S> initial, Sequences<S> y, States<S> final, bool training,
                                              int threads) {
   const Groups<S> groups(shape.sizes.hidden, cell.blocks.count);
-  const Schedule schedule(shape.batch, shape.steps, lengths, threads);
+  const Division division = Division::of<S>(shape, threads);
+  const Schedule schedule(shape.batch, shape.steps, lengths, division.shares());
   std::optional<PackedLayer<S>> fresh;
   if (!ready) fresh.emplace(shape, groups);
   const PackedLayer<S>& packed = ready ? *ready : *fresh;
   std::unique_ptr<LayerSaved<S>> saved;
   if (training) {
-    saved = std::make_unique<LayerSaved<S>>(LayerSaved<S>{shape, &cell, {}});
+    saved = std::make_unique<LayerSaved<S>>(LayerSaved<S>{shape, &cell, division, {}});
     for (int d = 0; d < shape.directions; d++)
       saved->directions.emplace_back(schedule, groups, cell, shape.regularisers);
   }
@@ -121,18 +151,36 @@ std::unique_ptr<LayerSaved<S>> layer_forward(const Cell<S>& cell, const LayerSha
   for (int d = 0; d < shape.directions; d++)
     calls.push_back(forward_call(cell, shape, groups, packed, d, x, initial, y, final, schedule,
                                  saved ? &saved->directions[std::size_t(d)] : nullptr));
-  std::vector<ForwardShare<S>> work;  // [share][direction]
-  work.reserve(schedule.shares.size() * calls.size());
+  const int parts = division.unit_parts;
+  std::vector<HiddenPair<S>> hidden(calls.size());  // that parts share
+  Block hidden_block;
+  if (parts > 1) {
+    const auto layout = [&](Carver carver) {
+      for (HiddenPair<S>& pair : hidden) pair.lay_out(carver, shape.batch * groups.padded_units());
+      return carver.used();
+    };
+    hidden_block = Block(layout(Carver()));
+    layout(Carver(hidden_block.memory()));
+  }
+  std::vector<ForwardShare<S>> work;  // [share or part][direction]
+  work.reserve(std::size_t(division.threads) * calls.size());
   for (const Share& share : schedule.shares)
-    for (const ForwardCall<S>& call : calls) work.emplace_back(call, share);
+    for (int part = 0; part < parts; part++)
+      for (std::size_t d = 0; d < calls.size(); d++) work.emplace_back(calls[d], share, part, parts, hidden[d]);
 
-  run_team(int(schedule.shares.size()), [&](const Team& team) {
+  Lockstep lockstep;
+  run_team(division.threads, [&](const Team& team) {
     if (!ready) {
       pack_layer(cell, shape, groups, parameters, packed, team);
       team.wait_for_all();
     }
-    const auto [first_share, last_share] = team.part(Index(schedule.shares.size()));
-    for (Index k = first_share * shape.directions; k < last_share * shape.directions; k++) work[std::size_t(k)].run();
+    if (parts == 1) return for_own(work, shape.directions, team, [](ForwardShare<S>& share) { share.run(); });
+    lockstep.run(team, 1 + schedule.longest(), [&](Index s, const Team& acting) {
+      for_own(work, shape.directions, acting, [&](ForwardShare<S>& part) {
+        if (s == 0) part.start();
+        else part.step(s - 1);
+      });
+    });
   });
   return saved;
 }
@@ -177,20 +225,23 @@ void layer_backward(const LayerSaved<S>& saved, const S* parameters, Sequences<c
                      UnitVectors<S>{panels.vectors[d], groups.padded_units()}, x, columns_of(dy, shape, d),
                      states_of(dfinal, shape, d), dx, d > 0, states_of(dinitial, shape, d),
                      split_weights(gradients + d * weight_count(sizes), sizes), &saved.directions[std::size_t(d)]});
-  std::vector<BackwardShare<S>> work;  // [share][direction]
-  work.reserve(schedule.shares.size() * calls.size());
+  const int parts = saved.division.unit_parts;
+  std::vector<BackwardShare<S>> work;  // [share or part][direction]
+  work.reserve(std::size_t(saved.division.threads) * calls.size());
   for (const Share& share : schedule.shares)
-    for (const BackwardCall<S>& call : calls) work.emplace_back(call, share);
+    for (int part = 0; part < parts; part++)
+      for (const BackwardCall<S>& call : calls) work.emplace_back(call, share, part, parts);
   std::vector<WeightGradients<S>> sums;
   for (const BackwardCall<S>& call : calls) sums.emplace_back(call);
   const std::vector<SumBlock> blocks = sum_blocks(schedule);
   std::vector<WeightGradientWorker<S>> workers;  // [thread][direction]
-  const Index count = Index(schedule.shares.size());
+  const Index count = saved.division.threads, steps = schedule.longest();
   for (Index k = 0; k < count; k++)
     for (const WeightGradients<S>& sum : sums)
       workers.emplace_back(sum, sum.parts() * k / count, sum.parts() * (k + 1) / count);
 
-  run_team(int(schedule.shares.size()), [&](const Team& team) {
+  Lockstep lockstep;
+  run_team(int(count), [&](const Team& team) {
     for (int d = 0; d < shape.directions; d++) {
       const Weights<const S> weights = split_weights(parameters + d * weight_count(sizes), sizes);
       const auto pack = [&](const int(&rows)[most_blocks], const S* matrix, Index columns, S* to) {
@@ -203,12 +254,22 @@ void layer_backward(const LayerSaved<S>& saved, const S* parameters, Sequences<c
     }
     team.wait_for_all();
 
-    const auto [first, last] = team.part(count);
     const bool alone = count == 1;
     if (!alone) {
-      for (Index k = first * shape.directions; k < last * shape.directions; k++) work[std::size_t(k)].run_down_to(0);
+      if (parts == 1)
+        for_own(work, shape.directions, team, [](BackwardShare<S>& share) { share.run_down_to(0); });
+      else
+        lockstep.run(team, 1 + steps + shape.directions, [&](Index s, const Team& acting) {
+          for_own(work, shape.directions, acting, [&](BackwardShare<S>& part) {
+            if (s == 0) part.start();
+            else if (s <= steps) part.step(steps - s);
+            else part.input_gradient_of_part(int(s - 1 - steps));
+            if (s == steps + 1) part.finish();
+          });
+        });
       team.wait_for_all();
     }
+    const auto [first, last] = team.part(count);
     for (Index k = first * shape.directions; k < last * shape.directions; k++) {
       for (const SumBlock& block : blocks) {
         // Alone, each block is summed while its gradients are still in cache. It needs h of the step before.

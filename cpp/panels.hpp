@@ -53,6 +53,20 @@ struct Groups {
   }
 };
 
+// The groups [first, last), whose panels are [first_panel, last_panel).
+struct UnitPart {
+  int first_panel, last_panel, first, last;
+  // Part `part` of `parts`. A panel holds so many groups.
+  UnitPart(int groups, int groups_of_a_panel, int part, int parts) {
+    const int panels = (groups + groups_of_a_panel - 1) / groups_of_a_panel;
+    first_panel = panels * part / parts;
+    last_panel = panels * (part + 1) / parts;
+    first = first_panel * groups_of_a_panel;
+    last = std::min(groups, last_panel * groups_of_a_panel);
+  }
+  int count() const { return last - first; }
+};
+
 // to[k * to_stride + u] = from[u * from_stride + k] * factor, for `units` rows u and `depth` columns k.
 template <class S>
 void transpose_scaled(const S* from, Index from_stride, int units, Index depth, S factor, S* to, Index to_stride) {

@@ -45,6 +45,15 @@ inline constexpr int vector_registers = 32;
 inline constexpr int vector_registers = 16;
 #endif
 
+// In a loop that waits for another thread.
+inline void pause_briefly() {
+#if defined(FUSEDLSTM_X86)
+  _mm_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
 // One register of S. Eigen chooses the widest the instruction set has.
 template <class S>
 struct Pack {

@@ -1,9 +1,9 @@
 // One parallel region a call. A team runs one function on every member; where there is no OpenMP, or in the
 // child of a fork (whose OpenMP runtime may hold locks that nobody will release), the team is the caller alone.
 //
-// On a busy machine the other members of a team may wait for a processor much longer than a small call takes, and the
-// caller for them. Where the caller waited much longer than it worked, it would have been faster alone. Calls then go
-// alone for a multiple of what was lost, so that trying costs a small part of the time whatever else runs.
+// On a busy machine the members of a team may wait for a processor much longer than a small call takes, and for each
+// other. Where the caller lost much more time than it worked, it would have been faster alone. Calls then go alone for a
+// multiple of what was lost, so that trying costs a small part of the time whatever else runs.
 #pragma once
 
 #if defined(_OPENMP)
@@ -20,6 +20,9 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <ctime>
+#include <limits>
+#include <thread>
 #include <utility>
 
 #include "memory.hpp"
@@ -28,6 +31,35 @@
 namespace fusedlstm {
 
 using Clock = std::chrono::steady_clock;
+
+// What the calling thread has computed since it was made, and what it has not: waited, or stood aside for others.
+class Effort {
+ public:
+  struct Times {
+    Clock::duration worked, lost;
+    // Rows are whole, so that on an idle machine, too, another's part may be twice the caller's.
+    bool too_much_lost() const { return lost > 2 * worked; }
+  };
+  Effort() : start_(Clock::now()), processor_start_(processor_time()) {}
+  // `waited`: for others, with or without spinning.
+  Times so_far(Clock::duration waited) const {
+    const Clock::duration all = Clock::now() - start_, processor = processor_time() - processor_start_;
+    const Clock::duration worked = std::min(all - waited, processor);
+    return {worked, all - worked};
+  }
+
+ private:
+  static Clock::duration processor_time() {
+#if defined(CLOCK_THREAD_CPUTIME_ID)
+    timespec time;
+    if (clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) == 0)
+      return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+#endif
+    return Clock::now().time_since_epoch();
+  }
+  Clock::time_point start_;
+  Clock::duration processor_start_;
+};
 
 class Team {
  public:
@@ -38,11 +70,14 @@ class Team {
   void wait_for_all() const {
 #if defined(_OPENMP)
     if (size_ > 1) {
-      const Clock::time_point start = waited_ ? Clock::now() : Clock::time_point();
+      const Clock::time_point start = Clock::now();
 #pragma omp barrier
-      if (waited_) *waited_ += Clock::now() - start;
+      add_waiting(Clock::now() - start);
     }
 #endif
+  }
+  void add_waiting(Clock::duration time) const {
+    if (waited_) *waited_ += time;
   }
   // This member's part of [0, count).
   std::pair<Index, Index> part(Index count) const {
@@ -103,9 +138,9 @@ class Solitude {
     if (eager_teams()) return false;
     return Clock::now().time_since_epoch().count() < until().load(std::memory_order_relaxed);
   }
-  static void after(Clock::duration worked, Clock::duration waited) {
-    // Rows are whole, so that on an idle machine, too, another's part may be twice the caller's.
-    if (waited > 2 * worked) until() = (Clock::now() + multiple * (waited - worked)).time_since_epoch().count();
+  static void after(const Effort::Times& times) {
+    if (times.too_much_lost())
+      until() = (Clock::now() + multiple * (times.lost - times.worked)).time_since_epoch().count();
   }
 
  private:
@@ -114,6 +149,58 @@ class Solitude {
     static std::atomic<Clock::rep> time{0};
     return time;
   }
+};
+
+// Steps that a team takes together: nobody begins one before all have ended the one before. Who waits spins for some
+// microseconds, then yields. A team that waits much more than it works goes on as the caller alone.
+class Lockstep {
+ public:
+  // work(step, team): this member's part of a step, as a member of that team.
+  template <class Work>
+  void run(Team team, Index steps, Work&& work) {
+    const Effort effort;
+    for (Index s = 0; s < steps; s++) {
+      work(s, team);
+      if (team.size() == 1) continue;
+      if (team.member() == 0 && s % steps_between_looks == 0 && slower_than_alone(effort)) last_ = s;
+      wait_for(team);
+      if (s < last_.load(std::memory_order_relaxed)) continue;
+      if (team.member() > 0) return;
+      team = Team(0, 1);
+    }
+  }
+
+ private:
+  static constexpr Index steps_between_looks = 16;
+  static constexpr int most_spins = 1000;
+
+  bool slower_than_alone(const Effort& effort) const {
+    return !eager_teams() && effort.so_far(waited_).too_much_lost();
+  }
+  void wait_for(const Team& team) {
+    const int generation = generation_.load(std::memory_order_relaxed);
+    if (arrived_.fetch_add(1, std::memory_order_acq_rel) == team.size() - 1) {
+      arrived_.store(0, std::memory_order_relaxed);
+      generation_.store(generation + 1, std::memory_order_release);
+      return;
+    }
+    const auto ended = [&] { return generation_.load(std::memory_order_acquire) != generation; };
+    for (int spins = 0; spins < most_spins; spins++) {
+      if (ended()) return;
+      pause_briefly();
+    }
+    const Clock::time_point start = Clock::now();
+    while (!ended()) std::this_thread::yield();
+    const Clock::duration waiting = Clock::now() - start;
+    if (team.member() == 0) waited_ += waiting;
+    team.add_waiting(waiting);
+  }
+
+  alignas(cache_line) std::atomic<int> arrived_{0};
+  alignas(cache_line) std::atomic<int> generation_{0};
+  // The last step that the team takes together. The caller sets it to a step before the others can end that one.
+  std::atomic<Index> last_{std::numeric_limits<Index>::max()};
+  Clock::duration waited_{0};  // the caller
 };
 
 // How many threads a call should have. Results do not depend on it.
@@ -158,9 +245,8 @@ Clock::duration run_whole_team(int threads, Work&& work) {
 template <class Work>
 void run_team(int threads, Work&& work) {
   if (threads == 1 || Solitude::now()) return run_alone(work);
-  const Clock::time_point start = Clock::now();
-  const Clock::duration waited = run_whole_team(threads, work);
-  Solitude::after(Clock::now() - start - waited, waited);
+  const Effort effort;
+  Solitude::after(effort.so_far(run_whole_team(threads, work)));
 }
 
 }  // namespace fusedlstm

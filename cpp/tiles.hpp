@@ -66,6 +66,16 @@ struct Panels {
   int count, whole;
   int packets, last_packets;
   bool spans = false;
+
+  // The panels [first, last).
+  Panels part(int first, int last) const {
+    Panels some = *this;
+    some.values += first * stride;
+    some.count = last - first;
+    some.whole = std::min(whole, last) - first;
+    if (some.whole == some.count) some.last_packets = packets;
+    return some;
+  }
 };
 
 // Row r of panel p starts from values[p * packets * pack_size + r * stride], or from zero where null.

@@ -162,6 +162,18 @@ def test_same_bits_for_any_number_of_threads(core, dtype, name, regularised):
         assert_same_bits(problem.run(core, threads), one)
 
 
+@pytest.mark.usefixtures("eager_teams")
+@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("regularised", [False, True])
+def test_same_bits_where_threads_divide_the_units(core, dtype, name, regularised):
+    problem = Problem.random(SPECS[name], 5, 2, 9, 3, 130, dtype, ragged=True, directions=2)
+    if regularised:
+        problem.regularisers = regularisers_for(SPECS[name])
+    one = problem.run(core)
+    for threads in (2, 3, 5):
+        assert_same_bits(problem.run(core, threads), one)
+
+
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("ragged", [False, True])
 def test_same_bits_for_any_batch(core, dtype, name, ragged):

@@ -168,6 +168,10 @@ def test_finite_differences(core, directions):
         (3, 150, 20, 64, 1, False),
         (2, 300, 8, 33, 1, True),
         (200, 4, 40, 48, 1, True),
+        # Fewer rows than threads: each has units of its own, if there are more than a panel's.
+        (1, 20, 5, 150, 1, False),
+        (1, 1, 3, 130, 2, False),
+        (2, 19, 4, 257, 2, True),
     ],
 )
 def test_same_bits_for_any_number_of_threads(
