@@ -277,9 +277,8 @@ class DrawnMasks(Masks):
         unit = np.arange(units, dtype=np.uint64)
         of_units = mixed32((np.uint64(seed % 2**32) + unit * np.uint64(odd % 2**32)) % 2**32)
         number = (of_units ^ np.uint64(low)) * np.uint64(0x7FEB352D) % 2**32
-        number = (
-            (number ^ number >> np.uint64(15) ^ np.uint64(high)) * np.uint64(0x846CA68B) % 2**32
-        )
+        number = number ^ number >> np.uint64(15) ^ np.uint64(high)
+        number = number * np.uint64(0x846CA68B) % 2**32
         return number < int(self.rates[kind] * 2**32)
 
     def dropped(self, kind, step, values):
