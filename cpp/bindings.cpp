@@ -82,7 +82,7 @@ py::tuple recurrent_forward(const std::string& cell_name, int directions, bool r
 
 py::tuple recurrent_backward(const py::capsule& saved_capsule, const py::array& parameters, const py::array& x,
                              const py::object& dy, const py::object& dhidden, const py::object& dstate, bool want_dx,
-                             const py::array& gradients) {
+                             bool want_initial, const py::array& gradients) {
   return with_dtype(parameters, [&](auto tag) -> py::tuple {
     using S = decltype(tag);
     void* held = PyCapsule_GetPointer(saved_capsule.ptr(), saved_name<S>);
@@ -107,8 +107,9 @@ py::tuple recurrent_backward(const py::capsule& saved_capsule, const py::array& 
     const auto dx_sequences =
         contiguous_sequences(output_of<S>(dx, shape.batch * shape.steps * shape.sizes.input), shape.steps, shape.sizes.input);
     const std::vector<py::ssize_t> state_shape = {shape.directions, shape.batch, shape.sizes.hidden};
-    py::object dhidden_first = empty<S>(state_shape), dstate_first = py::none();
-    if (saved.cell->carried == Carried::state) dstate_first = empty<S>(state_shape);
+    py::object dhidden_first = py::none(), dstate_first = py::none();
+    if (want_initial) dhidden_first = empty<S>(state_shape);
+    if (want_initial && saved.cell->carried == Carried::state) dstate_first = empty<S>(state_shape);
     const States<S> dinitial{output_of<S>(dhidden_first, states), output_of<S>(dstate_first, states)};
     {
       py::gil_scoped_release release;

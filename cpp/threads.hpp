@@ -38,7 +38,7 @@ class Effort {
   struct Times {
     Clock::duration worked, lost;
     // Rows are whole, so that on an idle machine, too, another's part may be twice the caller's.
-    bool too_much_lost() const { return lost > 2 * worked; }
+    bool too_much_lost() const { return 2 * lost > 3 * worked; }
   };
   Effort() : start_(Clock::now()), processor_start_(processor_time()) {}
   // `waited`: for others, with or without spinning.
@@ -131,24 +131,28 @@ inline std::atomic<bool>& eager_teams() {
   return eager;
 }
 
-// Until when calls go alone, because a team was slower.
+// Until when calls go alone, because teams were slower. One loss is forgiven, which may be a thread that had to be woken,
+// if teams then work as long without another.
 class Solitude {
  public:
   static bool now() {
     if (eager_teams()) return false;
-    return Clock::now().time_since_epoch().count() < until().load(std::memory_order_relaxed);
+    return Clock::now().time_since_epoch().count() < until_.load(std::memory_order_relaxed);
   }
   static void after(const Effort::Times& times) {
-    if (times.too_much_lost())
-      until() = (Clock::now() + multiple * (times.lost - times.worked)).time_since_epoch().count();
+    const Clock::duration to_forgive(to_forgive_.load(std::memory_order_relaxed));
+    if (!times.too_much_lost()) {
+      if (to_forgive.count() > 0) to_forgive_ = (to_forgive - times.worked).count();
+      return;
+    }
+    if (to_forgive.count() > 0)
+      until_ = (Clock::now() + multiple * (times.lost - times.worked)).time_since_epoch().count();
+    to_forgive_ = times.lost.count();
   }
 
  private:
   static constexpr int multiple = 20;
-  static std::atomic<Clock::rep>& until() {
-    static std::atomic<Clock::rep> time{0};
-    return time;
-  }
+  static inline std::atomic<Clock::rep> until_{0}, to_forgive_{0};
 };
 
 // Steps that a team takes together: nobody begins one before all have ended the one before. Who waits spins for some

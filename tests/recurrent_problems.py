@@ -169,7 +169,8 @@ class Problem:
         y, h, c, saved = self.forward(core, True, threads)
         grads = np.zeros_like(self.params)
         backward = core.recurrent_backward if "fused" in self.spec else core.staged_backward
-        dx, dh, dc = backward(saved, self.params, self.x, self.dy, self.dh, self.dc, True, grads)
+        given = (saved, self.params, self.x, self.dy, self.dh, self.dc)
+        dx, dh, dc = backward(*given, True, True, grads)
         results = {"y": y, "h": h, "c": c, "grads": grads, "dx": dx, "dh": dh, "dc": dc}
         return {name: value for name, value in results.items() if value is not None}
 

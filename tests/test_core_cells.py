@@ -265,8 +265,8 @@ def test_gradients_are_added_to(core, dtype):
     fresh = problem.run(core)["grads"]
     grads = np.full_like(problem.params, 2)
     saved = problem.forward(core, True)[3]
-    args = (saved, problem.params, problem.x, problem.dy, problem.dh, problem.dc, False, grads)
-    assert core.staged_backward(*args)[0] is None
+    given = (saved, problem.params, problem.x, problem.dy, problem.dh, problem.dc)
+    assert core.staged_backward(*given, False, False, grads) == (None, None, None)
     np.testing.assert_allclose(grads, 2 + fresh, rtol=1e-5)
 
 
@@ -438,11 +438,10 @@ def test_saved_can_be_used_once_and_with_its_own_dtype(core):
     problem = Problem.random(SPECS["gru"], 19, 3, 4, 2, 5)
     saved = problem.forward(core, True)[3]
     single = problem.astype("float32")
+    given = (single.params, single.x, None, None, None, False, False, single.params.copy())
     with pytest.raises(ValueError, match="incorrect name"):
-        core.staged_backward(
-            saved, single.params, single.x, None, None, None, False, single.params.copy()
-        )
-    args = (saved, problem.params, problem.x, problem.dy, None, None, False, problem.params.copy())
-    core.staged_backward(*args)
+        core.staged_backward(saved, *given)
+    given = (problem.params, problem.x, problem.dy, None, None, False, False, problem.params.copy())
+    core.staged_backward(saved, *given)
     with pytest.raises(ValueError, match="saved has been used"):
-        core.staged_backward(*args)
+        core.staged_backward(saved, *given)

@@ -77,7 +77,7 @@ class Problem:
         y, h, c, saved = self.forward(core, True, threads, **changes)
         grads = np.zeros_like(self.params)
         dx, dh, dc = core.recurrent_backward(
-            saved, self.params, a["x"], a["dy"], a["dh"], a["dc"], True, grads
+            saved, self.params, a["x"], a["dy"], a["dh"], a["dc"], True, True, grads
         )
         return {"y": y, "h": h, "c": c, "grads": grads, "dx": dx, "dh": dh, "dc": dc}
 
@@ -267,10 +267,11 @@ def test_gradients_are_added_to(core, dtype):
     _, _, _, saved = problem.forward(core, True)
     start = np.full_like(problem.params, 2)
     grads = start.copy()
-    core.recurrent_backward(saved, problem.params, problem.x, problem.dy, None, None, False, grads)
+    given = (problem.params, problem.x, problem.dy, None, None, False, False)
+    assert core.recurrent_backward(saved, *given, grads) == (None, None, None)
     fresh = np.zeros_like(grads)
     _, _, _, saved = problem.forward(core, True)
-    core.recurrent_backward(saved, problem.params, problem.x, problem.dy, None, None, False, fresh)
+    core.recurrent_backward(saved, *given, fresh)
     np.testing.assert_array_equal(grads, start + fresh)
 
 
@@ -372,7 +373,8 @@ def test_unknown_cell(core):
 def test_saved_can_be_used_once(core):
     problem = Problem.random(18, 3, 4, 2, 5, "float32")
     _, _, _, saved = problem.forward(core, True)
-    args = (saved, problem.params, problem.x, problem.dy, None, None, False, problem.params.copy())
+    grads = problem.params.copy()
+    args = (saved, problem.params, problem.x, problem.dy, None, None, False, True, grads)
     core.recurrent_backward(*args)
     with pytest.raises(ValueError, match="saved has been used"):
         core.recurrent_backward(*args)
@@ -384,4 +386,4 @@ def test_saved_of_another_dtype_is_refused(core):
     other = Problem.random(18, 3, 4, 2, 5, "float64")
     grads = np.zeros_like(other.params)
     with pytest.raises(ValueError, match="incorrect name"):
-        core.recurrent_backward(saved, other.params, other.x, None, None, None, False, grads)
+        core.recurrent_backward(saved, other.params, other.x, None, None, None, False, True, grads)

@@ -113,7 +113,8 @@ FUSEDLSTM_ONCE_A_CALL py::tuple staged_forward(
 
 FUSEDLSTM_ONCE_A_CALL py::tuple staged_backward(
     const py::capsule& saved_capsule, const py::array& parameters, const py::array& x, const py::object& dy,
-    const py::object& dhidden, const py::object& dstate, bool want_dx, const py::array& gradients) {
+    const py::object& dhidden, const py::object& dstate, bool want_dx, bool want_initial,
+    const py::array& gradients) {
   return with_dtype(parameters, [&](auto tag) -> py::tuple {
     using S = decltype(tag);
     void* held = PyCapsule_GetPointer(saved_capsule.ptr(), staged_name<S>);
@@ -134,10 +135,10 @@ FUSEDLSTM_ONCE_A_CALL py::tuple staged_backward(
     const States<const S> dfinal{input_of<S>(dhidden, rows * shape.output), input_of<S>(dstate, rows * shape.hidden)};
     const S* dy_values = input_of<S>(dy, shape.batch * shape.steps * features);
 
-    py::object dx = py::none(), dstate_first = py::none();
+    py::object dx = py::none(), dhidden_first = py::none(), dstate_first = py::none();
     if (want_dx) dx = empty<S>({shape.batch, shape.steps, shape.input});
-    if (spec.has_state()) dstate_first = new_states<S>(shape, shape.hidden);
-    const auto dhidden_first = new_states<S>(shape, shape.output);
+    if (want_initial) dhidden_first = new_states<S>(shape, shape.output);
+    if (want_initial && spec.has_state()) dstate_first = new_states<S>(shape, shape.hidden);
     const States<S> dinitial{output_of<S>(dhidden_first, rows * shape.output),
                              output_of<S>(dstate_first, rows * shape.hidden)};
     S* dx_values = output_of<S>(dx, shape.batch * shape.steps * shape.input);

@@ -263,6 +263,7 @@ class BackwardShare {
   }
 
   FUSEDLSTM_ONCE_A_CALL void finish() {
+    if (!call_.dinitial.hidden) return;
     for (Index r = 0; r < share_.rows; r++) {
       const Index hidden = run_.shape.hidden, output = run_.shape.output;
       copy(dhidden_.at(r), output, call_.dinitial.hidden + row_of(r) * output);

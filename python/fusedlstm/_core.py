@@ -107,10 +107,11 @@ class Core(Protocol):
         dh: Array | None,
         dc: Array | None,
         want_dx: bool,
+        want_initial: bool,
         grads: Array,
         /,
-    ) -> tuple[Array | None, Array, Array | None]:
-        """Add to ``grads``; return dx (B, T, I) if wanted and the initial dh and dc (D, B, H)."""
+    ) -> tuple[Array | None, Array | None, Array | None]:
+        """Add to ``grads``; return dx (B, T, I) and the initial dh and dc (D, B, H), if wanted."""
 
     def staged_forward(
         self,
@@ -147,10 +148,11 @@ class Core(Protocol):
         dh: Array | None,
         dc: Array | None,
         want_dx: bool,
+        want_initial: bool,
         grads: Array,
         /,
-    ) -> tuple[Array | None, Array, Array | None]:
-        """Add to ``grads``; return dx (B, T, I) if wanted and the initial dh and dc."""
+    ) -> tuple[Array | None, Array | None, Array | None]:
+        """Add to ``grads``; return dx (B, T, I) and the initial dh and dc, if wanted."""
 
     def dense_forward(
         self, params: Array, x: Array, units: int, activation: Activation, threads: int, /

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
+from fusedlstm._draws import Draws
 from fusedlstm._masking import RealSteps
 from fusedlstm._stacks import check_layers
 from fusedlstm._summary import summary
@@ -329,18 +330,17 @@ class Sequential:
         seq, real = self._masked_input(x, lengths, mask)
         shape = seq.steps().shape
         before = self._state(state, shape[0]) or (None,) * len(self.layers)
-        key = None if rng is None else rng.bit_generator.random_raw() >> 1
+        draws = None if rng is None else Draws(rng)
         saved, states = [], []
         for number, part in enumerate(self._parts):
-            # A generator a layer, keyed by the call: what one layer draws does not shift another.
-            of_layer = None
-            if key is not None and part.layer.draws():
-                of_layer = np.random.Generator(np.random.Philox(key=[key, number]))
+            of_layer = draws.of_layer(number) if draws and part.layer.draws() else None
             (seq, after), kept = part.layer.forward(
                 part.params, seq, before[number], of_layer, part.all_steps
             )
             saved.append(kept)
             states.append(after)
+        if draws:
+            draws.end()
         y = seq.steps()
         if real is not None and y.ndim == 3:
             y = real.spread(y)

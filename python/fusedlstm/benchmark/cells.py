@@ -128,7 +128,8 @@ def _calls(layer: Recurrent, shape: Shape, x: Array) -> tuple[Sequential, Call, 
         grads[:] = 0
         model.backward(saved, dy, grads)
 
-    return model, lambda: model.predict(x), train
+    predictor = model.predictor()
+    return model, lambda: predictor.predict(x), train
 
 
 def _torch_calls(

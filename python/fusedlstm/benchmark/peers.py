@@ -77,8 +77,9 @@ class Problem:
             self.name += " subnormal"
 
     def inference(self) -> dict[str, Call]:
-        """Return a call of each library: the outputs of all steps."""
-        calls: dict[str, Call] = {OURS: lambda: self.model.predict(self.x, self.lengths)}
+        """Return a call of each library: the outputs of all steps, of unchanging weights."""
+        predictor = self.model.predictor()
+        calls: dict[str, Call] = {OURS: lambda: predictor.predict(self.x, self.lengths)}
         if "torch" in self.peers:
             calls["torch"] = self._torch_inference()
         if "onnxruntime" in self.peers:

@@ -15,6 +15,9 @@ DType = Literal["float32", "float64"]
 
 OURS = "fusedlstm"
 CEILING_SECONDS = 0.002
+# So long the threads of other libraries go on spinning after a call (onnxruntime's about 50 ms);
+# and so long a library's own threads may take to be awake again.
+REST_SECONDS, WAKING_SECONDS = 0.06, 0.01
 
 
 class Spread(NamedTuple):
@@ -79,7 +82,13 @@ class Rounds:
         self.ceilings: list[float] = []
 
     def time(self, name: str) -> None:
-        """Time one of the calls."""
+        """Time one of the calls once it is warm, and no other library's threads in its way."""
+        if self._threads > 1:
+            time.sleep(REST_SECONDS)
+        warm = time.perf_counter() + (WAKING_SECONDS if self._threads > 1 else 0)
+        self._calls[name]()
+        while time.perf_counter() < warm:
+            self._calls[name]()
         self.times[name].append(_seconds(self._calls[name], self._repeats))
 
     def time_others(self) -> None:

@@ -70,7 +70,10 @@ class Layer(abc.ABC, Generic[SavedT]):
         rng: np.random.Generator | None = None,
         all_steps: bool = True,
     ) -> tuple[tuple[Sequence, State], SavedT]:
-        """Compute the output and what `backward` needs. ``rng=None``: nothing is random."""
+        """Compute the output and what `backward` needs.
+
+        ``rng`` is for this call alone; None: nothing is random.
+        """
 
     @abc.abstractmethod
     def backward(
@@ -82,4 +85,7 @@ class Layer(abc.ABC, Generic[SavedT]):
         grads: Array,
         input_gradient: bool = True,
     ) -> tuple[Sequence | None, State]:
-        """Add to ``grads``; return the gradients of the input, if wanted, and the initial state."""
+        """Add to ``grads``; return the gradient of the input, if wanted, and of the initial state.
+
+        The latter is None where `forward` was given no state.
+        """

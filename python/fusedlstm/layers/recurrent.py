@@ -185,7 +185,7 @@ class Recurrent(ShortRepr, Layer[Saved], abc.ABC):
         masks: dict[str, Array] = {}
         used = params
         if rng is not None and any(self._rates):
-            regularisers = (int(rng.integers(2**63)), *self._rates)
+            regularisers = (rng.bit_generator.random_raw() >> 1, *self._rates)
         if rng is not None and self.weight_dropout > 0:
             used = params.copy()
             masks = self._weight_masks(used, seq.steps().shape[2], rng)
@@ -209,6 +209,7 @@ class Recurrent(ShortRepr, Layer[Saved], abc.ABC):
             dh = dlast if dh is None else dh + dlast
         count = self._core_count(grads)
         into = np.zeros_like(grads[:count]) if saved.weight_masks else grads[:count]
+        trains_state = saved.own_state and self.trainable_state
         dx, dh0, dc0 = self._backward_function(
             saved.core,
             saved.params[:count],
@@ -217,6 +218,7 @@ class Recurrent(ShortRepr, Layer[Saved], abc.ABC):
             dh,
             dc,
             input_gradient,
+            trains_state or not saved.own_state,
             into,
         )
         if saved.weight_masks:
@@ -224,10 +226,10 @@ class Recurrent(ShortRepr, Layer[Saved], abc.ABC):
                 if name in saved.weight_masks:
                     view *= saved.weight_masks[name]
             grads[:count] += into
-        before = (dh0,) if dc0 is None else (dh0, dc0)
-        if self.trainable_state and saved.own_state:
+        before = tuple(d for d in (dh0, dc0) if d is not None)
+        if trains_state:
             grads[count:] += np.concatenate([np.ravel(d.sum(axis=1)) for d in before])
-        return (Sequence(dx, saved.lengths) if input_gradient else None), before
+        return (Sequence(dx, saved.lengths) if input_gradient else None), before or None
 
     def add_to(self, model: Any, params: Any, all_steps: bool) -> bool:
         """Add the layer, its parameters packed or not, to a whole model of the core, if it can be.
