@@ -150,6 +150,28 @@ class PyEstimatorStream {
   }
 
  private:
+  template <class S>
+  static bool read_list(PyObject* list, S* to, Index count) {
+    if (PyList_GET_SIZE(list) != count) return false;
+    for (Index k = 0; k < count; k++) {
+      PyObject* item = PyList_GET_ITEM(list, k);
+      if (!PyFloat_Check(item)) return false;
+      to[k] = S(PyFloat_AS_DOUBLE(item));
+    }
+    return all_finite(to, count);
+  }
+  // False if x is of another kind, or a number not finite in S.
+  template <class S>
+  bool read(PyObject* x, S* to) {
+    const Index count = stream_->inputs();
+    const auto convert = [&](const auto* from) {
+      for (Index k = 0; k < count; k++) to[k] = S(from[k]);
+      return all_finite(to, count);
+    };
+    if (const auto* single = values_of<float>(x, stream_->axes(), stream_->input_shape(), false)) return convert(single);
+    if (const auto* wide = values_of<double>(x, stream_->axes(), stream_->input_shape(), false)) return convert(wide);
+    return stream_->one() && PyList_CheckExact(x) && read_list(x, to, count);
+  }
   // Null, without an error, if x is not of the common kinds.
   PyObject* predict(PyObject* x) {
     return stream_->with_stream([&](auto& stream, auto tag) -> PyObject* {
@@ -166,29 +188,6 @@ class PyEstimatorStream {
       if (!done || !number) return done ? y : nullptr;
       return new_number(alone);
     });
-  }
-
-  // False if x is of another kind, or a number not finite in S.
-  template <class S>
-  bool read(PyObject* x, S* to) {
-    const Index count = stream_->inputs();
-    const auto convert = [&](const auto* from) {
-      for (Index k = 0; k < count; k++) to[k] = S(from[k]);
-      return all_finite(to, count);
-    };
-    if (const auto* single = values_of<float>(x, stream_->axes(), stream_->input_shape(), false)) return convert(single);
-    if (const auto* wide = values_of<double>(x, stream_->axes(), stream_->input_shape(), false)) return convert(wide);
-    return stream_->one() && PyList_CheckExact(x) && read_list(x, to, count);
-  }
-  template <class S>
-  static bool read_list(PyObject* list, S* to, Index count) {
-    if (PyList_GET_SIZE(list) != count) return false;
-    for (Index k = 0; k < count; k++) {
-      PyObject* item = PyList_GET_ITEM(list, k);
-      if (!PyFloat_Check(item)) return false;
-      to[k] = S(PyFloat_AS_DOUBLE(item));
-    }
-    return all_finite(to, count);
   }
 
   py::object stream_object_, decoder_object_;

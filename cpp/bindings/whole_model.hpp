@@ -71,6 +71,27 @@ inline py::capsule pack_dense(const py::array& parameters, Index features, Index
   });
 }
 
+// `most_threads` is asked where there is work for more than one.
+template <class S>
+PyObject* predict_into_new(const WholeModel<S>& model, Index batch, Index steps, const Index* lengths,
+                           Sequences<const S> x, const py::handle& most_threads) {
+  const Index work = batch * steps * model.work();
+  const bool small = work < worth_a_release;
+  const int threads = small && !eager_teams() ? 1 : most_threads().template cast<int>();
+  Py_ssize_t shape[3] = {batch, steps, model.outputs()};
+  if (model.reduces()) shape[1] = model.outputs();
+  auto y = py::reinterpret_steal<py::object>(new_array<S>(model.reduces() ? 2 : 3, shape));
+  if (!y) throw py::error_already_set();
+  S* out = values_of_new<S>(y.ptr());
+  if (small) {
+    model.predict(batch, steps, lengths, x, out, threads);
+  } else {
+    py::gil_scoped_release release;
+    model.predict(batch, steps, lengths, x, out, threads);
+  }
+  return y.release().ptr();
+}
+
 class PyWholeModel {
  public:
   PyWholeModel(const std::string& dtype, Index features) {
@@ -129,7 +150,6 @@ class PyWholeModel {
     kept_.push_back(weights);
   }
 
-  // `most_threads` is asked where there is work for more than one.
   py::object predict(const py::array& x, const py::object& lengths, const py::handle& most_threads) const {
     return with_model([&](const auto& model, auto tag) -> py::object {
       using S = decltype(tag);
@@ -139,7 +159,7 @@ class PyWholeModel {
       require(batch > 0 && steps > 0 && x.shape(2) == model.features(), "x must be (batch, steps, features)");
       require(lengths.is_none() || model.takes_lengths(), "the model takes no lengths");
       return py::reinterpret_steal<py::object>(
-          run(model, batch, steps, lengths_of(lengths, batch, steps), sequences, most_threads));
+          predict_into_new(model, batch, steps, lengths_of(lengths, batch, steps), sequences, most_threads));
     });
   }
 
@@ -153,7 +173,7 @@ class PyWholeModel {
         const Py_ssize_t* shape = shape_of_array(args[0], 3);
         const S* values = shape ? values_of<S>(args[0], 3, shape, false) : nullptr;
         if (!values || shape[0] < 1 || shape[1] < 1 || shape[2] != model.features()) Py_RETURN_NONE;
-        return run(model, shape[0], shape[1], nullptr, contiguous_sequences(values, shape[1], shape[2]), args[1]);
+        return predict_into_new(model, shape[0], shape[1], nullptr, contiguous_sequences(values, shape[1], shape[2]), args[1]);
       });
     });
   }
@@ -163,27 +183,6 @@ class PyWholeModel {
   }
 
  private:
-  // Returns a new array.
-  template <class S>
-  static PyObject* run(const WholeModel<S>& model, Index batch, Index steps, const Index* lengths,
-                       Sequences<const S> x, const py::handle& most_threads) {
-    const Index work = batch * steps * model.work();
-    const bool small = work < worth_a_release;
-    const int threads = small && !eager_teams() ? 1 : most_threads().template cast<int>();
-    Py_ssize_t shape[3] = {batch, steps, model.outputs()};
-    if (model.reduces()) shape[1] = model.outputs();
-    auto y = py::reinterpret_steal<py::object>(new_array<S>(model.reduces() ? 2 : 3, shape));
-    if (!y) throw py::error_already_set();
-    S* out = values_of_new<S>(y.ptr());
-    if (small) {
-      model.predict(batch, steps, lengths, x, out, threads);
-    } else {
-      py::gil_scoped_release release;
-      model.predict(batch, steps, lengths, x, out, threads);
-    }
-    return y.release().ptr();
-  }
-
   std::vector<py::object> kept_;  // whose memory the model reads
   std::variant<std::shared_ptr<WholeModel<float>>, std::shared_ptr<WholeModel<double>>> model_;
 };
