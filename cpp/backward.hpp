@@ -59,6 +59,7 @@ class BackwardShare {
 
   // Goes on, from where it stands, down to the step `first`.
   void run_down_to(Index first) {
+    if (next_ == 0) return;
     if (next_ == share_.steps) start();
     for (; next_ > first; next_--) {
       const Index t = next_ - 1;

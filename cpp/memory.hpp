@@ -137,6 +137,8 @@ class Carver {
   explicit Carver(void* memory = nullptr) : memory_(static_cast<char*>(memory)) {}
   template <class S>
   S* take(std::ptrdiff_t count, std::size_t alignment = cache_line) {
+    constexpr std::size_t most = std::size_t(PTRDIFF_MAX) / 4;
+    if (count < 0 || std::size_t(count) > most / sizeof(S) || used_ > most) throw std::bad_alloc();
     used_ = (used_ + alignment - 1) / alignment * alignment;
     S* piece = memory_ ? reinterpret_cast<S*>(memory_ + used_) : nullptr;
     used_ += static_cast<std::size_t>(count) * sizeof(S);

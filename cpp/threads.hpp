@@ -44,7 +44,8 @@ class Effort {
   // `waited`: for others, with or without spinning.
   Times so_far(Clock::duration waited) const {
     const Clock::duration all = Clock::now() - start_, processor = processor_time() - processor_start_;
-    const Clock::duration worked = std::min(all - waited, processor);
+    Clock::duration worked = all - waited;
+    if (processor.count() > 0) worked = std::min(worked, processor);  // else its clock is too coarse
     return {worked, all - worked};
   }
 
@@ -139,7 +140,9 @@ class Solitude {
     if (eager_teams()) return false;
     return Clock::now().time_since_epoch().count() < until_.load(std::memory_order_relaxed);
   }
-  static void after(const Effort::Times& times) {
+  static void after(Effort::Times times) {
+    // What is much longer than the call was no other thread's doing: the whole process stood still.
+    times.lost = std::min(times.lost, std::max(4 * times.worked, Clock::duration(std::chrono::milliseconds(50))));
     const Clock::duration to_forgive(to_forgive_.load(std::memory_order_relaxed));
     if (!times.too_much_lost()) {
       if (to_forgive.count() > 0) to_forgive_ = (to_forgive - times.worked).count();

@@ -162,6 +162,15 @@ def test_same_bits_for_any_number_of_threads(core, dtype, name, regularised):
         assert_same_bits(problem.run(core, threads), one)
 
 
+@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize(("batch", "steps"), [(1, 129), (129, 1)])
+def test_gradients_where_weights_are_summed_at_step_0_and_after(core, name, batch, steps):
+    # Many rows or steps are summed in blocks, between which backward waits at the first step.
+    problem = Problem.random(SPECS[name], 12, batch, steps, 2, 5)
+    problem.regularisers = regularisers_for(SPECS[name])
+    assert_gradients_right(problem, core, directions=1)
+
+
 @pytest.mark.usefixtures("eager_teams")
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("regularised", [False, True])

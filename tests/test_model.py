@@ -197,3 +197,10 @@ def test_bad_masks(mask, lengths, message):
     model, x, _ = masked_problem(EVERY_STEP)
     with pytest.raises(ValueError, match=message):
         model.predict(x, lengths, mask=mask)
+
+
+@pytest.mark.parametrize("steps", [2**40, 2**55, 2**61])
+def test_more_steps_than_any_memory_holds(steps):
+    model = Sequential([LSTM(64)], 1, random_state=0)
+    with pytest.raises((MemoryError, ValueError)):
+        model.forward(np.broadcast_to(np.float32(0), (1, steps, 1)))

@@ -10,6 +10,7 @@ import pytest
 
 from fusedlstm import Sequential
 from fusedlstm.layers import GRU, LSTM, RNN, Dense, Dropout, LastStep
+from fusedlstm.sequence import Sequence
 
 STACKS = {
     "all steps": [LSTM(17)],
@@ -96,8 +97,21 @@ def test_what_a_whole_model_refuses(core):
         assert whole.predict_as_it_is(other, lambda: 1) is None
     with pytest.raises(ValueError, match="takes no lengths"):
         whole.predict(x, np.array([1, 2]), lambda: 1)
-    with pytest.raises(RuntimeError, match="two arguments"):
+    with pytest.raises(ValueError, match="two arguments"):
         whole.predict_as_it_is(x)
     whole.add_dense(1, np.zeros(3, "f"), "linear")
     with pytest.raises(ValueError, match="packed"):
         core.Stream(whole, True, 1)
+
+
+def test_a_layer_of_the_users_own_that_computes_otherwise_is_asked():
+    class Twice(LSTM):
+        def run(self, params, seq, state=None, all_steps=True):
+            out, after = super().run(params, seq, state, all_steps)
+            return Sequence(2 * out.x), after
+
+    x = np.random.default_rng(0).standard_normal((2, 3, 4))
+    once = Sequential([LSTM(5)], 4, random_state=0).predict(x)
+    twice = Sequential([Twice(5)], 4, random_state=0)
+    np.testing.assert_array_equal(twice.predict(x), 2 * once)
+    np.testing.assert_array_equal(twice.predictor().predict(x), 2 * once)

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <exception>
+#include <new>
+#include <stdexcept>
 
 #include "arrays.hpp"
 
@@ -92,6 +94,10 @@ PyObject* with_python_errors(Work&& work) noexcept {
     return work();
   } catch (py::error_already_set& error) {
     error.restore();
+  } catch (const std::bad_alloc&) {
+    PyErr_NoMemory();
+  } catch (const std::invalid_argument& error) {
+    PyErr_SetString(PyExc_ValueError, error.what());
   } catch (const std::exception& error) {
     PyErr_SetString(PyExc_RuntimeError, error.what());
   }

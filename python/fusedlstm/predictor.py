@@ -82,6 +82,9 @@ class Predictor:
         """
         return Stream(self, n_sequences)
 
+    def __copy__(self) -> Predictor:
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
         return {"model": self._packed}  # whose parts, packed, stay behind
 

@@ -238,6 +238,9 @@ class Recurrent(ShortRepr, Layer[Saved], abc.ABC):
         to be packed.
         """
         packed = params if isinstance(params, _Packed) else None
+        own = type(self)
+        if own.run is not Recurrent.run or own.forward is not Recurrent.forward:
+            return False
         if self.bidirectional and self.merge != "concat":
             return False
         if not isinstance(self._cell, str) or (packed is None and self.trainable_state):
