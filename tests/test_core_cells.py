@@ -162,8 +162,8 @@ def test_same_bits_for_any_number_of_threads(core, dtype, name, regularised):
         assert_same_bits(problem.run(core, threads), one)
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru", "rnn"])
-@pytest.mark.parametrize(("batch", "steps"), [(1, 129), (129, 1)])
+@pytest.mark.parametrize("name", ["fused lstm", "fused gru", "fused rnn_tanh"])
+@pytest.mark.parametrize(("batch", "steps"), [(32, 9), (129, 1)])
 def test_gradients_where_weights_are_summed_at_step_0_and_after(core, name, batch, steps):
     # Many rows or steps are summed in blocks, between which backward waits at the first step.
     problem = Problem.random(SPECS[name], 12, batch, steps, 2, 5)
