@@ -271,7 +271,8 @@ class BackwardShare {
       const Index column = column_of(tile, p);
       for (int k = 0; k < tile.rows; k++) {
         S* dhidden = tile.values + (p * tile.rows + k) * tile.width;
-        const S* from = call_.dfinal.hidden + call_.row_of(share_.first_row + offset + tile.first_row + k) * groups_.units;
+        const Index row = call_.row_of(share_.first_row + offset + tile.first_row + k);
+        const S* from = call_.dfinal.hidden + row * groups_.units;
         for (Index j = 0; j < tile.width && column + j < groups_.units; j += pack_size<S>)
           store(dhidden + j, load(dhidden + j) + load_first(from + column + j, groups_.units - column - j));
       }
@@ -320,8 +321,11 @@ class BackwardShare {
     const auto here = [&](S* values) { return of_share(values).from(group, row); };
     const auto mask = [&](const RowMasks<S>& masks) { return of_rows(masks.values()).from(group, row); };
     if (masks_.hidden && carries_hidden()) return derive_zoned_hidden(tile, mask(masks_.hidden), here(dhidden_past_));
-    if (masks_.hidden) zone_out_backward<S>(tile.groups, tile.rows, mask(masks_.hidden), tile.dhidden, here(dhidden_past_));
-    if (masks_.state) zone_out_backward<S>(tile.groups, tile.rows, mask(masks_.state), tile.dstate, here(dstate_past_));
+    const auto zone = [&](const RowMasks<S>& masks, Grid<S> gradient, S* past) {
+      if (masks) zone_out_backward<S>(tile.groups, tile.rows, mask(masks), gradient, here(past));
+    };
+    zone(masks_.hidden, tile.dhidden, dhidden_past_);
+    zone(masks_.state, tile.dstate, dstate_past_);
     call_.cell->backward(tile);
   }
   // Of a cell that carries h itself, whose gradient then has three parts.

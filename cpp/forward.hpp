@@ -249,7 +249,8 @@ class ForwardShare {
 
   void finish_tile(Index t, const Tile<S>& tile) {
     const int several = groups_.groups_of_a_panel();
-    if (several == 1) return finish_groups(t, tile, part_.first + tile.first_panel, tile.panels, tile.rows * tile.width);
+    if (several == 1)
+      return finish_groups(t, tile, part_.first + tile.first_panel, tile.panels, tile.rows * tile.width);
     Tile<S> panel = tile;
     for (int p = 0; p < tile.panels; p++, panel.values += tile.rows * tile.width) {
       const int first = part_.first + (tile.first_panel + p) * several;
@@ -290,8 +291,8 @@ class ForwardShare {
     Grid<S> copy;
     if (call_.saved) copy = call_.saved->grid(call_.saved->seen_hidden, group, share_.line(t) + row);
     else if (carried == Carried::hidden) copy = cell.state;
-    zone_out<S>(cell.groups, cell.rows, mask(masks_.hidden), of_rows(hidden_.now).from(group, row), cell.hidden, cell.hidden,
-                copy);
+    const Grid<S> before = of_rows(hidden_.now).from(group, row);
+    zone_out<S>(cell.groups, cell.rows, mask(masks_.hidden), before, cell.hidden, cell.hidden, copy);
   }
 
   void write_output(Index t, const ForwardTile<S>& cell, int group, Index row) {
@@ -315,7 +316,8 @@ class ForwardShare {
     for (Index r = share_.running(t + 1); r < share_.running(t); r++) {
       const Index to = row_of(share_.first_row + r) * units();
       if (call_.final.hidden)
-        copy(hidden_.next + r * groups_.padded_units() + first_unit(), own_units(), call_.final.hidden + to + first_unit());
+        copy(hidden_.next + r * groups_.padded_units() + first_unit(), own_units(),
+             call_.final.hidden + to + first_unit());
       if (!call_.final.state) continue;
       for (int g = part_.first; g < part_.last; g++)
         store_first(call_.final.state + to + g * pack_size<S>, load(state.at(g, r)), groups_.units_of(g));

@@ -51,8 +51,8 @@ struct MaskPlace {
   Index row, step;
 };
 
-// A mask's rate and values. Dropout: 0 or 1 / (1 - rate). Zoneout: 1 where the old value stays, else 0; at inference the
-// rate.
+// A mask's rate and values. Dropout: 0 or 1 / (1 - rate). Zoneout: 1 where the old value stays, else 0; at inference
+// the rate.
 template <class S>
 class MaskLaw {
  public:
@@ -76,18 +76,21 @@ class MaskLaw {
   std::uint32_t threshold_;
 };
 
-// The numbers that decide masks: mixed from one of the unit and one of kind, row and step. Both are mixed already and only
-// the high bits count, so that less than a whole mixing does.
+// The numbers that decide masks: mixed from one of the unit and one of kind, row and step. Both are mixed already and
+// only the high bits count, so that less than a whole mixing does.
 class MaskNumbers {
  public:
-  MaskNumbers(const Regularisers& all, int direction) : seed_(detail::mix(all.key + std::uint64_t(direction + 1) * odd)) {}
+  MaskNumbers(const Regularisers& all, int direction)
+      : seed_(detail::mix(all.key + std::uint64_t(direction + 1) * odd)) {}
   FUSEDLSTM_INLINE std::uint32_t unit(Index u) const {
     return detail::mix(std::uint32_t(seed_) + std::uint32_t(u) * std::uint32_t(odd));
   }
   std::uint64_t row(Mask kind, Index r) const {
     return detail::mix(detail::mix(seed_ + (std::uint64_t(kind) + 1) * odd) + std::uint64_t(r) * odd);
   }
-  static FUSEDLSTM_INLINE std::uint64_t step(std::uint64_t row, Index t) { return detail::mix(row + std::uint64_t(t) * odd); }
+  static FUSEDLSTM_INLINE std::uint64_t step(std::uint64_t row, Index t) {
+    return detail::mix(row + std::uint64_t(t) * odd);
+  }
   static FUSEDLSTM_INLINE std::uint32_t number(std::uint32_t unit, std::uint64_t step) {
     const std::uint32_t x = (unit ^ std::uint32_t(step)) * 0x7feb352du;
     return (x ^ (x >> 15) ^ std::uint32_t(step >> 32)) * 0x846ca68bu;

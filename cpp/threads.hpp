@@ -2,8 +2,8 @@
 // child of a fork (whose OpenMP runtime may hold locks that nobody will release), the team is the caller alone.
 //
 // On a busy machine the members of a team may wait for a processor much longer than a small call takes, and for each
-// other. Where the caller lost much more time than it worked, it would have been faster alone. Calls then go alone for a
-// multiple of what was lost, so that trying costs a small part of the time whatever else runs.
+// other. Where the caller lost much more time than it worked, it would have been faster alone. Calls then go alone for
+// a multiple of what was lost, so that trying costs a small part of the time whatever else runs.
 #pragma once
 
 #if defined(_OPENMP)
@@ -132,8 +132,8 @@ inline std::atomic<bool>& eager_teams() {
   return eager;
 }
 
-// Until when calls go alone, because teams were slower. One loss is forgiven, which may be a thread that had to be woken,
-// if teams then work as long without another.
+// Until when calls go alone, because teams were slower. One loss is forgiven, which may be a thread that had to be
+// woken, if teams then work as long without another.
 class Solitude {
  public:
   static bool now() {

@@ -173,7 +173,8 @@ class PyWholeModel {
         const Py_ssize_t* shape = shape_of_array(args[0], 3);
         const S* values = shape ? values_of<S>(args[0], 3, shape, false) : nullptr;
         if (!values || shape[0] < 1 || shape[1] < 1 || shape[2] != model.features()) Py_RETURN_NONE;
-        return predict_into_new(model, shape[0], shape[1], nullptr, contiguous_sequences(values, shape[1], shape[2]), args[1]);
+        return predict_into_new(model, shape[0], shape[1], nullptr,
+                                contiguous_sequences(values, shape[1], shape[2]), args[1]);
       });
     });
   }

@@ -81,22 +81,27 @@ class Rounds:
         self.times: dict[str, list[float]] = {name: [] for name in calls}
         self.ceilings: list[float] = []
 
-    def time(self, name: str) -> None:
-        """Time one of the calls once it is warm, and no other library's threads in its way."""
+    def warm(self, name: str) -> None:
+        """Call without timing, once no other library's threads are in the way."""
         if self._threads > 1:
             time.sleep(REST_SECONDS)
-        warm = time.perf_counter() + (WAKING_SECONDS if self._threads > 1 else 0)
+        until = time.perf_counter() + (WAKING_SECONDS if self._threads > 1 else 0)
         self._calls[name]()
-        while time.perf_counter() < warm:
+        while time.perf_counter() < until:
             self._calls[name]()
+
+    def time(self, name: str) -> None:
+        """Time a call that is warm."""
         self.times[name].append(_seconds(self._calls[name], self._repeats))
 
     def time_others(self) -> None:
-        """Time all calls but ours, and the multiply-add loop."""
+        """Time all calls but ours, and the multiply-add loop; ours is warm then."""
         for name in self._calls:
             if name != OURS:
+                self.warm(name)
                 self.time(name)
         self.ceilings.append(core.multiply_add_peak(self._dtype, CEILING_SECONDS, self._threads))
+        self.warm(OURS)
 
     def run(self, rounds: int) -> Rounds:
         """Time everything this many times."""
