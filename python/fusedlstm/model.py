@@ -402,11 +402,6 @@ class Sequential:
         """
         return Predictor._beside(self).stream(n_sequences)
 
-    @property
-    def places(self) -> tuple[slice, ...]:
-        """Where each layer's parameters stand in `params`."""
-        return tuple(part.place for part in self._parts)
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model into a file, for `fusedlstm.load`.
 

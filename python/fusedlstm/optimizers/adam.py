@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fusedlstm import _validation as check
-from fusedlstm._core import Array, core
-from fusedlstm.optimizers.base import Optimizer, OptimizerState
+from fusedlstm._core import core
+from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,27 +54,18 @@ class Adam(Optimizer):
     def averages(self) -> tuple[str, ...]:
         return ("mean", "squares", "highest") if self.amsgrad else ("mean", "squares")
 
-    def _update(
-        self,
-        params: Array,
-        grads: Array,
-        state: OptimizerState,
-        learning_rate: float,
-        weight_decay: float,
-        decay_mask: Array | None,
-    ) -> None:
+    def _update(self, step: Step, state: OptimizerState) -> None:
         averages = state.averages
         options = (
             state.t,
-            learning_rate,
+            step.learning_rate,
             self.beta1,
             self.beta2,
             self.epsilon,
-            decay_mask,
-            weight_decay,
+            *step.decay,
             self._decoupled,
         )
-        mean, squares = averages["mean"], averages["squares"]
+        params, grads, mean, squares = step.params, step.grads, averages["mean"], averages["squares"]
         if self.amsgrad:
             core.amsgrad_step(params, grads, mean, squares, averages["highest"], *options)
         else:
@@ -144,29 +135,20 @@ class Nadam(Optimizer):
     def _momentum(self, t: int) -> float:
         return float(self.beta1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay)))
 
-    def _update(
-        self,
-        params: Array,
-        grads: Array,
-        state: OptimizerState,
-        learning_rate: float,
-        weight_decay: float,
-        decay_mask: Array | None,
-    ) -> None:
+    def _update(self, step: Step, state: OptimizerState) -> None:
         now, ahead = self._momentum(state.t), self._momentum(state.t + 1)
         state.momentum_product *= now
         product = state.momentum_product
         core.nadam_step(
-            params,
-            grads,
+            step.params,
+            step.grads,
             state.averages["mean"],
             state.averages["squares"],
             state.t,
-            learning_rate * ahead / (1 - product * ahead),
-            learning_rate * (1 - now) / (1 - product),
+            step.learning_rate * ahead / (1 - product * ahead),
+            step.learning_rate * (1 - now) / (1 - product),
             self.beta1,
             self.beta2,
             self.epsilon,
-            decay_mask,
-            weight_decay,
+            *step.decay,
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fusedlstm import _validation as check
-from fusedlstm._core import Array, core
-from fusedlstm.optimizers.base import Optimizer, OptimizerState
+from fusedlstm._core import core
+from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step
 
 
 @dataclass(frozen=True, repr=False)
@@ -39,23 +39,14 @@ class Adagrad(Optimizer):
     def averages(self) -> tuple[str, ...]:
         return ("squares",)
 
-    def _update(
-        self,
-        params: Array,
-        grads: Array,
-        state: OptimizerState,
-        learning_rate: float,
-        weight_decay: float,
-        decay_mask: Array | None,
-    ) -> None:
+    def _update(self, step: Step, state: OptimizerState) -> None:
         core.adagrad_step(
-            params,
-            grads,
+            step.params,
+            step.grads,
             state.averages["squares"],
-            learning_rate,
+            step.learning_rate,
             self.epsilon,
-            decay_mask,
-            weight_decay,
+            *step.decay,
         )
 
 
@@ -92,22 +83,13 @@ class RMSprop(Optimizer):
     def averages(self) -> tuple[str, ...]:
         return ("squares",)
 
-    def _update(
-        self,
-        params: Array,
-        grads: Array,
-        state: OptimizerState,
-        learning_rate: float,
-        weight_decay: float,
-        decay_mask: Array | None,
-    ) -> None:
+    def _update(self, step: Step, state: OptimizerState) -> None:
         core.rmsprop_step(
-            params,
-            grads,
+            step.params,
+            step.grads,
             state.averages["squares"],
-            learning_rate,
+            step.learning_rate,
             self.rho,
             self.epsilon,
-            decay_mask,
-            weight_decay,
+            *step.decay,
         )

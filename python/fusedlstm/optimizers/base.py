@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,6 +30,15 @@ class OptimizerState:
     t: int = 0
     averages: dict[str, Array] = field(default_factory=dict)
     momentum_product: float = 1.0
+
+
+class Step(NamedTuple):
+    """What an update is made of, beside the optimizer's own numbers and state."""
+
+    params: Array
+    grads: Array
+    learning_rate: float
+    decay: tuple[Array | None, float]  # where weight decay applies, and how much
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -91,7 +101,7 @@ class Optimizer(ShortRepr, abc.ABC):
             grads = grads + params.dtype.type(self.l1) * decay_mask * np.sign(params)
         state.t += 1
         mask = decay_mask if weight_decay > 0 else None
-        self._update(params, grads, state, learning_rate, weight_decay, mask)
+        self._update(Step(params, grads, learning_rate, (mask, weight_decay)), state)
 
     def _check_state(self, state: object, params: Array) -> None:
         needed = f"what init of {type(self).__name__} returned for these params"
@@ -103,12 +113,4 @@ class Optimizer(ShortRepr, abc.ABC):
                 raise ValueError(check.needs("state", needed, state))
 
     @abc.abstractmethod
-    def _update(
-        self,
-        params: Array,
-        grads: Array,
-        state: OptimizerState,
-        learning_rate: float,
-        weight_decay: float,
-        decay_mask: Array | None,
-    ) -> None: ...
+    def _update(self, step: Step, state: OptimizerState) -> None: ...

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fusedlstm import _validation as check
-from fusedlstm._core import Array, core
-from fusedlstm.optimizers.base import Optimizer, OptimizerState
+from fusedlstm._core import core
+from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,22 +46,13 @@ class SGD(Optimizer):
     def averages(self) -> tuple[str, ...]:
         return ("velocity",) if self.momentum > 0 else ()
 
-    def _update(
-        self,
-        params: Array,
-        grads: Array,
-        state: OptimizerState,
-        learning_rate: float,
-        weight_decay: float,
-        decay_mask: Array | None,
-    ) -> None:
+    def _update(self, step: Step, state: OptimizerState) -> None:
         core.sgd_step(
-            params,
-            grads,
+            step.params,
+            step.grads,
             state.averages.get("velocity"),
-            learning_rate,
+            step.learning_rate,
             self.momentum,
             self.nesterov,
-            decay_mask,
-            weight_decay,
+            *step.decay,
         )
