@@ -351,6 +351,7 @@ PYBIND11_MODULE(FUSEDLSTM_JOIN(_core_, FUSEDLSTM_VARIANT), module) {
   module.def("set_eager_teams", [](bool eager) { return eager_teams().exchange(eager); });
   define_whole_model(module);
   define_decoder(module);
+  define_standardizer(module);
   define_stream(module);
   module.def("cells", &cell_names);
   module.def("recurrent_forward", &recurrent_forward);

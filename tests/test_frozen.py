@@ -27,7 +27,8 @@ STACKS = {
 
 
 def fitted_on(layers=None, **parameters):
-    model = LSTMClassifier(4, layers=layers, max_iter=2, random_state=0, **parameters)
+    parameters = {"max_iter": 2, "random_state": 0, "standardize": False, **parameters}
+    model = LSTMClassifier(4, layers=layers, **parameters)
     return model.fit(X, LABELS)
 
 

@@ -9,6 +9,7 @@
 #include "../stream.hpp"
 #include "decoding.hpp"
 #include "numpy_views.hpp"
+#include "standardize.hpp"
 #include "whole_model.hpp"
 
 namespace fusedlstm {
@@ -124,17 +125,24 @@ class PyStream {
 
 class PyEstimatorStream {
  public:
-  // `decoder`: None for what only Python can decode.
-  PyEstimatorStream(py::object stream, py::object decoder_or_none)
-      : stream_object_(std::move(stream)), decoder_object_(std::move(decoder_or_none)) {
+  // `decoder`: None for what only Python can decode. `standardizer`: None for inputs that the model reads as they are.
+  PyEstimatorStream(py::object stream, py::object decoder_or_none, py::object standardizer_or_none)
+      : stream_object_(std::move(stream)),
+        decoder_object_(std::move(decoder_or_none)),
+        standardizer_object_(std::move(standardizer_or_none)) {
     auto& model = py::cast<PyStream&>(stream_object_);
     if (decoder_object_.is_none() || !model.computes()) return;
+    if (!standardizer_object_.is_none()) {
+      standardizer_ = &py::cast<const PyStandardizer&>(standardizer_object_).standardizer();
+      require(standardizer_->features() == model.input_shape()[model.axes() - 1], "the standardizer is of another model");
+    }
     const auto& decoder = py::cast<const PyDecoder&>(decoder_object_);
     require(decoder.decoder().outputs == model.output_shape()[model.axes() - 1], "the decoder is of another model");
     stream_ = &model;
     decoder_ = &decoder.decoder();
     model.with_stream([&](auto& running, auto tag) {
       x_.emplace<std::vector<decltype(tag)>>(static_cast<std::size_t>(model.inputs()));
+      list_.resize(static_cast<std::size_t>(model.inputs()));
       rows_ = running.rows();
     });
     if (!model.one()) shape_.push_back(rows_);
@@ -151,26 +159,33 @@ class PyEstimatorStream {
 
  private:
   template <class S>
-  static bool read_list(PyObject* list, S* to, Index count) {
+  bool read_list(PyObject* list, S* to, Index count) {
     if (PyList_GET_SIZE(list) != count) return false;
     for (Index k = 0; k < count; k++) {
       PyObject* item = PyList_GET_ITEM(list, k);
       if (!PyFloat_Check(item)) return false;
-      to[k] = S(PyFloat_AS_DOUBLE(item));
+      list_[std::size_t(k)] = PyFloat_AS_DOUBLE(item);
     }
-    return all_finite(to, count);
+    return convert(list_.data(), to, count);
   }
   // False if x is of another kind, or a number not finite in S.
   template <class S>
   bool read(PyObject* x, S* to) {
     const Index count = stream_->inputs();
-    const auto convert = [&](const auto* from) {
-      for (Index k = 0; k < count; k++) to[k] = S(from[k]);
-      return all_finite(to, count);
-    };
-    if (const auto* single = values_of<float>(x, stream_->axes(), stream_->input_shape(), false)) return convert(single);
-    if (const auto* wide = values_of<double>(x, stream_->axes(), stream_->input_shape(), false)) return convert(wide);
+    if (const auto* single = values_of<float>(x, stream_->axes(), stream_->input_shape(), false))
+      return convert(single, to, count);
+    if (const auto* wide = values_of<double>(x, stream_->axes(), stream_->input_shape(), false))
+      return convert(wide, to, count);
     return stream_->one() && PyList_CheckExact(x) && read_list(x, to, count);
+  }
+  template <class From, class S>
+  bool convert(const From* from, S* to, Index count) const {
+    if (standardizer_) {
+      (*standardizer_)(from, count, to);
+    } else {
+      for (Index k = 0; k < count; k++) to[k] = S(from[k]);
+    }
+    return all_finite(to, count);
   }
   // Null, without an error, if x is not of the common kinds.
   PyObject* predict(PyObject* x) {
@@ -190,12 +205,14 @@ class PyEstimatorStream {
     });
   }
 
-  py::object stream_object_, decoder_object_;
+  py::object stream_object_, decoder_object_, standardizer_object_;
   PyStream* stream_ = nullptr;
   const Decoder* decoder_ = nullptr;
+  const Standardizer* standardizer_ = nullptr;
   Index rows_ = 0;
   std::vector<Py_ssize_t> shape_;  // of a prediction
   std::variant<std::monostate, std::vector<float>, std::vector<double>> x_;
+  std::vector<double> list_;  // the numbers of a list
 };
 
 inline void define_stream(py::module_& module) {
@@ -228,7 +245,7 @@ array like ``out``
   add_fast_method(stream, step);
 
   py::class_<PyEstimatorStream> of_estimator(module, "EstimatorStream", py::module_local());
-  of_estimator.def(py::init<py::object, py::object>());
+  of_estimator.def(py::init<py::object, py::object, py::object>());
   static PyMethodDef predict = {"step", &PyEstimatorStream::step, METH_O, R"(step($self, x, /)
 --
 

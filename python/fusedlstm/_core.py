@@ -57,7 +57,11 @@ class Core(Protocol):
     """Of a whole model, packed, or None: one step at a time, `step(x, out)` and `reset()`."""
 
     EstimatorStream: Any
-    """Of a stream and a decoder, or None: `step(x)`."""
+    """Of a stream, a decoder or None, and a standardizer or None: `step(x)`."""
+
+    Standardizer: Any
+    """Of a dtype, and mean and scale (n_features,): `standardize(x)` returns a new contiguous array
+    of that dtype, (x - mean) / scale in float64, or None if x is not a contiguous float array."""
 
     def cells(self) -> list[str]:
         """Names of the fused cells."""

@@ -20,24 +20,51 @@ from fusedlstm._sequences import Sequences, read_sequences
 
 @dataclass(frozen=True)
 class Data:
-    """Sequences with encoded targets, and weights relative to their mean."""
+    """Sequences with targets, and weights relative to their mean.
+
+    Attributes
+    ----------
+    sequences : Sequences
+    targets : array (n, ...)
+        Targets as the user gave them.
+    y : array (n, ...)
+        Targets as the loss takes them.
+    weights : array (n,) or None
+    """
 
     sequences: Sequences
+    targets: Array
     y: Array
     weights: Array | None
 
     def select(self, rows: npt.NDArray[np.intp]) -> Data:
         """Return a part of the data."""
         weights = None if self.weights is None else self.weights[rows]
-        return Data(self.sequences.select(rows), self.y[rows], over_mean(weights))
+        return Data(
+            self.sequences.select(rows), self.targets[rows], self.y[rows], over_mean(weights)
+        )
 
-    def split(self, fraction: float, random_state: Any, stratify: bool) -> tuple[Data, Data]:
-        """Set a fraction aside; return the rest and it."""
+    def split(self, fraction: float, kind: str, seed: int, stratify: bool) -> tuple[Data, Data]:
+        """Return a training part and a validation part.
+
+        Parameters
+        ----------
+        fraction : float
+            Share of the validation part.
+        kind : {"random", "last"}
+            The validation part is drawn at random, or consists of the last sequences.
+        seed : int
+        stratify : bool
+            Draw the same share of every class.
+        """
+        last = kind == "last"
+        stratify = stratify and not last
         try:
             parts = train_test_split(
                 np.arange(len(self.y)),
                 test_size=fraction,
-                random_state=random_state,
+                shuffle=not last,
+                random_state=None if last else seed,
                 stratify=self.y if stratify else None,
             )
         except ValueError as error:

@@ -36,8 +36,11 @@ class Sequences(abc.ABC):
         """Return the number of sequences."""
 
     @abc.abstractmethod
-    def take(self, rows: Any, dtype: npt.DTypeLike) -> tuple[Array, Lengths | None]:
-        """Return the sequences ``rows`` (a slice or indices), padded, and their lengths."""
+    def take(self, rows: Any, dtype: npt.DTypeLike | None) -> tuple[Array, Lengths | None]:
+        """Return the sequences ``rows`` (a slice or indices), padded, and their lengths.
+
+        ``dtype`` is that of the result; None keeps that of the data.
+        """
 
     def select(self, rows: npt.NDArray[np.intp]) -> Sequences:
         """Return a view of the sequences ``rows``."""
@@ -83,11 +86,11 @@ class PaddedSequences(Sequences):
     def __len__(self) -> int:
         return len(self.x)
 
-    def take(self, rows: Any, dtype: npt.DTypeLike) -> tuple[Array, Lengths | None]:
+    def take(self, rows: Any, dtype: npt.DTypeLike | None) -> tuple[Array, Lengths | None]:
         if self.real_steps is None:
-            return self.x[rows].astype(dtype, copy=False), None
+            return _in_dtype(self.x[rows], dtype), None
         lengths = self.real_steps[rows]
-        return self.x[rows, : lengths.max()].astype(dtype, copy=False), lengths
+        return _in_dtype(self.x[rows, : lengths.max()], dtype), lengths
 
     def lengths(self) -> Lengths:
         if self.real_steps is not None:
@@ -117,12 +120,12 @@ class PackedSequences(Sequences):
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def take(self, rows: Any, dtype: npt.DTypeLike) -> tuple[Array, Lengths | None]:
+    def take(self, rows: Any, dtype: npt.DTypeLike | None) -> tuple[Array, Lengths | None]:
         starts, lengths = self.starts[:-1][rows], self.lengths()[rows]
         steps = np.arange(lengths.max())
         # Past its end a sequence repeats its last step, which nobody reads.
         index = starts[:, np.newaxis] + np.minimum(steps, lengths[:, np.newaxis] - 1)
-        return self.values[index].astype(dtype, copy=False), lengths
+        return _in_dtype(self.values[index], dtype), lengths
 
     def lengths(self) -> Lengths:
         return np.diff(self.starts)
@@ -154,7 +157,7 @@ class SelectedSequences(Sequences):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, rows: Any, dtype: npt.DTypeLike) -> tuple[Array, Lengths | None]:
+    def take(self, rows: Any, dtype: npt.DTypeLike | None) -> tuple[Array, Lengths | None]:
         return self.base.take(self.rows[rows], dtype)
 
     def lengths(self) -> Lengths:
@@ -165,6 +168,10 @@ class SelectedSequences(Sequences):
 
     def numbers(self) -> Array:
         return self.base.numbers()
+
+
+def _in_dtype(array: Array, dtype: npt.DTypeLike | None) -> Array:
+    return array if dtype is None else array.astype(dtype, copy=False)
 
 
 def pack(arrays: list[Array]) -> PackedSequences:

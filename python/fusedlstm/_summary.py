@@ -13,9 +13,18 @@ if TYPE_CHECKING:
 LONGEST_LAYER = 48
 
 
-def summary(model: Sequential) -> str:
-    """Return the layers with the shapes of their outputs, their parameters and bytes."""
+def summary(model: Sequential, standardizes: bool = False) -> str:
+    """Return the layers with the shapes of their outputs, their parameters and bytes.
+
+    Parameters
+    ----------
+    model : Sequential
+    standardizes : bool
+        Whether an estimator standardizes the input of the model.
+    """
     rows = [("", "layer", "output", "parameters", "bytes")]
+    if standardizes:
+        rows.append(("", "standardize", f"(B, T, {model.input_size})", "0", "0"))
     size, steps, total = model.input_size, "T, ", 0
     for number, layer in enumerate(model.layers):
         count = sum(math.prod(shape) for shape in layer.param_shapes(size).values())

@@ -103,6 +103,17 @@ def true_or_false(name: str, value: object) -> bool:
     return bool(value)
 
 
+def true_false_or_auto(name: str, value: object) -> bool | str:
+    """Return ``value`` if it is True, False or "auto"."""
+    if isinstance(value, str) and value == "auto":
+        return value
+    if not isinstance(value, (bool, np.bool_)):
+        raise (ValueError if isinstance(value, str) else TypeError)(
+            needs(name, "True, False or 'auto'", value)
+        )
+    return bool(value)
+
+
 def choice(name: str, value: object, options: Iterable[str], needed: str = "") -> str:
     """Return ``value`` if it is one of the options; else suggest the nearest."""
     names = list(options)

@@ -103,7 +103,7 @@ def epochs(
 ) -> Iterator[Epoch]:
     """Train a model by L-BFGS, one iteration at each step, for as long as it goes on.
 
-    Where no step gives a lower loss the model stays as it is, and so does the loss.
+    Where the line search finds no decrease, the model stays as it is and `Epoch.converged` is True.
 
     Parameters
     ----------
@@ -165,10 +165,11 @@ def epochs(
                 value,
                 maxiter=optimizer.max_line_search,
             )
-        if length is not None and np.isfinite(new_value):
+        found = length is not None and bool(np.isfinite(new_value))
+        if found:
             # In the model's precision: to go on takes nothing but the model and the state.
             new = (point + length * direction).astype(model.dtype).astype(np.float64)
             optimizer.remember(new - point, objective.gradient(new) - gradient, state)
             point, value = new, objective.value(new)
         model.params[:] = point
-        yield Epoch(number, value - objective.penalty(point), objective.size)
+        yield Epoch(number, value - objective.penalty(point), objective.size, converged=not found)

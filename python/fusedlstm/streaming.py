@@ -15,6 +15,7 @@ from fusedlstm.layers.base import State
 from fusedlstm.sequence import Sequence
 
 if TYPE_CHECKING:
+    from fusedlstm._standardization import Standardizer
     from fusedlstm.model import Sequential
     from fusedlstm.predictor import Predictor
 
@@ -115,7 +116,7 @@ class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
     True
     """
 
-    __slots__ = ("_decode", "_stream")
+    __slots__ = ("_decode", "_standardizer", "_stream")
 
     if TYPE_CHECKING:  # the core has it, and its documentation
 
@@ -124,9 +125,18 @@ class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
     else:
         step = core.EstimatorStream.step
 
-    def __init__(self, stream: Stream, decode: Callable[[Array], Array]) -> None:
-        super().__init__(stream, decode if isinstance(decode, core.Decoder) else None)
-        self._stream, self._decode = stream, decode
+    def __init__(
+        self,
+        stream: Stream,
+        decode: Callable[[Array], Array],
+        standardizer: Standardizer | None = None,
+    ) -> None:
+        super().__init__(
+            stream,
+            decode if isinstance(decode, core.Decoder) else None,
+            None if standardizer is None else standardizer.core,
+        )
+        self._stream, self._decode, self._standardizer = stream, decode, standardizer
 
     def _step(self, x: Any) -> Any:
         """Step with what the core's `step` does not take as it stands, or refuse it."""
@@ -136,10 +146,16 @@ class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
         dtype, shape = self._stream._dtype, self._stream._x_shape
         if array.shape != shape:
             raise ValueError(check.needs("x", f"an array of shape {shape}", x))
-        with np.errstate(over="ignore"):
-            values = array.astype(dtype, copy=False)
+        needed = check.needs("x", f"finite, within {dtype}'s range", x)
+        if not np.isfinite(array).all():
+            raise ValueError(needed)
+        try:
+            with np.errstate(over="ignore"):
+                values = (self._standardizer or dtype.type)(array)
+        except ValueError:
+            raise ValueError(needed) from None
         if not np.isfinite(values).all():
-            raise ValueError(check.needs("x", f"finite, within {dtype}'s range", x))
+            raise ValueError(needed)
         decoded = self._decode(np.atleast_2d(self._stream.step(values)))
         return decoded[0] if len(shape) == 1 else decoded
 

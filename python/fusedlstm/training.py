@@ -69,11 +69,14 @@ class Epoch:
         Mean over the epoch's batches, weighted by their outputs, each before its update.
     size : int
         How many outputs these were: sequences, or steps.
+    converged : bool
+        Whether further epochs would change nothing: the line search of L-BFGS found no decrease.
     """
 
     number: int
     loss: float
     size: int
+    converged: bool = False
 
 
 def epochs(

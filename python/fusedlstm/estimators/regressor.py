@@ -48,7 +48,8 @@ object, default "squared_error"
         quantiles, ``Gaussian()`` a mean and a standard deviation.
     optimizer, learning_rate, schedule, weight_decay, clip_norm : see `LSTMClassifier`
     batch_size, max_iter, tbptt_steps, shuffle : see `LSTMClassifier`
-    early_stopping, scoring, validation_fraction, n_iter_no_change, tol : see `LSTMClassifier`
+    early_stopping, scoring, validation_fraction, validation_split : see `LSTMClassifier`
+    n_iter_no_change, tol, standardize : see `LSTMClassifier`
     normalize_y : bool or "auto", default "auto"
         Train on targets of zero mean and unit variance, and predict on their own scale.
         ``"auto"``: yes, except for counts, ``"poisson"``. Losses are those of the normalised
@@ -57,7 +58,8 @@ object, default "squared_error"
 
     Attributes
     ----------
-    n_features_in_, model_, n_iter_, best_iter_, loss_, loss_curve_, validation_loss_curve_
+    n_features_in_, X_mean_, X_scale_, model_ : see `LSTMClassifier`
+    n_iter_, best_iter_, loss_, loss_curve_, validation_loss_curve_
         See `LSTMClassifier`.
 
     Examples
@@ -102,8 +104,10 @@ object, default "squared_error"
         early_stopping: bool = False,
         scoring: Any = None,
         validation_fraction: float = 0.1,
+        validation_split: str = "random",
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
+        standardize: bool | str = "auto",
         normalize_y: bool | str = "auto",
         dtype: str = "float32",
         n_threads: int | None = None,
@@ -131,8 +135,10 @@ object, default "squared_error"
         self.early_stopping = early_stopping
         self.scoring = scoring
         self.validation_fraction = validation_fraction
+        self.validation_split = validation_split
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.standardize = standardize
         self.dtype = dtype
         self.n_threads = n_threads
         self.random_state = random_state
