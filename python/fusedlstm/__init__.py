@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         PadSequences,
         SequenceImputer,
         SequenceScaler,
+        last_window,
         make_windows,
     )
 
@@ -35,6 +36,7 @@ __all__ = [
     "Sequential",
     "__version__",
     "get_num_threads",
+    "last_window",
     "load",
     "load_torch_state_dict",
     "make_windows",
@@ -53,6 +55,7 @@ _LAZY = {
     "SequenceImputer": "preprocessing",
     "SequenceScaler": "preprocessing",
     "Sequential": "model",
+    "last_window": "preprocessing",
     "load": "_saving",
     "load_torch_state_dict": "convert.torch",
     "make_windows": "preprocessing",

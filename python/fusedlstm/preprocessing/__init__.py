@@ -3,6 +3,6 @@
 from fusedlstm.preprocessing.imputer import SequenceImputer
 from fusedlstm.preprocessing.padding import PadSequences
 from fusedlstm.preprocessing.scaler import SequenceScaler
-from fusedlstm.preprocessing.windows import make_windows
+from fusedlstm.preprocessing.windows import last_window, make_windows
 
-__all__ = ["PadSequences", "SequenceImputer", "SequenceScaler", "make_windows"]
+__all__ = ["PadSequences", "SequenceImputer", "SequenceScaler", "last_window", "make_windows"]
