@@ -595,7 +595,17 @@ TARGETS = {
     ),
     "too few of a class to set aside": (
         lambda w: LSTMClassifier(early_stopping=True).fit(X, ["a"] + ["b"] * 19),
-        "such that of 20 sequences both parts get some of every class; got 0.1",
+        "y must have at least 2 sequences of every class for early_stopping",
+    ),
+    "too small a part for all classes": (
+        lambda w: LSTMClassifier(early_stopping=True).fit(X, np.repeat(range(5), 4)),
+        "validation_fraction must be at least 0.25 for 20 sequences of 5 classes; got 0.1",
+    ),
+    "too large a part for all classes": (
+        lambda w: LSTMClassifier(early_stopping=True, validation_fraction=0.9).fit(
+            X, np.repeat(range(5), 4)
+        ),
+        "validation_fraction must be at most 0.75 for 20 sequences of 5 classes; got 0.9",
     ),
     "a layer that does not fit, in parts": (
         lambda w: w.reg.set_params(hidden_size=4).partial_fit(X[:, :, :1], TOTAL),

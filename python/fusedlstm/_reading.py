@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,11 +42,34 @@ class Data:
                 stratify=self.y if stratify else None,
             )
         except ValueError as error:
-            each = " of every class" if stratify else ""
-            needed = f"such that of {len(self.y)} sequences both parts get some{each}"
-            raise ValueError(check.needs("validation_fraction", needed, fraction)) from error
+            problem = fraction_problem(fraction, self.y, stratify)
+            raise ValueError(problem) from error
         rest, aside = (self.select(np.sort(rows)) for rows in parts)
         return rest, aside
+
+
+def fraction_problem(fraction: float, y: Array, stratify: bool) -> str:
+    """Return why no ``fraction`` of the sequences can be set aside, with a value that works."""
+    n = len(y)
+    needed = f"such that of {n} sequences both parts get some"
+    if not stratify:
+        return check.needs("validation_fraction", needed, fraction)
+    counts = np.unique(y, return_counts=True)[1]
+    n_classes = len(counts)
+    if counts.min() < 2 or n < 2 * n_classes:
+        return (
+            f"y must have at least 2 sequences of every class for early_stopping, which sets some "
+            f"of each class aside; got a class of {counts.min()}. Pass X_val and y_val instead."
+        )
+    if fraction * n < n_classes:
+        bound = f"at least {math.ceil(1000 * n_classes / n) / 1000:g}"
+    else:
+        most = math.floor(1000 * (n - n_classes) / n)
+        if math.ceil(most / 1000 * n) > n - n_classes:  # by a rounding error
+            most -= 1
+        bound = f"at most {most / 1000:g}"
+    needed = f"{bound} for {n} sequences of {n_classes} classes"
+    return check.needs("validation_fraction", needed, fraction)
 
 
 def read_X(
