@@ -51,6 +51,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         Of each recurrent layer's hidden state on its way into the next step.
     loss : {"log_loss", "focal"} or object, default "log_loss"
         An object from `fusedlstm.losses` sets the rest: ``LogLoss(label_smoothing=0.1)``.
+        ``"cross_entropy"`` is an alias of ``"log_loss"``.
     optimizer : {"sgd", "rmsprop", "adagrad", "adam", "amsgrad", "nadam", "adamw", "lion", \
 "lbfgs"} or object, default "adam"
         An object from `fusedlstm.optimizers` sets the rest: ``Adam(beta2=0.99, clip_value=0.1)``.

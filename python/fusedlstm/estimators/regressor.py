@@ -45,7 +45,8 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     loss : {"squared_error", "absolute_error", "huber", "pinball", "poisson", "gaussian"} or \
 object, default "squared_error"
         An object from `fusedlstm.losses` sets the rest: ``Pinball((0.1, 0.5, 0.9))`` predicts three
-        quantiles, ``Gaussian()`` a mean and a standard deviation.
+        quantiles, ``Gaussian()`` a mean and a standard deviation. ``"mse"`` is an alias of
+        ``"squared_error"`` and ``"mae"`` of ``"absolute_error"``.
     optimizer, learning_rate, schedule, weight_decay, clip_norm : see `LSTMClassifier`
     batch_size, max_iter, tbptt_steps, shuffle : see `LSTMClassifier`
     early_stopping, scoring, validation_fraction, n_iter_no_change, tol : see `LSTMClassifier`
