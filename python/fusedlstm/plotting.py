@@ -270,5 +270,5 @@ def _axes(display: object, ax: Any) -> tuple[Any, Any]:
             f'{type(display).__name__} needs matplotlib: pip install "fusedlstm[plot]"'
         ) from error
     if ax is None:
-        ax = pyplot.subplots()[1]
+        ax = pyplot.subplots(layout="constrained")[1]  # so that no label is cut off
     return ax, cast(Any, ax).figure
