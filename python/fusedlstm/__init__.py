@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         SequenceScaler,
         last_window,
         make_windows,
+        sequences_from_frame,
     )
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ __all__ = [
     "load",
     "load_torch_state_dict",
     "make_windows",
+    "sequences_from_frame",
     "set_num_threads",
     "show_config",
     "to_torch_state_dict",
@@ -59,6 +61,7 @@ _LAZY = {
     "load": "_saving",
     "load_torch_state_dict": "convert.torch",
     "make_windows": "preprocessing",
+    "sequences_from_frame": "preprocessing",
     "to_torch_state_dict": "convert.torch",
 }
 

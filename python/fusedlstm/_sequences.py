@@ -236,7 +236,17 @@ def _as_array(X: Any, name: str) -> Array:
     if np.ma.isMaskedArray(X):
         hint = f"Pass {name}.filled(numpy.nan) if what is masked is padding."
         raise TypeError(check.needs(name, "an array without a mask", X, hint))
-    array = np.asarray(X)
+    if type(X).__name__.endswith("GroupBy"):
+        hint = "Use fusedlstm.sequences_from_frame(df, id=..., time=...)."
+        raise TypeError(check.needs(name, "an array or a list of sequences", X, hint))
+    try:
+        array = np.asarray(X)
+    except (TypeError, ValueError):  # such as an awkward array of unequal lengths
+        hint = f"Pass a list of arrays, such as [numpy.asarray(x) for x in {name}]."
+        kind = f"a {type(X).__module__.partition('.')[0]} {type(X).__name__}"
+        raise ValueError(
+            f"{name} must be an array or a list of sequences; got {kind}. {hint}"
+        ) from None
     if array.ndim == 0:
         hint = f"Did you mean list({name})?" if isinstance(X, Iterator) else ""
         raise ValueError(
@@ -322,6 +332,9 @@ def _numbers(array: Array, name: str) -> Array:
     if array.dtype.kind in "biuf":
         return array.astype(np.float64)
     if array.dtype.kind == "O" and array.ndim > 0:
+        if array.size and np.ndim(array.flat[0]) > 0:
+            hint = "Pass a list of arrays (n_timesteps, n_features), one per sequence."
+            raise ValueError(check.needs(name, "numbers", array, f"Its cells are arrays. {hint}"))
         try:
             return array.astype(np.float64)
         except (TypeError, ValueError, OverflowError) as error:  # it names what is no number
