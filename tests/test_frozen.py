@@ -27,7 +27,9 @@ STACKS = {
 
 
 def fitted_on(layers=None, **parameters):
-    model = LSTMClassifier(4, layers=layers, max_iter=2, random_state=0, **parameters)
+    model = LSTMClassifier(
+        64 if layers else 4, layers=layers, max_iter=2, random_state=0, **parameters
+    )
     return model.fit(X, LABELS)
 
 

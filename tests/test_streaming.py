@@ -244,7 +244,8 @@ PAIR = np.stack([TOTAL, -TOTAL], axis=1)
     ids=repr,
 )
 def test_estimators(estimator, y, dtype):
-    estimator.set_params(hidden_size=5, max_iter=2, random_state=0, dtype=dtype)
+    size = 5 if estimator.layers is None else estimator.hidden_size
+    estimator.set_params(hidden_size=size, max_iter=2, random_state=0, dtype=dtype)
     fitted = estimator.fit(X, y)
     predict = fitted.predict_proba if hasattr(fitted, "classes_") else fitted.predict
     one, all_three = fitted.stream(), fitted.stream(3)

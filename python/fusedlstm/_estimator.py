@@ -28,7 +28,7 @@ from fusedlstm._parameters import CELLS, Parameters
 from fusedlstm._reading import Data, all_or_nothing, over_mean, read_weights, read_X
 from fusedlstm._saving import Savable
 from fusedlstm._sequences import Sequences
-from fusedlstm._stacks import check_layers, check_truncation
+from fusedlstm._stacks import check_hidden_layers, check_layers, check_truncation
 from fusedlstm._threads import thread_limit
 from fusedlstm.layers import Dense, Dropout, LastStep, Layer
 from fusedlstm.losses import ClassificationLoss, RegressionLoss
@@ -294,6 +294,8 @@ class SequenceEstimator(
         else:
             rng = progress.rng
         if new:
+            n_classes = len(getattr(self, "classes_", ()))
+            check_hidden_layers(self, {self._n_outputs(), n_classes})
             self.model_ = Sequential(layers, train.sequences.n_features, self.dtype, initial)
             start = self._start(train)
             if start is not None:

@@ -43,8 +43,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     bidirectional : bool, default False
         Read every sequence from both ends.
     layers : tuple of layers, optional
-        From `fusedlstm.layers`, in place of the four above and the two below. The output layer is
-        added, and before it `LastStep` if it is missing.
+        From `fusedlstm.layers`, in place of the four above and the two below, which then have no
+        effect. The output layer is added, and before it `LastStep` if it is missing.
     dropout : float in [0, 1), default 0
         Of the output of each recurrent layer.
     recurrent_dropout : float in [0, 1), default 0
