@@ -14,6 +14,8 @@ from sklearn.utils.validation import column_or_1d
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
 from fusedlstm._estimator import Decoder, SequenceEstimator, takes_batches
+from fusedlstm._reading import Data
+from fusedlstm._targets import warn_of_label_matrix
 from fusedlstm.layers import Layer
 from fusedlstm.losses import (
     CLASSIFICATION_LOSSES,
@@ -30,7 +32,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
 
     A stack of recurrent layers reads the sequence; from the last one's final state a dense layer
     computes a logit a class, one for two classes, or where y is a matrix of zeros and ones one a
-    label, which are then taken to be independent.
+    label, which are then taken to be independent. Classes that exclude each other are passed as an
+    array of labels: a one-hot y gives a warning.
 
     Parameters
     ----------
@@ -332,6 +335,12 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
                 raise TypeError(check.needs("class_weight", "a dict, 'balanced' or None", weights))
             for label, weight in of_output.items():
                 check.not_negative(f"class_weight[{label!r}]", weight)
+
+    def _read(self, *args: Any, reset: bool, **options: Any) -> Data:
+        data = super()._read(*args, reset=reset, **options)
+        if reset and self._multilabel:
+            warn_of_label_matrix(data.y, data.sequences.longest())
+        return data
 
     def _read_targets(self, y: Any) -> Array:
         with np.errstate(invalid="ignore"):  # NaN, about which it has more to say
