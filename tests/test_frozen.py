@@ -58,6 +58,17 @@ def test_it_does_not_hear_of_later_parameters(name):
     np.testing.assert_array_equal(model.predict_proba(X), 0.5)
 
 
+def test_assigned_parameters_take_effect():
+    model = fitted_on()
+    stream, before = model.stream(len(X)), model.predict_proba(X)
+    model.model_.params = np.zeros_like(model.model_.params)
+    np.testing.assert_array_equal(model.predict_proba(X), 0.5)
+    np.testing.assert_array_equal([stream.step(x) for x in X.swapaxes(0, 1)][-1], before)
+    with pytest.raises(ValueError, match="params must be"):
+        model.model_.params = [1.0]
+    np.testing.assert_array_equal(model.predict_proba(X), 0.5)
+
+
 def test_copies_and_files_predict_the_same(tmp_path):
     model = fitted_on()
     model.save(tmp_path / "model")

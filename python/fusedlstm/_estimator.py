@@ -50,7 +50,7 @@ Decoder: TypeAlias = Callable[[Array], Array]
 class Frozen(NamedTuple):
     """What a fitted estimator predicts with. It is neither copied nor pickled but made again."""
 
-    model: Sequential  # that it was taken of
+    values_id: object  # of the model, when the snapshot was taken
     predictor: Predictor
     decode: Decoder
 
@@ -385,7 +385,7 @@ class SequenceEstimator(
     def _freeze(self) -> Frozen:
         """Take the snapshot that predictions come from until the next training."""
         model = self.model_
-        self._frozen = Frozen(model, Predictor._beside(model), self._new_decoder())
+        self._frozen = Frozen(model._values_id, Predictor._beside(model), self._new_decoder())
         return self._frozen
 
     def _predicting(self) -> tuple[Sequential | Predictor, Decoder]:
@@ -393,7 +393,7 @@ class SequenceEstimator(
         frozen = vars(self).get("_frozen")
         if frozen is None:  # in training
             return self.model_, self._new_decoder()
-        if frozen.model is not self.model_:  # somebody has put another in its place
+        if frozen.values_id is not self.model_._values_id:  # other parameters, or another model
             frozen = self._freeze()
         return frozen.predictor, frozen.decode
 

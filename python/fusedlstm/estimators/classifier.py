@@ -114,8 +114,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     n_features_in_ : int
         Features of a step; after a fit on 2-D X, its columns.
     model_ : Sequential
-        Predictions come from a snapshot of it, taken at the end of training: writing to its
-        parameters does not change them.
+        Predictions come from a snapshot of it, taken at the end of training, and again after
+        ``model_.params = values``; writing into ``model_.params`` does not change them.
     n_iter_ : int
         Epochs run, all in all.
     best_iter_ : int
