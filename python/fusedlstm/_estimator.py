@@ -428,9 +428,15 @@ class SequenceEstimator(
         ValueError
             A layer reads sequences from their last step.
         """
+        return self._new_stream(n_sequences)
+
+    def _new_stream(
+        self, n_sequences: int | None, decode: Callable[[Array], Any] | None = None
+    ) -> EstimatorStream:
+        """Return a stream with the decoder of predictions, or with another function of outputs."""
         check_is_fitted(self, "model_")
-        model, decode = self._predicting()
-        return EstimatorStream(model.stream(n_sequences), decode)
+        model, usual = self._predicting()
+        return EstimatorStream(model.stream(n_sequences), decode or usual)
 
     def summary(self) -> str:
         """Return the model's layers with the shapes of their outputs, their parameters and bytes.

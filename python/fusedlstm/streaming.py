@@ -124,7 +124,7 @@ class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
     else:
         step = core.EstimatorStream.step
 
-    def __init__(self, stream: Stream, decode: Callable[[Array], Array]) -> None:
+    def __init__(self, stream: Stream, decode: Callable[[Array], Any]) -> None:
         super().__init__(stream, decode if isinstance(decode, core.Decoder) else None)
         self._stream, self._decode = stream, decode
 
@@ -141,7 +141,11 @@ class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
         if not np.isfinite(values).all():
             raise ValueError(check.needs("x", f"finite, within {dtype}'s range", x))
         decoded = self._decode(np.atleast_2d(self._stream.step(values)))
-        return decoded[0] if len(shape) == 1 else decoded
+        if len(shape) > 1:
+            return decoded
+        if isinstance(decoded, tuple):
+            return tuple(part[0] for part in decoded)
+        return decoded[0]
 
     def reset(self) -> None:
         """Begin new sequences."""
