@@ -66,14 +66,22 @@ _LAZY = {
 }
 
 _MODULES = {
+    "activations",
+    "convert",
     "datasets",
+    "estimators",
+    "full_batch",
+    "initializers",
     "layers",
     "losses",
     "model",
     "optimizers",
     "plotting",
+    "predictor",
     "preprocessing",
     "schedules",
+    "sequence",
+    "streaming",
     "testing",
     "training",
 }
@@ -89,4 +97,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted({*__all__, *_MODULES})

@@ -26,6 +26,8 @@ from fusedlstm.predictor import Predictor
 from fusedlstm.sequence import Sequence
 from fusedlstm.streaming import Stream
 
+__all__ = ["Saved", "Sequential"]
+
 
 @dataclass
 class Saved:
@@ -546,3 +548,7 @@ class Sequential:
             wanted = input_gradient or number > 0
             dseq, _ = part.layer.backward(part.params, kept, dseq, None, grads[part.place], wanted)
         return dseq
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

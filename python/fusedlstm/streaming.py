@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fusedlstm.model import Sequential
     from fusedlstm.predictor import Predictor
 
+__all__ = ["EstimatorStream", "Stream"]
+
 
 class Stream(core.Stream):  # type: ignore[misc, name-defined]
     """Running sequences, fed step by step. From `Sequential.stream` or `Predictor.stream`.
@@ -166,3 +168,7 @@ class _RunningLayers:
         seq = Sequence(x.reshape(self.rows, 1, -1))
         y, self.state = self.model._run(seq, self.state)
         return y
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

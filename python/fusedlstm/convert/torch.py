@@ -21,6 +21,8 @@ from fusedlstm.model import Sequential
 if TYPE_CHECKING:
     from fusedlstm._estimator import SequenceEstimator
 
+__all__ = ["load_torch_state_dict", "to_torch_state_dict"]
+
 _RECURRENT = re.compile(
     r"(?P<module>.*?)(?P<name>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
     r"_l(?P<number>\d+)(?P<direction>_reverse)?$"
@@ -269,3 +271,7 @@ def _to_torch(layer: Layer[Any], own: dict[str, Array]) -> dict[str, Array]:
         elif base != "bias_hn":
             arrays[base + suffix] = array
     return arrays
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

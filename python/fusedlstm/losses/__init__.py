@@ -85,3 +85,7 @@ def as_loss(value: Any, named: Mapping[str, LossT], kind: type[LossT]) -> LossT:
     hint = f"Did you mean {value.__name__}()?" if isinstance(value, type) else ""
     needed += f" or a {kind.__name__} from fusedlstm.losses"
     raise TypeError(check.needs("loss", needed, value, hint))
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

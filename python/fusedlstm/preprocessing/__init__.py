@@ -14,3 +14,7 @@ __all__ = [
     "make_windows",
     "sequences_from_frame",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
