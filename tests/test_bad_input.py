@@ -299,14 +299,24 @@ FORMS = {
     "no features": (X[:, :, :0], "Found array with 0 feature(s)"),
     "an empty list": ([], "X must be at least one sequence; got []"),
     "empty lists": ([[], []], "Found array with 0 feature(s) (shape=(2, 0))"),
-    "NaN": (changed(X, (1, 2, 0), np.nan), "Input X contains NaN: X must be finite"),
-    "NaN before the end": (changed(X, (1, 1), np.nan), "Input X contains NaN"),
-    "NaN in a part of the end": (changed(X, (1, -1, 0), np.nan), "Input X contains NaN"),
+    "NaN": (
+        changed(X, (1, 2, 0), np.nan),
+        "Input X contains NaN: X[1] contains NaN at step 2, feature 0; SequenceImputer fills "
+        "missing values",
+    ),
+    "NaN before the end": (changed(X, (1, 1), np.nan), "X[1] contains NaN at step 1, feature 0"),
+    "NaN in a part of the end": (
+        changed(changed(X, (0, -1), np.nan), (1, -1, 1), np.nan),
+        "Input X contains NaN: X[1] contains NaN at step 4, feature 1; Seq",
+    ),
     "a sequence of NaN": (
         changed(X, 1, np.nan),
         "X[1] must have at least one step that is not NaN",
     ),
-    "infinity": (changed(X, (0, 0, 0), np.inf), "Input X contains infinity: X must be finite"),
+    "infinity": (
+        changed(X, (0, 3, 1), np.inf),
+        "Input X contains infinity: X[0] contains infinity at step 3, feature 1",
+    ),
     "minus infinity": (changed(X, (0, 0, 0), -np.inf), "Input X contains infinity"),
     "numbers too large": (X * 1e300, "X must be numbers within float32's range; got "),
     "complex": (X + 0j, "Complex data not supported: X must be real; got complex128"),
@@ -334,8 +344,14 @@ FORMS = {
         [X[0], np.ones((2, 3))],
         "X[1] must be a sequence of 2 features, as X[0]; got an array of shape (2, 3)",
     ),
-    "NaN in a list": ([X[0], X[1, :2] * np.nan], "Input X[1] contains NaN: X[1] must be finite"),
-    "infinity in a list": ([X[0], X[1, :2] * np.inf], "Input X[1] contains infinity"),
+    "NaN in a list": (
+        [X[0], X[1, :2] * np.nan],
+        "Input X contains NaN: X[1] contains NaN at step 0, feature 0; SequenceImputer fills",
+    ),
+    "infinity in a list": (
+        [X[0], X[1, :2] * np.inf],
+        "Input X contains infinity: X[1] contains infinity at step 0, feature 0",
+    ),
     "complex in a list": ([X[0], X[1] + 0j], "Complex data not supported: X[1] must be real"),
     "text in a list": ([X[0], [["a", "b"]]], "X[1] must be numbers; got an array of shape (1, 2)"),
     "a mask in a list": ([X[0], np.ma.array(X[1])], "X[1] must be an array without a mask"),
@@ -450,7 +466,10 @@ AFTER_2D = {
         "X has 6 features, but LSTMRegressor is expecting 5 features",
     ),
     "two features": (X, "X has 2 features, but LSTMRegressor is expecting 1 features"),
-    "NaN at the end": (changed(X[:, :, 0], (0, -1), np.nan), "Input X contains NaN"),
+    "NaN at the end": (
+        changed(X[:, :, 0], (2, -1), np.nan),
+        "Input X contains NaN: X[2] contains NaN at step 4; SequenceImputer fills",
+    ),
     "infinity": (changed(X[:, :, 0], (0, 0), np.inf), "Input X contains infinity"),
 }
 
@@ -579,7 +598,17 @@ TARGETS = {
     ),
     "too few of a class to set aside": (
         lambda w: LSTMClassifier(early_stopping=True).fit(X, ["a"] + ["b"] * 19),
-        "such that of 20 sequences both parts get some of every class; got 0.1",
+        "y must have at least 2 sequences of every class for early_stopping",
+    ),
+    "too small a part for all classes": (
+        lambda w: LSTMClassifier(early_stopping=True).fit(X, np.repeat(range(5), 4)),
+        "validation_fraction must be at least 0.25 for 20 sequences of 5 classes; got 0.1",
+    ),
+    "too large a part for all classes": (
+        lambda w: LSTMClassifier(early_stopping=True, validation_fraction=0.9).fit(
+            X, np.repeat(range(5), 4)
+        ),
+        "validation_fraction must be at most 0.75 for 20 sequences of 5 classes; got 0.9",
     ),
     "a layer that does not fit, in parts": (
         lambda w: w.reg.set_params(hidden_size=4).partial_fit(X[:, :, :1], TOTAL),

@@ -60,7 +60,9 @@ def state_of(model):
 KINDS = {
     "regressor": lambda: quick(),
     "classifier": lambda: quick(LSTMClassifier),
-    "dropout": lambda: quick(layers=(LSTM(4, recurrent_dropout=0.2), Dropout(0.3), GRU(3))),
+    "dropout": lambda: quick(
+        hidden_size=64, layers=(LSTM(4, recurrent_dropout=0.2), Dropout(0.3), GRU(3))
+    ),
     "early stopping": lambda: quick(early_stopping=True, learning_rate=0.1, n_iter_no_change=3),
     "a score": lambda: quick(LSTMClassifier, early_stopping=True, scoring="accuracy"),
     "a function": lambda: quick(early_stopping=True, scoring=get_scorer("r2")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -24,6 +25,17 @@ def test_examples(name, tmp_path, monkeypatch):
         pytest.importorskip(NEEDS[name], reason=f"{NEEDS[name]} is not installed")
     monkeypatch.chdir(tmp_path)
     exec(compile(CODE[name], name, "exec"), {})
+
+
+def test_the_recursive_forecast_follows_the_last_observation(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (DOCS / "guide/forecast.md").read_text().partition("## Several features")[0]
+    names = {}
+    exec("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)), names)
+    last = np.sqrt(names["sunspots"])[-12:]
+    assert names["future"][0] == names["model"].predict(last[np.newaxis])[0]
+    again = names["model"].predict([[*last[1:], names["future"][0]]])[0]
+    assert names["future"][1] == again
 
 
 def test_every_task_has_an_example():

@@ -53,10 +53,13 @@ FITTED = {
     "double precision": lambda: quick(LSTMRegressor, dtype=np.float64).fit(X, TOTAL),
     "layers and an optimizer": lambda: quick(
         LSTMClassifier,
+        hidden_size=64,
         layers=(LSTM(3, bidirectional=True), Dropout(0.1), LSTM(2), LastStep(), Dense(3, "tanh")),
         optimizer=AdamW(beta2=0.99),
     ).fit(X, SIGNS),
-    "a list of layers": lambda: quick(LSTMRegressor, layers=[LSTM(3)]).fit(X, TOTAL),
+    "a list of layers": lambda: quick(LSTMRegressor, hidden_size=64, layers=[LSTM(3)]).fit(
+        X, TOTAL
+    ),
     "a schedule": lambda: quick(
         LSTMRegressor, optimizer=Nadam(l1=1e-3), schedule=ReduceOnPlateau(patience=0)
     ).fit(X, TOTAL),
@@ -430,7 +433,9 @@ def changed_header(change):
     """The header of an estimator with something changed, written with a digest that fits."""
 
     def write_changed(path):
-        quick(LSTMClassifier, optimizer=Adam(), layers=(LSTM(3),)).fit(X, SIGNS).save(path)
+        quick(LSTMClassifier, hidden_size=64, optimizer=Adam(), layers=(LSTM(3),)).fit(
+            X, SIGNS
+        ).save(path)
         header, arrays = read(path)
         change(header)
         write(path, header, arrays)

@@ -28,7 +28,7 @@ from fusedlstm._parameters import CELLS, Parameters
 from fusedlstm._reading import Data, all_or_nothing, over_mean, read_weights, read_X
 from fusedlstm._saving import Savable
 from fusedlstm._sequences import Sequences
-from fusedlstm._stacks import check_layers, check_truncation
+from fusedlstm._stacks import check_hidden_layers, check_layers, check_truncation
 from fusedlstm._standardization import StandardizedSequences, Standardizer, mean_and_scale
 from fusedlstm._summary import summary
 from fusedlstm._threads import thread_limit
@@ -52,7 +52,7 @@ Decoder: TypeAlias = Callable[[Array], Array]
 class Frozen(NamedTuple):
     """What a fitted estimator predicts with. It is neither copied nor pickled but made again."""
 
-    model: Sequential  # that it was taken of
+    values_id: object  # of the model, when the snapshot was taken
     predictor: Predictor
     decode: Decoder
     standardizer: Standardizer | None
@@ -302,6 +302,8 @@ class SequenceEstimator(
         else:
             rng = progress.rng
         if new:
+            n_classes = len(getattr(self, "classes_", ()))
+            check_hidden_layers(self, {self._n_outputs(), n_classes})
             self._learn_standardization(train)
             self.model_ = Sequential(layers, train.sequences.n_features, self.dtype, initial)
             start = self._start(train)
@@ -396,7 +398,7 @@ class SequenceEstimator(
         """Take the snapshot that predictions come from until the next training."""
         model = self.model_
         self._frozen = Frozen(
-            model, Predictor._beside(model), self._new_decoder(), self._standardizer()
+            model._values_id, Predictor._beside(model), self._new_decoder(), self._standardizer()
         )
         return self._frozen
 
@@ -405,7 +407,7 @@ class SequenceEstimator(
         frozen = vars(self).get("_frozen")
         if frozen is None:  # in training
             return self.model_, self._new_decoder(), self._standardizer()
-        if frozen.model is not self.model_:  # model_ was replaced
+        if frozen.values_id is not self.model_._values_id:  # other parameters, or another model
             frozen = self._freeze()
         return frozen.predictor, frozen.decode, frozen.standardizer
 
@@ -454,9 +456,15 @@ class SequenceEstimator(
         ValueError
             A layer reads sequences from their last step.
         """
+        return self._new_stream(n_sequences)
+
+    def _new_stream(
+        self, n_sequences: int | None, decode: Callable[[Array], Any] | None = None
+    ) -> EstimatorStream:
+        """Return a stream with the decoder of predictions, or with another function of outputs."""
         check_is_fitted(self, "model_")
-        model, decode, standardizer = self._predicting()
-        return EstimatorStream(model.stream(n_sequences), decode, standardizer)
+        model, usual, standardizer = self._predicting()
+        return EstimatorStream(model.stream(n_sequences), decode or usual, standardizer)
 
     def summary(self) -> str:
         """Return the model's layers with the shapes of their outputs, their parameters and bytes.

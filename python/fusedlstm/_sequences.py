@@ -222,8 +222,9 @@ def read_series(series: Any, name: str = "series") -> Array:
     if array.ndim not in (1, 2) or array.size == 0:
         raise ValueError(check.needs(name, needed, series))
     numbers = _numbers(array, name)
-    _check_finite(numbers, name)
-    return numbers.reshape(len(numbers), -1)
+    numbers = numbers.reshape(len(numbers), -1)
+    _check_finite(numbers, name, of_one=True)
+    return numbers
 
 
 def _read_list(items: AbstractSequence[Any], name: str, allow_nan: bool) -> Sequences:
@@ -242,7 +243,17 @@ def _as_array(X: Any, name: str) -> Array:
     if np.ma.isMaskedArray(X):
         hint = f"Pass {name}.filled(numpy.nan) if what is masked is padding."
         raise TypeError(check.needs(name, "an array without a mask", X, hint))
-    array = np.asarray(X)
+    if type(X).__name__.endswith("GroupBy"):
+        hint = "Use fusedlstm.sequences_from_frame(df, id=..., time=...)."
+        raise TypeError(check.needs(name, "an array or a list of sequences", X, hint))
+    try:
+        array = np.asarray(X)
+    except (TypeError, ValueError):  # such as an awkward array of unequal lengths
+        hint = f"Pass a list of arrays, such as [numpy.asarray(x) for x in {name}]."
+        kind = f"a {type(X).__module__.partition('.')[0]} {type(X).__name__}"
+        raise ValueError(
+            f"{name} must be an array or a list of sequences; got {kind}. {hint}"
+        ) from None
     if array.ndim == 0:
         hint = f"Did you mean list({name})?" if isinstance(X, Iterator) else ""
         raise ValueError(
@@ -288,7 +299,8 @@ def _read_ragged(items: AbstractSequence[Any], name: str, allow_nan: bool) -> Pa
     packed = pack(arrays)
     if not _all_finite(packed.values):
         for wrong, array in enumerate(arrays):
-            _check_finite(array, f"{name}[{wrong}]", allow_nan)
+            item = f"{name}[{wrong}]"
+            _check_finite(array, item, allow_nan, of_one=True, parent=name)
     return packed
 
 
@@ -327,11 +339,15 @@ def _numbers(array: Array, name: str) -> Array:
     if array.dtype.kind in "biuf":
         return array.astype(np.float64)
     if array.dtype.kind == "O" and array.ndim > 0:
+        if array.size and np.ndim(array.flat[0]) > 0:
+            hint = "Pass a list of arrays (n_timesteps, n_features), one per sequence."
+            raise ValueError(check.needs(name, "numbers", array, f"Its cells are arrays. {hint}"))
         try:
             return array.astype(np.float64)
         except (TypeError, ValueError, OverflowError) as error:  # it names what is no number
             kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(check.needs(name, "numbers", array, f"{error}.")) from None
+            hint = f"{error}".rstrip(".") + "."
+            raise kind(check.needs(name, "numbers", array, hint)) from None
     raise ValueError(check.needs(name, "numbers", array))
 
 
@@ -351,12 +367,53 @@ def _all_finite(array: Array) -> bool:
     return all(np.isfinite(piece).all() for piece in pieces(array))
 
 
-def _check_finite(array: Array, name: str, allow_nan: bool = False) -> None:
-    if _all_finite(array) or (allow_nan and not any(np.isinf(p).any() for p in pieces(array))):
+def _check_finite(
+    array: Array,
+    name: str,
+    allow_nan: bool = False,
+    *,
+    of_one: bool = False,
+    parent: str = "",
+    real: Array | None = None,
+    start: int = 0,
+) -> None:
+    """Refuse NaN, unless allowed, and infinity; the error names the sequence, step and feature.
+
+    Parameters
+    ----------
+    array : array (n, T), (n, T, F), or with ``of_one`` (T, F)
+    name : str
+    allow_nan : bool
+    of_one : bool
+        The array is one sequence.
+    parent : str
+        Name of the list that holds the sequence ``name``.
+    real : bool array (n, T) or None
+        The steps to check; None: all.
+    start : int
+        Number of the first sequence of the array.
+    """
+    if _all_finite(array if real is None else array[real]):
         return
-    if not allow_nan and any(np.isnan(piece).any() for piece in pieces(array)):
-        raise ValueError(f"Input {name} contains NaN: {name} must be finite")
-    raise ValueError(f"Input {name} contains infinity: {name} must be finite")
+    for kind, wrong in (("NaN", np.isnan), ("infinity", np.isinf)):
+        if kind == "NaN" and allow_nan:
+            continue
+        row = start
+        for piece in pieces(array):
+            found = wrong(piece)
+            if real is not None:
+                found &= real[row - start : row - start + len(piece), :, np.newaxis]
+            if found.any():
+                index = [int(i) for i in np.argwhere(found)[0]]
+                index[0] += row
+                item = name if of_one else f"{name}[{index.pop(0)}]"
+                at = f"step {index[0]}" + "".join(f", feature {i}" for i in index[1:])
+                hint = "; SequenceImputer fills missing values" if kind == "NaN" else ""
+                whole = parent or name
+                raise ValueError(
+                    f"Input {whole} contains {kind}: {item} contains {kind} at {at}{hint}"
+                )
+            row += len(piece)
 
 
 def _trailing_nan(array: Array, name: str, allow_nan: bool) -> Lengths | None:
@@ -373,7 +430,7 @@ def _trailing_nan(array: Array, name: str, allow_nan: bool) -> Lengths | None:
             raise ValueError(f"{name}[{wrong}] must have at least one step that is not NaN")
         real_steps = array.shape[1] - np.argmin(padding[:, ::-1], axis=1)
         real = np.arange(array.shape[1]) < real_steps[:, np.newaxis]
-        _check_finite(piece[real], name, allow_nan)
+        _check_finite(piece, name, allow_nan, real=real, start=start)
         lengths[start : start + len(piece)] = real_steps
         start += len(piece)
     return lengths

@@ -15,6 +15,8 @@ from fusedlstm.model import Sequential
 from fusedlstm.optimizers import LBFGS, OptimizerState
 from fusedlstm.training import BatchSource, Epoch, weight_mask
 
+__all__ = ["Objective", "epochs"]
+
 Point = npt.NDArray[np.float64]
 
 
@@ -173,3 +175,7 @@ def epochs(
             point, value = new, objective.value(new)
         model.params[:] = point
         yield Epoch(number, value - objective.penalty(point), objective.size, converged=not found)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -8,6 +8,8 @@ import numpy as np
 
 from fusedlstm._core import Array
 
+__all__ = ["orthogonal", "xavier_uniform"]
+
 BLOCK = 256
 """Vectors that `orthogonal` treats together."""
 
@@ -38,3 +40,7 @@ def orthogonal(rng: np.random.Generator, rows: int, columns: int | None = None) 
                 vector -= (block[:number] @ vector) @ block[:number]
                 vector /= math.sqrt(vector @ vector)
     return vectors.T if rows >= columns else vectors
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -26,6 +26,8 @@ from fusedlstm.predictor import Predictor
 from fusedlstm.sequence import Sequence
 from fusedlstm.streaming import Stream
 
+__all__ = ["Saved", "Sequential"]
+
 
 @dataclass
 class Saved:
@@ -181,13 +183,14 @@ class Sequential:
             parts.append(Part(layer, self._params[place], place, all_steps))
             size, start = layer.output_size(size), place.stop
         self._work_with(parts)
+        self._values_id = object()
 
     def _work_with(self, parts: list[Part]) -> None:
         self._parts = parts
         self._whole = whole_model(self.dtype, self.input_size, parts)
 
     def __getstate__(self) -> dict[str, Any]:
-        made = ("_parts", "_whole")
+        made = ("_parts", "_whole", "_values_id")
         return {name: value for name, value in vars(self).items() if name not in made}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -205,6 +208,7 @@ class Sequential:
         if array.shape != self._params.shape:
             raise ValueError(check.needs("params", f"{len(self._params)} numbers", values))
         self._params[:] = array
+        self._values_id = object()  # so that a fitted estimator takes a new snapshot
 
     def named_params(self) -> dict[str, Array]:
         """Return views of the parameters, by the number of the layer and the name in it.
@@ -544,3 +548,7 @@ class Sequential:
             wanted = input_gradient or number > 0
             dseq, _ = part.layer.backward(part.params, kept, dseq, None, grads[part.place], wanted)
         return dseq
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

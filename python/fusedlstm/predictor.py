@@ -13,6 +13,8 @@ from fusedlstm.streaming import Stream
 if TYPE_CHECKING:
     from fusedlstm.model import Sequential
 
+__all__ = ["Predictor"]
+
 
 class Predictor:
     """An immutable snapshot of a model, with packed weights. From `Sequential.predictor`.
@@ -90,3 +92,7 @@ class Predictor:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._pack(state["model"])
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

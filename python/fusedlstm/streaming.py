@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from fusedlstm._standardization import Standardizer
     from fusedlstm.model import Sequential
     from fusedlstm.predictor import Predictor
+
+__all__ = ["EstimatorStream", "Stream"]
 
 
 class Stream(core.Stream):  # type: ignore[misc, name-defined]
@@ -128,7 +131,7 @@ class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
     def __init__(
         self,
         stream: Stream,
-        decode: Callable[[Array], Array],
+        decode: Callable[[Array], Any],
         standardizer: Standardizer | None = None,
     ) -> None:
         super().__init__(
@@ -146,18 +149,18 @@ class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
         dtype, shape = self._stream._dtype, self._stream._x_shape
         if array.shape != shape:
             raise ValueError(check.needs("x", f"an array of shape {shape}", x))
-        needed = check.needs("x", f"finite, within {dtype}'s range", x)
-        if not np.isfinite(array).all():
-            raise ValueError(needed)
-        try:
-            with np.errstate(over="ignore"):
+        values: Array | None = None
+        if np.isfinite(array).all():
+            with np.errstate(over="ignore"), contextlib.suppress(ValueError):
                 values = (self._standardizer or dtype.type)(array)
-        except ValueError:
-            raise ValueError(needed) from None
-        if not np.isfinite(values).all():
-            raise ValueError(needed)
+        if values is None or not np.isfinite(values).all():
+            raise ValueError(check.needs("x", f"finite, within {dtype}'s range", x))
         decoded = self._decode(np.atleast_2d(self._stream.step(values)))
-        return decoded[0] if len(shape) == 1 else decoded
+        if len(shape) > 1:
+            return decoded
+        if isinstance(decoded, tuple):
+            return tuple(part[0] for part in decoded)
+        return decoded[0]
 
     def reset(self) -> None:
         """Begin new sequences."""
@@ -178,3 +181,7 @@ class _RunningLayers:
         seq = Sequence(x.reshape(self.rows, 1, -1))
         y, self.state = self.model._run(seq, self.state)
         return y
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -19,6 +19,16 @@ from fusedlstm.model import Sequential
 from fusedlstm.optimizers import Optimizer, OptimizerState, clip_by_norm
 from fusedlstm.schedules import Schedule, ScheduleState
 
+__all__ = [
+    "Batch",
+    "BatchSource",
+    "Epoch",
+    "SequenceBatches",
+    "SeriesBatches",
+    "epochs",
+    "weight_mask",
+]
+
 Order = npt.NDArray[np.intp]
 
 
@@ -332,3 +342,7 @@ class SequenceBatches:
         rows = order[i * self.batch_size : (i + 1) * self.batch_size]
         x, lengths = self.sequences.take(rows, self.dtype)
         return Batch(x, lengths, self.y[rows], None if self.weights is None else self.weights[rows])
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -14,6 +14,8 @@ from sklearn.utils.validation import column_or_1d
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
 from fusedlstm._estimator import Decoder, SequenceEstimator, takes_batches
+from fusedlstm._reading import Data
+from fusedlstm._targets import warn_of_label_matrix
 from fusedlstm.layers import Layer
 from fusedlstm.losses import (
     CLASSIFICATION_LOSSES,
@@ -30,7 +32,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
 
     A stack of recurrent layers reads the sequence; from the last one's final state a dense layer
     computes a logit a class, one for two classes, or where y is a matrix of zeros and ones one a
-    label, which are then taken to be independent.
+    label, which are then taken to be independent. Classes that exclude each other are passed as an
+    array of labels: a one-hot y gives a warning.
 
     Parameters
     ----------
@@ -43,14 +46,15 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     bidirectional : bool, default False
         Read every sequence from both ends.
     layers : tuple of layers, optional
-        From `fusedlstm.layers`, in place of the four above and the two below. The output layer is
-        added, and before it `LastStep` if it is missing.
+        From `fusedlstm.layers`, in place of the four above and the two below, which then have no
+        effect. The output layer is added, and before it `LastStep` if it is missing.
     dropout : float in [0, 1), default 0
         Of the output of each recurrent layer.
     recurrent_dropout : float in [0, 1), default 0
         Of each recurrent layer's hidden state on its way into the next step.
     loss : {"log_loss", "focal"} or object, default "log_loss"
         An object from `fusedlstm.losses` sets the rest: ``LogLoss(label_smoothing=0.1)``.
+        ``"cross_entropy"`` is an alias of ``"log_loss"``.
     optimizer : {"sgd", "rmsprop", "adagrad", "adam", "amsgrad", "nadam", "adamw", "lion", \
 "lbfgs"} or object, default "adam"
         An object from `fusedlstm.optimizers` sets the rest: ``Adam(beta2=0.99, clip_value=0.1)``.
@@ -128,8 +132,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         Mean and standard deviation by which X is standardized; None without ``standardize``. For
         2-D X there is one feature.
     model_ : Sequential
-        Predictions come from a snapshot of it, taken at the end of training: writing to its
-        parameters does not change them.
+        Predictions come from a snapshot of it, taken at the end of training, and again after
+        ``model_.params = values``; writing into ``model_.params`` does not change them.
     n_iter_ : int
         Epochs run, all in all.
     best_iter_ : int
@@ -353,6 +357,12 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
                 raise TypeError(check.needs("class_weight", "a dict, 'balanced' or None", weights))
             for label, weight in of_output.items():
                 check.not_negative(f"class_weight[{label!r}]", weight)
+
+    def _read(self, *args: Any, reset: bool, **options: Any) -> Data:
+        data = super()._read(*args, reset=reset, **options)
+        if reset and self._multilabel:
+            warn_of_label_matrix(data.y, data.sequences.longest())
+        return data
 
     def _read_targets(self, y: Any) -> Array:
         with np.errstate(invalid="ignore"):  # NaN, about which it has more to say

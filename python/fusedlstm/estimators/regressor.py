@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import d2_pinball_score
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_array
+from sklearn.utils.validation import check_array, check_is_fitted
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
@@ -30,6 +31,7 @@ from fusedlstm.losses import (
 )
 from fusedlstm.optimizers import AnyOptimizer
 from fusedlstm.schedules import Schedule
+from fusedlstm.streaming import EstimatorStream
 
 
 class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
@@ -45,7 +47,8 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     loss : {"squared_error", "absolute_error", "huber", "pinball", "poisson", "gaussian"} or \
 object, default "squared_error"
         An object from `fusedlstm.losses` sets the rest: ``Pinball((0.1, 0.5, 0.9))`` predicts three
-        quantiles, ``Gaussian()`` a mean and a standard deviation.
+        quantiles, ``Gaussian()`` a mean and a standard deviation. ``"mse"`` is an alias of
+        ``"squared_error"`` and ``"mae"`` of ``"absolute_error"``.
     optimizer, learning_rate, schedule, weight_decay, clip_norm : see `LSTMClassifier`
     batch_size, max_iter, tbptt_steps, shuffle : see `LSTMClassifier`
     early_stopping, scoring, validation_fraction, validation_split : see `LSTMClassifier`
@@ -177,14 +180,59 @@ object, default "squared_error"
         ((200,), (200,), True)
         """
         outputs = self._outputs_for(X)
-        mean = self._decode(outputs)
-        if not return_std:
-            return mean
+        return self._std_decoder()(outputs) if return_std else self._decode(outputs)
+
+    def _std_decoder(self) -> Callable[[Array], tuple[Array, Array]]:
+        """Return a function that decodes outputs to means and standard deviations."""
         if not isinstance(self._fitted_loss, Gaussian):
-            needed = "False unless the loss is 'gaussian'"
-            raise ValueError(check.needs("return_std", needed, return_std))
-        std = self._fitted_loss.predict_std(outputs.astype(np.float64)) * self._y_scale
-        return mean, std[:, 0] if self._y_ndim == 1 else std
+            raise ValueError("return_std must be False unless the loss is 'gaussian'; got True")
+        decode = self._predicting()[1]
+        return partial(
+            _decode_with_std, decode, self._fitted_loss, self._y_scale, self._y_ndim == 1
+        )
+
+    def stream(
+        self, n_sequences: int | None = None, *, return_std: bool = False
+    ) -> EstimatorStream:
+        """Predict for running sequences, one step at a time.
+
+        All streams of a fitted estimator share its packed weights.
+
+        Parameters
+        ----------
+        n_sequences : int or None, default None
+            Number of sequences that run side by side. None: one, and arrays have no axis for it.
+        return_std : bool, default False
+            Let ``step`` return a tuple of mean and standard deviation, as ``predict`` does. This
+            needs ``loss="gaussian"``, and a step takes some microseconds more.
+
+        Returns
+        -------
+        EstimatorStream
+            ``step(x_t)`` takes the features of a step, (n_features,), and returns what ``predict``
+            returns for the sequence so far; ``reset()`` starts a new sequence.
+
+        Raises
+        ------
+        ValueError
+            A layer reads sequences from their last step, or there is no standard deviation.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fusedlstm import LSTMRegressor
+        >>> X = np.random.default_rng(0).standard_normal((40, 5, 1))
+        >>> model = LSTMRegressor(4, loss="gaussian", max_iter=2).fit(X, X[:, -1, 0])
+        >>> stream = model.stream(return_std=True)
+        >>> for x_t in X[0]:
+        ...     mean, std = stream.step(x_t)
+        >>> bool(std == model.predict(X[:1], return_std=True)[1][0])
+        True
+        """
+        if not check.true_or_false("return_std", return_std):
+            return super().stream(n_sequences)
+        check_is_fitted(self, "model_")
+        return self._new_stream(n_sequences, self._std_decoder())
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination, or of several quantiles its like.
@@ -338,6 +386,13 @@ _DECODERS: dict[type[RegressionLoss], str] = {
     Pinball: "quantiles",
 }
 """What the core makes of outputs trained with each loss; one of the user's own does so itself."""
+
+
+def _decode_with_std(
+    decode: Decoder, loss: Gaussian, scale: Array, one_target: bool, outputs: Array
+) -> tuple[Array, Array]:
+    std = loss.predict_std(outputs.astype(np.float64)) * scale
+    return decode(outputs), std[:, 0] if one_target else std
 
 
 def _decode_by(

@@ -75,11 +75,13 @@ class SequenceScaler(SequenceTransformer):
         -------
         like X
         """
-        return self._map(X, lambda x, mean, scale: x * scale + mean)
+        return self._map(X, lambda x, mean, scale: x * scale + mean, named=False)
 
-    def _map(self, X: Any, change: Callable[[Array, Array, Array], Array]) -> Any:
+    def _map(
+        self, X: Any, change: Callable[[Array, Array, Array], Array], named: bool = True
+    ) -> Any:
         check_is_fitted(self, "scale_")
-        sequences = self._read(X, reset=False)
+        sequences = self._read(X, reset=False, named=named)
 
         def of_steps(x: Array) -> Array:
             return change(x, self.mean_.astype(x.dtype), self.scale_.astype(x.dtype))
