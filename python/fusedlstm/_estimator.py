@@ -424,7 +424,7 @@ class SequenceEstimator(
         Raises
         ------
         ValueError
-            A layer reads sequences from their last step.
+            A layer reads sequences from their last step, or its state is incomplete.
         """
         check_is_fitted(self, "model_")
         model, decode = self._predicting()
