@@ -257,7 +257,7 @@ class Sequential:
         if mask is not None:
             return self.run(x, None, lengths, mask=mask)[0]
         whole, y = self._whole, None
-        if whole is not None and lengths is None:
+        if whole is not None and lengths is None and type(x) is np.ndarray:
             y = whole.predict_as_it_is(x, get_num_threads)
         if y is not None:  # as most often
             return y  # type: ignore[no-any-return]

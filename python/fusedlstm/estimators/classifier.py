@@ -333,6 +333,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
                 check.not_negative(f"class_weight[{label!r}]", weight)
 
     def _read_targets(self, y: Any) -> Array:
+        check.without_mask("y", y)
         with np.errstate(invalid="ignore"):  # NaN, about which it has more to say
             kind = type_of_target(y, input_name="y")
         if kind == "multilabel-indicator":
