@@ -45,6 +45,8 @@ SIGNS = np.where(TOTAL > 0, "plus", "minus")
 LABELS = np.stack([TOTAL > 0, X[:, 0, 0] > 0], axis=1)
 SMALL = {"hidden_size": 4, "max_iter": 2, "random_state": 0}
 X32 = X.astype("float32")
+MASKED = np.ma.masked_array(X, X > 0)
+MASKED_X = "x must be without a mask; got a MaskedArray of shape ("
 
 
 def changed(array, index, value):
@@ -741,6 +743,43 @@ MODELS = {
         lambda w: Sequential.from_named_params([Dense(1)], 2, [1, 2]),
         "named must be a dict of arrays by name; got [1, 2]",
     ),
+    "a mask": (lambda w: w.model.predict(MASKED), MASKED_X),
+    "a mask, in the model's dtype": (lambda w: w.model.predict(MASKED.astype("f")), MASKED_X),
+    "a mask of a predictor": (lambda w: w.model.predictor().predict(MASKED), MASKED_X),
+    "a mask with lengths": (lambda w: w.model.predict(MASKED, [5] * 20), MASKED_X),
+    "a list of masks": (lambda w: w.model.predict(list(MASKED)), MASKED_X),
+    "a masked mask": (
+        lambda w: w.model.predict(X, mask=np.ma.masked_array(X[:, :, 0] > -9, X[:, :, 0] > 0)),
+        "mask must be without a mask; got a MaskedArray",
+    ),
+    "None in an array": (
+        lambda w: w.model.predict(changed(X.astype(object), (0, 0, 0), None)),
+        "x must be an array of numbers; got an array of shape (20, 5, 2) and dtype object. It hol",
+    ),
+    "None in a list": (
+        lambda w: w.model.predict([[[1.0, None]]]),
+        "x must be an array of numbers; got [[[1.0, None]]]. It holds None.",
+    ),
+    "None in a step": (
+        lambda w: w.reg.stream().step([1.0, None]),
+        "x must be an array of numbers; got [1.0, None]. It holds None.",
+    ),
+    "masked targets": (
+        lambda w: w.reg.fit(X, np.ma.masked_array(TOTAL, TOTAL > 0)),
+        "y must be without a mask; got a MaskedArray of shape (20,) and dtype float64. Pass .fill",
+    ),
+    "masked labels": (
+        lambda w: w.clf.fit(X, np.ma.masked_array(SIGNS, TOTAL > 0)),
+        "y must be without a mask; got a MaskedArray of shape (20,) and dtype <U5. Pass .filled(",
+    ),
+    "masked weights": (
+        lambda w: w.clf.fit(X, SIGNS, np.ma.masked_array(np.ones(20), TOTAL > 0)),
+        "sample_weight must be without a mask; got a MaskedArray",
+    ),
+    "None in targets": (
+        lambda w: w.reg.fit(X, [*TOTAL[:-1], None]),
+        "y must be an array of numbers; got [",
+    ),
     "one sequence": (
         lambda w: w.model.predict(X32[0]),
         "x must be an array of shape (n_sequences, n_timesteps, 2); got an array of shape (5, 2) "
@@ -780,7 +819,7 @@ MODELS = {
         "rng must be a numpy Generator or None; got RandomState",
     ),
     "dy of another shape": (backward(dy=np.ones((20, 3))), "dy must be an array of shape (20, 1);"),
-    "dy of None": (backward(dy=[None] * 20), "dy must be an array of shape (20, 1); got [None, "),
+    "dy of None": (backward(dy=[None] * 20), "dy must be an array of numbers; got [None, "),
     "short grads": (backward(grads=lambda good: good[:-1].copy()), FLAT_ARRAY),
     "grads of another dtype": (backward(grads=lambda good: good.astype(float)), FLAT_ARRAY),
     "grads as a list": (backward(grads=lambda good: good.tolist()), FLAT_ARRAY),

@@ -332,3 +332,26 @@ def test_sunspots():
     # Facts about the series that are easy to look up: its largest year and the Dalton minimum.
     assert sunspots[years == 1957] == 190.2
     assert sunspots[years == 1810] == 0
+
+
+@pytest.mark.parametrize("value", [1e155, 1e300, 1.7e308])
+def test_a_scaler_refuses_numbers_without_finite_squares(value):
+    X = np.ones((3, 4, 2))
+    scaler = SequenceScaler().fit(X)
+    before = vars(scaler).copy()
+    X[1, 2, 1] = -value
+    with pytest.raises(ValueError, match="X must be numbers with finite squares; got 1"):
+        scaler.fit(X)
+    assert vars(scaler) == before
+
+
+def test_a_scaler_refuses_numbers_that_overflow():
+    X = np.array([[[0.0], [1e-150]], [[np.nan], [np.nan]]])
+    X[1, 0] = 2e-150
+    scaler = SequenceScaler().fit(X)
+    with pytest.raises(ValueError, match="X must be numbers that fit float64 when scaled; got 1e"):
+        scaler.transform(np.full((1, 1, 1), 1e200))
+    assert np.isnan(scaler.transform(X)[1, 1])  # padding
+    wide = SequenceScaler().fit(np.array([[[0.0], [1e60]]]))
+    with pytest.raises(ValueError, match="X must be numbers that fit float32 when scaled; got 1.0"):
+        wide.transform(np.ones((1, 1, 1), "float32"))

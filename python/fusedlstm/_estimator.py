@@ -454,7 +454,7 @@ class SequenceEstimator(
         Raises
         ------
         ValueError
-            A layer reads sequences from their last step.
+            A layer reads sequences from their last step, or its state is incomplete.
         """
         return self._new_stream(n_sequences)
 

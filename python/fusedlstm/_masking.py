@@ -29,6 +29,7 @@ class RealSteps:
     @classmethod
     def of(cls, mask: npt.ArrayLike, batch: int, steps: int) -> RealSteps:
         """Read a mask, (B, T) of booleans."""
+        check.without_mask("mask", mask)
         array = np.asarray(mask)
         if array.dtype != bool or array.shape != (batch, steps):
             needed = f"an array of booleans of shape {(batch, steps)}"

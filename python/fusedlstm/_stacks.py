@@ -44,9 +44,20 @@ def check_layers(layers: Any) -> list[Layer[Any]]:
     return checked
 
 
+def check_complete_state(layers: Iterable[Layer[Any]], use: str) -> None:
+    """Refuse layers of which a state is incomplete, where a state is carried on."""
+    for number, layer in enumerate(layers):
+        if not layer.has_complete_state:
+            raise ValueError(
+                f"layers[{number}] must have a complete state {use}; got {layer!r}, whose gates "
+                f"of the step before are not in its state"
+            )
+
+
 def check_truncation(layers: Iterable[Layer[Any]]) -> None:
     """Refuse layers of which states cannot be carried on, and models without a last step."""
-    reduced = False
+    layers, reduced = list(layers), False
+    check_complete_state(layers, "with tbptt_steps")
     for number, layer in enumerate(layers):
         reduced = reduced or isinstance(layer, LastStep)
         if isinstance(layer, Recurrent) and (layer.bidirectional or layer.reverse):

@@ -139,6 +139,7 @@ def float_dtype(name: str, value: object) -> np.dtype[Any]:
 
 def real_array(name: str, value: object, dtype: npt.DTypeLike) -> Array:
     """Return ``value`` as an array of this float dtype; no copy where none is needed."""
+    without_mask(name, value)
     try:
         array = np.asarray(value)
     except ValueError:  # nested sequences of unequal lengths
@@ -146,6 +147,8 @@ def real_array(name: str, value: object, dtype: npt.DTypeLike) -> Array:
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} must be real; got {array.dtype}")
     if array.dtype.kind == "O" and array.ndim > 0:
+        if any(number is None for number in array.flat):  # which NumPy makes NaN
+            raise TypeError(needs(name, "an array of numbers", value, "It holds None."))
         try:
             return array.astype(dtype)
         except (TypeError, ValueError, OverflowError):
@@ -153,6 +156,16 @@ def real_array(name: str, value: object, dtype: npt.DTypeLike) -> Array:
     if array.dtype.kind not in "biuf":
         raise TypeError(needs(name, "an array of numbers", value))
     return array.astype(dtype, copy=False)
+
+
+def without_mask(name: str, value: object) -> None:
+    """Refuse a masked array, or a list of masked arrays: conversion would ignore the mask."""
+    if type(value) is np.ndarray:
+        return
+    for part in value if isinstance(value, (list, tuple)) else (value,):
+        if isinstance(part, np.ma.MaskedArray):
+            hint = "Pass .filled(...) of it, with what masked values stand for."
+            raise TypeError(needs(name, "without a mask", part, hint))
 
 
 def sequence_array(name: str, value: object, dtype: np.dtype[Any], features: int) -> Array:

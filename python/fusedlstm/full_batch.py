@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._passes import truncated_pass, whole_pass
+from fusedlstm._stacks import check_truncation
 from fusedlstm.losses import Loss
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import LBFGS, OptimizerState
@@ -148,6 +150,9 @@ def epochs(
     """
     from scipy.optimize import line_search
 
+    if tbptt_steps is not None:
+        check.positive_int("tbptt_steps", tbptt_steps)
+        check_truncation(model.layers)
     state = optimizer.init(model.params) if state is None else state
     objective = Objective(model, source, loss, weight_decay, tbptt_steps)
     point = model.params.astype(np.float64)

@@ -16,7 +16,7 @@ from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._draws import Draws
 from fusedlstm._masking import RealSteps
-from fusedlstm._stacks import check_layers
+from fusedlstm._stacks import check_complete_state, check_layers
 from fusedlstm._summary import summary
 from fusedlstm._threads import get_num_threads
 from fusedlstm._whole import Part, whole_model
@@ -261,7 +261,7 @@ class Sequential:
         if mask is not None:
             return self.run(x, None, lengths, mask=mask)[0]
         whole, y = self._whole, None
-        if whole is not None and lengths is None:
+        if whole is not None and lengths is None and type(x) is np.ndarray:
             y = whole.predict_as_it_is(x, get_num_threads)
         if y is not None:  # as most often
             return y  # type: ignore[no-any-return]
@@ -284,7 +284,8 @@ class Sequential:
         ----------
         x : array (B, T, input_size)
         state : tuple or None
-            As returned by an earlier call with B sequences; None starts from zero.
+            As returned by an earlier call with B sequences; None starts from zero. A layer with
+            ``full_gate_recurrence`` takes none: its state is incomplete.
         lengths : int array (B,) or None
         mask : bool array (B, T) or None
             As for `predict`.
@@ -402,7 +403,7 @@ class Sequential:
         Raises
         ------
         ValueError
-            A layer reads sequences from their last step.
+            A layer reads sequences from their last step, or its state is incomplete.
         """
         return Predictor._beside(self).stream(n_sequences)
 
@@ -476,6 +477,7 @@ class Sequential:
     def _state(self, state: Any, batch: int) -> tuple[State, ...] | None:
         if state is None:
             return None
+        check_complete_state(self.layers, "to start from a state")
         try:
             given = tuple(state)
         except TypeError:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
+from fusedlstm._stacks import check_complete_state
 from fusedlstm.layers import Recurrent
 from fusedlstm.layers.base import State
 from fusedlstm.sequence import Sequence
@@ -67,6 +68,7 @@ class Stream(core.Stream):  # type: ignore[misc, name-defined]
                     f"A stream needs layers that read forward; layers[{number}] reads each "
                     f"sequence from its last step: {layer!r}"
                 )
+        check_complete_state(model.layers, "for a stream")
         super().__init__(whole, n_sequences is None, rows)
         axes = () if n_sequences is None else (rows,)
         self._dtype = model.dtype

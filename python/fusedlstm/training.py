@@ -13,7 +13,7 @@ from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._passes import truncated_pass, whole_pass
 from fusedlstm._sequences import read_sequences, read_series
-from fusedlstm._stacks import check_truncation
+from fusedlstm._stacks import check_complete_state, check_truncation
 from fusedlstm.losses import Loss
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import Optimizer, OptimizerState, clip_by_norm
@@ -161,6 +161,8 @@ def epochs(
     if tbptt_steps is not None:
         check.positive_int("tbptt_steps", tbptt_steps)
         check_truncation(model.layers)
+    if getattr(source, "carries_states", False) and len(source) > 1:
+        check_complete_state(model.layers, "for batches that go on from each other")
     number = 0
     while True:
         number += 1
@@ -235,6 +237,9 @@ class SeriesBatches:
     >>> losses[-1] < 0.1 * losses[0]
     True
     """
+
+    carries_states = True
+    """Each batch but the first goes on from the one before."""
 
     def __init__(
         self,

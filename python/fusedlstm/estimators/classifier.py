@@ -365,6 +365,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         return data
 
     def _read_targets(self, y: Any) -> Array:
+        check.without_mask("y", y)
         with np.errstate(invalid="ignore"):  # NaN, about which it has more to say
             kind = type_of_target(y, input_name="y")
         if kind == "multilabel-indicator":
