@@ -6,6 +6,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 
 import pytest
 
@@ -95,3 +96,20 @@ def test_completion_offers_submodules():
     assert {"datasets", "convert", "preprocessing", "plotting"} <= set(dir(fusedlstm))
     for name in dir(fusedlstm):
         assert getattr(fusedlstm, name) is not None
+
+
+@pytest.mark.parametrize("name", ["LSTMClassifier", "LSTMRegressor"])
+def test_help_describes_every_parameter(name):
+    doc = inspect.getdoc(getattr(fusedlstm, name))
+    section = doc.partition("Parameters\n----------\n")[2].partition("\n\nAttributes\n")[0]
+    entries = dict(re.findall(r"^([\w, ]+) : .*\n((?:    .*\n?)*)", section, re.MULTILINE))
+    described = {
+        parameter: text for names, text in entries.items() for parameter in names.split(", ")
+    }
+    parameters = set(inspect.signature(getattr(fusedlstm, name)).parameters)
+    assert set(described) == parameters
+    assert all(text.strip() for text in described.values())
+    assert "see `LSTMClassifier`" not in doc
+    attributes = doc.partition("\nAttributes\n----------\n")[2]
+    assert "validation_loss_curve_" in attributes
+    assert "model_ : Sequential" in attributes

@@ -284,6 +284,35 @@ class Awkward:
         raise ValueError("cannot convert to RegularArray")
 
 
+class FrameWithoutKinds(LikePolars):
+    """A data frame whose types have no ``kind``."""
+
+    def __init__(self, frame):
+        super().__init__(frame)
+        self.dtypes = [object() for _ in self.columns]
+
+    def __getitem__(self, name):
+        return self._frame[name].to_numpy()
+
+    def __array__(self, dtype=None, copy=None):
+        return self._frame.to_numpy(dtype)
+
+
+def test_frames_of_other_libraries(tidy):
+    with pytest.raises(ValueError, match="column 'id': could not convert string.*sequences_from_f"):
+        SequenceScaler().fit(FrameWithoutKinds(tidy.assign(id="x")))
+    with pytest.raises(ValueError, match="got dates or times in column 'time'.*sequences_from_f"):
+        SequenceScaler().fit(FrameWithoutKinds(tidy.assign(time=pandas.Timestamp("2024-01-01"))))
+    numbers = pandas.DataFrame(np.arange(6.0).reshape(2, 3), columns=list("abc"))
+    expected = SequenceScaler().fit_transform(numbers.to_numpy())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        given = SequenceScaler().fit_transform(FrameWithoutKinds(numbers))
+    np.testing.assert_array_equal(given, expected)
+    with pytest.raises(ValueError, match="Complex data not supported"):
+        SequenceScaler().fit(numbers.astype(complex))
+
+
 def test_arrays_in_cells():
     cells = pandas.DataFrame({"x": [np.ones(3), np.ones(4)], "y": [np.ones(3), np.ones(4)]})
     with pytest.raises(ValueError, match="setting an array element with a sequence") as caught:

@@ -123,8 +123,9 @@ def test_copies_and_pickles(model):
 
 def test_repr(model):
     assert repr(model) == (
-        "Sequential([LSTM(hidden_size=5), LastStep(), "
-        "Dense(units=2, activation='linear')], input_size=3, dtype='float32')"
+        "Sequential(\n    [\n        LSTM(hidden_size=5),\n        LastStep(),\n"
+        "        Dense(units=2, activation='linear'),\n    ],\n"
+        "    input_size=3,\n    dtype='float32',\n)"
     )
 
 

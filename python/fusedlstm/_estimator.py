@@ -131,7 +131,9 @@ class SequenceEstimator(
             An array or data frame (n_samples, n_timesteps) holds one feature. A list, tuple or
             object array of arrays (n_timesteps_i, n_features) or (n_timesteps_i,) may have unequal
             lengths. In a 3-D array, steps at the end of a sequence that are NaN in every feature
-            are padding.
+            are padding. Integers are read as numbers: encode tokens and categories as one column
+            per value. For a data frame with one row per time step see
+            `fusedlstm.sequences_from_frame`.
         y : array (n_samples,) or (n_samples, n_outputs)
             For the classifier labels, or for several labels a sequence a matrix of zeros and
             ones, a column a label. For the regressor numbers.

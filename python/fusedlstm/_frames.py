@@ -91,13 +91,18 @@ def _first(X: Any) -> Any:
 
 def _check_numeric(frame: Any, name: str) -> None:
     for i, (column, dtype) in enumerate(zip(frame.columns, frame.dtypes, strict=True)):
-        kind = getattr(dtype, "kind", "")
+        kind = getattr(dtype, "kind", None)
+        if kind is not None and kind in "biufc":  # complex numbers are refused later
+            continue
+        if kind is None or kind not in "Mm":  # the types of polars have no kind
+            values = np.asarray(frame.iloc[:, i] if hasattr(frame, "iloc") else frame[column])
+            kind = values.dtype.kind
         problem = ""
-        if kind in ("M", "m"):
+        if kind in "Mm":
             problem = f"got dates or times in column {column!r}"
-        elif kind == "O" and hasattr(frame, "iloc"):
+        elif kind not in "biufc":
             try:
-                np.asarray(frame.iloc[:, i]).astype(np.float64)
+                values.astype(np.float64)
             except (TypeError, ValueError) as error:
                 problem = f"column {column!r}: {str(error).rstrip('.')}"
         if problem:

@@ -250,7 +250,7 @@ def _as_array(X: Any, name: str) -> Array:
         array = np.asarray(X)
     except (TypeError, ValueError):  # such as an awkward array of unequal lengths
         hint = f"Pass a list of arrays, such as [numpy.asarray(x) for x in {name}]."
-        kind = f"a {type(X).__module__.partition('.')[0]} {type(X).__name__}"
+        kind = f"{type(X).__module__.partition('.')[0]}.{type(X).__name__}"
         raise ValueError(
             f"{name} must be an array or a list of sequences; got {kind}. {hint}"
         ) from None

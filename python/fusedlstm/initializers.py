@@ -126,9 +126,11 @@ def _orthogonal_blocks(rng: np.random.Generator, count: int, size: int) -> Array
     for number in range(size):
         before, vectors = blocks[:, :number], blocks[:, number]
         for _ in range(2):
-__all__ = ["lecun_uniform", "orthogonal", "spread_gate_bias", "uniform", "xavier_uniform"]
-
             along = np.einsum("nij,nj->ni", before, vectors)
             vectors -= np.einsum("nij,ni->nj", before, along)
         vectors /= np.sqrt(np.einsum("nj,nj->n", vectors, vectors))[:, np.newaxis]
     return blocks
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

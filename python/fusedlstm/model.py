@@ -29,6 +29,10 @@ from fusedlstm.streaming import Stream
 __all__ = ["Saved", "Sequential"]
 
 
+LONGEST_LINE = 88
+"""Characters of a model's repr up to which it is one line."""
+
+
 @dataclass
 class Saved:
     """What `Sequential.forward` leaves for one `Sequential.backward`."""
@@ -439,6 +443,7 @@ class Sequential:
         Returns
         -------
         str
+            With the text itself as its repr, so that prompts and notebooks show the lines.
 
         Examples
         --------
@@ -458,9 +463,14 @@ class Sequential:
         return summary(self)
 
     def __repr__(self) -> str:
-        """Show the layers."""
-        layers = ", ".join(map(repr, self.layers))
-        return f"Sequential([{layers}], input_size={self.input_size}, dtype={self.dtype.name!r})"
+        """Return a call that makes a model of these layers, on one line if it is short."""
+        layers = [repr(layer) for layer in self.layers]
+        rest = [f"input_size={self.input_size}", f"dtype={self.dtype.name!r}"]
+        line = f"Sequential([{', '.join(layers)}], {', '.join(rest)})"
+        if len(line) <= LONGEST_LINE:
+            return line
+        lines = ["    [", *(f"        {layer}," for layer in layers), "    ],"]
+        return "\n".join(["Sequential(", *lines, *(f"    {part}," for part in rest), ")"])
 
     def _input(self, x: npt.ArrayLike, lengths: npt.ArrayLike | None) -> Sequence:
         array = check.sequence_array("x", x, self.dtype, self.input_size)

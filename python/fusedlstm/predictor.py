@@ -84,6 +84,10 @@ class Predictor:
         """
         return Stream(self, n_sequences)
 
+    def __repr__(self) -> str:
+        """Return the repr of the model within that of the predictor."""
+        return f"Predictor({self._packed!r})"
+
     def __copy__(self) -> Predictor:
         return self
 

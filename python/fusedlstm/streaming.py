@@ -94,6 +94,10 @@ class Stream(core.Stream):  # type: ignore[misc, name-defined]
         written: Array = y
         return written
 
+    def __repr__(self) -> str:
+        """Return the sizes and the dtype."""
+        return f"Stream({_sizes(self)}, output_size={self._y_shape[-1]}, dtype='{self._dtype}')"
+
     def reset(self) -> None:
         """Begin new sequences."""
         if self._layers is None:
@@ -164,9 +168,19 @@ class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
             return tuple(part[0] for part in decoded)
         return decoded[0]
 
+    def __repr__(self) -> str:
+        """Return the sizes and the dtype."""
+        return f"EstimatorStream({_sizes(self._stream)}, dtype='{self._stream._dtype}')"
+
     def reset(self) -> None:
         """Begin new sequences."""
         self._stream.reset()
+
+
+def _sizes(stream: Stream) -> str:
+    """Return the sequences and features of a stream's step."""
+    *rows, features = stream._x_shape
+    return f"n_sequences={rows[0] if rows else None}, input_size={features}"
 
 
 class _RunningLayers:

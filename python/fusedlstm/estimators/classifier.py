@@ -60,6 +60,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         An object from `fusedlstm.optimizers` sets the rest: ``Adam(beta2=0.99, clip_value=0.1)``.
         `LBFGS` works on all data at once; learning_rate and clip_norm do not concern it.
     learning_rate : float, default 0.01
+        Step size of the optimizer, before ``schedule`` changes it. A smaller value trains more
+        slowly and more steadily.
     schedule : {"step", "exponential", "cosine", "cosine_restarts", "one_cycle", \
 "reduce_on_plateau"}, object or None, default None
         The learning rate over the epochs. An object from `fusedlstm.schedules` sets the rest:

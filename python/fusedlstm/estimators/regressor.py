@@ -15,8 +15,10 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
+from fusedlstm._docstrings import describes_as
 from fusedlstm._estimator import Decoder, SequenceEstimator, takes_batches
 from fusedlstm._reading import Data, is_constant
+from fusedlstm.estimators.classifier import LSTMClassifier
 from fusedlstm.layers import Layer
 from fusedlstm.losses import (
     REGRESSION_LOSSES,
@@ -34,6 +36,7 @@ from fusedlstm.schedules import Schedule
 from fusedlstm.streaming import EstimatorStream
 
 
+@describes_as(LSTMClassifier)
 class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     """Predict numbers from sequences with a recurrent network.
 
@@ -62,8 +65,8 @@ object, default "squared_error"
     Attributes
     ----------
     n_features_in_, X_mean_, X_scale_, model_ : see `LSTMClassifier`
-    n_iter_, best_iter_, loss_, loss_curve_, validation_loss_curve_
-        See `LSTMClassifier`.
+    n_iter_, best_iter_, loss_ : see `LSTMClassifier`
+    loss_curve_, validation_loss_curve_ : see `LSTMClassifier`
 
     Examples
     --------
