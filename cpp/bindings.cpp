@@ -70,7 +70,7 @@ py::tuple recurrent_forward(const std::string& cell_name, int directions, bool r
 
     std::unique_ptr<LayerSaved<S>> saved;
     {
-      py::gil_scoped_release release;
+      const ReleaseGil release;
       saved = layer_forward(cell, shape, steps_of, weights, ready ? &ready->panels : nullptr, sequences, initial,
                             contiguous_sequences(y, shape.steps, shape.features()), final, training, threads);
     }
@@ -112,7 +112,7 @@ py::tuple recurrent_backward(const py::capsule& saved_capsule, const py::array& 
     if (want_initial && saved.cell->carried == Carried::state) dstate_first = empty<S>(state_shape);
     const States<S> dinitial{output_of<S>(dhidden_first, states), output_of<S>(dstate_first, states)};
     {
-      py::gil_scoped_release release;
+      const ReleaseGil release;
       layer_backward(saved, weights, sequences, dy_sequences, dfinal, dx_sequences, dinitial, sums);
       saved.directions.clear();  // the workspace is free for the next call
     }
@@ -139,7 +139,7 @@ py::object dense_forward_array(const py::object& parameters, const py::array& x,
     auto y = empty<S>({shape.rows, units});
     S* out = y.mutable_data();
     {
-      py::gil_scoped_release release;
+      const ReleaseGil release;
       if (ready) dense_forward(shape, ready->panels, in, out, threads);
       else dense_forward(shape, PackedDense<S>(shape, weights), in, out, threads);
     }
@@ -162,7 +162,7 @@ py::object dense_backward_array(const py::array& parameters, const py::array& x,
     if (want_dx) dx = empty<S>({shape.rows, shape.features});
     S* din = output_of<S>(dx, shape.rows * shape.features);
     {
-      py::gil_scoped_release release;
+      const ReleaseGil release;
       dense_backward(shape, weights, in, out, dout, din, sums, threads);
     }
     return dx;
@@ -173,7 +173,7 @@ double clip_norm_array(const py::array& gradients, double most) {
   return with_dtype(gradients, [&](auto tag) {
     using S = decltype(tag);
     S* values = output_of<S>(gradients, gradients.size());
-    py::gil_scoped_release release;
+    const ReleaseGil release;
     const FlushSubnormals flush;
     const double length = norm(values, gradients.size());
     if (length > most) scale(values, gradients.size(), S(most / (length + 1e-6)));
@@ -199,7 +199,7 @@ void sgd_step_array(const py::array& parameters, const py::array& gradients, con
     using S = decltype(tag);
     const Step<S> step(parameters, gradients, decay);
     S* v = output_of<S>(velocity, step.count);
-    py::gil_scoped_release release;
+    const ReleaseGil release;
     const FlushSubnormals flush;
     sgd_step(step.parameters, step.gradients, v, step.count, S(learning_rate), S(momentum), nesterov, step.decay,
              S(weight_decay));
@@ -213,7 +213,7 @@ void rmsprop_step_array(const py::array& parameters, const py::array& gradients,
     using S = decltype(tag);
     const Step<S> step(parameters, gradients, decay);
     S* s = output_of<S>(squares, step.count);
-    py::gil_scoped_release release;
+    const ReleaseGil release;
     const FlushSubnormals flush;
     rmsprop_step(step.parameters, step.gradients, s, step.count, S(learning_rate), S(rho), S(epsilon), step.decay,
                  S(weight_decay));
@@ -226,7 +226,7 @@ void adagrad_step_array(const py::array& parameters, const py::array& gradients,
     using S = decltype(tag);
     const Step<S> step(parameters, gradients, decay);
     S* s = output_of<S>(squares, step.count);
-    py::gil_scoped_release release;
+    const ReleaseGil release;
     const FlushSubnormals flush;
     adagrad_step(step.parameters, step.gradients, s, step.count, S(learning_rate), S(epsilon), step.decay,
                  S(weight_decay));
@@ -283,7 +283,7 @@ void lion_step_array(const py::array& parameters, const py::array& gradients, co
     using S = decltype(tag);
     const Step<S> step(parameters, gradients, decay);
     S* m = output_of<S>(mean, step.count);
-    py::gil_scoped_release release;
+    const ReleaseGil release;
     const FlushSubnormals flush;
     lion_step(step.parameters, step.gradients, m, step.count, S(learning_rate), S(beta1), S(beta2), step.decay,
               S(learning_rate * weight_decay));
@@ -319,7 +319,7 @@ py::object all_finite_array(const py::handle& array) {
     const S* values = static_cast<const S*>(given.data());
     const Index count = given.size();
     if (count < worth_a_release) return all_finite(values, count);
-    py::gil_scoped_release release;
+    const ReleaseGil release;
     return all_finite(values, count);
   };
   std::optional<bool> known = look(float());
@@ -328,7 +328,7 @@ py::object all_finite_array(const py::handle& array) {
 }
 
 double peak(const std::string& dtype, double seconds, int threads) {
-  py::gil_scoped_release release;
+  const ReleaseGil release;
   return dtype == "float32" ? multiply_add_peak<float>(seconds, threads) : multiply_add_peak<double>(seconds, threads);
 }
 

@@ -9,6 +9,7 @@
 
 #include "../named_activations.hpp"
 #include "../recurrent.hpp"
+#include "gil.hpp"
 
 namespace fusedlstm {
 

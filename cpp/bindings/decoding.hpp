@@ -34,7 +34,7 @@ class PyDecoder {
       if (rows * decoder_.outputs < numbers_worth_a_release) {
         decoder_.rows(z, rows, to);
       } else {
-        py::gil_scoped_release release;
+        const ReleaseGil release;
         decoder_.rows(z, rows, to);
       }
       return y;

@@ -101,7 +101,7 @@ FUSEDLSTM_ONCE_A_CALL py::tuple staged_forward(
 
     std::unique_ptr<staged::Saved<S>> saved;
     {
-      py::gil_scoped_release release;
+      const ReleaseGil release;
       saved = staged::layer_forward(staged::runs_of(spec, shape, regularisers, reverse), steps_of, weights, sequences,
                                     initial, y, final, training, threads);
     }
@@ -143,7 +143,7 @@ FUSEDLSTM_ONCE_A_CALL py::tuple staged_backward(
                              output_of<S>(dstate_first, rows * shape.hidden)};
     S* dx_values = output_of<S>(dx, shape.batch * shape.steps * shape.input);
     {
-      py::gil_scoped_release release;
+      const ReleaseGil release;
       staged::layer_backward(saved, weights, sequences, contiguous_sequences(dy_values, shape.steps, features), dfinal,
                              contiguous_sequences(dx_values, shape.steps, shape.input), dinitial, sums);
       saved.fields.clear();  // the workspace is free for the next call

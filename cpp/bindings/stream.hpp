@@ -19,7 +19,9 @@ inline PyObject* step_in_python(PyObject* self, PyObject* const* args, Py_ssize_
   const Py_ssize_t all = count + (names ? PyTuple_GET_SIZE(names) : 0);
   std::vector<PyObject*> with_self(1, self);
   with_self.insert(with_self.end(), args, args + all);
-  return PyObject_VectorcallMethod(name, with_self.data(), static_cast<std::size_t>(count + 1), names);
+  return outlive_python([&] {
+    return PyObject_VectorcallMethod(name, with_self.data(), static_cast<std::size_t>(count + 1), names);
+  });
 }
 
 class PyStream {
@@ -63,9 +65,10 @@ class PyStream {
     }
     std::unique_lock<std::mutex> lock(mutex_);
     if (!read()) return false;
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
+    // Unlocked before the GIL is taken again, also by an exception: who holds the GIL may wait for the mutex.
+    const std::unique_lock<std::mutex> held = std::move(lock);
     work();
-    lock.unlock();  // before the GIL is taken again: who holds that may wait for this
     return true;
   }
 

@@ -73,11 +73,22 @@ inline py::capsule pack_dense(const py::array& parameters, Index features, Index
 
 // `most_threads` is asked where there is work for more than one.
 template <class S>
+// Of a function of Python without arguments.
+inline py::object result_of(const py::handle& function) {
+  auto result = py::reinterpret_steal<py::object>(outlive_python([&] { return PyObject_CallNoArgs(function.ptr()); }));
+  if (!result) throw py::error_already_set();
+  return result;
+}
+
+// The least of a part of a call, between two looks for signals: in multiply-adds (about a second), and in rows of each
+// thread.
+inline constexpr Index work_of_a_part = Index(1) << 35, rows_of_a_part = 32;
+
 PyObject* predict_into_new(const WholeModel<S>& model, Index batch, Index steps, const Index* lengths,
                            Sequences<const S> x, const py::handle& most_threads) {
   const Index work = batch * steps * model.work();
   const bool small = work < worth_a_release;
-  const int threads = small && !eager_teams() ? 1 : most_threads().template cast<int>();
+  const int threads = small && !eager_teams() ? 1 : result_of(most_threads).template cast<int>();
   Py_ssize_t shape[3] = {batch, steps, model.outputs()};
   if (model.reduces()) shape[1] = model.outputs();
   auto y = py::reinterpret_steal<py::object>(new_array<S>(model.reduces() ? 2 : 3, shape));
