@@ -96,9 +96,18 @@ PyObject* predict_into_new(const WholeModel<S>& model, Index batch, Index steps,
   S* out = values_of_new<S>(y.ptr());
   if (small) {
     model.predict(batch, steps, lengths, x, out, threads);
-  } else {
-    py::gil_scoped_release release;
-    model.predict(batch, steps, lengths, x, out, threads);
+    return y.release().ptr();
+  }
+  // Rows in parts, between which Python's signals are handled: Ctrl-C waits for one part. The bits do not depend on it.
+  const Index most_parts = std::max(Index(1), batch / (rows_of_a_part * threads));
+  const Index parts = std::min(1 + work / work_of_a_part, most_parts);
+  const Index row = (model.reduces() ? 1 : steps) * model.outputs();
+  for (Index part = 0; part < parts; part++) {
+    const Index first = batch * part / parts, rows = batch * (part + 1) / parts - first;
+    if (part > 0 && outlive_python(PyErr_CheckSignals) != 0) throw py::error_already_set();
+    const ReleaseGil release;
+    model.predict(rows, steps, lengths ? lengths + first : nullptr, {x.at(first, 0), x.by_row, x.by_step},
+                  out + first * row, threads);
   }
   return y.release().ptr();
 }
