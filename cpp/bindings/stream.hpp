@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "../stream.hpp"
 #include "decoding.hpp"
@@ -42,6 +43,7 @@ class PyStream {
     });
     with_stream([&](auto& stream, auto) {
       releases_ = stream.work() >= worth_a_release;
+      forks_ = forks();
       inputs_[0] = outputs_[0] = rows;
       inputs_[1] = stream.features();
       outputs_[1] = stream.outputs();
@@ -86,6 +88,7 @@ class PyStream {
     return with_python_errors([&] {
       PyStream* stream = held_by<PyStream>(self);
       PyObject* result = nullptr;
+      if (stream) stream->refuse_interrupted();
       const Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
       const bool usual = count == 2 - named && named < 2 &&
                          (!named || PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "out") == 0);
@@ -100,11 +103,19 @@ class PyStream {
   }
 
   void reset() {
+  void refuse_interrupted() {
+    notice_forks();
+    if (interrupted_)
+      throw std::runtime_error("stream must be reset: the process was forked while another thread was in step");
+  }
+
     if (!computes()) return;
     with_stream([&](auto& stream, auto) {
+    notice_forks();
       const std::lock_guard<std::mutex> one_at_a_time(mutex_);
       stream.reset();
     });
+      interrupted_ = false;
   }
 
  private:
@@ -120,7 +131,18 @@ class PyStream {
   }
 
   std::variant<std::monostate, Stream<float>, Stream<double>> stream_;
-  bool one_, releases_ = false;
+  // In the child of a fork: if a thread of the parent was in a step, its mutex will never be unlocked, and the states are
+  // those of no step. Under the GIL.
+  void notice_forks() {
+    const int now = forks();
+    if (std::exchange(forks_, now) == now) return;
+    if (mutex_.try_lock()) return mutex_.unlock();
+    new (&mutex_) std::mutex;
+    interrupted_ = true;
+  }
+
+  bool one_, releases_ = false, interrupted_ = false;
+  int forks_ = 0;
   Py_ssize_t inputs_[2] = {}, outputs_[2] = {};  // (rows, columns)
   std::mutex mutex_;
 };
@@ -148,6 +170,7 @@ class PyEstimatorStream {
     return with_python_errors([&] {
       auto* stream = held_by<PyEstimatorStream>(self);
       PyObject* result = stream && stream->decoder_ ? stream->predict(x) : nullptr;
+      if (stream && stream->stream_) stream->stream_->refuse_interrupted();
       return result || PyErr_Occurred() ? result : step_in_python(self, &x, 1, nullptr);
     });
   }
