@@ -176,7 +176,7 @@ double clip_norm_array(const py::array& gradients, double most) {
     const ReleaseGil release;
     const FlushSubnormals flush;
     const double length = norm(values, gradients.size());
-    if (length > most) scale(values, gradients.size(), S(most / (length + 1e-6)));
+    if (length > most) scale_by(values, gradients.size(), most / (length + 1e-6));
     return length;
   });
 }
@@ -215,7 +215,7 @@ void rmsprop_step_array(const py::array& parameters, const py::array& gradients,
     S* s = output_of<S>(squares, step.count);
     const ReleaseGil release;
     const FlushSubnormals flush;
-    rmsprop_step(step.parameters, step.gradients, s, step.count, S(learning_rate), S(rho), S(epsilon), step.decay,
+    rmsprop_step(step.parameters, step.gradients, s, step.count, S(learning_rate), rho, epsilon, step.decay,
                  S(weight_decay));
   });
 }
@@ -228,7 +228,7 @@ void adagrad_step_array(const py::array& parameters, const py::array& gradients,
     S* s = output_of<S>(squares, step.count);
     const ReleaseGil release;
     const FlushSubnormals flush;
-    adagrad_step(step.parameters, step.gradients, s, step.count, S(learning_rate), S(epsilon), step.decay,
+    adagrad_step(step.parameters, step.gradients, s, step.count, S(learning_rate), epsilon, step.decay,
                  S(weight_decay));
   });
 }
@@ -245,9 +245,10 @@ void corrected_step(const py::array& parameters, const py::array& gradients, con
     S *m = output_of<S>(mean, step.count), *v = output_of<S>(squares, step.count);
     S* h = output_of<S>(highest, step.count);
     const double root = std::sqrt(1 - std::pow(beta2, double(t)));
-    const AdamFactors<S> factors{S(beta1), S(beta2), S(epsilon),      S(factor),
-                                 S(ahead), S(root),  S(weight_decay), S(shrink)};
-    py::gil_scoped_release release;
+    const AdamFactors<S> factors{
+        S(beta1),  S(beta2), remaining<S>(beta1), remaining<S>(beta2), at_least_normal<S>(epsilon),
+        S(factor), S(ahead), S(root),             S(weight_decay),     S(shrink)};
+    const ReleaseGil release;
     const FlushSubnormals flush;
     adam_step(step.parameters, step.gradients, m, v, h, step.count, factors, step.decay);
   });
@@ -285,7 +286,7 @@ void lion_step_array(const py::array& parameters, const py::array& gradients, co
     S* m = output_of<S>(mean, step.count);
     const ReleaseGil release;
     const FlushSubnormals flush;
-    lion_step(step.parameters, step.gradients, m, step.count, S(learning_rate), S(beta1), S(beta2), step.decay,
+    lion_step(step.parameters, step.gradients, m, step.count, S(learning_rate), beta1, beta2, step.decay,
               S(learning_rate * weight_decay));
   });
 }
