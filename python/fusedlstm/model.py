@@ -254,6 +254,12 @@ class Sequential:
             Does not depend, to the last bit, on the other sequences of the batch or on the
             number of threads.
         """
+
+        Notes
+        -----
+        Ctrl-C interrupts a long call on many sequences within about a second. With few sequences
+        it takes effect at the end of the call, and with ``mask``, or with cells outside the fused
+        kernel such as ``LSTM(layer_norm=True)``, at the end of the present layer.
         if mask is not None:
             return self.run(x, None, lengths, mask=mask)[0]
         whole, y = self._whole, None
@@ -326,6 +332,14 @@ class Sequential:
         saved : object
             For one call of `backward`; ``saved.state`` is what `run` returns as state.
         """
+
+        Notes
+        -----
+        `saved` refers to ``x`` and to `params`; neither is copied, and a change is not detected.
+        If either is written to between this call and `backward`, the gradients are wrong: those
+        of neither the old nor the new values.
+
+        Ctrl-C takes effect when the layer that is being computed has ended.
         check.generator("rng", rng)
         seq, real = self._masked_input(x, lengths, mask)
         shape = seq.steps().shape

@@ -30,7 +30,7 @@ class Saved(NamedTuple):
     x: Array
     lengths: Any
     core: object
-    params: Array  # as forward used them
+    params: Array  # a view of the model's, or with weight dropout a copy
     weight_masks: Mapping[str, Array]
     own_state: bool  # it started from the layer's own initial state
 
