@@ -699,7 +699,9 @@ def backward_twice(w):
         w.model.backward(saved, np.ones_like(y), np.zeros_like(w.model.params))
 
 
-FLAT_ARRAY = "grads must be a flat, contiguous and writeable array of 76 numbers of float32; got"
+FLAT_ARRAY = (
+    "grads must be a flat, contiguous, aligned and writeable array of 76 numbers of float32; got"
+)
 NAMED = {"0.weight": [[1, 2]], "0.bias": [1]}
 MODELS = {
     "no layers": (lambda w: Sequential([], 3), "layers must be a sequence of layers from fusedlst"),

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "../stream.hpp"
 #include "decoding.hpp"
@@ -20,7 +21,9 @@ inline PyObject* step_in_python(PyObject* self, PyObject* const* args, Py_ssize_
   const Py_ssize_t all = count + (names ? PyTuple_GET_SIZE(names) : 0);
   std::vector<PyObject*> with_self(1, self);
   with_self.insert(with_self.end(), args, args + all);
-  return PyObject_VectorcallMethod(name, with_self.data(), static_cast<std::size_t>(count + 1), names);
+  return outlive_python([&] {
+    return PyObject_VectorcallMethod(name, with_self.data(), static_cast<std::size_t>(count + 1), names);
+  });
 }
 
 class PyStream {
@@ -37,9 +40,11 @@ class PyStream {
     if (model.is_none()) return;
     py::cast<const PyWholeModel&>(model).with_model([&](const auto& packed, auto tag) {
       require(packed.packed(), "a stream needs packed weights");
+      require_room<decltype(tag)>(rows, 1, packed.features(), packed.widest());
       stream_.emplace<Stream<decltype(tag)>>(packed, rows);
     });
     with_stream([&](auto& stream, auto) {
+      forks_ = forks();
       releases_ = stream.work() >= worth_a_release;
       inputs_[0] = outputs_[0] = rows;
       inputs_[1] = stream.features();
@@ -64,9 +69,10 @@ class PyStream {
     }
     std::unique_lock<std::mutex> lock(mutex_);
     if (!read()) return false;
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
+    // Unlocked before the GIL is taken again, also by an exception: who holds the GIL may wait for the mutex.
+    const std::unique_lock<std::mutex> held = std::move(lock);
     work();
-    lock.unlock();  // before the GIL is taken again: who holds that may wait for this
     return true;
   }
 
@@ -83,6 +89,7 @@ class PyStream {
   static PyObject* step(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
     return with_python_errors([&] {
       PyStream* stream = held_by<PyStream>(self);
+      if (stream) stream->refuse_interrupted();
       PyObject* result = nullptr;
       const Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
       const bool usual = count == 2 - named && named < 2 &&
@@ -97,11 +104,19 @@ class PyStream {
     });
   }
 
+  void refuse_interrupted() {
+    notice_forks();
+    if (interrupted_)
+      throw std::runtime_error("stream must be reset: the process was forked while another thread was in step");
+  }
+
   void reset() {
     if (!computes()) return;
+    notice_forks();
     with_stream([&](auto& stream, auto) {
       const std::lock_guard<std::mutex> one_at_a_time(mutex_);
       stream.reset();
+      interrupted_ = false;
     });
   }
 
@@ -117,8 +132,19 @@ class PyStream {
     });
   }
 
+  // In the child of a fork: if a thread of the parent was in a step, its mutex will never be unlocked, and the states are
+  // those of no step. Under the GIL.
+  void notice_forks() {
+    const int now = forks();
+    if (std::exchange(forks_, now) == now) return;
+    if (mutex_.try_lock()) return mutex_.unlock();
+    new (&mutex_) std::mutex;
+    interrupted_ = true;
+  }
+
   std::variant<std::monostate, Stream<float>, Stream<double>> stream_;
-  bool one_, releases_ = false;
+  bool one_, releases_ = false, interrupted_ = false;
+  int forks_ = 0;
   Py_ssize_t inputs_[2] = {}, outputs_[2] = {};  // (rows, columns)
   std::mutex mutex_;
 };
@@ -152,6 +178,7 @@ class PyEstimatorStream {
   static PyObject* step(PyObject* self, PyObject* x) {
     return with_python_errors([&] {
       auto* stream = held_by<PyEstimatorStream>(self);
+      if (stream && stream->stream_) stream->stream_->refuse_interrupted();
       PyObject* result = stream && stream->decoder_ ? stream->predict(x) : nullptr;
       return result || PyErr_Occurred() ? result : step_in_python(self, &x, 1, nullptr);
     });
