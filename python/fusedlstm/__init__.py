@@ -10,7 +10,7 @@ from fusedlstm._config import show_config
 from fusedlstm._threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from fusedlstm._saving import load
+    from fusedlstm._saving import load, save
     from fusedlstm.convert.torch import load_torch_state_dict, to_torch_state_dict
     from fusedlstm.estimators import LSTMClassifier, LSTMRegressor
     from fusedlstm.model import Sequential
@@ -38,6 +38,7 @@ __all__ = [
     "load",
     "load_torch_state_dict",
     "make_windows",
+    "save",
     "set_num_threads",
     "show_config",
     "to_torch_state_dict",
@@ -56,6 +57,7 @@ _LAZY = {
     "load": "_saving",
     "load_torch_state_dict": "convert.torch",
     "make_windows": "preprocessing",
+    "save": "_saving",
     "to_torch_state_dict": "convert.torch",
 }
 
