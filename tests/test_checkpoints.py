@@ -14,7 +14,7 @@ from sklearn.metrics import get_scorer
 import fusedlstm
 from fusedlstm import LSTMClassifier, LSTMRegressor, _files
 from fusedlstm._checkpoints import CheckpointFile
-from fusedlstm._saving import decode
+from fusedlstm._encoding import decode
 from fusedlstm.layers import GRU, LSTM, Dropout
 from fusedlstm.losses import Pinball
 from fusedlstm.optimizers import SGD, AdamW
@@ -158,9 +158,10 @@ def test_warm_start(tmp_path, monkeypatch):
         ({"random_state": np.random.RandomState(0)}, X, TOTAL,
          "random_state, state of random_state"),
         ({"early_stopping": True, "scoring": max}, X, TOTAL, "early_stopping, scoring"),
-        ({}, X + 1e-9, TOTAL, "X.x"),
-        ({}, X[:-1], TOTAL[:-1], "X.x, y"),
-        ({}, RAGGED, TOTAL, "X.starts, X.values, X.x"),
+        ({}, X + 1e-9, TOTAL, "X"),
+        ({}, X[:-1], TOTAL[:-1], "X, y"),
+        ({}, RAGGED, TOTAL, "X"),
+        ({}, X.astype("float32"), TOTAL, "X"),
     ],
 )  # fmt: skip
 def test_another_problem_is_refused(options, data, y, other, tmp_path):
@@ -266,4 +267,4 @@ def epochs_in(checkpoint):
     if not checkpoint.exists():
         return 0
     header, arrays = _files.read(checkpoint)
-    return decode(header["content"], arrays)["state"].epochs
+    return decode(header["content"]["state"], arrays).epochs

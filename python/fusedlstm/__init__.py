@@ -10,7 +10,7 @@ from fusedlstm._config import show_config
 from fusedlstm._threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from fusedlstm._saving import load
+    from fusedlstm._saving import load, save
     from fusedlstm.convert.torch import load_torch_state_dict, to_torch_state_dict
     from fusedlstm.estimators import LSTMClassifier, LSTMRegressor
     from fusedlstm.model import Sequential
@@ -41,6 +41,7 @@ __all__ = [
     "load",
     "load_torch_state_dict",
     "make_windows",
+    "save",
     "sequences_from_frame",
     "set_num_threads",
     "show_config",
@@ -61,6 +62,7 @@ _LAZY = {
     "load": "_saving",
     "load_torch_state_dict": "convert.torch",
     "make_windows": "preprocessing",
+    "save": "_saving",
     "sequences_from_frame": "preprocessing",
     "to_torch_state_dict": "convert.torch",
 }

@@ -181,13 +181,14 @@ class Sequential:
     def _divide(self) -> None:
         """Make what consists of views of the parameters."""
         parts, size, start = [], self.input_size, 0
-        for number, layer in enumerate(self.layers):
+        wanted, all_steps = True, [True]
+        for layer in reversed(self.layers[1:]):
+            wanted = layer.needs_steps(wanted)
+            all_steps.append(wanted)
+        for layer, steps in zip(self.layers, reversed(all_steps), strict=True):
             shapes = layer.param_shapes(size).values()
             place = slice(start, start + sum(math.prod(shape) for shape in shapes))
-            all_steps = True
-            for after in reversed(self.layers[number + 1 :]):
-                all_steps = after.needs_steps(all_steps)
-            parts.append(Part(layer, self._params[place], place, all_steps))
+            parts.append(Part(layer, self._params[place], place, steps))
             size, start = layer.output_size(size), place.stop
         self._work_with(parts)
         self._values_id = object()
