@@ -44,7 +44,8 @@ def load_torch_state_dict(
     model : Sequential, or fitted LSTMClassifier or LSTMRegressor
         Of layers that PyTorch has: `LSTM` (also with ``projection_size``), `GRU`, `RNN`, `Dense`,
         and such without parameters. Nothing changes if anything does not fit. Of an estimator, the
-        weights of ``model_`` are replaced, and its predictions follow.
+        weights of ``model_`` are replaced, and its predictions follow. They are weights for
+        standardized X unless the estimator was fitted with ``standardize=False``.
     state_dict : mapping of str to tensor or array
         ``module.state_dict()`` of a module that registers its parts in the order in which data
         passes them, or the contents of a safetensors file of it.
