@@ -287,9 +287,9 @@ class Awkward:
 class FrameWithoutKinds(LikePolars):
     """A data frame whose types have no ``kind``."""
 
-    def __init__(self, frame):
-        super().__init__(frame)
-        self.dtypes = [object() for _ in self.columns]
+    @property
+    def dtypes(self):
+        return [object() for _ in self.columns]
 
     def __getitem__(self, name):
         return self._frame[name].to_numpy()

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from fusedlstm import _validation as check
+from fusedlstm._sequences import is_frame
 from fusedlstm._warnings import warn
 
 TIDY_HINT = (
@@ -33,11 +34,6 @@ _TIDY_NAMES = {
 
 _FEWEST_ROWS = 10
 """Rows from which a sorted column of integers is no coincidence."""
-
-
-def is_frame(X: Any) -> bool:
-    """Return True for a data frame of pandas or of a library with the same attributes."""
-    return hasattr(X, "columns") and hasattr(X, "dtypes")
 
 
 def check_frames(X: Any, name: str, reset: bool) -> None:

@@ -110,10 +110,11 @@ def sequences_from_frame(
         _check_no_duplicates(frame, ids, time, number, order)
     y = [_target_values(frame, name, ids, number, order, starts) for name in targets]
     index = frame.index[order] if time is None else frame.set_index(time).index[order]
+    columns_of_all = frame[features].columns  # shared by all data frames
     ends = [*starts[1:], len(frame)]
     values = values[order]
     X = [
-        type(frame)(values[start:end], index=index[start:end], columns=features)
+        type(frame)(values[start:end], index=index[start:end], columns=columns_of_all)
         for start, end in zip(starts, ends, strict=True)
     ]
     if target is None:
