@@ -502,11 +502,15 @@ STRANGE = {
     "a state that is none": lambda h: h["content"].update(state=3),
     "a curve of text": lambda h: h["content"].update(loss_curve=["a"]),
     "epochs of text": lambda h: h["content"]["state"]["FitState"].update(epochs="1"),
+    "epochs beyond 64 bits": lambda h: h["content"]["state"]["FitState"].update(epochs=10**400),
     "no watch": lambda h: h["content"]["state"]["FitState"].pop("watch"),
     "another field": lambda h: h["content"]["state"]["FitState"].update(more=1),
     "best weights of another size": lambda h: h["content"]["state"]["FitState"]["watch"][
         "Watch"
     ].update(best_params={"array": "other"}),
+    "averages of nothing": lambda h: h["content"]["state"]["FitState"]["progress"]["Progress"][
+        "state"
+    ]["OptimizerState"].update(averages={"dict": []}),
     "averages that are none": lambda h: h["content"]["state"]["FitState"]["progress"]["Progress"][
         "state"
     ]["OptimizerState"].update(averages=None),

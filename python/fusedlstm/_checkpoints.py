@@ -32,6 +32,7 @@ from fusedlstm._fit_state import FitState
 from fusedlstm._reading import Data
 from fusedlstm._sequences import NUMBERS_OF_A_PIECE, Sequences, pieces
 from fusedlstm._warnings import warn
+from fusedlstm.optimizers import Optimizer
 from fusedlstm.schedules import as_schedule
 
 NEEDED = "checkpoint must name a new file or one that this fit wrote"
@@ -174,6 +175,9 @@ class CheckpointFile:
         shape, best = checkpoint.params.shape, checkpoint.state.watch.best_params
         if best is not None and best.shape != shape:
             raise ValueError(check.needs("best_params", f"an array of shape {shape}", best))
+        progress = checkpoint.state.progress
+        if isinstance(progress.optimizer, Optimizer):
+            progress.optimizer._check_state(progress.state, checkpoint.params)
         return checkpoint
 
     def write(self, checkpoint: Checkpoint, now: bool) -> None:

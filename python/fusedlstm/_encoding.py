@@ -331,6 +331,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, part) for part in parts)
     if hint is type(None):
         return value is None
+    if type(value) is int and abs(value) >= 2**63:  # more than the core and a float can take
+        return False
     if hint in (bool, int, str):
         return type(value) is hint
     if hint is float:
