@@ -43,6 +43,8 @@ ATTRIBUTES: dict[str, Any] = {
     "n_features_in_": int,
     "feature_names_in_": npt.NDArray[Any],
     "_fitted_on_2d": bool,
+    "X_mean_": npt.NDArray[Any] | None,
+    "X_scale_": npt.NDArray[Any] | None,
     "model_": Sequential,
     "n_iter_": int,
     "best_iter_": int,
@@ -75,7 +77,7 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 }
 """Attributes without which an object of the class cannot work. Files of every version have them."""
 
-OF_FEATURES = ("feature_names_in_", "mean_", "scale_", "statistics_")
+OF_FEATURES = ("feature_names_in_", "X_mean_", "X_scale_", "mean_", "scale_", "statistics_")
 """Attributes with a number or a name per feature."""
 
 
@@ -305,6 +307,8 @@ def _decode_estimator(content: Any, arrays: dict[str, Array]) -> Any:
         check.choice("parameter", key, kind._get_param_names()): decoder.decode(value)
         for key, value in of_object(content.get("parameters")).items()
     }
+    if "standardize" in kind._get_param_names():  # files of earlier versions do not have it
+        parameters.setdefault("standardize", False)
     estimator = kind(**parameters)
     estimator._check_params()
     attributes = {
@@ -330,15 +334,17 @@ def _check_sizes(attributes: dict[str, Any]) -> None:
     """Refuse arrays and a model that do not have the number of features."""
     n_features = check.positive_int("n_features_in_", attributes["n_features_in_"])
     for name in OF_FEATURES:
-        if name in attributes and attributes[name].shape != (n_features,):
+        if attributes.get(name) is not None and attributes[name].shape != (n_features,):
             # After a fit on 2-D X the features are steps of one.
             if name == "feature_names_in_" or not attributes["_fitted_on_2d"]:
                 raise ValueError(check.needs(name, f"of {n_features} features", attributes[name]))
             if attributes[name].shape != (1,):
                 raise ValueError(check.needs(name, "of one feature", attributes[name]))
-    for name in ("mean_", "scale_", "statistics_", "_y_mean", "_y_scale"):
-        if name in attributes:
+    for name in ("X_mean_", "X_scale_", "mean_", "scale_", "statistics_", "_y_mean", "_y_scale"):
+        if attributes.get(name) is not None:
             check.real_array(name, attributes[name], np.float64)
+    if (attributes.get("X_mean_") is None) != (attributes.get("X_scale_") is None):
+        raise ValueError(check.needs("X_scale_", "given with X_mean_", attributes.get("X_scale_")))
     if "classes_" in attributes and attributes["classes_"].ndim != 1:
         raise ValueError(check.needs("classes_", "labels (n_classes,)", attributes["classes_"]))
     if "_y_ndim" in attributes:
