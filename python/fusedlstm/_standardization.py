@@ -42,7 +42,7 @@ class Standardizer:
         y = self._standardize(x)
         if y is None:
             kind = np.float32 if x.dtype == np.float32 else np.float64
-            y = self._standardize(np.require(x, kind, ["C", "A"]))
+            y = self._standardize(np.require(x, kind, ["C", "A", "E"]))
         standardized: Array = y
         return standardized
 
