@@ -34,7 +34,7 @@ template <class T>
 using Shared = std::shared_ptr<const T>;
 
 template <class T>
-py::capsule keep_packed(Shared<T> packed) {
+py::capsule keep_packed(std::shared_ptr<const T> packed) {
   return py::capsule(new Shared<T>(std::move(packed)), CapsuleName<T>::value, [](PyObject* capsule) {
     delete static_cast<Shared<T>*>(PyCapsule_GetPointer(capsule, CapsuleName<T>::value));
   });
@@ -57,7 +57,7 @@ inline py::capsule pack_recurrent(const std::string& cell, int directions, Index
     require(input_size > 0 && hidden_size > 0, "sizes must be positive");
     const LayerShape shape{{input_size, hidden_size, found.blocks}, 1, 1, directions, false, {}};
     const S* weights = input_of<S>(parameters, directions * weight_count(shape.sizes));
-    return keep_packed<PackedRecurrent<S>>(std::make_shared<PackedRecurrent<S>>(found, shape, weights));
+    return keep_packed(packed_layer(found, shape, weights));
   });
 }
 
@@ -67,7 +67,7 @@ inline py::capsule pack_dense(const py::array& parameters, Index features, Index
     require(features > 0 && units > 0, "sizes must be positive");
     const DenseShape shape{1, features, units, {}};
     const S* weights = input_of<S>(parameters, dense_weight_count(shape));
-    return keep_packed<PackedDenseLayer<S>>(std::make_shared<PackedDenseLayer<S>>(shape, weights));
+    return keep_packed(packed_layer(shape, weights));
   });
 }
 
@@ -84,10 +84,10 @@ PyObject* predict_into_new(const WholeModel<S>& model, Index batch, Index steps,
   if (!y) throw py::error_already_set();
   S* out = values_of_new<S>(y.ptr());
   if (small) {
-    model.predict(batch, steps, lengths, x, out, threads);
+    fusedlstm::predict(model, batch, steps, lengths, x, out, threads);
   } else {
     py::gil_scoped_release release;
-    model.predict(batch, steps, lengths, x, out, threads);
+    fusedlstm::predict(model, batch, steps, lengths, x, out, threads);
   }
   return y.release().ptr();
 }
