@@ -2,20 +2,20 @@
 // dtypes, shapes, None and the GIL. The Python layer above has validated what users gave and reports errors in its own
 // words, so a failed check here is a defect.
 #include "bindings/staged.hpp"
-#include "bindings/stream.hpp"
+#include "bindings/whole_model.hpp"
+#include "build_info.hpp"
 #include "cells.hpp"
 #include "cpu.hpp"
+#include "decoding.hpp"
 #include "dense.hpp"
 #include "layer.hpp"
 #include "peak.hpp"
 #include "updates.hpp"
 
-#define FUSEDLSTM_TEXT_(x) #x
-#define FUSEDLSTM_TEXT(x) FUSEDLSTM_TEXT_(x)
-#define FUSEDLSTM_JOIN_(a, b) a##b
-#define FUSEDLSTM_JOIN(a, b) FUSEDLSTM_JOIN_(a, b)
-
 namespace fusedlstm {
+
+void define_models(py::module_& module);  // in bindings/models.cpp
+
 namespace {
 
 template <class S>
@@ -26,12 +26,6 @@ py::capsule hold(std::unique_ptr<LayerSaved<S>> saved) {
   return py::capsule(saved.release(), saved_name<S>, [](PyObject* capsule) {
     delete static_cast<LayerSaved<S>*>(PyCapsule_GetPointer(capsule, saved_name<S>));
   });
-}
-
-std::vector<std::string> cell_names() {
-  std::vector<std::string> names;
-  for (const Cell<float>& cell : all_cells<float>) names.emplace_back(cell.name);
-  return names;
 }
 
 // `parameters`: an array, or what pack_recurrent returned for this layer.
@@ -147,7 +141,7 @@ py::object dense_forward_array(const py::object& parameters, const py::array& x,
     {
       const ReleaseGil release;
       if (ready) dense_forward(shape, ready->panels, in, out, threads);
-      else dense_forward(shape, PackedDense<S>(shape, weights), in, out, threads);
+      else dense_forward(shape, weights, in, out, threads);
     }
     return y;
   });
@@ -339,14 +333,11 @@ double peak(const std::string& dtype, double seconds, int threads) {
   return dtype == "float32" ? multiply_add_peak<float>(seconds, threads) : multiply_add_peak<double>(seconds, threads);
 }
 
-}  // namespace
-
-PYBIND11_MODULE(FUSEDLSTM_JOIN(_core_, FUSEDLSTM_VARIANT), module) {
-  module.attr("variant") = FUSEDLSTM_TEXT(FUSEDLSTM_VARIANT);
-  module.attr("simd") = Eigen::SimdInstructionSetsInUse();
+void define_module(py::module_& module) {
+  module.attr("variant") = build_info().variant;
+  module.attr("simd") = build_info().simd;
   module.attr("compiler") = FUSEDLSTM_COMPILER;
-  module.attr("eigen") = FUSEDLSTM_TEXT(EIGEN_WORLD_VERSION) "." FUSEDLSTM_TEXT(EIGEN_MAJOR_VERSION) "." FUSEDLSTM_TEXT(
-      EIGEN_MINOR_VERSION);
+  module.attr("eigen") = build_info().eigen;
 #if defined(_OPENMP)
   module.attr("openmp") = true;
 #else
@@ -356,11 +347,8 @@ PYBIND11_MODULE(FUSEDLSTM_JOIN(_core_, FUSEDLSTM_VARIANT), module) {
   module.def("runnable_variants", &runnable_variants);
   module.def("default_threads", &default_threads);
   module.def("set_eager_teams", [](bool eager) { return eager_teams().exchange(eager); });
-  define_whole_model(module);
-  define_decoder(module);
-  define_standardizer(module);
-  define_stream(module);
-  module.def("cells", &cell_names);
+  define_models(module);
+  module.def("cells", &cell_names<float>);
   module.def("recurrent_forward", &recurrent_forward);
   module.def("recurrent_backward", &recurrent_backward);
   module.def("staged_forward", &staged_forward);
@@ -380,5 +368,12 @@ PYBIND11_MODULE(FUSEDLSTM_JOIN(_core_, FUSEDLSTM_VARIANT), module) {
   module.def("all_finite", &all_finite_array);
   module.def("multiply_add_peak", &peak);
 }
+
+}  // namespace
+
+// The modules are compiled from this one file. Python calls only the function that has the module's name.
+PYBIND11_MODULE(_core_baseline, module) { define_module(module); }
+PYBIND11_MODULE(_core_x86_64_v3, module) { define_module(module); }
+PYBIND11_MODULE(_core_x86_64_v4, module) { define_module(module); }
 
 }  // namespace fusedlstm

@@ -172,4 +172,16 @@ void lion_step(S* parameters, const S* gradients, S* mean, Index count, S learni
   });
 }
 
+// Compiled in layers.cpp.
+#define FUSEDLSTM_UPDATES(declare, S)                                                                          \
+  declare template double norm(const S*, Index);                                                               \
+  declare template void scale(S*, Index, S);                                                                   \
+  declare template void sgd_step(S*, const S*, S*, Index, S, S, bool, const S*, S);                            \
+  declare template void rmsprop_step(S*, const S*, S*, Index, S, double, double, const S*, S);                 \
+  declare template void adagrad_step(S*, const S*, S*, Index, S, double, const S*, S);                         \
+  declare template void adam_step(S*, const S*, S*, S*, S*, Index, AdamFactors<S>, const S*);                  \
+  declare template void lion_step(S*, const S*, S*, Index, S, double, double, const S*, S)
+FUSEDLSTM_UPDATES(extern, float);
+FUSEDLSTM_UPDATES(extern, double);
+
 }  // namespace fusedlstm

@@ -187,7 +187,7 @@ class WholeModel {
       }
       S* out = result(shape.rows * shape.units);
       if (part.packed) dense_forward(shape, part.packed->panels, rows, out, threads);
-      else dense_forward(shape, PackedDense<S>(shape, part.parameters), rows, out, threads);
+      else dense_forward(shape, part.parameters, rows, out, threads);
       hand_on(out, shape.units);
     }
 
@@ -205,5 +205,29 @@ class WholeModel {
   bool reduces_ = false, takes_lengths_ = true, packed_ = true;
   std::vector<Part> parts_;
 };
+
+template <class S>
+std::shared_ptr<const PackedRecurrent<S>> packed_layer(const Cell<S>& cell, const LayerShape& shape,
+                                                       const S* parameters) {
+  return std::make_shared<PackedRecurrent<S>>(cell, shape, parameters);
+}
+template <class S>
+std::shared_ptr<const PackedDenseLayer<S>> packed_layer(const DenseShape& shape, const S* parameters) {
+  return std::make_shared<PackedDenseLayer<S>>(shape, parameters);
+}
+template <class S>
+void predict(const WholeModel<S>& model, Index batch, Index steps, const Index* lengths, Sequences<const S> x, S* y,
+             int threads) {
+  model.predict(batch, steps, lengths, x, y, threads);
+}
+
+// Compiled in layers.cpp.
+#define FUSEDLSTM_WHOLE_MODEL(declare, S)                                                                            \
+  declare template std::shared_ptr<const PackedRecurrent<S>> packed_layer(const Cell<S>&, const LayerShape&,         \
+                                                                          const S*);                                 \
+  declare template std::shared_ptr<const PackedDenseLayer<S>> packed_layer(const DenseShape&, const S*);             \
+  declare template void predict(const WholeModel<S>&, Index, Index, const Index*, Sequences<const S>, S*, int)
+FUSEDLSTM_WHOLE_MODEL(extern, float);
+FUSEDLSTM_WHOLE_MODEL(extern, double);
 
 }  // namespace fusedlstm

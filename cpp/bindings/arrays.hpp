@@ -73,10 +73,6 @@ Sequences<const S> sequences_of(const py::array& array) {
   require(is_aligned(array) && array.strides(0) % item == 0 && array.strides(1) % item == 0, "x must be aligned");
   return {static_cast<const S*>(array.data()), array.strides(0) / item, array.strides(1) / item};
 }
-template <class S>
-Sequences<S> contiguous_sequences(S* values, Index steps, Index features) {
-  return {values, steps * features, features};
-}
 
 // Null for None.
 inline const Index* lengths_of(const py::object& lengths, Index batch, Index steps) {

@@ -84,7 +84,7 @@ FUSEDLSTM_ONCE_A_CALL py::tuple staged_forward(
     const staged::Shape shape{x.shape(2), hidden_size, output, x.shape(1), x.shape(0), directions};
     require(shape.batch > 0 && shape.steps > 0 && shape.input > 0 && hidden_size > 0, "sizes must be positive");
     require_room<S>(shape.batch, shape.steps, shape.input, checked_product(directions, std::max(hidden_size, output)));
-    const Index count = directions * staged::Layout<S>(spec, shape).count, rows = directions * shape.batch;
+    const Index count = directions * staged::weight_count<S>(spec, shape), rows = directions * shape.batch;
     const S* weights = input_of<S>(parameters, count);
     const Index* steps_of = lengths_of(lengths, shape.batch, shape.steps);
     require(spec.has_state() || state.is_none(), "there is no second state");
@@ -124,7 +124,7 @@ FUSEDLSTM_ONCE_A_CALL py::tuple staged_backward(
     require(!saved.fields.empty(), "saved has been used");
     const staged::Shape shape = saved.runs[0].shape;
     const staged::Spec& spec = saved.runs[0].spec;
-    const Index count = shape.directions * staged::Layout<S>(spec, shape).count;
+    const Index count = shape.directions * staged::weight_count<S>(spec, shape);
     const Index rows = shape.directions * shape.batch, features = shape.directions * shape.output;
     require(py::isinstance<py::array_t<S>>(x), "x must have the dtype of the parameters");
     require(x.ndim() == 3 && x.shape(0) == shape.batch && x.shape(1) == shape.steps && x.shape(2) == shape.input,

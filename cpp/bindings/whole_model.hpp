@@ -34,7 +34,7 @@ template <class T>
 using Shared = std::shared_ptr<const T>;
 
 template <class T>
-py::capsule keep_packed(Shared<T> packed) {
+py::capsule keep_packed(std::shared_ptr<const T> packed) {
   return py::capsule(new Shared<T>(std::move(packed)), CapsuleName<T>::value, [](PyObject* capsule) {
     delete static_cast<Shared<T>*>(PyCapsule_GetPointer(capsule, CapsuleName<T>::value));
   });
@@ -58,7 +58,7 @@ inline py::capsule pack_recurrent(const std::string& cell, int directions, Index
     const LayerShape shape{{input_size, hidden_size, found.blocks}, 1, 1, directions, false, {}};
     require_room<S>(1, 1, input_size, checked_product(directions, hidden_size));
     const S* weights = input_of<S>(parameters, directions * weight_count(shape.sizes));
-    return keep_packed<PackedRecurrent<S>>(std::make_shared<PackedRecurrent<S>>(found, shape, weights));
+    return keep_packed(packed_layer(found, shape, weights));
   });
 }
 
@@ -69,7 +69,7 @@ inline py::capsule pack_dense(const py::array& parameters, Index features, Index
     require_room<S>(1, 1, features, units);
     const DenseShape shape{1, features, units, {}};
     const S* weights = input_of<S>(parameters, dense_weight_count(shape));
-    return keep_packed<PackedDenseLayer<S>>(std::make_shared<PackedDenseLayer<S>>(shape, weights));
+    return keep_packed(packed_layer(shape, weights));
   });
 }
 
@@ -98,7 +98,7 @@ PyObject* predict_into_new(const WholeModel<S>& model, Index batch, Index steps,
   if (!y) throw py::error_already_set();
   S* out = values_of_new<S>(y.ptr());
   if (small) {
-    model.predict(batch, steps, lengths, x, out, threads);
+    fusedlstm::predict(model, batch, steps, lengths, x, out, threads);
     return y.release().ptr();
   }
   // Rows in parts, between which Python's signals are handled: Ctrl-C waits for one part. The bits do not depend on it.
@@ -109,8 +109,8 @@ PyObject* predict_into_new(const WholeModel<S>& model, Index batch, Index steps,
     const Index first = batch * part / parts, rows = batch * (part + 1) / parts - first;
     if (part > 0 && outlive_python(PyErr_CheckSignals) != 0) throw py::error_already_set();
     const ReleaseGil release;
-    model.predict(rows, steps, lengths ? lengths + first : nullptr, {x.at(first, 0), x.by_row, x.by_step},
-                  out + first * row, threads);
+    fusedlstm::predict(model, rows, steps, lengths ? lengths + first : nullptr, {x.at(first, 0), x.by_row, x.by_step},
+                       out + first * row, threads);
   }
   return y.release().ptr();
 }
