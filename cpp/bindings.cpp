@@ -47,12 +47,13 @@ py::tuple recurrent_forward(const std::string& cell_name, int directions, bool r
     const Sequences<const S> sequences = sequences_of<S>(x);
     const LayerShape shape{{x.shape(2), hidden_size, cell.blocks}, x.shape(1), x.shape(0), directions,
                            reverse, regularisers_of(regularisers)};
-    const Index count = directions * weight_count(shape.sizes), states = directions * shape.batch * hidden_size;
     require(directions >= 1 && directions <= most_directions, "one or two directions");
     require(!reverse || directions == 1, "a reverse layer has one direction");
     require(training || !shape.regularisers.training, "masks are for training");
     require(cell.has_candidate || !shape.regularisers.drops_candidate(), "the cell has no candidate");
     require(shape.batch > 0 && shape.steps > 0 && shape.sizes.input > 0 && hidden_size > 0, "sizes must be positive");
+    require_room<S>(shape.batch, shape.steps, shape.sizes.input, checked_product(directions, hidden_size));
+    const Index count = directions * weight_count(shape.sizes), states = directions * shape.batch * hidden_size;
     require(!ready || (ready->cell == &cell && ready->shape.directions == directions &&
                        ready->shape.sizes.input == shape.sizes.input && ready->shape.sizes.hidden == hidden_size),
             "packed weights are of another layer");
@@ -66,7 +67,7 @@ py::tuple recurrent_forward(const std::string& cell_name, int directions, bool r
     py::object last_hidden = empty<S>({directions, shape.batch, hidden_size}), last_state = py::none();
     if (cell.carried == Carried::state) last_state = empty<S>({directions, shape.batch, hidden_size});
     const States<S> final{output_of<S>(last_hidden, states), output_of<S>(last_state, states)};
-    threads = threads_for(shape.batch * shape.steps * count, threads);
+    threads = threads_for(checked_product(shape.batch * shape.steps, count), threads);
 
     std::unique_ptr<LayerSaved<S>> saved;
     {
@@ -120,9 +121,13 @@ py::tuple recurrent_backward(const py::capsule& saved_capsule, const py::array& 
   });
 }
 
+template <class S>
 DenseShape dense_shape(const py::array& x, Index units, const py::object& activation) {
-  require(x.ndim() == 2 && units > 0, "x must have two dimensions");
-  return {x.shape(0), x.shape(1), units, activation_of(activation)};
+  require(x.ndim() == 2, "x must have two dimensions");
+  const DenseShape shape{x.shape(0), x.shape(1), units, activation_of(activation)};
+  require(shape.rows > 0 && shape.features > 0 && units > 0, "sizes must be positive");
+  require_room<S>(shape.rows, 1, shape.features, units);
+  return shape;
 }
 
 // `parameters`: an array, or what pack_dense returned.
@@ -130,8 +135,9 @@ py::object dense_forward_array(const py::object& parameters, const py::array& x,
                                const py::object& activation, int threads) {
   return with_dtype(x, [&](auto tag) -> py::object {
     using S = decltype(tag);
-    const DenseShape shape = dense_shape(x, units, activation);
+    const DenseShape shape = dense_shape<S>(x, units, activation);
     const auto ready = packed_of<PackedDenseLayer<S>>(parameters);
+    require(ready || !parameters.is_none(), "parameters must not be None");
     require(!ready || (ready->shape.features == shape.features && ready->shape.units == units),
             "packed weights are of another layer");
     const S* weights = ready ? nullptr : input_of<S>(parameters, dense_weight_count(shape));
@@ -153,7 +159,7 @@ py::object dense_backward_array(const py::array& parameters, const py::array& x,
   return with_dtype(parameters, [&](auto tag) -> py::object {
     using S = decltype(tag);
     require(dy.ndim() == 2, "dy must have two dimensions");
-    const DenseShape shape = dense_shape(x, dy.shape(1), activation);
+    const DenseShape shape = dense_shape<S>(x, dy.shape(1), activation);
     const S* weights = input_of<S>(parameters, dense_weight_count(shape));
     const S* in = input_of<S>(x, shape.rows * shape.features);
     const S *out = input_of<S>(y, shape.rows * shape.units), *dout = input_of<S>(dy, shape.rows * shape.units);

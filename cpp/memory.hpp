@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <mutex>
 #include <new>
@@ -27,6 +28,18 @@ namespace fusedlstm {
 
 inline constexpr std::size_t cache_line = 64;
 inline constexpr std::size_t page = 4096;
+
+// Of two counts, neither negative. Throws std::bad_alloc where it overflows: so much memory cannot be had.
+inline std::ptrdiff_t checked_product(std::ptrdiff_t a, std::ptrdiff_t b) {
+#if defined(__GNUC__)
+  std::ptrdiff_t product = 0;
+  if (a < 0 || b < 0 || __builtin_mul_overflow(a, b, &product)) throw std::bad_alloc();
+  return product;
+#else
+  if (a < 0 || b < 0 || (b > 0 && a > PTRDIFF_MAX / b)) throw std::bad_alloc();
+  return a * b;
+#endif
+}
 
 // Under the address sanitizer no block is used twice, and the bytes behind each array and each block are out of bounds.
 #if defined(FUSEDLSTM_ADDRESS_SANITIZER)

@@ -202,3 +202,54 @@ def test_a_fit_with_a_large_batch_of_ragged_sequences(one_thread):
     y = [sequence.sum() for sequence in X]
     fitted = fusedlstm.LSTMRegressor(8, batch_size=512, max_iter=3, random_state=0).fit(X, y)
     assert np.isfinite(fitted.loss_curve_).all()
+
+
+# Inputs that broadcast have sizes that no memory holds, and whose products may wrap around.
+ABSURD = [(1, 2**58), (1, 2**60), (1, 2**61 - 1), (2**58, 1), (2**60, 1), (2**30, 2**30)]
+
+
+@pytest.mark.parametrize(("batch", "steps"), ABSURD)
+@pytest.mark.parametrize(
+    "layers",
+    [[LSTM(16), LastStep()], [GRU(5, bidirectional=True)], [LSTM(3, layer_norm=True)]],
+    ids=["fused", "bidirectional", "staged"],
+)
+def test_sizes_that_no_memory_holds(layers, batch, steps):
+    model = fusedlstm.Sequential(layers, 1, random_state=0)
+    x = np.broadcast_to(np.float32(0), (batch, steps, 1))
+    for call in (model.forward, model.predict, model.run, model.predictor().predict):
+        with pytest.raises(MemoryError):
+            call(x)
+
+
+def packed_model(core):
+    whole = core.WholeModel("float32", 1)
+    packed = core.pack_dense(np.zeros(2, "f"), 1, 1)
+    whole.add_dense(1, packed, "linear")
+    return whole
+
+
+def test_the_core_itself_refuses_sizes_whose_products_wrap(core):
+    params, x = np.zeros(8, "f"), np.zeros((1, 1, 1), "f")
+    for hidden in (2**31, 2**62):
+        given = (None, None, None, True, False, None, 1)
+        with pytest.raises(MemoryError):
+            core.recurrent_forward("lstm", 1, False, hidden, params, x, *given)
+        with pytest.raises(MemoryError):
+            core.pack_recurrent("lstm", 2, 1, hidden, params)
+        with pytest.raises(MemoryError):
+            core.pack_dense(params, hidden, hidden)
+        with pytest.raises(MemoryError):
+            core.Stream(packed_model(core), False, 2**62)
+
+
+@pytest.mark.parametrize("layers", [[LSTM(200), LastStep()], [LSTM(200)]], ids=["last", "all"])
+def test_a_prediction_in_parts_has_the_bits_of_the_whole(one_thread, layers):
+    # So much work that rows are computed in parts.
+    rng = np.random.default_rng(6)
+    x = rng.standard_normal((401, 700, 3)).astype("f")
+    lengths = rng.integers(1, 701, 401)
+    model = fusedlstm.Sequential(layers, 3, random_state=0)
+    y = model.predict(x, lengths)
+    for rows in (slice(0, 3), slice(198, 203), slice(398, 401)):
+        assert y[rows].tobytes() == model.predict(x[rows], lengths[rows]).tobytes()

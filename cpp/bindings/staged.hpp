@@ -83,6 +83,7 @@ FUSEDLSTM_ONCE_A_CALL py::tuple staged_forward(
     const Index output = spec.projection > 0 ? spec.projection : hidden_size;
     const staged::Shape shape{x.shape(2), hidden_size, output, x.shape(1), x.shape(0), directions};
     require(shape.batch > 0 && shape.steps > 0 && shape.input > 0 && hidden_size > 0, "sizes must be positive");
+    require_room<S>(shape.batch, shape.steps, shape.input, checked_product(directions, std::max(hidden_size, output)));
     const Index count = directions * staged::Layout<S>(spec, shape).count, rows = directions * shape.batch;
     const S* weights = input_of<S>(parameters, count);
     const Index* steps_of = lengths_of(lengths, shape.batch, shape.steps);
@@ -97,7 +98,7 @@ FUSEDLSTM_ONCE_A_CALL py::tuple staged_forward(
     const States<S> final{output_of<S>(last_hidden, rows * output), output_of<S>(last_state, rows * hidden_size)};
     S* y_values = output_of<S>(outputs, shape.batch * shape.steps * features);
     const auto y = contiguous_sequences(y_values, shape.steps, features);
-    threads = threads_for(shape.batch * shape.steps * count, threads);
+    threads = threads_for(checked_product(shape.batch * shape.steps, count), threads);
 
     std::unique_ptr<staged::Saved<S>> saved;
     {

@@ -39,11 +39,12 @@ class PyStream {
     if (model.is_none()) return;
     py::cast<const PyWholeModel&>(model).with_model([&](const auto& packed, auto tag) {
       require(packed.packed(), "a stream needs packed weights");
+      require_room<decltype(tag)>(rows, 1, packed.features(), packed.widest());
       stream_.emplace<Stream<decltype(tag)>>(packed, rows);
     });
     with_stream([&](auto& stream, auto) {
-      releases_ = stream.work() >= worth_a_release;
       forks_ = forks();
+      releases_ = stream.work() >= worth_a_release;
       inputs_[0] = outputs_[0] = rows;
       inputs_[1] = stream.features();
       outputs_[1] = stream.outputs();
@@ -87,8 +88,8 @@ class PyStream {
   static PyObject* step(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
     return with_python_errors([&] {
       PyStream* stream = held_by<PyStream>(self);
-      PyObject* result = nullptr;
       if (stream) stream->refuse_interrupted();
+      PyObject* result = nullptr;
       const Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
       const bool usual = count == 2 - named && named < 2 &&
                          (!named || PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, 0), "out") == 0);
@@ -102,20 +103,20 @@ class PyStream {
     });
   }
 
-  void reset() {
   void refuse_interrupted() {
     notice_forks();
     if (interrupted_)
       throw std::runtime_error("stream must be reset: the process was forked while another thread was in step");
   }
 
+  void reset() {
     if (!computes()) return;
-    with_stream([&](auto& stream, auto) {
     notice_forks();
+    with_stream([&](auto& stream, auto) {
       const std::lock_guard<std::mutex> one_at_a_time(mutex_);
       stream.reset();
-    });
       interrupted_ = false;
+    });
   }
 
  private:
@@ -130,7 +131,6 @@ class PyStream {
     });
   }
 
-  std::variant<std::monostate, Stream<float>, Stream<double>> stream_;
   // In the child of a fork: if a thread of the parent was in a step, its mutex will never be unlocked, and the states are
   // those of no step. Under the GIL.
   void notice_forks() {
@@ -141,6 +141,7 @@ class PyStream {
     interrupted_ = true;
   }
 
+  std::variant<std::monostate, Stream<float>, Stream<double>> stream_;
   bool one_, releases_ = false, interrupted_ = false;
   int forks_ = 0;
   Py_ssize_t inputs_[2] = {}, outputs_[2] = {};  // (rows, columns)
@@ -169,8 +170,8 @@ class PyEstimatorStream {
   static PyObject* step(PyObject* self, PyObject* x) {
     return with_python_errors([&] {
       auto* stream = held_by<PyEstimatorStream>(self);
-      PyObject* result = stream && stream->decoder_ ? stream->predict(x) : nullptr;
       if (stream && stream->stream_) stream->stream_->refuse_interrupted();
+      PyObject* result = stream && stream->decoder_ ? stream->predict(x) : nullptr;
       return result || PyErr_Occurred() ? result : step_in_python(self, &x, 1, nullptr);
     });
   }

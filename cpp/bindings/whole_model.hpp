@@ -56,6 +56,7 @@ inline py::capsule pack_recurrent(const std::string& cell, int directions, Index
     require(directions >= 1 && directions <= most_directions, "one or two directions");
     require(input_size > 0 && hidden_size > 0, "sizes must be positive");
     const LayerShape shape{{input_size, hidden_size, found.blocks}, 1, 1, directions, false, {}};
+    require_room<S>(1, 1, input_size, checked_product(directions, hidden_size));
     const S* weights = input_of<S>(parameters, directions * weight_count(shape.sizes));
     return keep_packed<PackedRecurrent<S>>(std::make_shared<PackedRecurrent<S>>(found, shape, weights));
   });
@@ -65,14 +66,13 @@ inline py::capsule pack_dense(const py::array& parameters, Index features, Index
   return with_dtype(parameters, [&](auto tag) -> py::capsule {
     using S = decltype(tag);
     require(features > 0 && units > 0, "sizes must be positive");
+    require_room<S>(1, 1, features, units);
     const DenseShape shape{1, features, units, {}};
     const S* weights = input_of<S>(parameters, dense_weight_count(shape));
     return keep_packed<PackedDenseLayer<S>>(std::make_shared<PackedDenseLayer<S>>(shape, weights));
   });
 }
 
-// `most_threads` is asked where there is work for more than one.
-template <class S>
 // Of a function of Python without arguments.
 inline py::object result_of(const py::handle& function) {
   auto result = py::reinterpret_steal<py::object>(outlive_python([&] { return PyObject_CallNoArgs(function.ptr()); }));
@@ -84,9 +84,12 @@ inline py::object result_of(const py::handle& function) {
 // thread.
 inline constexpr Index work_of_a_part = Index(1) << 35, rows_of_a_part = 32;
 
+// `most_threads` is asked where there is work for more than one.
+template <class S>
 PyObject* predict_into_new(const WholeModel<S>& model, Index batch, Index steps, const Index* lengths,
                            Sequences<const S> x, const py::handle& most_threads) {
-  const Index work = batch * steps * model.work();
+  require_room<S>(batch, steps, model.features(), model.widest());
+  const Index work = checked_product(batch * steps, model.work());
   const bool small = work < worth_a_release;
   const int threads = small && !eager_teams() ? 1 : result_of(most_threads).template cast<int>();
   Py_ssize_t shape[3] = {batch, steps, model.outputs()};
@@ -137,8 +140,10 @@ class PyWholeModel {
       const Sizes sizes{model.outputs(), hidden_size, found.blocks};
       require(directions >= 1 && directions <= most_directions && hidden_size > 0, "sizes must be positive");
       require(!reverse || directions == 1, "a reverse layer has one direction");
+      require_room<S>(1, 1, sizes.input, checked_product(directions, hidden_size));
       require(!model.reduces(), "a layer for sequences must not follow one that reduces them");
       const auto packed = packed_of<PackedRecurrent<S>>(weights);
+      require(!weights.is_none(), "weights must not be None");
       require(!packed || (packed->cell == &found && packed->shape.directions == directions &&
                           packed->shape.sizes.input == sizes.input && packed->shape.sizes.hidden == hidden_size),
               "packed weights are of another layer");
@@ -161,8 +166,10 @@ class PyWholeModel {
     with_model([&](auto& model, auto tag) {
       using S = decltype(tag);
       require(units > 0, "sizes must be positive");
+      require_room<S>(1, 1, model.outputs(), units);
       const DenseShape shape{1, model.outputs(), units, activation_of(activation)};
       const auto packed = packed_of<PackedDenseLayer<S>>(weights);
+      require(!weights.is_none(), "weights must not be None");
       require(!packed || (packed->shape.features == shape.features && packed->shape.units == units),
               "packed weights are of another layer");
       model.add(DensePart<S>{shape, packed, packed ? nullptr : input_of<S>(weights, dense_weight_count(shape))});

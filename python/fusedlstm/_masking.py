@@ -33,7 +33,7 @@ class RealSteps:
         if array.dtype != bool or array.shape != (batch, steps):
             needed = f"an array of booleans of shape {(batch, steps)}"
             raise ValueError(check.needs("mask", needed, mask))
-        lengths = array.sum(axis=1)
+        lengths = array.sum(axis=1, dtype=np.int64)
         if not lengths.all():
             row = int(np.argmin(lengths))
             raise ValueError(

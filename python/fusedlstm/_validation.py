@@ -172,8 +172,14 @@ def with_steps_contiguous(array: Array) -> Array:
     item = array.itemsize
     apart = array.shape[2] > 1 and array.strides[2] != item
     if apart or not array.flags.aligned or any(stride % item for stride in array.strides):
-        return np.ascontiguousarray(array)
+        return contiguous(array)
     return array
+
+
+def contiguous(array: Array) -> Array:
+    """Return the array C-contiguous and aligned, copied only if it is not."""
+    array = np.ascontiguousarray(array)
+    return array if array.flags.aligned else array.copy()
 
 
 def sequence_lengths(value: object, batch: int, steps: int) -> npt.NDArray[np.int64] | None:
@@ -190,7 +196,7 @@ def sequence_lengths(value: object, batch: int, steps: int) -> npt.NDArray[np.in
     if array.min() < 1 or array.max() > steps:
         wrong = int(array[(array < 1) | (array > steps)][0])
         raise ValueError(needs("lengths", f"between 1 and {steps}, the number of steps", wrong))
-    return np.ascontiguousarray(array, dtype=np.int64)
+    return contiguous(array.astype(np.int64, copy=False))
 
 
 def generator(name: str, value: object) -> np.random.Generator | None:
@@ -207,11 +213,12 @@ def flat_array(name: str, value: object, like: Array | None = None) -> Array:
         or value.dtype not in _FLOATS
         or value.ndim != 1
         or not (flags := value.flags).c_contiguous
+        or not flags.aligned
         or not flags.writeable
         or (like is not None and (value.shape != like.shape or value.dtype != like.dtype))
     ):
         what = "numbers" if like is None else f"{like.size} numbers of {like.dtype}"
-        needed = f"a flat, contiguous and writeable array of {what}"
+        needed = f"a flat, contiguous, aligned and writeable array of {what}"
         raise (ValueError if isinstance(value, np.ndarray) else TypeError)(
             needs(name, needed, value)
         )

@@ -192,6 +192,7 @@ class Sequential:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+        self._params = check.contiguous(self._params)
         self._divide()
 
     @property
@@ -253,13 +254,13 @@ class Sequential:
         array (B, T, output_size), or (B, output_size) after `LastStep`
             Does not depend, to the last bit, on the other sequences of the batch or on the
             number of threads.
-        """
 
         Notes
         -----
         Ctrl-C interrupts a long call on many sequences within about a second. With few sequences
         it takes effect at the end of the call, and with ``mask``, or with cells outside the fused
         kernel such as ``LSTM(layer_norm=True)``, at the end of the present layer.
+        """
         if mask is not None:
             return self.run(x, None, lengths, mask=mask)[0]
         whole, y = self._whole, None
@@ -331,7 +332,6 @@ class Sequential:
             As from `predict`.
         saved : object
             For one call of `backward`; ``saved.state`` is what `run` returns as state.
-        """
 
         Notes
         -----
@@ -340,6 +340,7 @@ class Sequential:
         of neither the old nor the new values.
 
         Ctrl-C takes effect when the layer that is being computed has ended.
+        """
         check.generator("rng", rng)
         seq, real = self._masked_input(x, lengths, mask)
         shape = seq.steps().shape
@@ -506,7 +507,7 @@ class Sequential:
             arrays = tuple(check.real_array(f"state[{number}]", a, self.dtype) for a in part)
             if tuple(a.shape for a in arrays) != shapes:
                 raise ValueError(check.needs(f"state[{number}]", needed, part))
-            checked.append(tuple(np.ascontiguousarray(a) for a in arrays))
+            checked.append(tuple(check.contiguous(a) for a in arrays))
         return tuple(checked)
 
     def _run(
@@ -551,7 +552,7 @@ class Sequential:
         saved.used = True
         if saved.real is not None and array.ndim == 3:
             array = saved.real.gather(array)
-        dseq: Sequence | None = Sequence(np.ascontiguousarray(array), saved.output.lengths)
+        dseq: Sequence | None = Sequence(check.contiguous(array), saved.output.lengths)
         for number in reversed(range(len(self._parts))):
             assert dseq is not None
             part, kept = self._parts[number], saved.layers[number]
