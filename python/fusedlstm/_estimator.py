@@ -45,6 +45,12 @@ NUMBERS_OF_A_CHUNK = 2**21
 """Inputs and hidden units that `predict` has in hand at a time."""
 
 
+SMALLEST_BATCH, LARGEST_BATCH = 4, 32
+"""Bounds of ``batch_size="auto"``."""
+
+UPDATES_PER_EPOCH = 10
+"""Number of updates per epoch that ``batch_size="auto"`` aims at."""
+
 Decoder: TypeAlias = Callable[[Array], Array]
 """Makes predictions, in float64, of a model's outputs, (n, n_outputs)."""
 
@@ -56,6 +62,11 @@ class Frozen(NamedTuple):
     predictor: Predictor
     decode: Decoder
     standardizer: Standardizer | None
+
+
+def auto_batch_size(n_sequences: int) -> int:
+    """Return the batch size that gives small data sets enough updates per epoch."""
+    return min(max(n_sequences // UPDATES_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
 
 
 def takes_batches(estimator: Any) -> bool:
@@ -172,7 +183,7 @@ class SequenceEstimator(
                 self.model_.params = begun.params
                 self.loss_curve_[:] = begun.loss_curve
                 self.validation_loss_curve_[:] = begun.validation_loss_curve
-            run = self._epochs(train, state.progress)
+            run = self._epochs(train, state.progress, self._decay(len(train.y)))
             training = Following(self, run, state, validation, file)
             if begun is None:
                 training.keep(now=True)
@@ -201,7 +212,7 @@ class SequenceEstimator(
             progress = copy.deepcopy(vars(self).get("_progress"))
             seed = self._draw_seed() if progress is None else 0
             progress = self._prepare(train, new, seed, progress)
-            run = self._epochs(train, progress)
+            run = self._epochs(train, progress, self._decay(None))
             training = Following(self, run, self._fit_state(seed, progress))
             with thread_limit(self.n_threads):
                 training.up_to(1)
@@ -253,6 +264,13 @@ class SequenceEstimator(
     def _start(self, train: Data) -> Array | None:
         """Return what a new model's output should be; None: what it comes to be."""
         return None
+
+    def _adjust_initial(self, model: Sequential) -> None:
+        """Change the initial parameters of a new model."""
+
+    def _decay(self, n_sequences: int | None) -> float:
+        """Return the weight decay of a fit of so many sequences; None in `partial_fit`."""
+        return 0.0 if self.weight_decay == "auto" else float(self.weight_decay)
 
     def _stratified(self) -> bool:
         """Whether data set aside have the classes of the rest."""
@@ -308,6 +326,7 @@ class SequenceEstimator(
             check_hidden_layers(self, {self._n_outputs(), n_classes})
             self._learn_standardization(train)
             self.model_ = Sequential(layers, train.sequences.n_features, self.dtype, initial)
+            self._adjust_initial(self.model_)
             start = self._start(train)
             if start is not None:
                 self.model_.named_params()[f"{len(layers) - 1}.bias"][:] = start
@@ -345,11 +364,12 @@ class SequenceEstimator(
             needed = f"'auto' or at least {len(train.y)}, all sequences, for L-BFGS"
             raise ValueError(check.needs("batch_size", needed, self.batch_size))
 
-    def _epochs(self, train: Data, progress: Progress) -> Iterator[Epoch]:
+    def _epochs(self, train: Data, progress: Progress, decay: float) -> Iterator[Epoch]:
         optimizer = progress.optimizer
         batch_size = self.batch_size
         if batch_size == "auto":  # L-BFGS adds its batches up
-            batch_size = min(256 if isinstance(optimizer, LBFGS) else 32, len(train.y))
+            n = len(train.y)
+            batch_size = min(256, n) if isinstance(optimizer, LBFGS) else auto_batch_size(n)
         standardizer, sequences = self._standardizer(), train.sequences
         if standardizer is not None:
             sequences = StandardizedSequences(sequences, standardizer)
@@ -361,7 +381,6 @@ class SequenceEstimator(
             dtype=self.dtype,
             shuffle=self.shuffle,
         )
-        decay = float(self.weight_decay)
         if isinstance(optimizer, LBFGS):
             return full_batch.epochs(
                 self.model_,
