@@ -183,7 +183,7 @@ class SequenceEstimator(
                 self.model_.params = begun.params
                 self.loss_curve_[:] = begun.loss_curve
                 self.validation_loss_curve_[:] = begun.validation_loss_curve
-            run = self._epochs(train, state.progress, self._decay(len(train.y)))
+            run = self._epochs(train, state.progress)
             training = Following(self, run, state, validation, file)
             if begun is None:
                 training.keep(now=True)
@@ -212,7 +212,7 @@ class SequenceEstimator(
             progress = copy.deepcopy(vars(self).get("_progress"))
             seed = self._draw_seed() if progress is None else 0
             progress = self._prepare(train, new, seed, progress)
-            run = self._epochs(train, progress, self._decay(None))
+            run = self._epochs(train, progress)
             training = Following(self, run, self._fit_state(seed, progress))
             with thread_limit(self.n_threads):
                 training.up_to(1)
@@ -267,10 +267,6 @@ class SequenceEstimator(
 
     def _adjust_initial(self, model: Sequential) -> None:
         """Change the initial parameters of a new model."""
-
-    def _decay(self, n_sequences: int | None) -> float:
-        """Return the weight decay of a fit of so many sequences; None in `partial_fit`."""
-        return 0.0 if self.weight_decay == "auto" else float(self.weight_decay)
 
     def _stratified(self) -> bool:
         """Whether data set aside have the classes of the rest."""
@@ -364,7 +360,7 @@ class SequenceEstimator(
             needed = f"'auto' or at least {len(train.y)}, all sequences, for L-BFGS"
             raise ValueError(check.needs("batch_size", needed, self.batch_size))
 
-    def _epochs(self, train: Data, progress: Progress, decay: float) -> Iterator[Epoch]:
+    def _epochs(self, train: Data, progress: Progress) -> Iterator[Epoch]:
         optimizer = progress.optimizer
         batch_size = self.batch_size
         if batch_size == "auto":  # L-BFGS adds its batches up
@@ -381,6 +377,7 @@ class SequenceEstimator(
             dtype=self.dtype,
             shuffle=self.shuffle,
         )
+        decay = float(self.weight_decay)
         if isinstance(optimizer, LBFGS):
             return full_batch.epochs(
                 self.model_,

@@ -49,7 +49,7 @@ class Parameters:
     optimizer: str | AnyOptimizer
     learning_rate: float
     schedule: str | Schedule | None
-    weight_decay: float | str
+    weight_decay: float
     clip_norm: float | None
     batch_size: int | str
     max_iter: int

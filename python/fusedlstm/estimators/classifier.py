@@ -59,7 +59,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
 "lbfgs"} or object, default "adam"
         An object from `fusedlstm.optimizers` sets the rest: ``Adam(beta2=0.99, clip_value=0.1)``.
         `LBFGS` works on all data at once; learning_rate and clip_norm do not concern it.
-    learning_rate : float, default 0.001
+    learning_rate : float, default 0.003
         Step size of the optimizer, before ``schedule`` changes it. A smaller value trains more
         slowly and more steadily.
     schedule : {"step", "exponential", "cosine", "cosine_restarts", "one_cycle", \
@@ -178,7 +178,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         recurrent_dropout: float = 0.0,
         loss: str | ClassificationLoss = "log_loss",
         optimizer: str | AnyOptimizer = "adam",
-        learning_rate: float = 0.001,
+        learning_rate: float = 0.003,
         schedule: str | Schedule | None = None,
         weight_decay: float = 0.0,
         clip_norm: float | None = 1.0,

@@ -32,7 +32,7 @@ from fusedlstm.losses import (
     as_loss,
 )
 from fusedlstm.model import Sequential
-from fusedlstm.optimizers import LBFGS, AnyOptimizer, as_optimizer
+from fusedlstm.optimizers import AnyOptimizer
 from fusedlstm.schedules import Schedule
 from fusedlstm.streaming import EstimatorStream
 
@@ -53,12 +53,7 @@ object, default "squared_error"
         An object from `fusedlstm.losses` sets the rest: ``Pinball((0.1, 0.5, 0.9))`` predicts three
         quantiles, ``Gaussian()`` a mean and a standard deviation. ``"mse"`` is an alias of
         ``"squared_error"`` and ``"mae"`` of ``"absolute_error"``.
-    optimizer, learning_rate, schedule, clip_norm : see `LSTMClassifier`
-    weight_decay : float or "auto", default "auto"
-        L2 penalty on weights, not on biases; decoupled for ``"adamw"`` and ``"lion"``. ``"auto"``:
-        1 over the number of training sequences, which keeps small noisy data sets from being
-        overfitted; 0 in `partial_fit` and for L-BFGS. An L1 penalty is the optimizer's:
-        ``Adam(l1=1e-4)``.
+    optimizer, learning_rate, schedule, weight_decay, clip_norm : see `LSTMClassifier`
     batch_size, max_iter, tbptt_steps, shuffle : see `LSTMClassifier`
     early_stopping, scoring, validation_fraction, validation_split : see `LSTMClassifier`
     n_iter_no_change, tol, standardize : see `LSTMClassifier`
@@ -105,9 +100,9 @@ object, default "squared_error"
         recurrent_dropout: float = 0.0,
         loss: str | RegressionLoss = "squared_error",
         optimizer: str | AnyOptimizer = "adam",
-        learning_rate: float = 0.001,
+        learning_rate: float = 0.003,
         schedule: str | Schedule | None = None,
-        weight_decay: float | str = "auto",
+        weight_decay: float = 0.0,
         clip_norm: float | None = 1.0,
         batch_size: int | str = "auto",
         max_iter: int = 100,
@@ -387,12 +382,6 @@ object, default "squared_error"
         for name, values in model.named_params().items():
             if name.startswith("0.weight_ih"):
                 values *= gain
-
-    def _decay(self, n_sequences: int | None) -> float:
-        full_batch = isinstance(as_optimizer(self.optimizer), LBFGS)
-        if self.weight_decay != "auto" or n_sequences is None or full_batch:
-            return super()._decay(n_sequences)
-        return 1 / n_sequences
 
     def _start(self, train: Data) -> Array | None:
         return self._loss().start(train.y, train.weights)
