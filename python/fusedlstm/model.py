@@ -89,14 +89,17 @@ class Sequential:
         except (TypeError, ValueError) as error:
             needed = "an integer of at least 0, a numpy Generator or None"
             raise type(error)(check.needs("random_state", needed, random_state)) from None
-        size = self.input_size
-        initial = []
+        count = sum(map(math.prod, self._named_shapes().values()))
+        self._params = np.zeros(count, self.dtype)
+        size, start = self.input_size, 0
         for layer in self.layers:
             values = layer.init_params(size, rng)
             for name, shape in layer.param_shapes(size).items():
-                initial.append(np.ravel(values.get(name, np.zeros(shape))))
+                stop = start + math.prod(shape)
+                if name in values:
+                    self._params[start:stop] = np.ravel(values[name])
+                start = stop
             size = layer.output_size(size)
-        self._params = np.concatenate([*initial, np.empty(0)]).astype(self.dtype)
         self._divide()
 
     @classmethod
