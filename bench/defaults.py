@@ -29,7 +29,6 @@ from sklearn.metrics import accuracy_score, r2_score
 import fusedlstm
 from fusedlstm import LSTMClassifier, LSTMRegressor
 from fusedlstm.benchmark.peers import installed
-from fusedlstm.optimizers import AdamW
 from public_sets import SETS, Parts
 
 GRID_SEEDS, SEEDS = range(2), range(5)
@@ -47,18 +46,21 @@ BATCH_SIZES: dict[str, Callable[[int], int]] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of an estimator's training that are compared."""
+    """Settings of an estimator's training that are compared.
+
+    ``decay`` is the weight decay times the number of training sequences.
+    """
 
     learning_rate: float
     schedule: str | None
     batch: str
     max_iter: int
     clip_norm: float | None = 1.0
-    weight_decay: float = 0.0
+    decay: float = 0.0
 
     def __str__(self) -> str:
         extras = "" if self.clip_norm == 1.0 else f", clip {self.clip_norm}"
-        extras += f", decay {self.weight_decay}" if self.weight_decay else ""
+        extras += f", weight decay {self.decay:g}/n" if self.decay else ""
         return (
             f"{self.learning_rate}, {self.schedule or 'constant'}, batch {self.batch}, "
             f"{self.max_iter} epochs{extras}"
@@ -66,15 +68,14 @@ class Recipe:
 
     def __call__(self, parts: Parts, classes: bool, seed: int) -> np.ndarray:
         """Fit an estimator and predict the test part."""
-        kind = LSTMClassifier if classes else LSTMRegressor
+        kind, n = (LSTMClassifier if classes else LSTMRegressor), len(parts.X_train)
         estimator = kind(
             learning_rate=self.learning_rate,
             schedule=self.schedule,
-            batch_size=BATCH_SIZES[self.batch](len(parts.X_train)),
+            batch_size=BATCH_SIZES[self.batch](n),
             max_iter=self.max_iter,
             clip_norm=self.clip_norm,
-            weight_decay=self.weight_decay,
-            optimizer=AdamW() if self.weight_decay else "adam",
+            weight_decay=self.decay / n,
             tol=0.0,
             n_iter_no_change=10**9,  # all epochs
             random_state=seed,
@@ -85,23 +86,25 @@ class Recipe:
 # Written down before the first run.
 GRID = [
     *(
-        Recipe(learning_rate, schedule, batch, 100)
-        for batch in ("n/10", "32")
-        for schedule in ("cosine", None)
-        for learning_rate in (0.003, 0.01, 0.001)
+        Recipe(learning_rate, "cosine", "n/10", 100, decay=decay)
+        for learning_rate in (0.002, 0.001, 0.003)
+        for decay in (0.0, 3.0)
     ),
-    *(
-        Recipe(learning_rate, "cosine", batch, 200)
-        for batch in ("n/10", "32")
-        for learning_rate in (0.003, 0.01, 0.001)
-    ),
-    *(Recipe(learning_rate, "cosine", "n/10", 50) for learning_rate in (0.003, 0.01)),
+    Recipe(0.002, "cosine", "n/10", 100, decay=0.3),
+    Recipe(0.01, "cosine", "n/10", 100),
+    *(Recipe(learning_rate, "cosine", "32", 100) for learning_rate in (0.002, 0.001, 0.003, 0.01)),
+    Recipe(0.002, "cosine", "n/10", 100, clip_norm=None),
+    Recipe(0.002, "cosine", "n/10 from 8", 100),
+    Recipe(0.002, "cosine", "n/10", 50),
     Recipe(0.003, "one_cycle", "n/10", 100),
     Recipe(0.01, "one_cycle", "n/10", 100),
-    Recipe(0.003, "cosine", "n/10 from 8", 100),
-    Recipe(0.01, "cosine", "n/10 from 8", 100),
-    Recipe(0.003, "cosine", "n/10", 100, clip_norm=None),
-    Recipe(0.003, "cosine", "n/10", 100, weight_decay=0.01),
+    *(
+        Recipe(learning_rate, None, batch, 100)
+        for batch in ("n/10", "32")
+        for learning_rate in (0.001, 0.003, 0.01)
+    ),
+    *(Recipe(learning_rate, "cosine", "n/10", 200) for learning_rate in (0.001, 0.002)),
+    *(Recipe(learning_rate, "cosine", "32", 200) for learning_rate in (0.003, 0.01)),
 ]
 
 
