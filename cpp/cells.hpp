@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "cells/gru.hpp"
 #include "cells/lstm.hpp"
@@ -32,5 +33,18 @@ const Cell<S>* find_cell(std::string_view name) {
     if (name == cell.name) return &cell;
   return nullptr;
 }
+template <class S>
+std::vector<const char*> cell_names() {
+  std::vector<const char*> names;
+  for (const Cell<S>& cell : all_cells<S>) names.push_back(cell.name);
+  return names;
+}
+
+// Compiled in kernels.cpp.
+#define FUSEDLSTM_CELLS(declare, S)                                \
+  declare template const Cell<S>* find_cell<S>(std::string_view); \
+  declare template std::vector<const char*> cell_names<S>()
+FUSEDLSTM_CELLS(extern, float);
+FUSEDLSTM_CELLS(extern, double);
 
 }  // namespace fusedlstm

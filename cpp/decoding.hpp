@@ -35,6 +35,10 @@ bool all_finite(const S* values, Index count) {
   return true;
 }
 
+// Compiled in kernels.cpp.
+extern template bool all_finite(const float*, Index);
+extern template bool all_finite(const double*, Index);
+
 inline double sigmoid(double z) {
   const double e = std::exp(-std::abs(z));
   return (z >= 0 ? 1 : e) / (1 + e);

@@ -78,6 +78,11 @@ void dense_forward(const DenseShape& shape, const PackedDense<S>& packed, const 
   });
 }
 
+template <class S>
+void dense_forward(const DenseShape& shape, const S* parameters, const S* x, S* y, int threads) {
+  dense_forward(shape, PackedDense<S>(shape, parameters), x, y, threads);
+}
+
 // dx may be null; gradients are added to.
 template <class S>
 void dense_backward(const DenseShape& shape, const S* parameters, const S* x, const S* y, const S* dy, S* dx,
@@ -175,5 +180,13 @@ void dense_backward(const DenseShape& shape, const S* parameters, const S* x, co
     }
   });
 }
+
+// Compiled in layers.cpp.
+#define FUSEDLSTM_DENSE(declare, S)                                                                           \
+  declare template void dense_forward(const DenseShape&, const PackedDense<S>&, const S*, S*, int);           \
+  declare template void dense_forward(const DenseShape&, const S*, const S*, S*, int);                        \
+  declare template void dense_backward(const DenseShape&, const S*, const S*, const S*, const S*, S*, S*, int)
+FUSEDLSTM_DENSE(extern, float);
+FUSEDLSTM_DENSE(extern, double);
 
 }  // namespace fusedlstm

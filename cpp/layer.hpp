@@ -281,4 +281,14 @@ void layer_backward(const LayerSaved<S>& saved, const S* parameters, Sequences<c
   });
 }
 
+// Compiled in layers.cpp.
+#define FUSEDLSTM_LAYER(declare, S)                                                                               \
+  declare template std::unique_ptr<LayerSaved<S>> layer_forward(                                                  \
+      const Cell<S>&, const LayerShape&, const Index*, const S*, const PackedLayer<S>*, Sequences<const S>,       \
+      States<const S>, Sequences<S>, States<S>, bool, int);                                                       \
+  declare template void layer_backward(const LayerSaved<S>&, const S*, Sequences<const S>, Sequences<const S>,    \
+                                       States<const S>, Sequences<S>, States<S>, S*)
+FUSEDLSTM_LAYER(extern, float);
+FUSEDLSTM_LAYER(extern, double);
+
 }  // namespace fusedlstm

@@ -225,4 +225,11 @@ void activation_gradient(const Activation& activation, const S* dy, const S* y, 
   });
 }
 
+// Compiled in layers.cpp.
+#define FUSEDLSTM_ACTIVATIONS(declare, S)                                                \
+  declare template void activate(const Activation&, const S*, Index, S*);               \
+  declare template void activation_gradient(const Activation&, const S*, const S*, Index, S*)
+FUSEDLSTM_ACTIVATIONS(extern, float);
+FUSEDLSTM_ACTIVATIONS(extern, double);
+
 }  // namespace fusedlstm

@@ -41,4 +41,8 @@ double multiply_add_peak(double seconds, int threads) {
   return total;
 }
 
+// Compiled in kernels.cpp.
+extern template double multiply_add_peak<float>(double, int);
+extern template double multiply_add_peak<double>(double, int);
+
 }  // namespace fusedlstm

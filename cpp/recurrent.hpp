@@ -32,6 +32,10 @@ struct Sequences {
   explicit operator bool() const { return values != nullptr; }
   S* at(Index row, Index time) const { return values + row * by_row + time * by_step; }
 };
+template <class S>
+Sequences<S> contiguous_sequences(S* values, Index steps, Index features) {
+  return {values, steps * features, features};
+}
 
 // (batch, hidden) of each of the two states; null where absent.
 template <class S>

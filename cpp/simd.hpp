@@ -2,7 +2,9 @@
 // everything else is written on Pack<S>, a register full of floats or doubles.
 #pragma once
 
+#if !defined(FUSEDLSTM_NO_PACKETS)
 #include <Eigen/Core>
+#endif
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -53,6 +55,26 @@ inline void pause_briefly() {
   asm volatile("yield");
 #endif
 }
+
+#if defined(FUSEDLSTM_NO_PACKETS)
+
+// bindings.cpp is compiled once for all variants. Code whose meaning depends on the size of a packet stays out of it:
+// templates that use packets may be declared there, not instantiated.
+template <class S>
+struct Pack {
+  static_assert(sizeof(S) == 0, "packets must not be used here: declare the function, and instantiate it in layers.cpp");
+  static constexpr int size = 0;
+};
+template <class S>
+inline constexpr int pack_size = Pack<S>::size;
+template <class S>
+struct Square;
+template <class S>
+Pack<S> zero();
+template <int Bits, class Packet>
+Packet shift_left(Packet);
+
+#else
 
 // One register of S. Eigen chooses the widest the instruction set has.
 template <class S>
@@ -267,6 +289,8 @@ FUSEDLSTM_INLINE void transpose(Square<S>& square) {
     for (int i = 0; i < size; i++) square.rows[i].raw = block.packet[i];
   }
 }
+
+#endif  // FUSEDLSTM_NO_PACKETS
 
 // While one of these lives, its thread rounds results too small for a normal number to zero and reads such
 // inputs as zero: subnormal numbers would make some data an order of magnitude slower than other. The

@@ -143,18 +143,32 @@ class DenseStream final : public StreamLayer<S> {
 };
 
 template <class S>
+std::unique_ptr<StreamLayer<S>> stream_layer(const RecurrentPart<S>& part, Index rows) {
+  if (RowStream<S>::takes(part, rows)) return std::make_unique<RowStream<S>>(part);
+  return std::make_unique<RecurrentStream<S>>(part, rows);
+}
+template <class S>
+std::unique_ptr<StreamLayer<S>> stream_layer(const DensePart<S>& part, Index rows) {
+  return std::make_unique<DenseStream<S>>(part, rows);
+}
+
+// Compiled in layers.cpp.
+#define FUSEDLSTM_STREAM_LAYERS(declare, S)                                                        \
+  declare template std::unique_ptr<StreamLayer<S>> stream_layer(const RecurrentPart<S>&, Index);  \
+  declare template std::unique_ptr<StreamLayer<S>> stream_layer(const DensePart<S>&, Index)
+FUSEDLSTM_STREAM_LAYERS(extern, float);
+FUSEDLSTM_STREAM_LAYERS(extern, double);
+
+template <class S>
 class Stream {
  public:
   // Of packed weights; every layer reads forward.
   Stream(const WholeModel<S>& model, Index rows)
       : rows_(rows), features_(model.features()), outputs_(model.outputs()), work_(rows * model.work()) {
     for (const auto& part : model.parts()) {
-      if (const auto* recurrent = std::get_if<RecurrentPart<S>>(&part)) {
-        if (RowStream<S>::takes(*recurrent, rows)) layers_.push_back(std::make_unique<RowStream<S>>(*recurrent));
-        else layers_.push_back(std::make_unique<RecurrentStream<S>>(*recurrent, rows));
-      }
-      if (const auto* dense = std::get_if<DensePart<S>>(&part))
-        layers_.push_back(std::make_unique<DenseStream<S>>(*dense, rows));
+      if (const auto* recurrent = std::get_if<RecurrentPart<S>>(&part))
+        layers_.push_back(stream_layer(*recurrent, rows));
+      if (const auto* dense = std::get_if<DensePart<S>>(&part)) layers_.push_back(stream_layer(*dense, rows));
     }
   }
   Index rows() const { return rows_; }

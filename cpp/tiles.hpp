@@ -282,7 +282,7 @@ template <class S, int Packets, bool Across, bool Spans = false>
 inline constexpr auto tiles = tile_functions<S, Packets, Across, Spans>(std::make_index_sequence<max_rows(Packets)>{});
 
 template <class S, bool Across>
-FUSEDLSTM_INLINE TileFunction<S> tile_function(int rows, int packets, bool spans) {
+TileFunction<S> tile_function(int rows, int packets, bool spans) {
   const std::size_t r = static_cast<std::size_t>(rows - 1);
   if constexpr (!Across)
     if (spans) return tiles<S, max_packets, false, true>[r];
@@ -313,6 +313,16 @@ TileFunction<S> chains_function(int rows, int packets) {
     default: return tiles_in_chains<S, 4>[rows - 1];
   }
 }
+
+// Compiled in kernels.cpp.
+#define FUSEDLSTM_TILES(declare, S)                                      \
+  declare template TileFunction<S> tile_function<S, false>(int, int, bool); \
+  declare template TileFunction<S> tile_function<S, true>(int, int, bool);  \
+  declare template TileFunction<S> side_by_side_function<S, false>(int, int); \
+  declare template TileFunction<S> side_by_side_function<S, true>(int, int);  \
+  declare template TileFunction<S> chains_function<S>(int, int)
+FUSEDLSTM_TILES(extern, float);
+FUSEDLSTM_TILES(extern, double);
 
 // The tiles of a panel: rows spread evenly over as few as hold them, 32 = 6 + 6 + 5 + 5 + 5 + 5.
 template <class S, bool Across>

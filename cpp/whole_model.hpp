@@ -64,6 +64,7 @@ class WholeModel {
   void add(RecurrentPart<S> part) {
     work_ += part.work() + part.shape.features() * cost_of_a_unit;
     outputs_ = part.shape.features();
+    widest_ = std::max(widest_, outputs_);
     packed_ &= part.packed != nullptr;
     parts_.emplace_back(std::move(part));
   }
@@ -74,6 +75,7 @@ class WholeModel {
   void add(DensePart<S> part) {
     work_ += dense_weight_count(part.shape);
     outputs_ = part.shape.units;
+    widest_ = std::max(widest_, outputs_);
     packed_ &= part.packed != nullptr;
     if (!reduces_) takes_lengths_ = false;
     parts_.emplace_back(std::move(part));
@@ -82,6 +84,7 @@ class WholeModel {
   const std::vector<Part>& parts() const { return parts_; }
   Index features() const { return features_; }
   Index outputs() const { return outputs_; }
+  Index widest() const { return widest_; }         // of the layers' outputs
   Index work() const { return work_; }             // of a step, in multiply-adds
   bool reduces() const { return reduces_; }        // to vectors
   bool takes_lengths() const { return takes_lengths_; }
@@ -184,7 +187,7 @@ class WholeModel {
       }
       S* out = result(shape.rows * shape.units);
       if (part.packed) dense_forward(shape, part.packed->panels, rows, out, threads);
-      else dense_forward(shape, PackedDense<S>(shape, part.parameters), rows, out, threads);
+      else dense_forward(shape, part.parameters, rows, out, threads);
       hand_on(out, shape.units);
     }
 
@@ -198,9 +201,33 @@ class WholeModel {
 
   static constexpr Index cost_of_a_unit = 64;  // its nonlinearities, in multiply-adds
 
-  Index features_, outputs_, work_ = 0;
+  Index features_, outputs_, widest_ = 0, work_ = 0;
   bool reduces_ = false, takes_lengths_ = true, packed_ = true;
   std::vector<Part> parts_;
 };
+
+template <class S>
+std::shared_ptr<const PackedRecurrent<S>> packed_layer(const Cell<S>& cell, const LayerShape& shape,
+                                                       const S* parameters) {
+  return std::make_shared<PackedRecurrent<S>>(cell, shape, parameters);
+}
+template <class S>
+std::shared_ptr<const PackedDenseLayer<S>> packed_layer(const DenseShape& shape, const S* parameters) {
+  return std::make_shared<PackedDenseLayer<S>>(shape, parameters);
+}
+template <class S>
+void predict(const WholeModel<S>& model, Index batch, Index steps, const Index* lengths, Sequences<const S> x, S* y,
+             int threads) {
+  model.predict(batch, steps, lengths, x, y, threads);
+}
+
+// Compiled in layers.cpp.
+#define FUSEDLSTM_WHOLE_MODEL(declare, S)                                                                            \
+  declare template std::shared_ptr<const PackedRecurrent<S>> packed_layer(const Cell<S>&, const LayerShape&,         \
+                                                                          const S*);                                 \
+  declare template std::shared_ptr<const PackedDenseLayer<S>> packed_layer(const DenseShape&, const S*);             \
+  declare template void predict(const WholeModel<S>&, Index, Index, const Index*, Sequences<const S>, S*, int)
+FUSEDLSTM_WHOLE_MODEL(extern, float);
+FUSEDLSTM_WHOLE_MODEL(extern, double);
 
 }  // namespace fusedlstm

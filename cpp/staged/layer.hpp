@@ -123,4 +123,21 @@ FUSEDLSTM_ONCE_A_CALL void layer_backward(
   });
 }
 
+// Parameters of one direction.
+template <class S>
+FUSEDLSTM_ONCE_A_CALL Index weight_count(const Spec& spec, const Shape& shape) {
+  return Layout<S>(spec, shape).count;
+}
+
+// Compiled in layers.cpp.
+#define FUSEDLSTM_STAGED_LAYER(declare, S)                                                                       \
+  declare template Index weight_count<S>(const Spec&, const Shape&);                                             \
+  declare template std::unique_ptr<Saved<S>> layer_forward(const std::vector<Run>&, const Index*, const S*,      \
+                                                           Sequences<const S>, States<const S>, Sequences<S>,    \
+                                                           States<S>, bool, int);                                \
+  declare template void layer_backward(const Saved<S>&, const S*, Sequences<const S>, Sequences<const S>,        \
+                                       States<const S>, Sequences<S>, States<S>, S*)
+FUSEDLSTM_STAGED_LAYER(extern, float);
+FUSEDLSTM_STAGED_LAYER(extern, double);
+
 }  // namespace fusedlstm::staged

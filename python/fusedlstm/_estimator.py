@@ -28,7 +28,9 @@ from fusedlstm._parameters import CELLS, Parameters
 from fusedlstm._reading import Data, all_or_nothing, over_mean, read_weights, read_X
 from fusedlstm._saving import Savable
 from fusedlstm._sequences import Sequences
-from fusedlstm._stacks import check_layers, check_truncation
+from fusedlstm._stacks import check_hidden_layers, check_layers, check_truncation
+from fusedlstm._standardization import StandardizedSequences, Standardizer, mean_and_scale
+from fusedlstm._summary import summary
 from fusedlstm._threads import thread_limit
 from fusedlstm.layers import Dense, Dropout, LastStep, Layer
 from fusedlstm.losses import ClassificationLoss, RegressionLoss
@@ -39,9 +41,15 @@ from fusedlstm.schedules import ScheduleState, as_schedule
 from fusedlstm.streaming import EstimatorStream
 from fusedlstm.training import Epoch, SequenceBatches, epochs
 
-NUMBERS_OF_A_CHUNK = 2**22
+NUMBERS_OF_A_CHUNK = 2**21
 """Inputs and hidden units that `predict` has in hand at a time."""
 
+
+SMALLEST_BATCH, LARGEST_BATCH = 4, 32
+"""Bounds of ``batch_size="auto"``."""
+
+UPDATES_PER_EPOCH = 10
+"""Number of updates per epoch that ``batch_size="auto"`` aims at."""
 
 Decoder: TypeAlias = Callable[[Array], Array]
 """Makes predictions, in float64, of a model's outputs, (n, n_outputs)."""
@@ -50,9 +58,15 @@ Decoder: TypeAlias = Callable[[Array], Array]
 class Frozen(NamedTuple):
     """What a fitted estimator predicts with. It is neither copied nor pickled but made again."""
 
-    model: Sequential  # that it was taken of
+    values_id: object  # of the model, when the snapshot was taken
     predictor: Predictor
     decode: Decoder
+    standardizer: Standardizer | None
+
+
+def auto_batch_size(n_sequences: int) -> int:
+    """Return the batch size that gives small data sets enough updates per epoch."""
+    return min(max(n_sequences // UPDATES_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
 
 
 def takes_batches(estimator: Any) -> bool:
@@ -76,6 +90,8 @@ class SequenceEstimator(
         "n_features_in_",
         "feature_names_in_",
         "_fitted_on_2d",
+        "X_mean_",
+        "X_scale_",
         "model_",
         "n_iter_",
         "best_iter_",
@@ -126,7 +142,9 @@ class SequenceEstimator(
             An array or data frame (n_samples, n_timesteps) holds one feature. A list, tuple or
             object array of arrays (n_timesteps_i, n_features) or (n_timesteps_i,) may have unequal
             lengths. In a 3-D array, steps at the end of a sequence that are NaN in every feature
-            are padding.
+            are padding. Integers are read as numbers: encode tokens and categories as one column
+            per value. For a data frame with one row per time step see
+            `fusedlstm.sequences_from_frame`.
         y : array (n_samples,) or (n_samples, n_outputs)
             For the classifier labels, or for several labels a sequence a matrix of zeros and
             ones, a column a label. For the regressor numbers.
@@ -154,7 +172,9 @@ class SequenceEstimator(
             begun = None if file is None else file.read(self.max_iter)
             seed = self._draw_seed() if begun is None else begun.state.seed
             if validation is None and self.early_stopping:
-                train, validation = train.split(self.validation_fraction, seed, self._stratified())
+                train, validation = train.split(
+                    self.validation_fraction, self.validation_split, seed, self._stratified()
+                )
             progress = self._prepare(train, new, seed)
             if begun is None:
                 state = self._fit_state(seed, progress)
@@ -163,7 +183,7 @@ class SequenceEstimator(
                 self.model_.params = begun.params
                 self.loss_curve_[:] = begun.loss_curve
                 self.validation_loss_curve_[:] = begun.validation_loss_curve
-            run = self._epochs(train, state.progress)
+            run = self._epochs(train, state.progress, self._decay(len(train.y)))
             training = Following(self, run, state, validation, file)
             if begun is None:
                 training.keep(now=True)
@@ -178,6 +198,7 @@ class SequenceEstimator(
                 training.to_the_end(task, told)
             task.call_on_fit_task_end(**told, reconstruction_attributes={})
         training.warn_of_the_end()
+        training.warn_if_constant(train)
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
@@ -191,7 +212,7 @@ class SequenceEstimator(
             progress = copy.deepcopy(vars(self).get("_progress"))
             seed = self._draw_seed() if progress is None else 0
             progress = self._prepare(train, new, seed, progress)
-            run = self._epochs(train, progress)
+            run = self._epochs(train, progress, self._decay(None))
             training = Following(self, run, self._fit_state(seed, progress))
             with thread_limit(self.n_threads):
                 training.up_to(1)
@@ -224,7 +245,7 @@ class SequenceEstimator(
         weights = over_mean(self._read_weights(targets, sample_weight))
         if reset:
             self._learn_targets(targets, weights, classes)
-        return Data(sequences, self._encode_targets(targets, "y" + suffix), weights)
+        return Data(sequences, targets, self._encode_targets(targets, "y" + suffix), weights)
 
     def _read_weights(self, y: Array, sample_weight: Any) -> Array | None:
         """Return the weights of the sequences, or None."""
@@ -243,6 +264,13 @@ class SequenceEstimator(
     def _start(self, train: Data) -> Array | None:
         """Return what a new model's output should be; None: what it comes to be."""
         return None
+
+    def _adjust_initial(self, model: Sequential) -> None:
+        """Change the initial parameters of a new model."""
+
+    def _decay(self, n_sequences: int | None) -> float:
+        """Return the weight decay of a fit of so many sequences; None in `partial_fit`."""
+        return 0.0 if self.weight_decay == "auto" else float(self.weight_decay)
 
     def _stratified(self) -> bool:
         """Whether data set aside have the classes of the rest."""
@@ -294,7 +322,11 @@ class SequenceEstimator(
         else:
             rng = progress.rng
         if new:
+            n_classes = len(getattr(self, "classes_", ()))
+            check_hidden_layers(self, {self._n_outputs(), n_classes})
+            self._learn_standardization(train)
             self.model_ = Sequential(layers, train.sequences.n_features, self.dtype, initial)
+            self._adjust_initial(self.model_)
             start = self._start(train)
             if start is not None:
                 self.model_.named_params()[f"{len(layers) - 1}.bias"][:] = start
@@ -332,20 +364,23 @@ class SequenceEstimator(
             needed = f"'auto' or at least {len(train.y)}, all sequences, for L-BFGS"
             raise ValueError(check.needs("batch_size", needed, self.batch_size))
 
-    def _epochs(self, train: Data, progress: Progress) -> Iterator[Epoch]:
+    def _epochs(self, train: Data, progress: Progress, decay: float) -> Iterator[Epoch]:
         optimizer = progress.optimizer
         batch_size = self.batch_size
         if batch_size == "auto":  # L-BFGS adds its batches up
-            batch_size = min(256 if isinstance(optimizer, LBFGS) else 32, len(train.y))
+            n = len(train.y)
+            batch_size = min(256, n) if isinstance(optimizer, LBFGS) else auto_batch_size(n)
+        standardizer, sequences = self._standardizer(), train.sequences
+        if standardizer is not None:
+            sequences = StandardizedSequences(sequences, standardizer)
         source = SequenceBatches(
-            train.sequences,
+            sequences,
             train.y,
             weights=train.weights,
             batch_size=cast(int, batch_size),
             dtype=self.dtype,
             shuffle=self.shuffle,
         )
-        decay = float(self.weight_decay)
         if isinstance(optimizer, LBFGS):
             return full_batch.epochs(
                 self.model_,
@@ -383,17 +418,33 @@ class SequenceEstimator(
     def _freeze(self) -> Frozen:
         """Take the snapshot that predictions come from until the next training."""
         model = self.model_
-        self._frozen = Frozen(model, Predictor._beside(model), self._new_decoder())
+        self._frozen = Frozen(
+            model._values_id, Predictor._beside(model), self._new_decoder(), self._standardizer()
+        )
         return self._frozen
 
-    def _predicting(self) -> tuple[Sequential | Predictor, Decoder]:
-        """Return what predicts and what makes predictions of its outputs."""
+    def _predicting(self) -> tuple[Sequential | Predictor, Decoder, Standardizer | None]:
+        """Return the model for predictions, its decoder and the standardizer of X."""
         frozen = vars(self).get("_frozen")
         if frozen is None:  # in training
-            return self.model_, self._new_decoder()
-        if frozen.model is not self.model_:  # somebody has put another in its place
+            return self.model_, self._new_decoder(), self._standardizer()
+        if frozen.values_id is not self.model_._values_id:  # other parameters, or another model
             frozen = self._freeze()
-        return frozen.predictor, frozen.decode
+        return frozen.predictor, frozen.decode, frozen.standardizer
+
+    def _learn_standardization(self, train: Data) -> None:
+        """Set mean and scale of the features of X, or None if X is not standardized."""
+        self.X_mean_: Array | None = None
+        self.X_scale_: Array | None = None
+        if self.standardize:
+            self.X_mean_, self.X_scale_ = mean_and_scale(train.sequences, train.weights)
+
+    def _standardizer(self) -> Standardizer | None:
+        """Return the standardizer of X; None if X is not standardized."""
+        mean, scale = vars(self).get("X_mean_"), vars(self).get("X_scale_")
+        if mean is None or scale is None:
+            return None
+        return Standardizer(mean, scale, self.model_.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
@@ -424,11 +475,17 @@ class SequenceEstimator(
         Raises
         ------
         ValueError
-            A layer reads sequences from their last step.
+            A layer reads sequences from their last step, or its state is incomplete.
         """
+        return self._new_stream(n_sequences)
+
+    def _new_stream(
+        self, n_sequences: int | None, decode: Callable[[Array], Any] | None = None
+    ) -> EstimatorStream:
+        """Return a stream with the decoder of predictions, or with another function of outputs."""
         check_is_fitted(self, "model_")
-        model, decode = self._predicting()
-        return EstimatorStream(model.stream(n_sequences), decode)
+        model, usual, standardizer = self._predicting()
+        return EstimatorStream(model.stream(n_sequences), decode or usual, standardizer)
 
     def summary(self) -> str:
         """Return the model's layers with the shapes of their outputs, their parameters and bytes.
@@ -436,7 +493,7 @@ class SequenceEstimator(
         Returns
         -------
         str
-            As from `Sequential.summary`.
+            As from `Sequential.summary`, with a line for the standardization of X.
 
         Raises
         ------
@@ -444,12 +501,15 @@ class SequenceEstimator(
             Before `fit`.
         """
         check_is_fitted(self, "model_")
-        return self.model_.summary()
+        return summary(self.model_, standardizes=self._standardizer() is not None)
 
     def _outputs(self, sequences: Sequences) -> Array:
         """Return the model's raw output, (n, n_outputs), a chunk at a time."""
         model = self.model_
-        predict = self._predicting()[0].predict
+        predictor, _, standardizer = self._predicting()
+        predict = predictor.predict
+        if standardizer is not None:
+            sequences = StandardizedSequences(sequences, standardizer)
         width = sequences.n_features + 2 * model.output_size
         rows = max(1, NUMBERS_OF_A_CHUNK // (sequences.longest() * width))
         if rows >= len(sequences):

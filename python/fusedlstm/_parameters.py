@@ -49,7 +49,7 @@ class Parameters:
     optimizer: str | AnyOptimizer
     learning_rate: float
     schedule: str | Schedule | None
-    weight_decay: float
+    weight_decay: float | str
     clip_norm: float | None
     batch_size: int | str
     max_iter: int
@@ -58,8 +58,10 @@ class Parameters:
     early_stopping: bool
     scoring: Any
     validation_fraction: float
+    validation_split: str
     n_iter_no_change: int
     tol: float
+    standardize: bool | str
     dtype: str
     n_threads: int | None
     random_state: Any
@@ -88,7 +90,10 @@ class Parameters:
         schedule, optimizer = as_schedule(self.schedule), as_optimizer(self.optimizer)
         if schedule is not None and isinstance(optimizer, LBFGS):
             raise ValueError(check.needs("schedule", "None for L-BFGS", self.schedule))
-        check.not_negative("weight_decay", self.weight_decay)
+        if not (isinstance(self.weight_decay, str) and self.weight_decay == "auto"):
+            check.real_in(
+                "weight_decay", self.weight_decay, "a number of at least 0 or 'auto'", 0.0
+            )
         if self.clip_norm is not None:
             check.positive("clip_norm", self.clip_norm)
         if not (isinstance(self.batch_size, str) and self.batch_size == "auto"):
@@ -110,8 +115,10 @@ class Parameters:
             open_low=True,
             open_high=True,
         )
+        check.choice("validation_split", self.validation_split, ("random", "last"))
         check.positive_int("n_iter_no_change", self.n_iter_no_change)
         check.not_negative("tol", self.tol)
+        check.true_false_or_auto("standardize", self.standardize)
         check.float_dtype("dtype", self.dtype)
         if self.n_threads is not None:
             check.positive_int("n_threads", self.n_threads)

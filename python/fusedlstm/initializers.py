@@ -8,6 +8,8 @@ import numpy as np
 
 from fusedlstm._core import Array
 
+__all__ = ["lecun_uniform", "orthogonal", "spread_gate_bias", "uniform", "xavier_uniform"]
+
 PIECE = 1 << 16
 """Numbers that are drawn and scaled together, while they stay in the cache."""
 
@@ -128,3 +130,7 @@ def _orthogonal_blocks(rng: np.random.Generator, count: int, size: int) -> Array
             vectors -= np.einsum("nij,ni->nj", before, along)
         vectors /= np.sqrt(np.einsum("nj,nj->n", vectors, vectors))[:, np.newaxis]
     return blocks
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

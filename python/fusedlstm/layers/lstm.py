@@ -60,7 +60,9 @@ class LSTM(Recurrent):
     input_gate, forget_gate, output_gate : bool, default True
         A gate that is left out is 1.
     full_gate_recurrence : bool, default False
-        Gates see the gates of the step before [6]_.
+        Gates see the gates of the step before [6]_. These gates are not part of the state: streams,
+        `Sequential.run` and `Sequential.forward` with a state, and truncated training refuse the
+        layer.
     activation : str or tuple, default "tanh"
         Of g. A name of ONNX's recurrent operators in snake case, or a tuple of the name and its
         parameters, such as ``("leaky_relu", 0.1)``.
@@ -213,6 +215,10 @@ class LSTM(Recurrent):
 
     def state_sizes(self) -> tuple[int, ...]:
         return (self.projection_size or self.hidden_size, self.hidden_size)
+
+    @property
+    def has_complete_state(self) -> bool:
+        return not self.full_gate_recurrence  # the state is h and c, without the gates
 
     def candidate_rates(self) -> tuple[float, float]:
         return self.candidate_dropout, self.zoneout_cell

@@ -1,0 +1,40 @@
+// The functions that run once per element: register tiles, the equations of the cells, the check for NaN and infinity,
+// standardization, and the loop that measures the peak.
+#include "build_info.hpp"
+#include "cells.hpp"
+#include "decoding.hpp"
+#include "peak.hpp"
+#include "standardize.hpp"
+
+#define FUSEDLSTM_TEXT_(x) #x
+#define FUSEDLSTM_TEXT(x) FUSEDLSTM_TEXT_(x)
+
+namespace fusedlstm {
+
+namespace detail {
+FUSEDLSTM_TILES(, float);
+FUSEDLSTM_TILES(, double);
+}  // namespace detail
+
+FUSEDLSTM_CELLS(, float);
+FUSEDLSTM_CELLS(, double);
+
+template bool all_finite(const float*, Index);
+template bool all_finite(const double*, Index);
+
+template bool standardize(const float*, Index, const double*, const double*, float*);
+template bool standardize(const float*, Index, const double*, const double*, double*);
+template bool standardize(const double*, Index, const double*, const double*, float*);
+template bool standardize(const double*, Index, const double*, const double*, double*);
+
+template double multiply_add_peak<float>(double, int);
+template double multiply_add_peak<double>(double, int);
+
+const BuildInfo& build_info() {
+  static const BuildInfo info = {FUSEDLSTM_TEXT(FUSEDLSTM_VARIANT), Eigen::SimdInstructionSetsInUse(),
+                                 FUSEDLSTM_TEXT(EIGEN_WORLD_VERSION) "." FUSEDLSTM_TEXT(
+                                     EIGEN_MAJOR_VERSION) "." FUSEDLSTM_TEXT(EIGEN_MINOR_VERSION)};
+  return info;
+}
+
+}  // namespace fusedlstm
