@@ -1,4 +1,4 @@
-"""Seconds and megabytes of each compiler process of a build from scratch, and the size of the wheel.
+"""Print seconds and megabytes of each compiler process of a build, and the size of the wheel.
 
 Fails above 700 MB per process, 120 processor seconds in all (60 seconds on two cores) or 3 MB.
 """
@@ -27,6 +27,7 @@ def compile_and_log(command: list[str]) -> int:
 
 
 def main() -> None:
+    """Build a wheel from scratch and check what it took."""
     with tempfile.TemporaryDirectory() as folder:
         log, launcher = Path(folder, "log"), Path(folder, "launcher")
         launcher.write_text(
