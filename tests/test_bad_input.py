@@ -166,6 +166,7 @@ PARAMETERS = [
     ),
     ("weight_decay", -1, "weight_decay must be a number of at least 0; got -1"),
     ("weight_decay", None, "weight_decay must be a number of at least 0; got None"),
+    ("weight_decay", "automatic", "weight_decay must be a number of at least 0; got 'automatic'"),
     ("clip_norm", 0.0, "clip_norm must be a positive number; got 0.0"),
     ("clip_norm", "big", "clip_norm must be a positive number; got 'big'"),
     ("batch_size", 0, "batch_size must be a positive integer or 'auto'; got 0"),

@@ -345,6 +345,28 @@ def test_optimizers(optimizer):
     assert model.loss_curve_[-1] < 0.7 * model.loss_curve_[0]
 
 
+def test_automatic_weight_decay():
+    X, y = sequences()
+    decayed = quick(LSTMRegressor).fit(X, y)
+    same = quick(LSTMRegressor, weight_decay=1 / len(X)).fit(X, y)
+    assert decayed.predict(X).tobytes() == same.predict(X).tobytes()
+    twice = quick(LSTMRegressor).fit(X, y, sample_weight=np.full(len(X), 2.0))
+    half = quick(LSTMRegressor, weight_decay=0.5 / len(X)).fit(X, y)
+    assert twice.predict(X).tobytes() == half.predict(X).tobytes()
+    without = quick(LSTMRegressor, weight_decay=0.0, optimizer="lbfgs").fit(X, y)
+    assert quick(LSTMRegressor, optimizer="lbfgs").fit(X, y).loss_ == without.loss_
+
+
+def test_a_regressor_starts_with_small_input_weights():
+    X, y = sequences()
+    model = quick(LSTMRegressor, hidden_size=64, learning_rate=1e-12, max_iter=1).fit(X, y)
+    spread = model.model_.named_params()["0.weight_ih"].std()
+    assert spread == pytest.approx(np.sqrt(2 / (2 + 64)), rel=0.1)  # Xavier's
+    own = quick(LSTMRegressor, hidden_size=64, layers=(LSTM(64),), learning_rate=1e-12, max_iter=1)
+    spread = own.fit(X, y).model_.named_params()["0.weight_ih"].std()
+    assert spread == pytest.approx(np.sqrt(1 / 2), rel=0.1)  # LeCun's
+
+
 def test_weight_decay_shrinks_weights():
     X, y = sequences()
     norms = [
