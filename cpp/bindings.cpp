@@ -41,12 +41,13 @@ py::tuple recurrent_forward(const std::string& cell_name, int directions, bool r
     const Sequences<const S> sequences = sequences_of<S>(x);
     const LayerShape shape{{x.shape(2), hidden_size, cell.blocks}, x.shape(1), x.shape(0), directions,
                            reverse, regularisers_of(regularisers)};
-    const Index count = directions * weight_count(shape.sizes), states = directions * shape.batch * hidden_size;
     require(directions >= 1 && directions <= most_directions, "one or two directions");
     require(!reverse || directions == 1, "a reverse layer has one direction");
     require(training || !shape.regularisers.training, "masks are for training");
     require(cell.has_candidate || !shape.regularisers.drops_candidate(), "the cell has no candidate");
     require(shape.batch > 0 && shape.steps > 0 && shape.sizes.input > 0 && hidden_size > 0, "sizes must be positive");
+    require_room<S>(shape.batch, shape.steps, shape.sizes.input, checked_product(directions, hidden_size));
+    const Index count = directions * weight_count(shape.sizes), states = directions * shape.batch * hidden_size;
     require(!ready || (ready->cell == &cell && ready->shape.directions == directions &&
                        ready->shape.sizes.input == shape.sizes.input && ready->shape.sizes.hidden == hidden_size),
             "packed weights are of another layer");
@@ -60,11 +61,11 @@ py::tuple recurrent_forward(const std::string& cell_name, int directions, bool r
     py::object last_hidden = empty<S>({directions, shape.batch, hidden_size}), last_state = py::none();
     if (cell.carried == Carried::state) last_state = empty<S>({directions, shape.batch, hidden_size});
     const States<S> final{output_of<S>(last_hidden, states), output_of<S>(last_state, states)};
-    threads = threads_for(shape.batch * shape.steps * count, threads);
+    threads = threads_for(checked_product(shape.batch * shape.steps, count), threads);
 
     std::unique_ptr<LayerSaved<S>> saved;
     {
-      py::gil_scoped_release release;
+      const ReleaseGil release;
       saved = layer_forward(cell, shape, steps_of, weights, ready ? &ready->panels : nullptr, sequences, initial,
                             contiguous_sequences(y, shape.steps, shape.features()), final, training, threads);
     }
@@ -106,7 +107,7 @@ py::tuple recurrent_backward(const py::capsule& saved_capsule, const py::array& 
     if (want_initial && saved.cell->carried == Carried::state) dstate_first = empty<S>(state_shape);
     const States<S> dinitial{output_of<S>(dhidden_first, states), output_of<S>(dstate_first, states)};
     {
-      py::gil_scoped_release release;
+      const ReleaseGil release;
       layer_backward(saved, weights, sequences, dy_sequences, dfinal, dx_sequences, dinitial, sums);
       saved.directions.clear();  // the workspace is free for the next call
     }
@@ -114,9 +115,13 @@ py::tuple recurrent_backward(const py::capsule& saved_capsule, const py::array& 
   });
 }
 
+template <class S>
 DenseShape dense_shape(const py::array& x, Index units, const py::object& activation) {
-  require(x.ndim() == 2 && units > 0, "x must have two dimensions");
-  return {x.shape(0), x.shape(1), units, activation_of(activation)};
+  require(x.ndim() == 2, "x must have two dimensions");
+  const DenseShape shape{x.shape(0), x.shape(1), units, activation_of(activation)};
+  require(shape.rows > 0 && shape.features > 0 && units > 0, "sizes must be positive");
+  require_room<S>(shape.rows, 1, shape.features, units);
+  return shape;
 }
 
 // `parameters`: an array, or what pack_dense returned.
@@ -124,8 +129,9 @@ py::object dense_forward_array(const py::object& parameters, const py::array& x,
                                const py::object& activation, int threads) {
   return with_dtype(x, [&](auto tag) -> py::object {
     using S = decltype(tag);
-    const DenseShape shape = dense_shape(x, units, activation);
+    const DenseShape shape = dense_shape<S>(x, units, activation);
     const auto ready = packed_of<PackedDenseLayer<S>>(parameters);
+    require(ready || !parameters.is_none(), "parameters must not be None");
     require(!ready || (ready->shape.features == shape.features && ready->shape.units == units),
             "packed weights are of another layer");
     const S* weights = ready ? nullptr : input_of<S>(parameters, dense_weight_count(shape));
@@ -133,7 +139,7 @@ py::object dense_forward_array(const py::object& parameters, const py::array& x,
     auto y = empty<S>({shape.rows, units});
     S* out = y.mutable_data();
     {
-      py::gil_scoped_release release;
+      const ReleaseGil release;
       if (ready) dense_forward(shape, ready->panels, in, out, threads);
       else dense_forward(shape, weights, in, out, threads);
     }
@@ -147,7 +153,7 @@ py::object dense_backward_array(const py::array& parameters, const py::array& x,
   return with_dtype(parameters, [&](auto tag) -> py::object {
     using S = decltype(tag);
     require(dy.ndim() == 2, "dy must have two dimensions");
-    const DenseShape shape = dense_shape(x, dy.shape(1), activation);
+    const DenseShape shape = dense_shape<S>(x, dy.shape(1), activation);
     const S* weights = input_of<S>(parameters, dense_weight_count(shape));
     const S* in = input_of<S>(x, shape.rows * shape.features);
     const S *out = input_of<S>(y, shape.rows * shape.units), *dout = input_of<S>(dy, shape.rows * shape.units);
@@ -156,7 +162,7 @@ py::object dense_backward_array(const py::array& parameters, const py::array& x,
     if (want_dx) dx = empty<S>({shape.rows, shape.features});
     S* din = output_of<S>(dx, shape.rows * shape.features);
     {
-      py::gil_scoped_release release;
+      const ReleaseGil release;
       dense_backward(shape, weights, in, out, dout, din, sums, threads);
     }
     return dx;
@@ -167,10 +173,10 @@ double clip_norm_array(const py::array& gradients, double most) {
   return with_dtype(gradients, [&](auto tag) {
     using S = decltype(tag);
     S* values = output_of<S>(gradients, gradients.size());
-    py::gil_scoped_release release;
+    const ReleaseGil release;
     const FlushSubnormals flush;
     const double length = norm(values, gradients.size());
-    if (length > most) scale(values, gradients.size(), S(most / (length + 1e-6)));
+    if (length > most) scale_by(values, gradients.size(), most / (length + 1e-6));
     return length;
   });
 }
@@ -193,7 +199,7 @@ void sgd_step_array(const py::array& parameters, const py::array& gradients, con
     using S = decltype(tag);
     const Step<S> step(parameters, gradients, decay);
     S* v = output_of<S>(velocity, step.count);
-    py::gil_scoped_release release;
+    const ReleaseGil release;
     const FlushSubnormals flush;
     sgd_step(step.parameters, step.gradients, v, step.count, S(learning_rate), S(momentum), nesterov, step.decay,
              S(weight_decay));
@@ -207,9 +213,9 @@ void rmsprop_step_array(const py::array& parameters, const py::array& gradients,
     using S = decltype(tag);
     const Step<S> step(parameters, gradients, decay);
     S* s = output_of<S>(squares, step.count);
-    py::gil_scoped_release release;
+    const ReleaseGil release;
     const FlushSubnormals flush;
-    rmsprop_step(step.parameters, step.gradients, s, step.count, S(learning_rate), S(rho), S(epsilon), step.decay,
+    rmsprop_step(step.parameters, step.gradients, s, step.count, S(learning_rate), rho, epsilon, step.decay,
                  S(weight_decay));
   });
 }
@@ -220,9 +226,9 @@ void adagrad_step_array(const py::array& parameters, const py::array& gradients,
     using S = decltype(tag);
     const Step<S> step(parameters, gradients, decay);
     S* s = output_of<S>(squares, step.count);
-    py::gil_scoped_release release;
+    const ReleaseGil release;
     const FlushSubnormals flush;
-    adagrad_step(step.parameters, step.gradients, s, step.count, S(learning_rate), S(epsilon), step.decay,
+    adagrad_step(step.parameters, step.gradients, s, step.count, S(learning_rate), epsilon, step.decay,
                  S(weight_decay));
   });
 }
@@ -239,9 +245,10 @@ void corrected_step(const py::array& parameters, const py::array& gradients, con
     S *m = output_of<S>(mean, step.count), *v = output_of<S>(squares, step.count);
     S* h = output_of<S>(highest, step.count);
     const double root = std::sqrt(1 - std::pow(beta2, double(t)));
-    const AdamFactors<S> factors{S(beta1), S(beta2), S(epsilon),      S(factor),
-                                 S(ahead), S(root),  S(weight_decay), S(shrink)};
-    py::gil_scoped_release release;
+    const AdamFactors<S> factors{
+        S(beta1),  S(beta2), remaining<S>(beta1), remaining<S>(beta2), at_least_normal<S>(epsilon),
+        S(factor), S(ahead), S(root),             S(weight_decay),     S(shrink)};
+    const ReleaseGil release;
     const FlushSubnormals flush;
     adam_step(step.parameters, step.gradients, m, v, h, step.count, factors, step.decay);
   });
@@ -277,27 +284,27 @@ void lion_step_array(const py::array& parameters, const py::array& gradients, co
     using S = decltype(tag);
     const Step<S> step(parameters, gradients, decay);
     S* m = output_of<S>(mean, step.count);
-    py::gil_scoped_release release;
+    const ReleaseGil release;
     const FlushSubnormals flush;
-    lion_step(step.parameters, step.gradients, m, step.count, S(learning_rate), S(beta1), S(beta2), step.decay,
+    lion_step(step.parameters, step.gradients, m, step.count, S(learning_rate), beta1, beta2, step.decay,
               S(learning_rate * weight_decay));
   });
 }
 
-py::object activate_array(const py::object& name, const py::array& x) {
+py::object activated(const py::object& name, const py::array& x) {
   return with_dtype(x, [&](auto tag) -> py::object {
     using S = decltype(tag);
     auto y = empty<S>({x.size()});
-    activate(activation_of(name), input_of<S>(x, x.size()), x.size(), y.mutable_data());
+    activate_array(activation_of(name), input_of<S>(x, x.size()), x.size(), y.mutable_data());
     return y;
   });
 }
 
-py::object activation_gradient_array(const py::object& name, const py::array& dy, const py::array& y) {
+py::object gradient_of_activation(const py::object& name, const py::array& dy, const py::array& y) {
   return with_dtype(y, [&](auto tag) -> py::object {
     using S = decltype(tag);
     auto dx = empty<S>({y.size()});
-    activation_gradient(activation_of(name), input_of<S>(dy, y.size()), input_of<S>(y, y.size()), y.size(),
+    activation_gradient_array(activation_of(name), input_of<S>(dy, y.size()), input_of<S>(y, y.size()), y.size(),
                         dx.mutable_data());
     return dx;
   });
@@ -313,7 +320,7 @@ py::object all_finite_array(const py::handle& array) {
     const S* values = static_cast<const S*>(given.data());
     const Index count = given.size();
     if (count < worth_a_release) return all_finite(values, count);
-    py::gil_scoped_release release;
+    const ReleaseGil release;
     return all_finite(values, count);
   };
   std::optional<bool> known = look(float());
@@ -322,7 +329,7 @@ py::object all_finite_array(const py::handle& array) {
 }
 
 double peak(const std::string& dtype, double seconds, int threads) {
-  py::gil_scoped_release release;
+  const ReleaseGil release;
   return dtype == "float32" ? multiply_add_peak<float>(seconds, threads) : multiply_add_peak<double>(seconds, threads);
 }
 
@@ -356,8 +363,8 @@ void define_module(py::module_& module) {
   module.def("amsgrad_step", &amsgrad_step_array);
   module.def("nadam_step", &nadam_step_array);
   module.def("lion_step", &lion_step_array);
-  module.def("activate", &activate_array);
-  module.def("activation_gradient", &activation_gradient_array);
+  module.def("activate", &activated);
+  module.def("activation_gradient", &gradient_of_activation);
   module.def("all_finite", &all_finite_array);
   module.def("multiply_add_peak", &peak);
 }

@@ -273,12 +273,45 @@ class ForwardShare {
   // The units of a narrow group go through packets of their own for each gate.
   void finish_narrow_tile(Index t, const Tile<S>& tile, ForwardTile<S> cell, int group) {
     widen(tile.values, tile.width, tile.width, groups_.tail, groups_.blocks, tile.rows, wide_z_);
+    if (call_.cell->blocks.divided()) correct_divided_sums(t, tile.first_row, tile.rows, group);
     cell.z = {wide_z_, 0, groups_.width()};
     if (call_.saved) cell.gates = {wide_gates_, 0, groups_.width()};
     call_.cell->forward(cell);
     if (call_.saved)
       narrow(wide_gates_, groups_.tail, groups_.blocks, tile.rows,
              call_.saved->gates_of(group, share_.line(t) + tile.first_row), tile.width);
+  }
+
+  // In a narrow group's panel, zeros stand where x or h does not feed a block. Infinity or NaN times zero is NaN: a sum of
+  // such a block that is NaN is computed again from the operand that does feed it, in the same order.
+  void correct_divided_sums(Index t, Index first_row, int rows, int group) {
+    Pack<S> all = zero<S>();
+    for (int j = 0; j < rows * groups_.blocks; j++) all = all + load(wide_z_ + j * pack_size<S>);
+    if (is_nan(sum(all))) correct_nan_sums(t, first_row, rows, group);
+  }
+  static bool is_nan(S value) { return value != value; }
+  FUSEDLSTM_ONCE_A_CALL void correct_nan_sums(Index t, Index first_row, int rows, int group) {
+    const Blocks& blocks = call_.problem.sizes.blocks;
+    for (int block = 0; block < groups_.blocks; block++) {
+      if (blocks.input[block] >= 0 && blocks.hidden[block] >= 0) continue;
+      for (int r = 0; r < rows; r++) {
+        S* sums = wide_z_ + (r * groups_.blocks + block) * pack_size<S>;
+        if (is_nan(sum(load(sums)))) sum_of_one_operand(t, first_row + r, group, block, sums);
+      }
+    }
+  }
+  void sum_of_one_operand(Index t, Index row, int group, int block, S* sums) {
+    const bool of_input = call_.problem.sizes.blocks.input[block] >= 0;
+    const Sorted sorted = share_.first_row + row;
+    const S* values = of_input ? call_.x.at(row_of(sorted), call_.problem.time(t, length(sorted)))
+                               : (masks_.recurrent ? dropped_ : hidden_.now) + row * groups_.padded_units();
+    const Index width = groups_.width_of(group);
+    const S* weights = call_.panels.values + group * call_.panels.stride + block * groups_.tail;
+    if (!of_input) weights += input() * width;
+    Pack<S> total = load_first(call_.bias + group * groups_.width() + block * groups_.tail, groups_.tail);
+    for (Index k = 0; k < (of_input ? input() : units()); k++, weights += width)
+      total = fma(fill(values[k]), load_first(weights, groups_.tail), total);
+    store(sums, total);
   }
 
   void zone_out_tile(Index t, const ForwardTile<S>& cell, int group, Index row) {

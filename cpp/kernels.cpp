@@ -1,9 +1,10 @@
-// The functions that run once per element: register tiles, the equations of the cells, the check for NaN and infinity,
-// and the loop that measures the peak.
+// The functions that run once per element: register tiles, the equations of the cells, standardization, the check for NaN
+// and infinity, and the loop that measures the peak.
 #include "build_info.hpp"
 #include "cells.hpp"
 #include "decoding.hpp"
 #include "peak.hpp"
+#include "standardize.hpp"
 
 #define FUSEDLSTM_TEXT_(x) #x
 #define FUSEDLSTM_TEXT(x) FUSEDLSTM_TEXT_(x)
@@ -20,6 +21,9 @@ FUSEDLSTM_CELLS(, double);
 
 template bool all_finite(const float*, Index);
 template bool all_finite(const double*, Index);
+
+FUSEDLSTM_STANDARDIZER(, float);
+FUSEDLSTM_STANDARDIZER(, double);
 
 template double multiply_add_peak<float>(double, int);
 template double multiply_add_peak<double>(double, int);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <mutex>
 #include <new>
@@ -28,13 +29,25 @@ namespace fusedlstm {
 inline constexpr std::size_t cache_line = 64;
 inline constexpr std::size_t page = 4096;
 
-// Under the address sanitizer no block is used twice, and the bytes behind each array are out of bounds.
+// Of two counts, neither negative. Throws std::bad_alloc where it overflows: so much memory cannot be had.
+inline std::ptrdiff_t checked_product(std::ptrdiff_t a, std::ptrdiff_t b) {
+#if defined(__GNUC__)
+  std::ptrdiff_t product = 0;
+  if (a < 0 || b < 0 || __builtin_mul_overflow(a, b, &product)) throw std::bad_alloc();
+  return product;
+#else
+  if (a < 0 || b < 0 || (b > 0 && a > PTRDIFF_MAX / b)) throw std::bad_alloc();
+  return a * b;
+#endif
+}
+
+// Under the address sanitizer no block is used twice, and the bytes behind each array and each block are out of bounds.
 #if defined(FUSEDLSTM_ADDRESS_SANITIZER)
 inline constexpr std::size_t blocks_to_keep = 0, fence = cache_line;
-inline void put_fence(void* at) { ASAN_POISON_MEMORY_REGION(at, fence); }
+inline void forbid(void* at, std::size_t bytes) { ASAN_POISON_MEMORY_REGION(at, bytes); }
 #else
 inline constexpr std::size_t blocks_to_keep = 16, fence = 0;
-inline void put_fence(void*) {}
+inline void forbid(void*, std::size_t) {}
 #endif
 
 class Pool {
@@ -108,7 +121,10 @@ class Pool {
 class Block {
  public:
   Block() = default;
-  explicit Block(std::size_t bytes) { std::tie(memory_, size_) = Pool::instance().take(bytes); }
+  explicit Block(std::size_t bytes) {
+    std::tie(memory_, size_) = Pool::instance().take(bytes + fence);
+    forbid(static_cast<char*>(memory_) + bytes, size_ - bytes);
+  }
   ~Block() {
     if (memory_) Pool::instance().give_back(memory_, size_);
   }
@@ -142,7 +158,7 @@ class Carver {
     used_ = (used_ + alignment - 1) / alignment * alignment;
     S* piece = memory_ ? reinterpret_cast<S*>(memory_ + used_) : nullptr;
     used_ += static_cast<std::size_t>(count) * sizeof(S);
-    if (piece) put_fence(piece + count);
+    if (piece) forbid(piece + count, fence);
     used_ += fence;
     return piece;
   }

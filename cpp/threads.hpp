@@ -1,5 +1,6 @@
 // One parallel region a call. A team runs one function on every member; where there is no OpenMP, or in the
-// child of a fork (whose OpenMP runtime may hold locks that nobody will release), the team is the caller alone.
+// child of a fork, the team is the caller alone. GCC's OpenMP would wait there for threads that only the parent has, if any
+// library that shares it had used threads.
 //
 // On a busy machine the members of a team may wait for a processor much longer than a small call takes, and for each
 // other. Where the caller lost much more time than it worked, it would have been faster alone. Calls then go alone for
@@ -90,20 +91,17 @@ class Team {
   Clock::duration* waited_;
 };
 
-// Whether this process has run a team, and whether it is the child of one that had.
-struct TeamHistory {
-  std::atomic<bool> used{false}, forked_after_use{false};
-};
-inline TeamHistory& team_history() {
-  static TeamHistory history;
-  return history;
+// The number of forks between the process that loaded this module and the present one.
+inline std::atomic<int>& forks() {
+  static std::atomic<int> count{0};
+  return count;
 }
 inline void watch_forks() {
 #if defined(__unix__) || defined(__APPLE__)
   pthread_atfork([] { Pool::instance().lock(); }, [] { Pool::instance().unlock(); },
                  [] {
                    Pool::instance().unlock();
-                   team_history().forked_after_use = team_history().used.load();
+                   forks()++;
                  });
 #endif
 }
@@ -229,8 +227,7 @@ void run_alone(Work&& work) {
 template <class Work>
 Clock::duration run_whole_team(int threads, Work&& work) {
 #if defined(_OPENMP)
-  if (threads > 1 && !team_history().forked_after_use) {
-    team_history().used = true;
+  if (threads > 1 && forks() == 0) {
     Clock::duration waited(0);
     Clock::time_point done;
 #pragma omp parallel num_threads(threads)

@@ -2,6 +2,7 @@
 // `decay` is null or a factor a parameter, 0 where weight decay does not apply and 1 where it does.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -19,6 +20,18 @@ void for_packets(Index count, Update&& update) {
 
 }  // namespace detail
 
+// Of values whose squares overflow, or that are not all finite.
+template <class S>
+FUSEDLSTM_ONCE_A_CALL double norm_of_large(const S* values, Index count) {
+  double largest = 0, total = 0;
+  for (Index k = 0; k < count; k++) {
+    if (!(std::abs(double(values[k])) <= std::numeric_limits<double>::max())) return std::abs(double(values[k]));
+    largest = std::max(largest, std::abs(double(values[k])));
+  }
+  for (Index k = 0; k < count; k++) total += double(values[k]) / largest * (double(values[k]) / largest);
+  return largest * std::sqrt(total);
+}
+
 template <class S>
 double norm(const S* values, Index count) {
   // Blocks in working precision, their sum in double.
@@ -32,7 +45,7 @@ double norm(const S* values, Index count) {
     });
     total += double(sum(squares));
   }
-  return std::sqrt(total);
+  return total <= std::numeric_limits<double>::max() ? std::sqrt(total) : norm_of_large(values, count);
 }
 
 template <class S>
@@ -40,6 +53,24 @@ void scale(S* values, Index count, S factor) {
   detail::for_packets<S>(count, [&](Index k, Index n) {
     store_first(values + k, load_first(values + k, n) * fill(factor), n);
   });
+}
+
+// Times a factor that may be less than the smallest normal number of S: then in two steps.
+template <class S>
+void scale_by(S* values, Index count, double factor) {
+  if (factor >= double(std::numeric_limits<S>::min())) return scale(values, count, S(factor));
+  for (int k = 0; k < 2; k++) scale(values, count, S(std::sqrt(factor)));
+}
+
+// One minus a rate that is near 1, in S: not from the rate rounded to S, from which little or nothing may be left.
+template <class S>
+S remaining(double rate) {
+  return S(1 - rate);
+}
+// A number that divides zero by zero plus epsilon is not zero in S.
+template <class S>
+S at_least_normal(double epsilon) {
+  return std::max(S(epsilon), std::numeric_limits<S>::min());
 }
 
 // The gradient with L2 regularisation, g + weight_decay * p where it applies.
@@ -67,27 +98,27 @@ void sgd_step(S* parameters, const S* gradients, S* velocity, Index count, S lea
 
 // s = rho s + (1 - rho) g^2; p -= learning_rate g / (sqrt(s) + epsilon)
 template <class S>
-void rmsprop_step(S* parameters, const S* gradients, S* squares, Index count, S learning_rate, S rho, S epsilon,
-                  const S* decay, S weight_decay) {
+void rmsprop_step(S* parameters, const S* gradients, S* squares, Index count, S learning_rate, double rho,
+                  double epsilon, const S* decay, S weight_decay) {
   detail::for_packets<S>(count, [&](Index k, Index n) {
     const Pack<S> p = load_first(parameters + k, n);
     const Pack<S> g = decayed(load_first(gradients + k, n), p, decay ? decay + k : nullptr, n, weight_decay);
-    const Pack<S> s = fma(fill(S(1) - rho) * g, g, fill(rho) * load_first(squares + k, n));
+    const Pack<S> s = fma(fill(remaining<S>(rho)) * g, g, fill(S(rho)) * load_first(squares + k, n));
     store_first(squares + k, s, n);
-    store_first(parameters + k, p - fill(learning_rate) * g / (sqrt(s) + fill(epsilon)), n);
+    store_first(parameters + k, p - fill(learning_rate) * g / (sqrt(s) + fill(at_least_normal<S>(epsilon))), n);
   });
 }
 
 // s += g^2; p -= learning_rate g / (sqrt(s) + epsilon)
 template <class S>
-void adagrad_step(S* parameters, const S* gradients, S* squares, Index count, S learning_rate, S epsilon,
+void adagrad_step(S* parameters, const S* gradients, S* squares, Index count, S learning_rate, double epsilon,
                   const S* decay, S weight_decay) {
   detail::for_packets<S>(count, [&](Index k, Index n) {
     const Pack<S> p = load_first(parameters + k, n);
     const Pack<S> g = decayed(load_first(gradients + k, n), p, decay ? decay + k : nullptr, n, weight_decay);
     const Pack<S> s = fma(g, g, load_first(squares + k, n));
     store_first(squares + k, s, n);
-    store_first(parameters + k, p - fill(learning_rate) * g / (sqrt(s) + fill(epsilon)), n);
+    store_first(parameters + k, p - fill(learning_rate) * g / (sqrt(s) + fill(at_least_normal<S>(epsilon))), n);
   });
 }
 
@@ -102,18 +133,19 @@ FUSEDLSTM_INLINE Pack<S> shrunk(Pack<S> p, const S* decay, Index n, S shrink) {
 // null: the largest v so far, which takes its place.
 template <class S>
 struct AdamFactors {
-  S beta1, beta2, epsilon, step, ahead, root, weight_decay, shrink;
+  S beta1, beta2, remaining1, remaining2;  // the last two: 1 - beta1, 1 - beta2
+  S epsilon, step, ahead, root, weight_decay, shrink;
 };
 template <class S>
 void adam_step(S* parameters, const S* gradients, S* mean, S* squares, S* highest, Index count,
-               const AdamFactors<S>& f, const S* decay) {
+               const AdamFactors<S> f, const S* decay) {
   detail::for_packets<S>(count, [&](Index k, Index n) {
     Pack<S> p = load_first(parameters + k, n);
     const S* decay_k = decay ? decay + k : nullptr;
     const Pack<S> g = decayed(load_first(gradients + k, n), p, decay_k, n, f.weight_decay);
     p = shrunk(p, decay_k, n, f.shrink);
-    const Pack<S> m = fma(fill(S(1) - f.beta1), g, fill(f.beta1) * load_first(mean + k, n));
-    Pack<S> v = fma(fill(S(1) - f.beta2) * g, g, fill(f.beta2) * load_first(squares + k, n));
+    const Pack<S> m = fma(fill(f.remaining1), g, fill(f.beta1) * load_first(mean + k, n));
+    Pack<S> v = fma(fill(f.remaining2) * g, g, fill(f.beta2) * load_first(squares + k, n));
     store_first(mean + k, m, n);
     store_first(squares + k, v, n);
     if (highest) {
@@ -127,15 +159,15 @@ void adam_step(S* parameters, const S* gradients, S* mean, S* squares, S* highes
 
 // p -= learning_rate sign(beta1 m + (1 - beta1) g); m = beta2 m + (1 - beta2) g
 template <class S>
-void lion_step(S* parameters, const S* gradients, S* mean, Index count, S learning_rate, S beta1, S beta2,
+void lion_step(S* parameters, const S* gradients, S* mean, Index count, S learning_rate, double beta1, double beta2,
                const S* decay, S shrink) {
   // Times the largest number, every number that is not subnormal is at least 2 from zero.
   const Pack<S> largest = fill(std::numeric_limits<S>::max());
   detail::for_packets<S>(count, [&](Index k, Index n) {
     const Pack<S> p = shrunk(load_first(parameters + k, n), decay ? decay + k : nullptr, n, shrink);
     const Pack<S> g = load_first(gradients + k, n), m = load_first(mean + k, n);
-    const Pack<S> direction = fma(fill(S(1) - beta1), g, fill(beta1) * m);
-    store_first(mean + k, fma(fill(S(1) - beta2), g, fill(beta2) * m), n);
+    const Pack<S> direction = fma(fill(remaining<S>(beta1)), g, fill(S(beta1)) * m);
+    store_first(mean + k, fma(fill(remaining<S>(beta2)), g, fill(S(beta2)) * m), n);
     store_first(parameters + k, p - fill(learning_rate) * clamp(direction * largest, fill(S(-1)), fill(S(1))), n);
   });
 }
@@ -145,10 +177,10 @@ void lion_step(S* parameters, const S* gradients, S* mean, Index count, S learni
   declare template double norm(const S*, Index);                                                               \
   declare template void scale(S*, Index, S);                                                                   \
   declare template void sgd_step(S*, const S*, S*, Index, S, S, bool, const S*, S);                            \
-  declare template void rmsprop_step(S*, const S*, S*, Index, S, S, S, const S*, S);                           \
-  declare template void adagrad_step(S*, const S*, S*, Index, S, S, const S*, S);                              \
-  declare template void adam_step(S*, const S*, S*, S*, S*, Index, const AdamFactors<S>&, const S*);           \
-  declare template void lion_step(S*, const S*, S*, Index, S, S, S, const S*, S)
+  declare template void rmsprop_step(S*, const S*, S*, Index, S, double, double, const S*, S);                 \
+  declare template void adagrad_step(S*, const S*, S*, Index, S, double, const S*, S);                         \
+  declare template void adam_step(S*, const S*, S*, S*, S*, Index, AdamFactors<S>, const S*);                  \
+  declare template void lion_step(S*, const S*, S*, Index, S, double, double, const S*, S)
 FUSEDLSTM_UPDATES(extern, float);
 FUSEDLSTM_UPDATES(extern, double);
 

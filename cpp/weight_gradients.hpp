@@ -16,7 +16,7 @@ struct SumBlock {
   Index first_row, last_row;
 };
 
-// About this many lines a block: a group's gates then stay in L1 or near it while they are multiplied.
+// The most lines of a block: a group's gates then stay in L1 or near it while they are multiplied.
 inline constexpr Index lines_of_a_block = 128;
 
 inline std::vector<SumBlock> sum_blocks(const Schedule& schedule) {
@@ -31,9 +31,11 @@ inline std::vector<SumBlock> sum_blocks(const Schedule& schedule) {
       lines += running;
       first--;
     }
-    const Index parts = last - first == 1 ? (lines + lines_of_a_block - 1) / lines_of_a_block : 1;
-    for (Index k = 0; k < parts; k++)
-      blocks.push_back({first, last, schedule.batch() * k / parts, schedule.batch() * (k + 1) / parts});
+    // The rows that run at a step are the first ones. A block of several steps takes all of them.
+    const bool one_step = last - first == 1;
+    const Index rows = one_step ? lines : schedule.batch();
+    const Index parts = one_step ? (lines + lines_of_a_block - 1) / lines_of_a_block : 1;
+    for (Index k = 0; k < parts; k++) blocks.push_back({first, last, rows * k / parts, rows * (k + 1) / parts});
     last = first;
   }
   return blocks;

@@ -64,6 +64,7 @@ class WholeModel {
   void add(RecurrentPart<S> part) {
     work_ += part.work() + part.shape.features() * cost_of_a_unit;
     outputs_ = part.shape.features();
+    widest_ = std::max(widest_, outputs_);
     packed_ &= part.packed != nullptr;
     parts_.emplace_back(std::move(part));
   }
@@ -74,6 +75,7 @@ class WholeModel {
   void add(DensePart<S> part) {
     work_ += dense_weight_count(part.shape);
     outputs_ = part.shape.units;
+    widest_ = std::max(widest_, outputs_);
     packed_ &= part.packed != nullptr;
     if (!reduces_) takes_lengths_ = false;
     parts_.emplace_back(std::move(part));
@@ -82,6 +84,7 @@ class WholeModel {
   const std::vector<Part>& parts() const { return parts_; }
   Index features() const { return features_; }
   Index outputs() const { return outputs_; }
+  Index widest() const { return widest_; }         // of the layers' outputs
   Index work() const { return work_; }             // of a step, in multiply-adds
   bool reduces() const { return reduces_; }        // to vectors
   bool takes_lengths() const { return takes_lengths_; }
@@ -198,7 +201,7 @@ class WholeModel {
 
   static constexpr Index cost_of_a_unit = 64;  // its nonlinearities, in multiply-adds
 
-  Index features_, outputs_, work_ = 0;
+  Index features_, outputs_, widest_ = 0, work_ = 0;
   bool reduces_ = false, takes_lengths_ = true, packed_ = true;
   std::vector<Part> parts_;
 };

@@ -1,118 +1,74 @@
-"""Forecast the yearly sunspot numbers: twelve years in, the next one out.
+"""Forecast a chaotic series: the last 50 values in, the value ten steps ahead out.
 
-The network sees the square roots of the numbers, since their spread grows with their size, and its
-forecasts are squared. This and every setting below was chosen on the years up to 1920, with 1880 to
-1920 as validation. The two later periods are those on which the literature reports; the model meets
-them at the end.
-
-The measure is the average relative variance, the mean squared error over 1535 (the variance of the
-series that the literature divides by), of forecasts one year ahead. Less is better.
+The series is the Mackey-Glass equation, a model of the number of blood cells and a common benchmark
+of nonlinear forecasting (Mackey and Glass, "Oscillation and Chaos in Physiological Control
+Systems", 1977). Every estimator has its default settings. They are fitted to the first part of the
+series and compared on the rest, which they have not seen.
 
     python examples/quickstart.py
 """
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.metrics import r2_score, root_mean_squared_error
 
 import fusedlstm
-from fusedlstm import LSTMRegressor, SequenceScaler, make_windows
-from fusedlstm.datasets import load_sunspots
+from fusedlstm import LSTMRegressor, make_windows
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
-WIDTH = 12
-PUBLISHED = {"Weigend et al. 1990": (0.086, 0.35), "Tong and Lim 1980": (0.097, 0.28)}
+WIDTH, HORIZON = 50, 10
+N_TRAIN, N_TEST = 1500, 1000
 
 
-def lstm(random_state: int, verbose: int = 0):
-    """Return the model, with what a search on the validation years gave."""
-    network = LSTMRegressor(
-        hidden_size=64,
-        dropout=0.4,
-        optimizer="adamw",
-        learning_rate=0.001,
-        weight_decay=1.0,
-        batch_size=16,
-        max_iter=50,
-        n_iter_no_change=50,
-        random_state=random_state,
-        verbose=verbose,
-    )
-    return make_pipeline(SequenceScaler(), network)
-
-
-def relative_variance(forecast, actual) -> float:
-    return float(np.mean((forecast - actual) ** 2) / 1535)
-
-
-def show(title: str, rows: dict[str, tuple[float, ...]], columns: tuple[str, ...]) -> None:
-    print(f"\n{title}\n{'':<34}" + "".join(f"{column:>12}" for column in columns))
-    for name, values in rows.items():
-        print(f"{name:<34}" + "".join(f"{value:>12.3f}" for value in values))
+def mackey_glass(n_steps: int, delay: float = 17.0, step: float = 0.1) -> np.ndarray:
+    """Return x(0), x(1), ... of dx/dt = 0.2 x(t - delay) / (1 + x(t - delay)^10) - 0.1 x(t)."""
+    per_unit, lag, transient = round(1 / step), round(delay / step), 500
+    x = np.full((n_steps + transient) * per_unit + lag, 1.2)
+    for t in range(lag, len(x)):
+        before, delayed = x[t - 1], x[t - lag]
+        x[t] = before + step * (0.2 * delayed / (1 + delayed**10) - 0.1 * before)
+    return x[lag + transient * per_unit :: per_unit][:n_steps]
 
 
 def main() -> None:
-    warnings.filterwarnings("ignore", category=ConvergenceWarning)  # fifty epochs are chosen
     fusedlstm.show_config()
-    years, sunspots = load_sunspots()
-    X, y = make_windows(sunspots, WIDTH)
-    roots, root = np.sqrt(X), np.sqrt(y)
-    year = years[WIDTH:]  # of the target
+    series = mackey_glass(N_TRAIN + N_TEST + 2 * (WIDTH + HORIZON))
+    X, y = make_windows(series, WIDTH, horizon=HORIZON)
+    y = y[:, -1]  # the value HORIZON steps ahead
+    gap = WIDTH + HORIZON  # windows on either side share no value
+    train, test = slice(N_TRAIN), slice(N_TRAIN + gap, N_TRAIN + gap + N_TEST)
 
-    # What the settings were chosen by: trained up to 1879, judged on 1880 to 1920.
-    train, validation = year < 1880, (year >= 1880) & (year <= 1920)
-    models = [lstm(seed).fit(roots[train], root[train]) for seed in range(10)]
-    scores = [
-        relative_variance(model.predict(roots[validation]) ** 2, y[validation]) for model in models
-    ]
-    autoregression = LinearRegression().fit(X[train], y[train])
-    rows = {
-        "LSTM, median of ten random states": (float(np.median(scores)),),
-        "  the worst of them": (max(scores),),
-        "AR(12)": (relative_variance(autoregression.predict(X[validation]), y[validation]),),
-        "last value": (relative_variance(X[validation, -1], y[validation]),),
+    models = {
+        "LSTMRegressor": LSTMRegressor(random_state=0, verbose=1),
+        "HistGradientBoostingRegressor": HistGradientBoostingRegressor(random_state=0),
+        "LinearRegression": LinearRegression(),
     }
-    show("Average relative variance on the validation years", rows, ("1880-1920",))
-
-    # The model: trained once on all years up to 1920.
-    print("\nTraining on 1700 to 1920")
-    train, early, late = year <= 1920, (year > 1920) & (year <= 1955), (year > 1955) & (year < 1980)
-    model = lstm(random_state=0, verbose=1).fit(roots[train], root[train])
-    autoregression = LinearRegression().fit(X[train], y[train])
-    forecast = model.predict(roots) ** 2
-    rows = {
-        name: tuple(relative_variance(values[period], y[period]) for period in (early, late))
-        for name, values in (
-            ("LSTM", forecast),
-            ("AR(12)", autoregression.predict(X)),
-            ("last value", X[:, -1]),
-        )
+    forecasts = {
+        name: model.fit(X[train], y[train]).predict(X[test]) for name, model in models.items()
     }
-    rows |= {f"{name} (published)": values for name, values in PUBLISHED.items()}
-    show("Average relative variance on years never seen", rows, ("1921-1955", "1956-1979"))
-    print(
-        f"The largest number up to 1920 is {y[train].max():.0f}, after it "
-        f"{y[early].max():.0f} and {y[late].max():.0f}."
-    )
+    forecasts["last value"] = X[test, -1]
+    print(f"\nForecasts {HORIZON} steps ahead, on {N_TEST} unseen steps")
+    print(f"{'':<30} {'RMSE':>8} {'R2':>8}")
+    for name, forecast in forecasts.items():
+        error = root_mean_squared_error(y[test], forecast)
+        print(f"{name:<30} {error:>8.4f} {r2_score(y[test], forecast):>8.4f}")
 
     figure, axes = plt.subplots(figsize=(10, 4), layout="constrained")
-    axes.plot(years, sunspots, color="0.6", label="sunspot number")
-    axes.plot(year[train], forecast[train], lw=1, label="fitted, one year ahead")
-    seen = early | late
-    axes.plot(year[seen], forecast[seen], lw=1.5, label="forecast, one year ahead")
-    axes.axvline(1920.5, color="0.3", ls=":", label="end of the training years")
-    axes.set(xlabel="year", ylabel="yearly mean", title="Sunspots: twelve years in, the next out")
-    axes.legend(ncols=2)
-    path = Path("sunspots_forecast.png").resolve()
+    shown = slice(0, 200)
+    axes.plot(y[test][shown], color="0.6", lw=4, label="series")
+    for name, style in (("LinearRegression", ":"), ("LSTMRegressor", "-")):
+        axes.plot(forecasts[name][shown], style, lw=1.2, label=name)
+    axes.set(xlabel="step", ylabel="x", title=f"Mackey-Glass series, {HORIZON} steps ahead")
+    axes.legend()
+    path = Path("mackey_glass_forecast.png").resolve()
     figure.savefig(path, dpi=120)
     print(f"\nPlot: {path}")
 

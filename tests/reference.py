@@ -136,3 +136,12 @@ def relative_error(value, expected):
     value, expected = np.asarray(value), np.asarray(expected)
     assert value.shape == expected.shape, (value.shape, expected.shape)
     return float(np.abs(value - expected).max() / max(1.0, np.abs(expected).max()))
+
+
+def unaligned(array):
+    """A copy whose numbers stand at odd addresses."""
+    memory = np.empty(array.nbytes + 1, np.uint8)
+    copy = memory[1:].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    assert not copy.flags.aligned
+    return copy

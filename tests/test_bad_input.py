@@ -45,6 +45,8 @@ SIGNS = np.where(TOTAL > 0, "plus", "minus")
 LABELS = np.stack([TOTAL > 0, X[:, 0, 0] > 0], axis=1)
 SMALL = {"hidden_size": 4, "max_iter": 2, "random_state": 0}
 X32 = X.astype("float32")
+MASKED = np.ma.masked_array(X, X > 0)
+MASKED_X = "x must be without a mask; got a MaskedArray of shape ("
 
 
 def changed(array, index, value):
@@ -183,6 +185,9 @@ PARAMETERS = [
     ("scoring", 3, "scoring must be a name from sklearn.metrics.get_scorer_names(), a function"),
     ("validation_fraction", 1, "validation_fraction must be a number in (0, 1); got 1"),
     ("validation_fraction", "10%", "validation_fraction must be a number in (0, 1); got '10%'"),
+    ("validation_split", "first", "validation_split must be one of random, last; got 'first'"),
+    ("standardize", "yes", "standardize must be True, False or 'auto'; got 'yes'"),
+    ("standardize", 1, "standardize must be True, False or 'auto'; got 1"),
     ("n_iter_no_change", 0, f"n_iter_no_change {POSITIVE_INT} 0"),
     ("tol", -1e-4, "tol must be a number of at least 0; got -0.0001"),
     ("tol", None, "tol must be a number of at least 0; got None"),
@@ -296,14 +301,24 @@ FORMS = {
     "no features": (X[:, :, :0], "Found array with 0 feature(s)"),
     "an empty list": ([], "X must be at least one sequence; got []"),
     "empty lists": ([[], []], "Found array with 0 feature(s) (shape=(2, 0))"),
-    "NaN": (changed(X, (1, 2, 0), np.nan), "Input X contains NaN: X must be finite"),
-    "NaN before the end": (changed(X, (1, 1), np.nan), "Input X contains NaN"),
-    "NaN in a part of the end": (changed(X, (1, -1, 0), np.nan), "Input X contains NaN"),
+    "NaN": (
+        changed(X, (1, 2, 0), np.nan),
+        "Input X contains NaN: X[1] contains NaN at step 2, feature 0; SequenceImputer fills "
+        "missing values",
+    ),
+    "NaN before the end": (changed(X, (1, 1), np.nan), "X[1] contains NaN at step 1, feature 0"),
+    "NaN in a part of the end": (
+        changed(changed(X, (0, -1), np.nan), (1, -1, 1), np.nan),
+        "Input X contains NaN: X[1] contains NaN at step 4, feature 1; Seq",
+    ),
     "a sequence of NaN": (
         changed(X, 1, np.nan),
         "X[1] must have at least one step that is not NaN",
     ),
-    "infinity": (changed(X, (0, 0, 0), np.inf), "Input X contains infinity: X must be finite"),
+    "infinity": (
+        changed(X, (0, 3, 1), np.inf),
+        "Input X contains infinity: X[0] contains infinity at step 3, feature 1",
+    ),
     "minus infinity": (changed(X, (0, 0, 0), -np.inf), "Input X contains infinity"),
     "numbers too large": (X * 1e300, "X must be numbers within float32's range; got "),
     "complex": (X + 0j, "Complex data not supported: X must be real; got complex128"),
@@ -331,8 +346,14 @@ FORMS = {
         [X[0], np.ones((2, 3))],
         "X[1] must be a sequence of 2 features, as X[0]; got an array of shape (2, 3)",
     ),
-    "NaN in a list": ([X[0], X[1, :2] * np.nan], "Input X[1] contains NaN: X[1] must be finite"),
-    "infinity in a list": ([X[0], X[1, :2] * np.inf], "Input X[1] contains infinity"),
+    "NaN in a list": (
+        [X[0], X[1, :2] * np.nan],
+        "Input X contains NaN: X[1] contains NaN at step 0, feature 0; SequenceImputer fills",
+    ),
+    "infinity in a list": (
+        [X[0], X[1, :2] * np.inf],
+        "Input X contains infinity: X[1] contains infinity at step 0, feature 0",
+    ),
     "complex in a list": ([X[0], X[1] + 0j], "Complex data not supported: X[1] must be real"),
     "text in a list": ([X[0], [["a", "b"]]], "X[1] must be numbers; got an array of shape (1, 2)"),
     "a mask in a list": ([X[0], np.ma.array(X[1])], "X[1] must be an array without a mask"),
@@ -447,7 +468,10 @@ AFTER_2D = {
         "X has 6 features, but LSTMRegressor is expecting 5 features",
     ),
     "two features": (X, "X has 2 features, but LSTMRegressor is expecting 1 features"),
-    "NaN at the end": (changed(X[:, :, 0], (0, -1), np.nan), "Input X contains NaN"),
+    "NaN at the end": (
+        changed(X[:, :, 0], (2, -1), np.nan),
+        "Input X contains NaN: X[2] contains NaN at step 4; SequenceImputer fills",
+    ),
     "infinity": (changed(X[:, :, 0], (0, 0), np.inf), "Input X contains infinity"),
 }
 
@@ -576,7 +600,17 @@ TARGETS = {
     ),
     "too few of a class to set aside": (
         lambda w: LSTMClassifier(early_stopping=True).fit(X, ["a"] + ["b"] * 19),
-        "such that of 20 sequences both parts get some of every class; got 0.1",
+        "y must have at least 2 sequences of every class for early_stopping",
+    ),
+    "too small a part for all classes": (
+        lambda w: LSTMClassifier(early_stopping=True).fit(X, np.repeat(range(5), 4)),
+        "validation_fraction must be at least 0.25 for 20 sequences of 5 classes; got 0.1",
+    ),
+    "too large a part for all classes": (
+        lambda w: LSTMClassifier(early_stopping=True, validation_fraction=0.9).fit(
+            X, np.repeat(range(5), 4)
+        ),
+        "validation_fraction must be at most 0.75 for 20 sequences of 5 classes; got 0.9",
     ),
     "a layer that does not fit, in parts": (
         lambda w: w.reg.set_params(hidden_size=4).partial_fit(X[:, :, :1], TOTAL),
@@ -665,7 +699,9 @@ def backward_twice(w):
         w.model.backward(saved, np.ones_like(y), np.zeros_like(w.model.params))
 
 
-FLAT_ARRAY = "grads must be a flat, contiguous and writeable array of 76 numbers of float32; got"
+FLAT_ARRAY = (
+    "grads must be a flat, contiguous, aligned and writeable array of 76 numbers of float32; got"
+)
 NAMED = {"0.weight": [[1, 2]], "0.bias": [1]}
 MODELS = {
     "no layers": (lambda w: Sequential([], 3), "layers must be a sequence of layers from fusedlst"),
@@ -709,6 +745,43 @@ MODELS = {
         lambda w: Sequential.from_named_params([Dense(1)], 2, [1, 2]),
         "named must be a dict of arrays by name; got [1, 2]",
     ),
+    "a mask": (lambda w: w.model.predict(MASKED), MASKED_X),
+    "a mask, in the model's dtype": (lambda w: w.model.predict(MASKED.astype("f")), MASKED_X),
+    "a mask of a predictor": (lambda w: w.model.predictor().predict(MASKED), MASKED_X),
+    "a mask with lengths": (lambda w: w.model.predict(MASKED, [5] * 20), MASKED_X),
+    "a list of masks": (lambda w: w.model.predict(list(MASKED)), MASKED_X),
+    "a masked mask": (
+        lambda w: w.model.predict(X, mask=np.ma.masked_array(X[:, :, 0] > -9, X[:, :, 0] > 0)),
+        "mask must be without a mask; got a MaskedArray",
+    ),
+    "None in an array": (
+        lambda w: w.model.predict(changed(X.astype(object), (0, 0, 0), None)),
+        "x must be an array of numbers; got an array of shape (20, 5, 2) and dtype object. It hol",
+    ),
+    "None in a list": (
+        lambda w: w.model.predict([[[1.0, None]]]),
+        "x must be an array of numbers; got [[[1.0, None]]]. It holds None.",
+    ),
+    "None in a step": (
+        lambda w: w.reg.stream().step([1.0, None]),
+        "x must be an array of numbers; got [1.0, None]. It holds None.",
+    ),
+    "masked targets": (
+        lambda w: w.reg.fit(X, np.ma.masked_array(TOTAL, TOTAL > 0)),
+        "y must be without a mask; got a MaskedArray of shape (20,) and dtype float64. Pass .fill",
+    ),
+    "masked labels": (
+        lambda w: w.clf.fit(X, np.ma.masked_array(SIGNS, TOTAL > 0)),
+        "y must be without a mask; got a MaskedArray of shape (20,) and dtype <U5. Pass .filled(",
+    ),
+    "masked weights": (
+        lambda w: w.clf.fit(X, SIGNS, np.ma.masked_array(np.ones(20), TOTAL > 0)),
+        "sample_weight must be without a mask; got a MaskedArray",
+    ),
+    "None in targets": (
+        lambda w: w.reg.fit(X, [*TOTAL[:-1], None]),
+        "y must be an array of numbers; got [",
+    ),
     "one sequence": (
         lambda w: w.model.predict(X32[0]),
         "x must be an array of shape (n_sequences, n_timesteps, 2); got an array of shape (5, 2) "
@@ -748,7 +821,7 @@ MODELS = {
         "rng must be a numpy Generator or None; got RandomState",
     ),
     "dy of another shape": (backward(dy=np.ones((20, 3))), "dy must be an array of shape (20, 1);"),
-    "dy of None": (backward(dy=[None] * 20), "dy must be an array of shape (20, 1); got [None, "),
+    "dy of None": (backward(dy=[None] * 20), "dy must be an array of numbers; got [None, "),
     "short grads": (backward(grads=lambda good: good[:-1].copy()), FLAT_ARRAY),
     "grads of another dtype": (backward(grads=lambda good: good.astype(float)), FLAT_ARRAY),
     "grads as a list": (backward(grads=lambda good: good.tolist()), FLAT_ARRAY),

@@ -135,6 +135,14 @@ def test_the_table_says_what_was_measured():
     assert not table.means([Row("a", 1.0, one, 7.0, one, {})], [])
 
 
+@pytest.mark.parametrize(("share", "shown"), [(0.5, "50%"), (1.05, "105%"), (2.51, "noisy")])
+def test_shares_above_the_peak_are_noisy(share, shown):
+    one, of_peak = Spread(1.0, 1.0, 1.0), Spread(share, share, share)
+    line = table.row_line(Row("a", 1.0, one, 7.0, of_peak, {}), [])
+    assert line.split("|")[-2].strip() == shown
+    assert str(cells.Entry("GRU", one, of_peak, None)).split() == ["1.00", shown]
+
+
 def test_work_of_a_shape():
     assert TINY.flops == 2 * 2 * 5 * 4 * 4 * (3 + 4)
     assert math.isclose(TINY.flops_of(5) * 2, TINY.flops)

@@ -14,7 +14,7 @@ from sklearn.metrics import get_scorer
 import fusedlstm
 from fusedlstm import LSTMClassifier, LSTMRegressor, _files
 from fusedlstm._checkpoints import CheckpointFile
-from fusedlstm._saving import decode
+from fusedlstm._encoding import decode
 from fusedlstm.layers import GRU, LSTM, Dropout
 from fusedlstm.losses import Pinball
 from fusedlstm.optimizers import SGD, AdamW
@@ -60,7 +60,9 @@ def state_of(model):
 KINDS = {
     "regressor": lambda: quick(),
     "classifier": lambda: quick(LSTMClassifier),
-    "dropout": lambda: quick(layers=(LSTM(4, recurrent_dropout=0.2), Dropout(0.3), GRU(3))),
+    "dropout": lambda: quick(
+        hidden_size=64, layers=(LSTM(4, recurrent_dropout=0.2), Dropout(0.3), GRU(3))
+    ),
     "early stopping": lambda: quick(early_stopping=True, learning_rate=0.1, n_iter_no_change=3),
     "a score": lambda: quick(LSTMClassifier, early_stopping=True, scoring="accuracy"),
     "a function": lambda: quick(early_stopping=True, scoring=get_scorer("r2")),
@@ -156,9 +158,10 @@ def test_warm_start(tmp_path, monkeypatch):
         ({"random_state": np.random.RandomState(0)}, X, TOTAL,
          "random_state, state of random_state"),
         ({"early_stopping": True, "scoring": max}, X, TOTAL, "early_stopping, scoring"),
-        ({}, X + 1e-9, TOTAL, "X.x"),
-        ({}, X[:-1], TOTAL[:-1], "X.x, y"),
-        ({}, RAGGED, TOTAL, "X.starts, X.values, X.x"),
+        ({}, X + 1e-9, TOTAL, "X"),
+        ({}, X[:-1], TOTAL[:-1], "X, y"),
+        ({}, RAGGED, TOTAL, "X"),
+        ({}, X.astype("float32"), TOTAL, "X"),
     ],
 )  # fmt: skip
 def test_another_problem_is_refused(options, data, y, other, tmp_path):
@@ -264,4 +267,4 @@ def epochs_in(checkpoint):
     if not checkpoint.exists():
         return 0
     header, arrays = _files.read(checkpoint)
-    return decode(header["content"], arrays)["state"].epochs
+    return decode(header["content"]["state"], arrays).epochs

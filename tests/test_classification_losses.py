@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,32 @@ def test_what_does_not_fit(loss, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         quick(loss=loss).fit(X, TARGETS["labels"])
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("loss", [LogLoss(), LogLoss(0.1), Focal()], ids=repr)
+@pytest.mark.parametrize(
+    ("outputs", "y", "sentence"),
+    [
+        (3, [0, -1], "y must be classes from 0 to 2; got -1"),
+        (3, [3, 0], "y must be classes from 0 to 2; got 3"),
+        (3, [0.0, 1.0], "y must be integer classes; got an array of shape (2,) and dtype float64"),
+        (1, [-1, 1], "y must be classes from 0 to 1; got -1"),
+        (1, [2, 1], "y must be classes from 0 to 1; got 2"),
+        (2, [[0, -1], [1, 0]], "y must be labels from 0 to 1; got -1"),
+        (2, [[0, 1], [1, 2]], "y must be labels from 0 to 1; got 2"),
+        (2, [[0, 1], [1, np.nan]], "y must be labels from 0 to 1; got nan"),
+    ],
+)
+def test_classes_that_do_not_exist(loss, outputs, y, sentence):
+    with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
+        loss(np.zeros((2, outputs)), np.array(y))
+
+
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_booleans_are_classes(outputs):
+    z = np.random.default_rng(0).standard_normal((3, outputs))
+    y = np.array([True, False, True])
+    value, dy = LogLoss()(z, y)
+    expected, expected_dy = LogLoss()(z, y.astype(int))
+    assert value == expected
+    assert (dy == expected_dy).all()

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 
-from fusedlstm import Sequential, load_torch_state_dict, to_torch_state_dict
+from fusedlstm import (
+    LSTMClassifier,
+    LSTMRegressor,
+    Sequential,
+    load_torch_state_dict,
+    to_torch_state_dict,
+)
 from fusedlstm.layers import GRU, LSTM, RNN, Dense, Dropout, LastStep, PeepholeLSTM
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
@@ -109,3 +116,34 @@ def test_what_does_not_fit(model, module, message):
     with pytest.raises(ValueError, match=message):
         load_torch_state_dict(model, module.state_dict())
     np.testing.assert_array_equal(model.params, before)
+
+
+class Theirs(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = torch.nn.LSTM(3, 6, batch_first=True)
+        self.out = torch.nn.Linear(6, 3)
+
+    def forward(self, x):
+        return torch.softmax(self.out(self.lstm(x)[0][:, -1]), dim=1)
+
+
+@pytest.mark.parametrize("of_model", [False, True])
+def test_weights_of_an_estimator_take_effect(of_model):
+    clf = LSTMClassifier(6, max_iter=1, standardize=False, random_state=0).fit(X, [0, 1, 2, 0])
+    theirs = Theirs()
+    load_torch_state_dict(clf.model_ if of_model else clf, theirs.state_dict())
+    expected = theirs(torch.from_numpy(X).float()).detach().numpy()
+    np.testing.assert_allclose(clf.predict_proba(X), expected, atol=1e-6)
+    stream = clf.stream()
+    last = [stream.step(x) for x in X[0]][-1]
+    np.testing.assert_array_equal(last, clf.predict_proba(X[:1])[0])
+    back = to_torch_state_dict(clf)
+    np.testing.assert_array_equal(back["2.weight"], theirs.out.weight.detach())
+
+
+def test_only_fitted_estimators_have_weights():
+    with pytest.raises(NotFittedError):
+        load_torch_state_dict(LSTMRegressor(), {})
+    with pytest.raises(TypeError, match="model must be a Sequential or a fitted estimator; got 3"):
+        to_torch_state_dict(3)

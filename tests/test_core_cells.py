@@ -454,3 +454,31 @@ def test_saved_can_be_used_once_and_with_its_own_dtype(core):
     core.staged_backward(saved, *given)
     with pytest.raises(ValueError, match="saved has been used"):
         core.staged_backward(saved, *given)
+
+
+@pytest.mark.parametrize("hidden", [3, 8, 16, 17, 20, 33])
+@pytest.mark.parametrize("name", ["fused gru", "gru", "fused lstm", "fused rnn_tanh"])
+@pytest.mark.parametrize("batch", [1, 2, 7])
+@pytest.mark.parametrize("values", [[np.inf], [-np.inf], [np.inf, -np.inf], [np.nan]], ids=str)
+def test_inputs_that_are_not_finite(core, dtype, name, hidden, batch, values):
+    # Saturated gates are finite; not a number is only what the equations say.
+    problem = Problem.random(SPECS[name], 20, batch, 6, 4, hidden, dtype)
+    problem.x[batch - 1, 2, : len(values)] = values
+    with np.errstate(invalid="ignore", over="ignore"):
+        expected = problem.reference()[0]
+    for training in (False, True):
+        y = problem.forward(core, training)[0]
+        np.testing.assert_allclose(y, expected, rtol=0, atol=1e-5, equal_nan=True)
+
+
+@pytest.mark.parametrize("hidden", [3, 8, 16, 17, 20, 33])
+def test_an_initial_state_of_a_gru_that_is_infinite(core, dtype, hidden):
+    # One row's infinite h[0] saturates the gates of its other units, for any number of units.
+    problem = Problem.random(SPECS["fused gru"], 21, 5, 4, 3, hidden, dtype)
+    clean = problem.forward(core)[0]
+    problem.h[0, 2, 0] = np.inf
+    y = problem.forward(core)[0]
+    others = np.arange(5) != 2
+    assert y[others].tobytes() == clean[others].tobytes()
+    assert not np.isfinite(y[2, :, 0]).any()
+    assert np.isfinite(y[2, :, 1:]).all()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import reference
 from conftest import VARIANTS
+from reference import unaligned
 
 ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "softsign")
 
@@ -94,3 +95,23 @@ def test_gradients_are_added_to(core, dtype):
 def test_unknown_activation(core):
     with pytest.raises(ValueError, match="unknown activation"):
         core.dense_forward(np.zeros(2), np.zeros((1, 1)), 1, "swish", 1)
+
+
+def test_the_core_itself_refuses_no_rows_and_no_parameters(core, dtype):
+    params, x, dy = random_problem(3, 9, 5, 4, dtype)
+    none = np.zeros((0, 5), dtype)
+    with pytest.raises(ValueError, match="sizes must be positive"):
+        core.dense_forward(params, none, 4, "tanh", 1)
+    with pytest.raises(ValueError, match="sizes must be positive"):
+        core.dense_backward(params, none, dy[:0], dy[:0], "tanh", True, params.copy(), 1)
+    with pytest.raises(ValueError, match="must not be None"):
+        core.dense_forward(None, x, 4, "tanh", 1)
+
+
+def test_the_core_itself_refuses_arrays_that_are_not_aligned(core, dtype):
+    params, x, dy = random_problem(4, 9, 5, 4, dtype)
+    y = core.dense_forward(params, x, 4, "tanh", 1)
+    with pytest.raises(ValueError, match="aligned"):
+        core.dense_backward(params, x, y, unaligned(dy), "tanh", True, params.copy(), 1)
+    with pytest.raises(ValueError, match="aligned"):
+        core.dense_backward(params, x, y, dy, "tanh", True, unaligned(params), 1)

@@ -1,13 +1,18 @@
-"""The examples in docs/ run, each page's as one program."""
+"""The examples in docs/ run, each page's as one program, and print what the pages show."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
+SPEC = importlib.util.spec_from_file_location("outputs", DOCS / "outputs.py")
+outputs = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(outputs)
 CODE = {
     str(page.relative_to(DOCS)): "\n".join(
         re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
@@ -23,7 +28,22 @@ def test_examples(name, tmp_path, monkeypatch):
     if name in NEEDS:
         pytest.importorskip(NEEDS[name], reason=f"{NEEDS[name]} is not installed")
     monkeypatch.chdir(tmp_path)
-    exec(compile(CODE[name], name, "exec"), {})
+    printed, shown = outputs.run(DOCS / name), outputs.shown(DOCS / name)
+    if name.startswith("guide/"):  # outputs are written by `python docs/outputs.py`
+        assert [outputs.without_digits(text) for text in shown] == [
+            outputs.without_digits(text) for text in printed
+        ]
+
+
+def test_the_recursive_forecast_follows_the_last_observation(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (DOCS / "guide/forecast.md").read_text().partition("## Several features")[0]
+    names = {}
+    exec("\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)), names)
+    last = np.sqrt(names["sunspots"])[-12:]
+    assert names["future"][0] == names["model"].predict(last[np.newaxis])[0]
+    again = names["model"].predict([[*last[1:], names["future"][0]]])[0]
+    assert names["future"][1] == again
 
 
 def test_every_task_has_an_example():

@@ -6,6 +6,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 
 import pytest
 
@@ -53,3 +54,62 @@ def test_public_names_have_docstrings(name):
             for method, function in inspect.getmembers(value, inspect.isfunction):
                 if method[0] != "_":
                     assert inspect.getdoc(function), f"{public}.{method}"
+
+
+# Modules of packages with an `__all__` are reached through their package.
+PACKAGES = {
+    info.name
+    for info in pkgutil.iter_modules(fusedlstm.__path__, "fusedlstm.")
+    if info.ispkg and info.name != "fusedlstm.convert"
+}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in PUBLIC if name.rpartition(".")[0] not in PACKAGES]
+)
+def test_completion_offers_public_names_only(name):
+    if name in ("fusedlstm.__main__", "fusedlstm.benchmark", "fusedlstm.contrib"):
+        pytest.skip("a command, or a package of optional modules")
+    module = load(name)
+    offered = set(dir(module))
+    if name == "fusedlstm.convert":
+        assert offered == {"torch"}
+        return
+    assert offered == set(module.__all__)
+    for public in offered:
+        value = getattr(module, public)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            assert value.__module__.startswith("fusedlstm."), public
+    # What it defines itself is offered, except for variables of types and constants.
+    own = {
+        public
+        for public, value in vars(module).items()
+        if public[0] != "_"
+        and (inspect.isclass(value) or inspect.isfunction(value))
+        and value.__module__ == name
+    }
+    assert own <= offered
+
+
+def test_completion_offers_submodules():
+    assert {"layers", "losses", "optimizers", "schedules", "training"} <= set(dir(fusedlstm))
+    assert {"datasets", "convert", "preprocessing", "plotting"} <= set(dir(fusedlstm))
+    for name in dir(fusedlstm):
+        assert getattr(fusedlstm, name) is not None
+
+
+@pytest.mark.parametrize("name", ["LSTMClassifier", "LSTMRegressor"])
+def test_help_describes_every_parameter(name):
+    doc = inspect.getdoc(getattr(fusedlstm, name))
+    section = doc.partition("Parameters\n----------\n")[2].partition("\n\nAttributes\n")[0]
+    entries = dict(re.findall(r"^([\w, ]+) : .*\n((?:    .*\n?)*)", section, re.MULTILINE))
+    described = {
+        parameter: text for names, text in entries.items() for parameter in names.split(", ")
+    }
+    parameters = set(inspect.signature(getattr(fusedlstm, name)).parameters)
+    assert set(described) == parameters
+    assert all(text.strip() for text in described.values())
+    assert "see `LSTMClassifier`" not in doc
+    attributes = doc.partition("\nAttributes\n----------\n")[2]
+    assert "validation_loss_curve_" in attributes
+    assert "model_ : Sequential" in attributes

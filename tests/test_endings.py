@@ -1,4 +1,4 @@
-"""How training ends: too few epochs, Ctrl-C, a loss that is not finite."""
+"""The end of training: max_iter, early stopping, nothing learned, Ctrl-C, a diverging loss."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from fusedlstm import LSTMClassifier, LSTMRegressor
+from fusedlstm._constant_loss import constant_loss
+from fusedlstm.losses import log_loss
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -38,21 +40,112 @@ class Interrupting:
         return float(self.calls)
 
 
-def test_too_few_epochs():
-    sentence = "max_iter=3 epochs, before the training loss had stopped getting better"
+def learned(**options):
+    """Return an estimator that learns more than a constant in a few epochs."""
+    return quick(**{"max_iter": 5, "learning_rate": 0.03, "batch_size": 8, **options})
+
+
+def test_early_stopping_with_too_few_epochs():
+    sentence = "^Training ended with max_iter=5 epochs before the validation loss stopped improving"
     with pytest.warns(ConvergenceWarning, match=sentence) as caught:
-        quick().fit(X, TOTAL)
+        learned(early_stopping=True, tol=0.0).fit(X, TOTAL)
+    assert len(caught) == 1
     assert caught[0].filename == __file__
-    with pytest.warns(ConvergenceWarning, match="before the validation data had stopped"):
-        quick(early_stopping=True).fit(X, TOTAL)
+    with pytest.warns(ConvergenceWarning, match="before the validation score stopped"):
+        learned(early_stopping=True, scoring="r2").fit(X, TOTAL)
 
 
-def test_no_warning_where_there_is_nothing_to_say():
+def test_no_warning_after_all_epochs_or_early_stopping():
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
-        quick(tol=1e9, n_iter_no_change=2).fit(X, TOTAL)
-        quick(max_iter=5, tol=1e9, n_iter_no_change=4).fit(X, TOTAL)
-        quick().partial_fit(X, TOTAL)
+        learned().fit(X, TOTAL)
+        learned(early_stopping=True, max_iter=9, tol=1e9, n_iter_no_change=6).fit(X, TOTAL)
+        quick(max_iter=1).partial_fit(X, TOTAL)
+
+
+def test_all_epochs_are_trained_on_a_plateau():
+    model = learned(max_iter=30, tol=1e9, n_iter_no_change=1).fit(X, TOTAL)
+    assert model.n_iter_ == len(model.loss_curve_) == 30
+    stopped = learned(max_iter=30, tol=1e9, n_iter_no_change=4, early_stopping=True).fit(X, TOTAL)
+    assert stopped.n_iter_ == 5  # the first epoch always counts as an improvement
+
+
+def test_lbfgs_ends_where_its_line_search_finds_no_decrease(tmp_path):
+    options = {"optimizer": "lbfgs", "dtype": "float64", "max_iter": 5000}
+    model = quick(**options).fit(X[:6], TOTAL[:6])
+    assert model.n_iter_ < 5000
+    assert model.loss_curve_[-1] == model.loss_curve_[-2]
+    assert model.loss_curve_[-1] < 1e-12
+    again = quick(**options).fit(X[:6], TOTAL[:6], checkpoint=tmp_path / "c")
+    assert again.fit(X[:6], TOTAL[:6], checkpoint=tmp_path / "c").n_iter_ == model.n_iter_
+
+
+NOISE = np.random.default_rng(1).standard_normal((40, 3))
+LABELS = np.array(["a", "b", "b", "c"] * 10)
+
+
+@pytest.mark.parametrize(
+    ("model", "y"),
+    [
+        (LSTMRegressor(4), TOTAL),
+        (LSTMRegressor(4), NOISE),
+        (LSTMRegressor(4, loss="absolute_error"), NOISE[:, 0] ** 2),
+        (LSTMRegressor(4, loss="huber"), NOISE),
+        (LSTMRegressor(4, loss="pinball"), NOISE[:, 0]),
+        (LSTMRegressor(4, loss="gaussian"), NOISE[:, 0]),
+        (LSTMRegressor(4, loss="poisson"), np.arange(40) % 7),
+        (LSTMClassifier(4), LABELS),
+        (LSTMClassifier(4), LABELS == "a"),
+        (LSTMClassifier(4, loss="focal", class_weight="balanced"), LABELS),
+        (LSTMClassifier(4), NOISE > 0.5),
+    ],
+)
+def test_a_model_that_learns_nothing(model, y):
+    # All sequences are equal: the best that can be learned is the best constant.
+    model.set_params(max_iter=60, random_state=0, learning_rate=0.03, schedule=None)
+    same = np.repeat(X[:1], len(X), axis=0)
+    with pytest.warns(ConvergenceWarning, match="the loss of the best constant pred") as caught:
+        model.fit(same, y)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    curve = model.loss_curve_
+    constant = float(str(caught[0].message).split(" below ")[1].split(",")[0])
+    assert constant == pytest.approx(min(curve), rel=0.05, abs=1e-3)
+
+
+def test_the_loss_of_the_priors_is_the_entropy():
+    y = (LABELS == "a").astype(int)
+    p = y.mean()
+    entropy = -(p * np.log(p) + (1 - p) * np.log(1 - p))
+    assert constant_loss(log_loss, 1, y, None) == pytest.approx(entropy, rel=1e-6)
+    weights = np.where(y == 1, 2.0, 2 / 3)  # relative to their mean, balanced
+    assert constant_loss(log_loss, 1, y, weights) == pytest.approx(np.log(2), rel=1e-6)
+
+
+def test_constant_targets_leave_nothing_to_learn():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        quick().fit(X, np.ones(40))
+
+
+@pytest.mark.parametrize("y", [TOTAL + 1e-7, np.array(["no", "yes"], object)[(TOTAL > 0) * 1]])
+def test_scoring_gets_the_targets_as_they_were_given(y):
+    seen = []
+
+    def scoring(model, X_val, y_val):
+        seen.append((len(X_val), y_val))
+        return model.score(X_val, y_val)
+
+    options = {"early_stopping": True, "scoring": scoring, "max_iter": 1, "random_state": 0}
+    model = LSTMRegressor(4, **options) if y.dtype == float else LSTMClassifier(4, **options)
+    model.fit(X, y, X_val=X[:7], y_val=y[:7])
+    assert seen[-1][0] == 7
+    assert seen[-1][1].tolist() == y[:7].tolist()
+    model.set_params(validation_split="last", validation_fraction=0.25).fit(X, y)
+    assert seen[-1][0] == 10
+    assert seen[-1][1].tolist() == y[-10:].tolist()
+    model.set_params(validation_split="random").fit(X, y)
+    assert set(seen[-1][1].tolist()) <= set(y.tolist())
 
 
 @pytest.mark.parametrize("at", [2, 3])

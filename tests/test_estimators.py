@@ -248,7 +248,9 @@ def test_fitting_again_starts_afresh(estimator):
 @pytest.mark.parametrize("estimator", BOTH)
 def test_copies_pickles_and_clones(estimator):
     X, total = sequences()
-    model = quick(estimator, optimizer=Adam(beta2=0.99), layers=(LSTM(5), Dropout(0.1)))
+    model = quick(
+        estimator, hidden_size=64, optimizer=Adam(beta2=0.99), layers=(LSTM(5), Dropout(0.1))
+    )
     model.fit(X, targets(estimator, total))
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert numbers(other, X).tobytes() == numbers(model, X).tobytes()
@@ -327,12 +329,6 @@ def test_the_validation_split_keeps_the_classes():
     assert set(model.classes_) == {"rare", "common"}
 
 
-def test_training_stops_when_the_loss_does():
-    X, y = sequences()
-    model = quick(LSTMRegressor, max_iter=500, tol=10.0, n_iter_no_change=3).fit(X, y)
-    assert model.n_iter_ == 4  # any first loss is an improvement on none
-
-
 def test_a_loss_that_is_not_finite_stops_with_a_warning():
     X, y = sequences()
     model = quick(LSTMRegressor, optimizer="sgd", learning_rate=1e30, clip_norm=None, max_iter=50)
@@ -382,10 +378,58 @@ def test_class_weight():
 def test_layers_of_ones_own():
     X, y = sequences()
     layers = (LSTM(4, bidirectional=True), Dropout(0.1), LSTM(3), LastStep(), Dense(5, "tanh"))
-    model = quick(LSTMRegressor, layers=layers).fit(X, y)
+    model = quick(LSTMRegressor, hidden_size=64, layers=layers).fit(X, y)
     assert model.model_.layers == (*layers, Dense(1))
-    model = quick(LSTMRegressor, layers=layers[:3]).fit(X, y)
+    model = quick(LSTMRegressor, hidden_size=64, layers=layers[:3]).fit(X, y)
     assert model.model_.layers == (*layers[:3], LastStep(), Dense(1))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden_size": 128}, "hidden_size=128 has no effect with layers"),
+        (
+            {"hidden_size": 64, "num_layers": 3, "cell": "gru"},
+            "num_layers=3, cell='gru' have no effect",
+        ),
+        ({"bidirectional": True, "dropout": 0.1}, "bidirectional=True, dropout=0.1 have no effect"),
+        ({"recurrent_dropout": 0.1}, "recurrent_dropout=0.1 has no effect with layers"),
+    ],
+)
+@pytest.mark.parametrize("estimator", [LSTMClassifier, LSTMRegressor])
+def test_options_without_effect_beside_layers(estimator, options, message):
+    X, y = sequences()
+    model = estimator(layers=(LSTM(4),), max_iter=1, random_state=0)
+    model.fit(X, y > 0)  # without a warning
+    before = model.predict(X)
+    with pytest.warns(UserWarning, match=message):
+        model.set_params(**options).fit(X, y > 0)
+    np.testing.assert_array_equal(model.predict(X), before)
+    clone(model).set_params(layers=None)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "layers"),
+    [
+        (LSTMClassifier, (LSTM(3), LastStep(), Dense(2))),
+        (LSTMClassifier, (LSTM(3), LastStep(), Dense(1, "sigmoid"), Dropout(0.1))),
+        (LSTMClassifier, (LSTM(3), Dense(2))),
+        (LSTMRegressor, (LSTM(3), LastStep(), Dense(1))),
+    ],
+)
+def test_a_second_output_layer_is_refused(estimator, layers):
+    X, y = sequences()
+    with pytest.raises(ValueError, match="layers must not contain the output layer, which LSTM"):
+        estimator(layers=layers, max_iter=1).fit(X, y > 0)
+
+
+def test_a_linear_hidden_layer_gives_a_warning():
+    X, y = sequences()
+    body = (LSTM(3), LastStep())
+    with pytest.warns(UserWarning, match=r"layers ends in Dense\(units=5.*, a linear layer before"):
+        LSTMRegressor(layers=(*body, Dense(5)), max_iter=1).fit(X, y)
+    LSTMRegressor(layers=(*body, Dense(5, "relu")), max_iter=1).fit(X, y)
+    LSTMRegressor(layers=(Dense(5), LSTM(3)), max_iter=1).fit(X, y)
 
 
 def test_what_the_options_build():
@@ -411,7 +455,7 @@ def test_double_precision():
 @pytest.mark.parametrize("estimator", BOTH)
 def test_pipeline_and_cross_validation(estimator):
     X, total = sequences(60)
-    pipeline = make_pipeline(SequenceScaler(), quick(estimator, max_iter=20))
+    pipeline = make_pipeline(SequenceScaler(), quick(estimator, max_iter=60))
     scores = cross_val_score(pipeline, X * 100 + 5, targets(estimator, total), cv=3)
     assert scores.mean() > 0.5
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 from dataclasses import MISSING, dataclass, fields, is_dataclass
@@ -18,8 +19,8 @@ from sklearn.exceptions import NotFittedError
 
 import fusedlstm
 from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler, Sequential, layers
+from fusedlstm._encoding import VALUES
 from fusedlstm._files import METADATA_KEY, read, write
-from fusedlstm._saving import VALUES
 from fusedlstm.layers import LSTM, Dense, Dropout, LastStep
 from fusedlstm.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, Focal, Gaussian, Pinball
 from fusedlstm.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Nadam
@@ -53,10 +54,13 @@ FITTED = {
     "double precision": lambda: quick(LSTMRegressor, dtype=np.float64).fit(X, TOTAL),
     "layers and an optimizer": lambda: quick(
         LSTMClassifier,
+        hidden_size=64,
         layers=(LSTM(3, bidirectional=True), Dropout(0.1), LSTM(2), LastStep(), Dense(3, "tanh")),
         optimizer=AdamW(beta2=0.99),
     ).fit(X, SIGNS),
-    "a list of layers": lambda: quick(LSTMRegressor, layers=[LSTM(3)]).fit(X, TOTAL),
+    "a list of layers": lambda: quick(LSTMRegressor, hidden_size=64, layers=[LSTM(3)]).fit(
+        X, TOTAL
+    ),
     "a schedule": lambda: quick(
         LSTMRegressor, optimizer=Nadam(l1=1e-3), schedule=ReduceOnPlateau(patience=0)
     ).fit(X, TOTAL),
@@ -426,11 +430,20 @@ def test_a_file_of_a_newer_version(small, monkeypatch):
         fusedlstm.load(small)
 
 
+def nested(depth):
+    value = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 def changed_header(change):
     """The header of an estimator with something changed, written with a digest that fits."""
 
     def write_changed(path):
-        quick(LSTMClassifier, optimizer=Adam(), layers=(LSTM(3),)).fit(X, SIGNS).save(path)
+        quick(LSTMClassifier, hidden_size=64, optimizer=Adam(), layers=(LSTM(3),)).fit(
+            X, SIGNS
+        ).save(path)
         header, arrays = read(path)
         change(header)
         write(path, header, arrays)
@@ -438,8 +451,63 @@ def changed_header(change):
     return write_changed
 
 
+def model_in(h):
+    return h["attributes"]["model_"]["Sequential"]
+
+
 UNKNOWN = {
     "class": lambda h: h.update({"class": "Sneaky"}),
+    "a class that is no text": lambda h: h.update({"class": ["LSTMClassifier"]}),
+    "parameters that are no object": lambda h: h.update(parameters=[1]),
+    "attributes that are no object": lambda h: h.update(attributes=None),
+    "a parameter's type": lambda h: h["parameters"].update(hidden_size="4"),
+    "a parameter's value": lambda h: h["parameters"].update(learning_rate=-1),
+    "a long number": lambda h: h["parameters"].update(hidden_size=10**4000),
+    "an attribute's type": lambda h: h["attributes"].update(n_iter_="2"),
+    "a model that is none": lambda h: h["attributes"].update(model_=3),
+    "a curve of text": lambda h: h["attributes"].update(loss_curve_=["a"]),
+    "an optimizer as an attribute": lambda h: h["attributes"].update(
+        _schedule_state=h["parameters"]["optimizer"]
+    ),
+    "a field's type": lambda h: h["attributes"]["_schedule_state"]["ScheduleState"].update(
+        epoch="1"
+    ),
+    "no attribute": lambda h: h["attributes"].pop("_multilabel"),
+    "no model": lambda h: h["attributes"].pop("model_"),
+    "no parameters of a model": lambda h: model_in(h).pop("params"),
+    "a prefix that is no text": lambda h: model_in(h).update(params=None),
+    "layers that are none": lambda h: model_in(h).update(layers=5),
+    "a layer without its size": lambda h: model_in(h)["layers"]["tuple"][0]["LSTM"].pop(
+        "hidden_size"
+    ),
+    "a layer that is no object": lambda h: model_in(h)["layers"]["tuple"][0].update(LSTM=[3]),
+    "an empty object": lambda h: h["attributes"].update(loss_={}),
+    "a tuple that is none": lambda h: h["attributes"].update(loss_={"tuple": 3}),
+    "a float that is none": lambda h: h["attributes"].update(loss_={"float": "1e5"}),
+    "a dict of no pairs": lambda h: h["attributes"].update(loss_={"dict": [[1, 2, 3]]}),
+    "a dict of lists": lambda h: h["attributes"].update(loss_={"dict": [[[1], 2]]}),
+    "a generator": lambda h: h["attributes"].update(loss_={"Generator": {"dict": []}}),
+    "a large generator": lambda h: h["attributes"].update(
+        loss_={
+            "Generator": {
+                "dict": [
+                    ["bit_generator", "PCG64"],
+                    ["state", {"dict": [["state", 10**99], ["inc", 1]]}],
+                    ["has_uint32", 0],
+                    ["uinteger", 0],
+                ]
+            }
+        }
+    ),
+    "other sizes": lambda h: h["attributes"].update(n_features_in_=3),
+    "more classes": lambda h: h["classes"].update(labels=["a", "b", "c"]),
+    "classes that are lists": lambda h: h["classes"].update(labels=[["a"], ["b"]]),
+    "classes that are no list": lambda h: h["classes"].update(labels="ab"),
+    "classes that do not fit": lambda h: h["classes"].update(labels=[2**70, "b"], dtype="<i8"),
+    "a dtype of many": lambda h: h["classes"].update(dtype="(1000000,1000000)f8"),
+    "a dtype that is no text": lambda h: h["classes"].update(dtype=[["a", "i4"]]),
+    "classes that are a number": lambda h: h.update(classes=5),
+    "deep": lambda h: h["attributes"].update(loss_=nested(600)),
     "no class": lambda h: h.pop("class"),
     "parameters": lambda h: h["parameters"].update(sneaky=1),
     "a layer": lambda h: h["parameters"].update(layers={"tuple": [{"os.system": {"x": "ls"}}]}),
@@ -461,8 +529,14 @@ UNKNOWN = {
 @pytest.mark.parametrize("change", UNKNOWN.values(), ids=UNKNOWN)
 def test_content_that_is_not_known(change, tmp_path):
     changed_header(change)(tmp_path / "file")
-    with pytest.raises(ValueError, match="whose content this version of fusedlstm does not know"):
+    with pytest.raises(
+        ValueError, match="whose content this version of fusedlstm does not know"
+    ) as e:
         fusedlstm.load(tmp_path / "file")
+    assert isinstance(e.value.__cause__, (ValueError, TypeError, RecursionError))
+    reason = str(e.value).split("does not know (")[1]
+    assert re.search(r"\bmust\b|maximum recursion", reason)
+    assert len(reason) < 800
 
 
 def test_a_file_without_a_field_that_came_later(tmp_path):

@@ -27,7 +27,8 @@ STACKS = {
 
 
 def fitted_on(layers=None, **parameters):
-    model = LSTMClassifier(4, layers=layers, max_iter=2, random_state=0, **parameters)
+    parameters = {"max_iter": 2, "random_state": 0, "standardize": False, **parameters}
+    model = LSTMClassifier(64 if layers else 4, layers=layers, **parameters)
     return model.fit(X, LABELS)
 
 
@@ -53,6 +54,17 @@ def test_it_does_not_hear_of_later_parameters(name):
     # A copy takes its snapshot of the model as it stands; so does a model put in its place.
     np.testing.assert_array_equal(copy.deepcopy(model).predict_proba(X), 0.5)
     model.model_ = copy.deepcopy(model.model_)
+    np.testing.assert_array_equal(model.predict_proba(X), 0.5)
+
+
+def test_assigned_parameters_take_effect():
+    model = fitted_on()
+    stream, before = model.stream(len(X)), model.predict_proba(X)
+    model.model_.params = np.zeros_like(model.model_.params)
+    np.testing.assert_array_equal(model.predict_proba(X), 0.5)
+    np.testing.assert_array_equal([stream.step(x) for x in X.swapaxes(0, 1)][-1], before)
+    with pytest.raises(ValueError, match="params must be"):
+        model.model_.params = [1.0]
     np.testing.assert_array_equal(model.predict_proba(X), 0.5)
 
 

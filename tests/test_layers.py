@@ -9,7 +9,6 @@ import pytest
 
 import reference
 from fusedlstm import Sequential
-from fusedlstm.initializers import orthogonal, xavier_uniform
 from fusedlstm.layers import LSTM, Dense, Dropout, LastStep
 
 STACKS = {
@@ -136,36 +135,3 @@ def test_dropout_comes_from_the_generator_alone():
     same = [model.forward(x, rng=np.random.default_rng(3))[0] for _ in range(2)]
     np.testing.assert_array_equal(*same)
     assert not np.array_equal(same[0], model.forward(x, rng=np.random.default_rng(4))[0])
-
-
-def test_initial_values():
-    model = Sequential([LSTM(60, bidirectional=True), LastStep(), Dense(20)], input_size=30,
-                       dtype="float64", random_state=0)  # fmt: skip
-    named = model.named_params()
-    for direction in ("", "_reverse"):
-        forget = np.repeat([0.0, 1.0, 0.0, 0.0], 60)
-        np.testing.assert_array_equal(named["0.bias" + direction], forget)
-        for gate in np.split(named["0.weight_hh" + direction], 4):
-            np.testing.assert_allclose(gate @ gate.T, np.eye(60), atol=1e-12)
-        limit = np.sqrt(6 / (30 + 60))
-        w = named["0.weight_ih" + direction]
-        assert np.abs(w).max() <= limit
-        assert w.std() == pytest.approx(limit / np.sqrt(3), rel=0.05)
-    assert not named["2.bias"].any()
-    assert np.abs(named["2.weight"]).max() <= np.sqrt(6 / 140)
-
-
-def test_initializers_follow_the_generator():
-    for draw in (lambda rng: xavier_uniform(rng, 3, 4), lambda rng: orthogonal(rng, 4)):
-        a, b = draw(np.random.default_rng(5)), draw(np.random.default_rng(5))
-        np.testing.assert_array_equal(a, b)
-        assert not np.array_equal(a, draw(np.random.default_rng(6)))
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (3, 5), (40, 40), (600, 300)])
-def test_orthogonal_is_the_q_of_qr(shape):
-    matrix = orthogonal(np.random.default_rng(0), *shape)
-    long, short = max(shape), min(shape)
-    q, r = np.linalg.qr(np.random.default_rng(0).standard_normal((long, short)))
-    q *= np.sign(np.diagonal(r))
-    np.testing.assert_allclose(matrix, q if shape[0] == long else q.T, atol=1e-13)

@@ -224,7 +224,11 @@ def test_learning_a_series_of_classes():
     [
         ({"series": np.zeros((2, 3, 4))}, ValueError, "series must be numbers of shape"),
         ({"series": [[1, 2], [3]]}, ValueError, "series must be numbers of shape"),
-        ({"series": [1, np.nan] * 5}, ValueError, "Input series contains NaN"),
+        (
+            {"series": [1, np.nan] * 5},
+            ValueError,
+            "Input series contains NaN: series contains NaN at step 1, f",
+        ),
         ({"targets": [1] * 10}, TypeError, "targets must be an array of length 10, as series"),
         ({"targets": np.zeros(9)}, ValueError, "targets must be an array of length 10, as series"),
         ({"batch_size": 11}, ValueError, "batch_size must be at most 10, the steps of the series"),

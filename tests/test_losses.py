@@ -9,6 +9,7 @@ import scipy.stats
 import sklearn.metrics
 
 import reference
+from fusedlstm import LSTMClassifier, LSTMRegressor
 from fusedlstm.losses import (
     CLASSIFICATION_LOSSES,
     REGRESSION_LOSSES,
@@ -233,3 +234,27 @@ def test_a_target_without_its_axis():
     sentence = r"y must be an array \(n, n_targets\) that goes with y_pred \(3, 1\); got an array "
     with pytest.raises(ValueError, match=sentence + r"of shape \(3,\)"):
         squared_error(np.zeros((3, 1)), np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "alias", "name"),
+    [
+        (LSTMRegressor, "mse", "squared_error"),
+        (LSTMRegressor, "mae", "absolute_error"),
+        (LSTMClassifier, "cross_entropy", "log_loss"),
+    ],
+)
+def test_aliases(estimator, alias, name):
+    X = np.random.default_rng(0).standard_normal((20, 4, 1))
+    y = X[:, 0, 0] > 0
+    options = {"hidden_size": 3, "max_iter": 2, "random_state": 0}
+    model = estimator(loss=alias, **options).fit(X, y)
+    assert model.loss == alias
+    expected = estimator(loss=name, **options).fit(X, y)
+    np.testing.assert_array_equal(model.predict(X), expected.predict(X))
+
+
+def test_an_alias_of_a_loss_of_the_other_estimator_is_refused():
+    X = np.ones((4, 3, 1))
+    with pytest.raises(ValueError, match="loss must be one of squared_error, .*; got 'cross_ent"):
+        LSTMRegressor(loss="cross_entropy").fit(X, np.arange(4.0))

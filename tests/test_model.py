@@ -11,6 +11,7 @@ import pytest
 import reference
 from fusedlstm import Sequential
 from fusedlstm.layers import GRU, LSTM, Dense, LastStep
+from reference import unaligned
 
 X = np.random.default_rng(0).standard_normal((4, 6, 3)).astype("float32")
 
@@ -123,8 +124,9 @@ def test_copies_and_pickles(model):
 
 def test_repr(model):
     assert repr(model) == (
-        "Sequential([LSTM(hidden_size=5), LastStep(), "
-        "Dense(units=2, activation='linear')], input_size=3, dtype='float32')"
+        "Sequential(\n    [\n        LSTM(hidden_size=5),\n        LastStep(),\n"
+        "        Dense(units=2, activation='linear'),\n    ],\n"
+        "    input_size=3,\n    dtype='float32',\n)"
     )
 
 
@@ -204,3 +206,34 @@ def test_more_steps_than_any_memory_holds(steps):
     model = Sequential([LSTM(64)], 1, random_state=0)
     with pytest.raises((MemoryError, ValueError)):
         model.forward(np.broadcast_to(np.float32(0), (1, steps, 1)))
+
+
+def test_arrays_that_are_not_aligned(rng):
+    model = Sequential([LSTM(5), Dense(3)], 4, "float64", random_state=0)
+    x, lengths = rng.standard_normal((6, 7, 4)), np.array([7, 1, 2, 3, 4, 5])
+    y, saved = model.forward(x, lengths)
+    dy, grads = rng.standard_normal(y.shape), np.zeros_like(model.params)
+    dx = model.backward(saved, dy, grads)
+    state = model.run(x)[1]
+
+    given = (unaligned(x), unaligned(lengths))
+    y_again, saved = model.forward(*given)
+    assert y_again.tobytes() == model.predict(*given).tobytes() == y.tobytes()
+    again = np.zeros_like(model.params)
+    assert model.backward(saved, unaligned(dy), again).tobytes() == dx.tobytes()
+    assert again.tobytes() == grads.tobytes()
+    from_state = model.run(x, (tuple(map(unaligned, state[0])), None))[0]
+    assert from_state.tobytes() == model.run(x, state)[0].tobytes()
+    with pytest.raises(ValueError, match="grads must be a flat, contiguous, aligned"):
+        model.backward(model.forward(x)[1], dy, unaligned(grads))
+
+
+def test_parameters_that_are_not_aligned_in_a_pickle():
+    model = Sequential([LSTM(5), Dense(3)], 4, random_state=0)
+    x = np.ones((2, 3, 4), "f")
+    expected = model.predict(x).tobytes()
+    model._params = unaligned(model._params)
+    buffers = []
+    data = pickle.dumps(model, protocol=5, buffer_callback=buffers.append)
+    loaded = pickle.loads(data, buffers=buffers)
+    assert loaded.predict(x).tobytes() == expected

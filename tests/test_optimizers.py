@@ -207,3 +207,63 @@ def test_clipping(count, dtype, rng):
     np.testing.assert_array_equal(grads, kept)
     clip_by_norm(grads, norm / 3)
     np.testing.assert_allclose(grads, kept / 3, rtol=1e-4)
+
+
+# In float32, 1 - 0.99999999 would be 0, and 1 - 0.999999 would be 1.3 % too large.
+NEAR_ONE = [
+    Adam(beta2=0.99999999),
+    Adam(beta2=0.999999),
+    Adam(beta1=0.999999),
+    Adam(beta2=0.999999, amsgrad=True),
+    AdamW(beta2=0.999999),
+    Nadam(beta2=0.999999),
+    RMSprop(rho=0.999999),
+    Lion(beta1=0.5, beta2=0.999999),
+]
+
+
+@pytest.mark.parametrize("optimizer", NEAR_ONE, ids=repr)
+def test_rates_near_one_in_float32(optimizer, rng):
+    gradients = rng.standard_normal((20, 50))
+
+    def run(dtype):
+        params = np.ones(50, dtype)
+        state = optimizer.init(params)
+        for g in gradients:
+            optimizer.step(params, g.astype(dtype), state, 1e-2)
+        return params - 1, state
+
+    (moved, state), (expected, state64) = run("float32"), run("float64")
+    np.testing.assert_allclose(moved, expected, rtol=2e-4, atol=2e-6)
+    for name, average in state.averages.items():
+        scale = np.abs(state64.averages[name]).max()
+        np.testing.assert_allclose(average, state64.averages[name], rtol=0, atol=1e-5 * scale)
+
+
+@pytest.mark.parametrize("epsilon", [1e-40, 1e-50])
+@pytest.mark.parametrize("make", [Adam, AdamW, Nadam, RMSprop, Adagrad])
+def test_an_epsilon_below_the_range_of_float32(make, epsilon):
+    optimizer = make(epsilon=epsilon)
+    params, grads = np.ones(3, "float32"), np.array([0, 1, -1], "float32")
+    state = optimizer.init(params)
+    for _ in range(3):
+        optimizer.step(params, grads, state, 1e-2)
+    assert params[0] == 1
+    assert params[1] < 1 < params[2]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("float32", 1e19), ("float32", 3e38), ("float64", 1e200)]
+)
+def test_clipping_of_gradients_whose_squares_overflow(dtype, size):
+    grads = np.full(5000, size, dtype)
+    grads[1::2] = 0
+    norm = size * np.sqrt(2500)
+    assert clip_by_norm(grads, 1.0) == pytest.approx(norm, rel=1e-5)
+    np.testing.assert_allclose(grads[::2], 1 / np.sqrt(2500), rtol=1e-5)
+    assert not grads[1::2].any()
+
+
+def test_clipping_of_gradients_that_are_not_finite():
+    assert np.isnan(clip_by_norm(np.array([1.0, np.nan]), 1.0))
+    assert clip_by_norm(np.array([1.0, -np.inf]), 1.0) == np.inf

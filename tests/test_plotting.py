@@ -41,6 +41,16 @@ def test_loss_curves(early_stopping):
     display.figure_.canvas.draw()
 
 
+@pytest.mark.parametrize("log_scale", [False, True])
+def test_labels_are_within_the_figure(log_scale):
+    display = LossCurveDisplay(loss_curve=[0.00031, 0.00025, 0.00021]).plot(log_scale=log_scale)
+    display.figure_.canvas.draw()
+    for label in (display.ax_.yaxis, display.ax_.xaxis):
+        box = label.get_tightbbox()
+        assert box.x0 >= 0
+        assert box.y0 >= 0
+
+
 def test_axes_of_ones_own_and_a_pipeline():
     pipeline = make_pipeline(SequenceScaler(), LSTMRegressor(4, max_iter=2)).fit(X, TOTAL)
     figure, axes = pyplot.subplots(2)

@@ -8,7 +8,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import fusedlstm
-from fusedlstm import PadSequences, SequenceImputer, SequenceScaler, datasets, make_windows
+from fusedlstm import (
+    PadSequences,
+    SequenceImputer,
+    SequenceScaler,
+    datasets,
+    last_window,
+    make_windows,
+)
 
 
 @pytest.fixture
@@ -288,6 +295,36 @@ def test_windows(stride, horizon, features, rng):
         np.testing.assert_array_equal(target, after[0] if horizon == 1 else after)
 
 
+@pytest.mark.parametrize("features", [None, 2])
+def test_last_window_is_the_one_after_those_of_make_windows(features, rng):
+    series = rng.standard_normal((20,) if features is None else (20, features))
+    others = rng.standard_normal((20, 3))
+    # With one more observation make_windows returns the same window, as its last one.
+    longer = np.concatenate([series, series[:1]])
+    X, y = make_windows(longer, 4)
+    np.testing.assert_array_equal(last_window(series, 4), X[-1:])
+    np.testing.assert_array_equal(last_window(series, 4)[0, -1], series[-1])
+    more = last_window(series, 4, exogenous=others)
+    longer_others = np.concatenate([others, others[:1]])
+    np.testing.assert_array_equal(more, make_windows(longer, 4, exogenous=longer_others)[0][-1:])
+    model = fusedlstm.LSTMRegressor(2, max_iter=1, random_state=0).fit(X, y)
+    assert model.predict(last_window(series, 4)).shape == y[:1].shape
+
+
+def test_last_window_of_several_series(rng):
+    first, second = rng.standard_normal((12, 2)), rng.standard_normal((9, 2))
+    expected = np.stack([second[-4:], first[-4:]])
+    np.testing.assert_array_equal(last_window([second, first], 4), expected)
+    rows = np.repeat([1, 0], [9, 12])
+    together = np.concatenate([second, first])
+    np.testing.assert_array_equal(last_window(together, 4, groups=rows), expected)
+    assert last_window(first[:4], 4).shape == (1, 4, 2)
+    with pytest.raises(ValueError, match=r"series\[1\] must have at least width = 10 steps; got 9"):
+        last_window([first, second], 10)
+    with pytest.raises(ValueError, match="width must be a positive integer; got 0"):
+        last_window(first, 0)
+
+
 def test_sunspots():
     years, sunspots = datasets.load_sunspots()
     np.testing.assert_array_equal(years, np.arange(1700, 2009))
@@ -295,3 +332,26 @@ def test_sunspots():
     # Facts about the series that are easy to look up: its largest year and the Dalton minimum.
     assert sunspots[years == 1957] == 190.2
     assert sunspots[years == 1810] == 0
+
+
+@pytest.mark.parametrize("value", [1e155, 1e300, 1.7e308])
+def test_a_scaler_refuses_numbers_without_finite_squares(value):
+    X = np.ones((3, 4, 2))
+    scaler = SequenceScaler().fit(X)
+    before = vars(scaler).copy()
+    X[1, 2, 1] = -value
+    with pytest.raises(ValueError, match="X must be numbers with finite squares; got 1"):
+        scaler.fit(X)
+    assert vars(scaler) == before
+
+
+def test_a_scaler_refuses_numbers_that_overflow():
+    X = np.array([[[0.0], [1e-150]], [[np.nan], [np.nan]]])
+    X[1, 0] = 2e-150
+    scaler = SequenceScaler().fit(X)
+    with pytest.raises(ValueError, match="X must be numbers that fit float64 when scaled; got 1e"):
+        scaler.transform(np.full((1, 1, 1), 1e200))
+    assert np.isnan(scaler.transform(X)[1, 1])  # padding
+    wide = SequenceScaler().fit(np.array([[[0.0], [1e60]]]))
+    with pytest.raises(ValueError, match="X must be numbers that fit float32 when scaled; got 1.0"):
+        wide.transform(np.ones((1, 1, 1), "float32"))

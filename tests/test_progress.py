@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
 import sys
 
 import numpy as np
@@ -74,3 +75,33 @@ def test_a_line_every_so_often(capsys, monkeypatch):
         "epoch 4/40", "epoch 9/40", "epoch 14/40", "epoch 19/40", "epoch 23/40"
     ]  # fmt: skip
     assert lines[-1] == "epoch 23/40, loss=0.5, 50 samples/s, 00:34 left"
+
+
+def test_tqdm_is_imported_only_for_verbose():
+    code = """
+import sys
+from fusedlstm import LSTMRegressor
+LSTMRegressor(2, max_iter=1).fit([[1.0, 2.0], [3.0, 4.0]], [1.0, 2.0])
+assert not any(name.split(".")[0] == "tqdm" for name in sys.modules)
+LSTMRegressor(2, max_iter=1, verbose=1).fit([[1.0, 2.0], [3.0, 4.0]], [1.0, 2.0])
+assert "tqdm" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_warning_in_a_notebook_without_ipywidgets():
+    code = """
+import sys, types, warnings
+sys.modules["ipywidgets"] = None
+sys.modules["ipykernel"] = types.ModuleType("ipykernel")
+shell = types.SimpleNamespace(config={"IPKernelApp": {}})
+sys.modules["IPython"] = types.ModuleType("IPython")
+sys.modules["IPython"].get_ipython = lambda: shell
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    from fusedlstm import LSTMRegressor
+    LSTMRegressor(2, max_iter=1, verbose=1).fit([[1.0, 2.0], [3.0, 4.0]], [1.0, 2.0])
+assert not [w for w in caught if "Tqdm" in w.category.__name__], caught
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "1/1" in done.stderr

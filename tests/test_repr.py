@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fusedlstm import layers, losses, optimizers, schedules
+from fusedlstm import LSTMRegressor, Sequential, layers, losses, optimizers, schedules
+from fusedlstm.layers import GRU, LSTM, Dense, Dropout, LastStep
 
 SHOWN = [
     "Adam()",
@@ -26,3 +27,35 @@ NAMES = {**vars(layers), **vars(losses), **vars(optimizers), **vars(schedules)}
 @pytest.mark.parametrize("shown", SHOWN)
 def test_what_is_shown_makes_it(shown):
     assert repr(eval(shown, NAMES)) == shown
+
+
+SHORT = Sequential([LSTM(8), LastStep()], input_size=3)
+LONG = Sequential([LSTM(8, bidirectional=True), Dropout(0.5), GRU(8), LastStep(), Dense(2)], 3)
+
+
+def test_a_model_is_shown_on_lines_of_their_own_if_it_is_long():
+    assert repr(SHORT).count("\n") == 0
+    lines = repr(LONG).split("\n")
+    assert lines[:3] == ["Sequential(", "    [", "        LSTM(hidden_size=8, bidirectional=True),"]
+    assert lines[-4:] == ["    ],", "    input_size=3,", "    dtype='float32',", ")"]
+    for model in (SHORT, LONG):
+        assert eval(repr(model), {"Sequential": Sequential, **vars(layers)}).layers == model.layers
+
+
+def test_summaries_are_shown_as_they_are_printed():
+    text = SHORT.summary()
+    assert isinstance(text, str)
+    assert repr(text) == str(text)
+    assert repr(text).startswith("Sequential, input (B, T, 3), float32\n---")
+    fitted = LSTMRegressor(2, max_iter=1).fit([[1.0, 2.0], [3.0, 4.0]], [1.0, 2.0])
+    assert repr(fitted.summary()) == str(fitted.summary())
+    assert (
+        repr(fitted.stream()) == "EstimatorStream(n_sequences=None, input_size=1, dtype='float32')"
+    )
+
+
+def test_streams_and_predictors():
+    assert repr(SHORT.predictor()) == f"Predictor({SHORT!r})"
+    expected = "Stream(n_sequences={}, input_size=3, output_size=8, dtype='float32')"
+    assert repr(SHORT.stream()) == expected.format(None)
+    assert repr(SHORT.predictor().stream(4)) == expected.format(4)

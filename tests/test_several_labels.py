@@ -107,3 +107,26 @@ def test_another_number_of_labels():
             model.partial_fit(X, y)
     with pytest.raises(ValueError, match="y_val must be a matrix of zeros and ones"):
         quick().fit(X, Y, X_val=X, y_val=Y[:, :2])
+
+
+def test_one_hot_targets_give_a_warning():
+    one_hot = np.eye(3, dtype=int)[np.arange(len(X)) % 3]
+    model = quick()
+    with pytest.warns(UserWarning, match=r"exactly one 1.*pass y\.argmax\(axis=1\)"):
+        model.fit(X, one_hot)
+    assert model.predict(X).shape == one_hot.shape  # labels all the same
+    model.fit(X, one_hot.argmax(axis=1))
+    with pytest.warns(UserWarning, match="exactly one 1"):
+        quick().partial_fit(X, one_hot)
+
+
+def test_targets_of_steps_give_a_warning():
+    of_steps = (X[:, :, 0] > 0).astype(int)
+    with pytest.warns(UserWarning, match=rf"one column per time step \({X.shape[1]}\)"):
+        quick().fit(X, of_steps)
+
+
+def test_true_labels_give_no_warning():
+    quick().fit(X, Y)
+    validation = np.eye(3, dtype=int)[[0, 1, 2]]
+    quick().fit(X, Y, X_val=X[:3], y_val=validation)

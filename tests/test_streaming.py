@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 
 from fusedlstm import LSTMClassifier, LSTMRegressor, Sequential
 from fusedlstm.layers import (
@@ -244,7 +245,8 @@ PAIR = np.stack([TOTAL, -TOTAL], axis=1)
     ids=repr,
 )
 def test_estimators(estimator, y, dtype):
-    estimator.set_params(hidden_size=5, max_iter=2, random_state=0, dtype=dtype)
+    size = 5 if estimator.layers is None else estimator.hidden_size
+    estimator.set_params(hidden_size=size, max_iter=2, random_state=0, dtype=dtype)
     fitted = estimator.fit(X, y)
     predict = fitted.predict_proba if hasattr(fitted, "classes_") else fitted.predict
     one, all_three = fitted.stream(), fitted.stream(3)
@@ -257,6 +259,31 @@ def test_estimators(estimator, y, dtype):
         assert given.tobytes() == expected[0].tobytes()
     one.reset()
     np.testing.assert_array_equal(one.step(X[0, 0]), predict(X[:1, :1])[0])
+
+
+@pytest.mark.parametrize("y", [TOTAL, PAIR, TOTAL[:, np.newaxis]], ids=["one", "two", "column"])
+def test_standard_deviations(y):
+    fitted = LSTMRegressor(5, loss="gaussian", max_iter=2, random_state=0).fit(X, y)
+    one, all_three = fitted.stream(return_std=True), fitted.stream(3, return_std=True)
+    for t in range(6):
+        expected = fitted.predict(X[:3, : t + 1], return_std=True)
+        for of_one, of_all, part in zip(
+            one.step(X[0, t]), all_three.step(X[:3, t]), expected, strict=True
+        ):
+            assert of_all.tobytes() == part.tobytes()
+            assert of_one.tobytes() == part[0].tobytes()
+    one.reset()
+    assert one.step(X[0, 0])[1].tobytes() == fitted.predict(X[:1, :1], return_std=True)[1].tobytes()
+
+
+def test_streams_without_a_standard_deviation():
+    fitted = LSTMRegressor(5, max_iter=1).fit(X, TOTAL)
+    with pytest.raises(ValueError, match="return_std must be False unless the loss is 'gaussian'"):
+        fitted.stream(return_std=True)
+    with pytest.raises(TypeError, match="return_std must be True or False; got 3"):
+        fitted.stream(return_std=3)
+    with pytest.raises(NotFittedError):
+        LSTMRegressor(loss="gaussian").stream(return_std=True)
 
 
 @pytest.mark.parametrize("loss", ["squared_error", Twice()])

@@ -30,4 +30,8 @@ def test_summary_of_an_estimator():
     model = LSTMRegressor(4, max_iter=1)
     with pytest.raises(NotFittedError):
         model.summary()
+    table = model.fit(X, X[:, 0, 0]).summary().splitlines()
+    assert table[4].split() == ["standardize", "(B,", "T,", "2)", "0", "0"]
+    assert table[:4] + table[5:] == model.model_.summary().splitlines()
+    model.set_params(standardize=False)
     assert model.fit(X, X[:, 0, 0]).summary() == model.model_.summary()

@@ -9,6 +9,7 @@
 
 #include "../named_activations.hpp"
 #include "../recurrent.hpp"
+#include "gil.hpp"
 
 namespace fusedlstm {
 
@@ -26,12 +27,17 @@ auto with_dtype(const py::array& array, Work&& work) {
   return work(double());
 }
 
-// Contiguous arrays of the expected number of elements; null for None.
+inline bool is_aligned(const py::array& array) {
+  return array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+}
+
+// Contiguous and aligned arrays of the expected number of elements; null for None.
 template <class S>
 const S* input_of(const py::object& object, Index size) {
   if (object.is_none()) return nullptr;
   require(py::isinstance<py::array_t<S, py::array::c_style>>(object), "an array must be contiguous and of one dtype");
   const auto array = py::reinterpret_borrow<py::array_t<S, py::array::c_style>>(object);
+  require(is_aligned(array), "an array must be aligned");
   require(array.size() == size, "an array has a wrong size");
   return array.data();
 }
@@ -46,8 +52,16 @@ py::array_t<S> empty(std::vector<py::ssize_t> shape) {
   return py::array_t<S>(std::move(shape));
 }
 
-inline bool is_aligned(const py::array& array) {
-  return array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_;
+// Throws std::bad_alloc for a call whose arrays no memory can hold. Products of the sizes of other calls do not
+// overflow. `states`: directions times the units of a direction.
+template <class S>
+void require_room(Index batch, Index steps, Index input, Index states) {
+  constexpr Index of_a_unit = 64, padding = 64;  // more than the numbers that any cell keeps of a unit and a step
+  const Index bytes = of_a_unit * Index(sizeof(S));
+  checked_product(checked_product(batch, steps), checked_product(states + padding, bytes));
+  checked_product(checked_product(batch, steps), checked_product(input + padding, bytes));
+  checked_product(checked_product(states + padding, states + padding), bytes);
+  checked_product(checked_product(states + padding, input + padding), bytes);
 }
 
 // (batch, steps, features) with any strides but a step's features side by side.
@@ -56,7 +70,7 @@ Sequences<const S> sequences_of(const py::array& array) {
   const Index item = sizeof(S);
   require(array.ndim() == 3, "x must have three dimensions");
   require(array.shape(2) == 1 || array.strides(2) == item, "the features of a step must be contiguous");
-  require(array.strides(0) % item == 0 && array.strides(1) % item == 0, "x must be aligned");
+  require(is_aligned(array) && array.strides(0) % item == 0 && array.strides(1) % item == 0, "x must be aligned");
   return {static_cast<const S*>(array.data()), array.strides(0) / item, array.strides(1) / item};
 }
 

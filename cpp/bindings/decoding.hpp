@@ -15,7 +15,7 @@ class PyDecoder {
   PyDecoder(const std::string& kind, Index outputs, std::vector<Index> shape, const py::object& scale,
             const py::object& mean)
       : shape_(std::move(shape)), arguments_(py::make_tuple(kind, outputs, shape_, scale, mean)) {
-    const Index results = std::accumulate(shape_.begin(), shape_.end(), Index(1), std::multiplies<Index>());
+    const Index results = std::accumulate(shape_.begin(), shape_.end(), Index(1), checked_product);
     decoder_ = {kind_of(kind), outputs, numbers(scale), numbers(mean), results};
     require(outputs > 0 && results > 0 && fits(), "sizes do not fit together");
   }
@@ -34,7 +34,7 @@ class PyDecoder {
       if (rows * decoder_.outputs < numbers_worth_a_release) {
         decoder_.rows(z, rows, to);
       } else {
-        py::gil_scoped_release release;
+        const ReleaseGil release;
         decoder_.rows(z, rows, to);
       }
       return y;

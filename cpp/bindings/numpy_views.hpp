@@ -16,12 +16,17 @@ PyObject* descriptor_of() {
   return descriptor;
 }
 
+// Whether the object is an array and of no subclass: a masked array holds more than its values.
+inline bool is_plain_array(PyObject* object) {
+  return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_;
+}
+
 // The values of an aligned C-contiguous array of this type and shape; null if the object is anything else.
 template <class S>
 S* values_of(PyObject* object, int axes, const Py_ssize_t* shape, bool to_write) {
   using Api = py::detail::npy_api;
   const Api& api = Api::get();
-  if (!api.PyArray_Check_(object)) return nullptr;
+  if (!is_plain_array(object)) return nullptr;
   const auto* array = py::detail::array_proxy(object);
   const int needed =
       Api::NPY_ARRAY_C_CONTIGUOUS_ | Api::NPY_ARRAY_ALIGNED_ | (to_write ? int(Api::NPY_ARRAY_WRITEABLE_) : 0);
@@ -34,7 +39,7 @@ S* values_of(PyObject* object, int axes, const Py_ssize_t* shape, bool to_write)
 
 // Null if the object is no array of so many axes.
 inline const Py_ssize_t* shape_of_array(PyObject* object, int axes) {
-  if (!py::detail::npy_api::get().PyArray_Check_(object)) return nullptr;
+  if (!is_plain_array(object)) return nullptr;
   const auto* array = py::detail::array_proxy(object);
   return array->nd == axes ? array->dimensions : nullptr;
 }

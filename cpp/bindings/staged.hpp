@@ -83,6 +83,7 @@ FUSEDLSTM_ONCE_A_CALL py::tuple staged_forward(
     const Index output = spec.projection > 0 ? spec.projection : hidden_size;
     const staged::Shape shape{x.shape(2), hidden_size, output, x.shape(1), x.shape(0), directions};
     require(shape.batch > 0 && shape.steps > 0 && shape.input > 0 && hidden_size > 0, "sizes must be positive");
+    require_room<S>(shape.batch, shape.steps, shape.input, checked_product(directions, std::max(hidden_size, output)));
     const Index count = directions * staged::weight_count<S>(spec, shape), rows = directions * shape.batch;
     const S* weights = input_of<S>(parameters, count);
     const Index* steps_of = lengths_of(lengths, shape.batch, shape.steps);
@@ -97,11 +98,11 @@ FUSEDLSTM_ONCE_A_CALL py::tuple staged_forward(
     const States<S> final{output_of<S>(last_hidden, rows * output), output_of<S>(last_state, rows * hidden_size)};
     S* y_values = output_of<S>(outputs, shape.batch * shape.steps * features);
     const auto y = contiguous_sequences(y_values, shape.steps, features);
-    threads = threads_for(shape.batch * shape.steps * count, threads);
+    threads = threads_for(checked_product(shape.batch * shape.steps, count), threads);
 
     std::unique_ptr<staged::Saved<S>> saved;
     {
-      py::gil_scoped_release release;
+      const ReleaseGil release;
       saved = staged::layer_forward(staged::runs_of(spec, shape, regularisers, reverse), steps_of, weights, sequences,
                                     initial, y, final, training, threads);
     }
@@ -143,7 +144,7 @@ FUSEDLSTM_ONCE_A_CALL py::tuple staged_backward(
                              output_of<S>(dstate_first, rows * shape.hidden)};
     S* dx_values = output_of<S>(dx, shape.batch * shape.steps * shape.input);
     {
-      py::gil_scoped_release release;
+      const ReleaseGil release;
       staged::layer_backward(saved, weights, sequences, contiguous_sequences(dy_values, shape.steps, features), dfinal,
                              contiguous_sequences(dx_values, shape.steps, shape.input), dinitial, sums);
       saved.fields.clear();  // the workspace is free for the next call

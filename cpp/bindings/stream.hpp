@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "../stream.hpp"
 #include "decoding.hpp"
 #include "numpy_views.hpp"
+#include "standardize.hpp"
 #include "whole_model.hpp"
 
 namespace fusedlstm {
@@ -19,7 +21,9 @@ inline PyObject* step_in_python(PyObject* self, PyObject* const* args, Py_ssize_
   const Py_ssize_t all = count + (names ? PyTuple_GET_SIZE(names) : 0);
   std::vector<PyObject*> with_self(1, self);
   with_self.insert(with_self.end(), args, args + all);
-  return PyObject_VectorcallMethod(name, with_self.data(), static_cast<std::size_t>(count + 1), names);
+  return outlive_python([&] {
+    return PyObject_VectorcallMethod(name, with_self.data(), static_cast<std::size_t>(count + 1), names);
+  });
 }
 
 class PyStream {
@@ -36,9 +40,11 @@ class PyStream {
     if (model.is_none()) return;
     py::cast<const PyWholeModel&>(model).with_model([&](const auto& packed, auto tag) {
       require(packed.packed(), "a stream needs packed weights");
+      require_room<decltype(tag)>(rows, 1, packed.features(), packed.widest());
       stream_.emplace<Stream<decltype(tag)>>(packed, rows);
     });
     with_stream([&](auto& stream, auto) {
+      forks_ = forks();
       releases_ = stream.work() >= worth_a_release;
       inputs_[0] = outputs_[0] = rows;
       inputs_[1] = stream.features();
@@ -63,9 +69,10 @@ class PyStream {
     }
     std::unique_lock<std::mutex> lock(mutex_);
     if (!read()) return false;
-    const py::gil_scoped_release release;
+    const ReleaseGil release;
+    // Unlocked before the GIL is taken again, also by an exception: who holds the GIL may wait for the mutex.
+    const std::unique_lock<std::mutex> held = std::move(lock);
     work();
-    lock.unlock();  // before the GIL is taken again: who holds that may wait for this
     return true;
   }
 
@@ -82,6 +89,7 @@ class PyStream {
   static PyObject* step(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
     return with_python_errors([&] {
       PyStream* stream = held_by<PyStream>(self);
+      if (stream) stream->refuse_interrupted();
       PyObject* result = nullptr;
       const Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0;
       const bool usual = count == 2 - named && named < 2 &&
@@ -96,11 +104,19 @@ class PyStream {
     });
   }
 
+  void refuse_interrupted() {
+    notice_forks();
+    if (interrupted_)
+      throw std::runtime_error("stream must be reset: the process was forked while another thread was in step");
+  }
+
   void reset() {
     if (!computes()) return;
+    notice_forks();
     with_stream([&](auto& stream, auto) {
       const std::lock_guard<std::mutex> one_at_a_time(mutex_);
       stream.reset();
+      interrupted_ = false;
     });
   }
 
@@ -116,25 +132,43 @@ class PyStream {
     });
   }
 
+  // In the child of a fork: if a thread of the parent was in a step, its mutex will never be unlocked, and the states are
+  // those of no step. Under the GIL.
+  void notice_forks() {
+    const int now = forks();
+    if (std::exchange(forks_, now) == now) return;
+    if (mutex_.try_lock()) return mutex_.unlock();
+    new (&mutex_) std::mutex;
+    interrupted_ = true;
+  }
+
   std::variant<std::monostate, Stream<float>, Stream<double>> stream_;
-  bool one_, releases_ = false;
+  bool one_, releases_ = false, interrupted_ = false;
+  int forks_ = 0;
   Py_ssize_t inputs_[2] = {}, outputs_[2] = {};  // (rows, columns)
   std::mutex mutex_;
 };
 
 class PyEstimatorStream {
  public:
-  // `decoder`: None for what only Python can decode.
-  PyEstimatorStream(py::object stream, py::object decoder_or_none)
-      : stream_object_(std::move(stream)), decoder_object_(std::move(decoder_or_none)) {
+  // `decoder`: None for what only Python can decode. `standardizer`: None for inputs that the model reads as they are.
+  PyEstimatorStream(py::object stream, py::object decoder_or_none, py::object standardizer_or_none)
+      : stream_object_(std::move(stream)),
+        decoder_object_(std::move(decoder_or_none)),
+        standardizer_object_(std::move(standardizer_or_none)) {
     auto& model = py::cast<PyStream&>(stream_object_);
     if (decoder_object_.is_none() || !model.computes()) return;
+    if (!standardizer_object_.is_none()) {
+      standardizer_ = &py::cast<const PyStandardizer&>(standardizer_object_).standardizer();
+      require(standardizer_->features() == model.input_shape()[model.axes() - 1], "the standardizer is of another model");
+    }
     const auto& decoder = py::cast<const PyDecoder&>(decoder_object_);
     require(decoder.decoder().outputs == model.output_shape()[model.axes() - 1], "the decoder is of another model");
     stream_ = &model;
     decoder_ = &decoder.decoder();
     model.with_stream([&](auto& running, auto tag) {
       x_.emplace<std::vector<decltype(tag)>>(static_cast<std::size_t>(model.inputs()));
+      list_.resize(static_cast<std::size_t>(model.inputs()));
       rows_ = running.rows();
     });
     if (!model.one()) shape_.push_back(rows_);
@@ -144,6 +178,7 @@ class PyEstimatorStream {
   static PyObject* step(PyObject* self, PyObject* x) {
     return with_python_errors([&] {
       auto* stream = held_by<PyEstimatorStream>(self);
+      if (stream && stream->stream_) stream->stream_->refuse_interrupted();
       PyObject* result = stream && stream->decoder_ ? stream->predict(x) : nullptr;
       return result || PyErr_Occurred() ? result : step_in_python(self, &x, 1, nullptr);
     });
@@ -151,26 +186,33 @@ class PyEstimatorStream {
 
  private:
   template <class S>
-  static bool read_list(PyObject* list, S* to, Index count) {
+  bool read_list(PyObject* list, S* to, Index count) {
     if (PyList_GET_SIZE(list) != count) return false;
     for (Index k = 0; k < count; k++) {
       PyObject* item = PyList_GET_ITEM(list, k);
       if (!PyFloat_Check(item)) return false;
-      to[k] = S(PyFloat_AS_DOUBLE(item));
+      list_[std::size_t(k)] = PyFloat_AS_DOUBLE(item);
     }
-    return all_finite(to, count);
+    return convert(list_.data(), to, count);
   }
   // False if x is of another kind, or a number not finite in S.
   template <class S>
   bool read(PyObject* x, S* to) {
     const Index count = stream_->inputs();
-    const auto convert = [&](const auto* from) {
-      for (Index k = 0; k < count; k++) to[k] = S(from[k]);
-      return all_finite(to, count);
-    };
-    if (const auto* single = values_of<float>(x, stream_->axes(), stream_->input_shape(), false)) return convert(single);
-    if (const auto* wide = values_of<double>(x, stream_->axes(), stream_->input_shape(), false)) return convert(wide);
+    if (const auto* single = values_of<float>(x, stream_->axes(), stream_->input_shape(), false))
+      return convert(single, to, count);
+    if (const auto* wide = values_of<double>(x, stream_->axes(), stream_->input_shape(), false))
+      return convert(wide, to, count);
     return stream_->one() && PyList_CheckExact(x) && read_list(x, to, count);
+  }
+  template <class From, class S>
+  bool convert(const From* from, S* to, Index count) const {
+    if (standardizer_) {
+      (*standardizer_)(from, count, to);
+    } else {
+      for (Index k = 0; k < count; k++) to[k] = S(from[k]);
+    }
+    return all_finite(to, count);
   }
   // Null, without an error, if x is not of the common kinds.
   PyObject* predict(PyObject* x) {
@@ -190,12 +232,14 @@ class PyEstimatorStream {
     });
   }
 
-  py::object stream_object_, decoder_object_;
+  py::object stream_object_, decoder_object_, standardizer_object_;
   PyStream* stream_ = nullptr;
   const Decoder* decoder_ = nullptr;
+  const Standardizer* standardizer_ = nullptr;
   Index rows_ = 0;
   std::vector<Py_ssize_t> shape_;  // of a prediction
   std::variant<std::monostate, std::vector<float>, std::vector<double>> x_;
+  std::vector<double> list_;  // the numbers of a list
 };
 
 inline void define_stream(py::module_& module) {
@@ -228,7 +272,7 @@ array like ``out``
   add_fast_method(stream, step);
 
   py::class_<PyEstimatorStream> of_estimator(module, "EstimatorStream", py::module_local());
-  of_estimator.def(py::init<py::object, py::object>());
+  of_estimator.def(py::init<py::object, py::object, py::object>());
   static PyMethodDef predict = {"step", &PyEstimatorStream::step, METH_O, R"(step($self, x, /)
 --
 

@@ -56,6 +56,7 @@ inline py::capsule pack_recurrent(const std::string& cell, int directions, Index
     require(directions >= 1 && directions <= most_directions, "one or two directions");
     require(input_size > 0 && hidden_size > 0, "sizes must be positive");
     const LayerShape shape{{input_size, hidden_size, found.blocks}, 1, 1, directions, false, {}};
+    require_room<S>(1, 1, input_size, checked_product(directions, hidden_size));
     const S* weights = input_of<S>(parameters, directions * weight_count(shape.sizes));
     return keep_packed(packed_layer(found, shape, weights));
   });
@@ -65,19 +66,32 @@ inline py::capsule pack_dense(const py::array& parameters, Index features, Index
   return with_dtype(parameters, [&](auto tag) -> py::capsule {
     using S = decltype(tag);
     require(features > 0 && units > 0, "sizes must be positive");
+    require_room<S>(1, 1, features, units);
     const DenseShape shape{1, features, units, {}};
     const S* weights = input_of<S>(parameters, dense_weight_count(shape));
     return keep_packed(packed_layer(shape, weights));
   });
 }
 
+// Of a function of Python without arguments.
+inline py::object result_of(const py::handle& function) {
+  auto result = py::reinterpret_steal<py::object>(outlive_python([&] { return PyObject_CallNoArgs(function.ptr()); }));
+  if (!result) throw py::error_already_set();
+  return result;
+}
+
+// The least of a part of a call, between two looks for signals: in multiply-adds (about a second), and in rows of each
+// thread.
+inline constexpr Index work_of_a_part = Index(1) << 35, rows_of_a_part = 32;
+
 // `most_threads` is asked where there is work for more than one.
 template <class S>
 PyObject* predict_into_new(const WholeModel<S>& model, Index batch, Index steps, const Index* lengths,
                            Sequences<const S> x, const py::handle& most_threads) {
-  const Index work = batch * steps * model.work();
+  require_room<S>(batch, steps, model.features(), model.widest());
+  const Index work = checked_product(batch * steps, model.work());
   const bool small = work < worth_a_release;
-  const int threads = small && !eager_teams() ? 1 : most_threads().template cast<int>();
+  const int threads = small && !eager_teams() ? 1 : result_of(most_threads).template cast<int>();
   Py_ssize_t shape[3] = {batch, steps, model.outputs()};
   if (model.reduces()) shape[1] = model.outputs();
   auto y = py::reinterpret_steal<py::object>(new_array<S>(model.reduces() ? 2 : 3, shape));
@@ -85,9 +99,18 @@ PyObject* predict_into_new(const WholeModel<S>& model, Index batch, Index steps,
   S* out = values_of_new<S>(y.ptr());
   if (small) {
     fusedlstm::predict(model, batch, steps, lengths, x, out, threads);
-  } else {
-    py::gil_scoped_release release;
-    fusedlstm::predict(model, batch, steps, lengths, x, out, threads);
+    return y.release().ptr();
+  }
+  // Rows in parts, between which Python's signals are handled: Ctrl-C waits for one part. The bits do not depend on it.
+  const Index most_parts = std::max(Index(1), batch / (rows_of_a_part * threads));
+  const Index parts = std::min(1 + work / work_of_a_part, most_parts);
+  const Index row = (model.reduces() ? 1 : steps) * model.outputs();
+  for (Index part = 0; part < parts; part++) {
+    const Index first = batch * part / parts, rows = batch * (part + 1) / parts - first;
+    if (part > 0 && outlive_python(PyErr_CheckSignals) != 0) throw py::error_already_set();
+    const ReleaseGil release;
+    fusedlstm::predict(model, rows, steps, lengths ? lengths + first : nullptr, {x.at(first, 0), x.by_row, x.by_step},
+                  out + first * row, threads);
   }
   return y.release().ptr();
 }
@@ -117,8 +140,10 @@ class PyWholeModel {
       const Sizes sizes{model.outputs(), hidden_size, found.blocks};
       require(directions >= 1 && directions <= most_directions && hidden_size > 0, "sizes must be positive");
       require(!reverse || directions == 1, "a reverse layer has one direction");
+      require_room<S>(1, 1, sizes.input, checked_product(directions, hidden_size));
       require(!model.reduces(), "a layer for sequences must not follow one that reduces them");
       const auto packed = packed_of<PackedRecurrent<S>>(weights);
+      require(!weights.is_none(), "weights must not be None");
       require(!packed || (packed->cell == &found && packed->shape.directions == directions &&
                           packed->shape.sizes.input == sizes.input && packed->shape.sizes.hidden == hidden_size),
               "packed weights are of another layer");
@@ -141,8 +166,10 @@ class PyWholeModel {
     with_model([&](auto& model, auto tag) {
       using S = decltype(tag);
       require(units > 0, "sizes must be positive");
+      require_room<S>(1, 1, model.outputs(), units);
       const DenseShape shape{1, model.outputs(), units, activation_of(activation)};
       const auto packed = packed_of<PackedDenseLayer<S>>(weights);
+      require(!weights.is_none(), "weights must not be None");
       require(!packed || (packed->shape.features == shape.features && packed->shape.units == units),
               "packed weights are of another layer");
       model.add(DensePart<S>{shape, packed, packed ? nullptr : input_of<S>(weights, dense_weight_count(shape))});

@@ -10,7 +10,7 @@ from fusedlstm._config import show_config
 from fusedlstm._threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from fusedlstm._saving import load
+    from fusedlstm._saving import load, save
     from fusedlstm.convert.torch import load_torch_state_dict, to_torch_state_dict
     from fusedlstm.estimators import LSTMClassifier, LSTMRegressor
     from fusedlstm.model import Sequential
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
         PadSequences,
         SequenceImputer,
         SequenceScaler,
+        last_window,
         make_windows,
+        sequences_from_frame,
     )
 
 __version__ = "0.1.0"
@@ -35,9 +37,12 @@ __all__ = [
     "Sequential",
     "__version__",
     "get_num_threads",
+    "last_window",
     "load",
     "load_torch_state_dict",
     "make_windows",
+    "save",
+    "sequences_from_frame",
     "set_num_threads",
     "show_config",
     "to_torch_state_dict",
@@ -53,21 +58,32 @@ _LAZY = {
     "SequenceImputer": "preprocessing",
     "SequenceScaler": "preprocessing",
     "Sequential": "model",
+    "last_window": "preprocessing",
     "load": "_saving",
     "load_torch_state_dict": "convert.torch",
     "make_windows": "preprocessing",
+    "save": "_saving",
+    "sequences_from_frame": "preprocessing",
     "to_torch_state_dict": "convert.torch",
 }
 
 _MODULES = {
+    "activations",
+    "convert",
     "datasets",
+    "estimators",
+    "full_batch",
+    "initializers",
     "layers",
     "losses",
     "model",
     "optimizers",
     "plotting",
+    "predictor",
     "preprocessing",
     "schedules",
+    "sequence",
+    "streaming",
     "testing",
     "training",
 }
@@ -83,4 +99,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted({*__all__, *_MODULES})

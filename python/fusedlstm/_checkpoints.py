@@ -6,22 +6,33 @@ training reads from one epoch to the next, the generator of random numbers inclu
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.utils import check_random_state
 
 from fusedlstm import _files
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
+from fusedlstm._describe import UndescribableError, describe
+from fusedlstm._encoding import (
+    Decoder,
+    check_type,
+    encode,
+    encode_parameter,
+    fields_of,
+    is_code,
+    of_object,
+)
 from fusedlstm._fit_state import FitState
 from fusedlstm._reading import Data
-from fusedlstm._saving import decode, encode, encode_parameter, is_code
-from fusedlstm._sequences import pieces
+from fusedlstm._sequences import NUMBERS_OF_A_PIECE, Sequences, pieces
+from fusedlstm._warnings import warn
+from fusedlstm.optimizers import Optimizer
 from fusedlstm.schedules import as_schedule
 
 NEEDED = "checkpoint must name a new file or one that this fit wrote"
@@ -53,14 +64,20 @@ class Checkpoint:
 
 
 def problem_of(estimator: Any, data: dict[str, Data], initial: Array | None) -> Problem:
-    """Describe what a fit is about, so that another one is recognised.
+    """Describe parameters and data of a fit, so that another fit is recognized.
 
     Parameters
     ----------
     estimator : estimator
     data : dict of str to Data
+        By the suffix of their arguments' names.
     initial : array (n_params,) or None
         Parameters of the model that goes on.
+
+    Raises
+    ------
+    TypeError
+        A parameter is an object that cannot be compared with another one.
     """
     arrays: dict[str, Array] = {} if initial is None else {"initial weights": initial}
     parameters = {
@@ -68,19 +85,26 @@ def problem_of(estimator: Any, data: dict[str, Data], initial: Array | None) -> 
         for name, value in estimator.get_params(deep=False).items()
         if name not in WITHOUT_EFFECT
     }
+    sequences = {}
     for name, part in data.items():
+        sequences["X" + name] = _digest_of_sequences(part.sequences)
         arrays["y" + name] = part.y
         if part.weights is not None:
             arrays["sample_weight" + name] = part.weights
-        for field in fields(part.sequences):  # type: ignore[arg-type]
-            value = getattr(part.sequences, field.name)
-            if isinstance(value, np.ndarray):
-                arrays[f"X{name}.{field.name}"] = value
     schedule = as_schedule(estimator.schedule)
     if schedule is not None:  # which may depend on max_iter
-        parameters["schedule"] = encode(schedule.over(estimator.max_iter), "schedule", arrays)
+        parameters["schedule"] = _described(schedule.over(estimator.max_iter), "schedule", arrays)
     digests = {name: _digest(array) for name, array in arrays.items()}
-    return {"estimator": type(estimator).__name__, **parameters, **digests}
+    return {"estimator": type(estimator).__name__, **parameters, **sequences, **digests}
+
+
+FIELDS: dict[str, Any] = {
+    "state": FitState,
+    "params": npt.NDArray[Any],
+    "loss_curve": list[float],
+    "validation_loss_curve": list[float],
+}
+"""Types of the fields of a `Checkpoint`."""
 
 
 class CheckpointFile:
@@ -97,58 +121,136 @@ class CheckpointFile:
         self.path = _files.checked(path, "checkpoint")
         self.problem = problem
         self._next_time = 0.0
+        self._was_written = False  # or could be
+        self._is_failing = False
 
     def read(self, max_iter: int) -> Checkpoint | None:
-        """Return where the fit stands, None if it has not begun."""
-        self._sweep()
+        """Return the state of the fit, None if it has not begun.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read, or training would go on and the file cannot be written.
+        ValueError
+            The file is of another fit, damaged or no checkpoint.
+        """
+        _files.sweep(self.path)
         if not self.path.exists():
             return None
         header, arrays = _files.read(self.path, NEEDED)
         if header.get("class") != Checkpoint.__name__:
             raise _files.refused(self.path, "which is no checkpoint", NEEDED)
-        names = sorted({*self.problem, *header["problem"]})
-        other = [n for n in names if self.problem.get(n) != header["problem"].get(n)]
-        if other:
-            what = f"of a fit with another {', '.join(other)}. Remove it to start afresh"
-            raise _files.refused(self.path, what, NEEDED)
-        checkpoint = Checkpoint(**decode(header["content"], arrays))
+        try:
+            checkpoint = self._decode(header, arrays)
+        except _OtherFitError as error:
+            raise _files.refused(self.path, str(error), NEEDED) from None
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a stranger's file may lead to
+            what = f"whose content this version of fusedlstm does not know ({error})"
+            raise _files.refused(self.path, what, NEEDED) from error
         finished = checkpoint.state.epochs
         if finished > max_iter:
             needed = f"at least {finished}, the epochs that are finished in {str(self.path)!r}"
             raise ValueError(check.needs("max_iter", needed, max_iter))
+        if finished < max_iter and not checkpoint.state.stopped:
+            _files.check_writable(self.path)
+            self._was_written = True
+        return checkpoint
+
+    def _decode(self, header: dict[str, Any], arrays: dict[str, Array]) -> Checkpoint:
+        problem = of_object(header.get("problem"))
+        names = sorted({*self.problem, *problem})
+        other = [name for name in names if self.problem.get(name) != problem.get(name)]
+        if other:
+            raise _OtherFitError(
+                f"of a fit with another {', '.join(other)}. Remove it to start afresh"
+            )
+        content = fields_of("content", header.get("content"), *FIELDS)
+        decoder = Decoder(arrays)
+        fields = {name: decoder.decode(value) for name, value in content.items()}
+        for name, value in fields.items():
+            check_type(name, value, FIELDS[name])
+        checkpoint = Checkpoint(**fields)
+        shape, best = checkpoint.params.shape, checkpoint.state.watch.best_params
+        if best is not None and best.shape != shape:
+            raise ValueError(check.needs("best_params", f"an array of shape {shape}", best))
+        progress = checkpoint.state.progress
+        if isinstance(progress.optimizer, Optimizer):
+            progress.optimizer._check_state(progress.state, checkpoint.params)
         return checkpoint
 
     def write(self, checkpoint: Checkpoint, now: bool) -> None:
-        """Write the file, unless it is too early and need not be ``now``."""
+        """Write the file, unless it is too early and need not be ``now``.
+
+        If the file has been written before and cannot be written again, warn and try later: the
+        training in memory is worth more.
+        """
         start = time.monotonic()
         if not now and start < self._next_time:
             return
         arrays: dict[str, Array] = {}
-        content = encode(vars(checkpoint), "checkpoint", arrays)
+        content = {name: encode(getattr(checkpoint, name), name, arrays) for name in FIELDS}
         header = {"class": Checkpoint.__name__, "problem": self.problem, "content": content}
-        _files.write(self.path, header, arrays, "checkpoint")
+        try:
+            _files.write(self.path, header, arrays, "checkpoint")
+        except (OSError, MemoryError) as error:
+            if not self._was_written:
+                raise
+            if now or not self._is_failing:  # once while it fails, and at the end
+                reason = str(error) or "out of memory"
+                warn(
+                    f"The checkpoint {str(self.path)!r} was not written after epoch "
+                    f"{checkpoint.state.epochs}: {reason}. Training goes on; the file holds an "
+                    f"earlier epoch.",
+                    RuntimeWarning,
+                )
+            self._is_failing = True
+        else:
+            self._was_written, self._is_failing = True, False
         end = time.monotonic()
         self._next_time = end + (end - start) / SHARE_OF_TIME
 
-    def _sweep(self) -> None:
-        """Remove what a fit left that was killed while it wrote."""
-        for unfinished in _files.unfinished(self.path):
-            with contextlib.suppress(FileNotFoundError):
-                unfinished.unlink()
+
+class _OtherFitError(Exception):
+    """The file is of another fit."""
 
 
 def _described(value: Any, name: str, arrays: dict[str, Array]) -> Any:
-    if is_code(value):  # such as a scorer
-        return f"{value.__module__}.{getattr(value, '__qualname__', type(value).__qualname__)}"
     if name == "random_state" and not (value is None or isinstance(value, (int, np.integer))):
         _, key, *rest = check_random_state(value).get_state()
         arrays["state of random_state"] = np.array([*key.astype(np.float64), *rest])
         return None
-    return encode_parameter(value, name, arrays)
+    if not is_code(value):
+        try:
+            return encode_parameter(value, name, arrays)
+        except TypeError:
+            if name == "optimizer":  # of which the file would hold the state
+                raise
+    try:
+        return {"digest": describe(value)}
+    except UndescribableError as error:
+        needed = "an object that a checkpoint can compare with another"
+        raise TypeError(check.needs(name, needed, value, f"It holds a {error}.")) from error
 
 
 def _digest(array: Array) -> str:
     digest = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
     for piece in pieces(array):
         digest.update(np.ascontiguousarray(piece).data)
+    return digest.hexdigest()
+
+
+def _digest_of_sequences(sequences: Sequences) -> str:
+    """Return a digest of the steps, the same in whatever form the sequences came."""
+    dtype = sequences.numbers().dtype.newbyteorder("=")
+    shape = len(sequences), sequences.n_features
+    digest = hashlib.sha256(f"{dtype.name} {shape}".encode())
+    digest.update(np.ascontiguousarray(sequences.lengths(), "<i8").data)
+    rows = max(1, NUMBERS_OF_A_PIECE // (sequences.longest() * sequences.n_features))
+    for start in range(0, len(sequences), rows):
+        x, lengths = sequences.take(slice(start, start + rows), dtype)
+        if lengths is not None:
+            x = x[np.arange(x.shape[1]) < lengths[:, np.newaxis]]
+        digest.update(np.ascontiguousarray(x).data)
     return digest.hexdigest()

@@ -57,7 +57,11 @@ class Core(Protocol):
     """Of a whole model, packed, or None: one step at a time, `step(x, out)` and `reset()`."""
 
     EstimatorStream: Any
-    """Of a stream and a decoder, or None: `step(x)`."""
+    """Of a stream, a decoder or None, and a standardizer or None: `step(x)`."""
+
+    Standardizer: Any
+    """Of a dtype, and mean and scale (n_features,): `standardize(x)` returns a new contiguous array
+    of that dtype, (x - mean) / scale in float64, or None if x is not a contiguous float array."""
 
     def cells(self) -> list[str]:
         """Names of the fused cells."""
@@ -301,6 +305,18 @@ class Core(Protocol):
 ENVIRONMENT_VARIABLE = "FUSEDLSTM_VARIANT"
 
 
+def _refuse_subinterpreter() -> None:
+    """Raise ImportError in a sub-interpreter, where importing the compiled code could hang."""
+    for name in ("_interpreters", "_xxsubinterpreters"):  # from Python 3.13 on, and before
+        try:
+            interpreters = importlib.import_module(name)
+        except ImportError:
+            continue
+        if interpreters.get_current() != interpreters.get_main():
+            raise ImportError("fusedlstm must be imported by the main interpreter of a process")
+        return
+
+
 def _import_variant(name: str) -> Core | None:
     try:
         return cast(Core, importlib.import_module(f"fusedlstm._core_{name}"))
@@ -336,4 +352,5 @@ def _choose() -> tuple[Core, str]:
     return module, f"{ENVIRONMENT_VARIABLE}={wanted}"
 
 
+_refuse_subinterpreter()
 core, reason = _choose()

@@ -28,7 +28,9 @@ from fusedlstm._parameters import CELLS, Parameters
 from fusedlstm._reading import Data, all_or_nothing, over_mean, read_weights, read_X
 from fusedlstm._saving import Savable
 from fusedlstm._sequences import Sequences
-from fusedlstm._stacks import check_layers, check_truncation
+from fusedlstm._stacks import check_hidden_layers, check_layers, check_truncation
+from fusedlstm._standardization import StandardizedSequences, Standardizer, mean_and_scale
+from fusedlstm._summary import summary
 from fusedlstm._threads import thread_limit
 from fusedlstm.layers import Dense, Dropout, LastStep, Layer
 from fusedlstm.losses import ClassificationLoss, RegressionLoss
@@ -39,7 +41,7 @@ from fusedlstm.schedules import ScheduleState, as_schedule
 from fusedlstm.streaming import EstimatorStream
 from fusedlstm.training import Epoch, SequenceBatches, epochs
 
-NUMBERS_OF_A_CHUNK = 2**22
+NUMBERS_OF_A_CHUNK = 2**21
 """Inputs and hidden units that `predict` has in hand at a time."""
 
 
@@ -50,9 +52,10 @@ Decoder: TypeAlias = Callable[[Array], Array]
 class Frozen(NamedTuple):
     """What a fitted estimator predicts with. It is neither copied nor pickled but made again."""
 
-    model: Sequential  # that it was taken of
+    values_id: object  # of the model, when the snapshot was taken
     predictor: Predictor
     decode: Decoder
+    standardizer: Standardizer | None
 
 
 def takes_batches(estimator: Any) -> bool:
@@ -76,6 +79,8 @@ class SequenceEstimator(
         "n_features_in_",
         "feature_names_in_",
         "_fitted_on_2d",
+        "X_mean_",
+        "X_scale_",
         "model_",
         "n_iter_",
         "best_iter_",
@@ -126,7 +131,9 @@ class SequenceEstimator(
             An array or data frame (n_samples, n_timesteps) holds one feature. A list, tuple or
             object array of arrays (n_timesteps_i, n_features) or (n_timesteps_i,) may have unequal
             lengths. In a 3-D array, steps at the end of a sequence that are NaN in every feature
-            are padding.
+            are padding. Integers are read as numbers: encode tokens and categories as one column
+            per value. For a data frame with one row per time step see
+            `fusedlstm.sequences_from_frame`.
         y : array (n_samples,) or (n_samples, n_outputs)
             For the classifier labels, or for several labels a sequence a matrix of zeros and
             ones, a column a label. For the regressor numbers.
@@ -154,7 +161,9 @@ class SequenceEstimator(
             begun = None if file is None else file.read(self.max_iter)
             seed = self._draw_seed() if begun is None else begun.state.seed
             if validation is None and self.early_stopping:
-                train, validation = train.split(self.validation_fraction, seed, self._stratified())
+                train, validation = train.split(
+                    self.validation_fraction, self.validation_split, seed, self._stratified()
+                )
             progress = self._prepare(train, new, seed)
             if begun is None:
                 state = self._fit_state(seed, progress)
@@ -178,6 +187,7 @@ class SequenceEstimator(
                 training.to_the_end(task, told)
             task.call_on_fit_task_end(**told, reconstruction_attributes={})
         training.warn_of_the_end()
+        training.warn_if_constant(train)
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
@@ -224,7 +234,7 @@ class SequenceEstimator(
         weights = over_mean(self._read_weights(targets, sample_weight))
         if reset:
             self._learn_targets(targets, weights, classes)
-        return Data(sequences, self._encode_targets(targets, "y" + suffix), weights)
+        return Data(sequences, targets, self._encode_targets(targets, "y" + suffix), weights)
 
     def _read_weights(self, y: Array, sample_weight: Any) -> Array | None:
         """Return the weights of the sequences, or None."""
@@ -294,6 +304,9 @@ class SequenceEstimator(
         else:
             rng = progress.rng
         if new:
+            n_classes = len(getattr(self, "classes_", ()))
+            check_hidden_layers(self, {self._n_outputs(), n_classes})
+            self._learn_standardization(train)
             self.model_ = Sequential(layers, train.sequences.n_features, self.dtype, initial)
             start = self._start(train)
             if start is not None:
@@ -337,8 +350,11 @@ class SequenceEstimator(
         batch_size = self.batch_size
         if batch_size == "auto":  # L-BFGS adds its batches up
             batch_size = min(256 if isinstance(optimizer, LBFGS) else 32, len(train.y))
+        standardizer, sequences = self._standardizer(), train.sequences
+        if standardizer is not None:
+            sequences = StandardizedSequences(sequences, standardizer)
         source = SequenceBatches(
-            train.sequences,
+            sequences,
             train.y,
             weights=train.weights,
             batch_size=cast(int, batch_size),
@@ -383,17 +399,33 @@ class SequenceEstimator(
     def _freeze(self) -> Frozen:
         """Take the snapshot that predictions come from until the next training."""
         model = self.model_
-        self._frozen = Frozen(model, Predictor._beside(model), self._new_decoder())
+        self._frozen = Frozen(
+            model._values_id, Predictor._beside(model), self._new_decoder(), self._standardizer()
+        )
         return self._frozen
 
-    def _predicting(self) -> tuple[Sequential | Predictor, Decoder]:
-        """Return what predicts and what makes predictions of its outputs."""
+    def _predicting(self) -> tuple[Sequential | Predictor, Decoder, Standardizer | None]:
+        """Return the model for predictions, its decoder and the standardizer of X."""
         frozen = vars(self).get("_frozen")
         if frozen is None:  # in training
-            return self.model_, self._new_decoder()
-        if frozen.model is not self.model_:  # somebody has put another in its place
+            return self.model_, self._new_decoder(), self._standardizer()
+        if frozen.values_id is not self.model_._values_id:  # other parameters, or another model
             frozen = self._freeze()
-        return frozen.predictor, frozen.decode
+        return frozen.predictor, frozen.decode, frozen.standardizer
+
+    def _learn_standardization(self, train: Data) -> None:
+        """Set mean and scale of the features of X, or None if X is not standardized."""
+        self.X_mean_: Array | None = None
+        self.X_scale_: Array | None = None
+        if self.standardize:
+            self.X_mean_, self.X_scale_ = mean_and_scale(train.sequences, train.weights)
+
+    def _standardizer(self) -> Standardizer | None:
+        """Return the standardizer of X; None if X is not standardized."""
+        mean, scale = vars(self).get("X_mean_"), vars(self).get("X_scale_")
+        if mean is None or scale is None:
+            return None
+        return Standardizer(mean, scale, self.model_.dtype)
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
@@ -424,11 +456,17 @@ class SequenceEstimator(
         Raises
         ------
         ValueError
-            A layer reads sequences from their last step.
+            A layer reads sequences from their last step, or its state is incomplete.
         """
+        return self._new_stream(n_sequences)
+
+    def _new_stream(
+        self, n_sequences: int | None, decode: Callable[[Array], Any] | None = None
+    ) -> EstimatorStream:
+        """Return a stream with the decoder of predictions, or with another function of outputs."""
         check_is_fitted(self, "model_")
-        model, decode = self._predicting()
-        return EstimatorStream(model.stream(n_sequences), decode)
+        model, usual, standardizer = self._predicting()
+        return EstimatorStream(model.stream(n_sequences), decode or usual, standardizer)
 
     def summary(self) -> str:
         """Return the model's layers with the shapes of their outputs, their parameters and bytes.
@@ -436,7 +474,7 @@ class SequenceEstimator(
         Returns
         -------
         str
-            As from `Sequential.summary`.
+            As from `Sequential.summary`, with a line for the standardization of X.
 
         Raises
         ------
@@ -444,12 +482,15 @@ class SequenceEstimator(
             Before `fit`.
         """
         check_is_fitted(self, "model_")
-        return self.model_.summary()
+        return summary(self.model_, standardizes=self._standardizer() is not None)
 
     def _outputs(self, sequences: Sequences) -> Array:
         """Return the model's raw output, (n, n_outputs), a chunk at a time."""
         model = self.model_
-        predict = self._predicting()[0].predict
+        predictor, _, standardizer = self._predicting()
+        predict = predictor.predict
+        if standardizer is not None:
+            sequences = StandardizedSequences(sequences, standardizer)
         width = sequences.n_features + 2 * model.output_size
         rows = max(1, NUMBERS_OF_A_CHUNK // (sequences.longest() * width))
         if rows >= len(sequences):

@@ -12,11 +12,18 @@ from sklearn.metrics import get_scorer
 
 from fusedlstm._callbacks import NoTask
 from fusedlstm._checkpoints import Checkpoint, CheckpointFile
+from fusedlstm._constant_loss import constant_loss
 from fusedlstm._fit_state import FitState
 from fusedlstm._progress import ProgressReport
 from fusedlstm._reading import Data
 from fusedlstm._warnings import warn
 from fusedlstm.training import Epoch
+
+NO_BETTER = 0.01
+"""Share of the constant prediction's loss that the training loss must be below it."""
+
+NEGLIGIBLE_LOSS = 1e-6
+"""Loss of a constant prediction that leaves nothing to learn, as with constant targets."""
 
 
 class Following:
@@ -68,11 +75,34 @@ class Following:
             )
         elif not self.finite:
             self.warn_of_divergence()
-        elif not self.state.stopped:
-            watched = "validation data" if estimator.early_stopping else "training loss"
+        elif estimator.early_stopping and not self.state.stopped:
+            watched = "loss" if estimator.scoring is None else "score"
             warn(
-                f"Training ended with max_iter={estimator.max_iter} epochs, before the {watched} "
-                f"had stopped getting better. A larger max_iter may help.",
+                f"Training ended with max_iter={estimator.max_iter} epochs before the validation "
+                f"{watched} stopped improving. Increase max_iter.",
+                ConvergenceWarning,
+            )
+
+    def warn_if_constant(self, train: Data) -> None:
+        """Warn if the model fits the training data no better than a constant prediction."""
+        estimator = self.estimator
+        curve = estimator.loss_curve_
+        if self.interrupted or not self.finite or not curve:
+            return
+        final = curve[estimator.best_iter_ - 1] if estimator.early_stopping else curve[-1]
+        constant = constant_loss(
+            estimator._loss(),
+            estimator._n_outputs(),
+            train.y,
+            train.weights,
+            estimator._start(train),
+        )
+        if constant - final <= NO_BETTER * abs(constant) and abs(constant) > NEGLIGIBLE_LOSS:
+            warn(
+                f"The training loss, {final:.4g}, is not more than 1 % below {constant:.4g}, the "
+                f"loss of the best constant prediction: the model has learned next to nothing from "
+                f"X. Increase max_iter, try another learning_rate or batch_size, or check that the "
+                f"rows of X and y belong together.",
                 ConvergenceWarning,
             )
 
@@ -100,7 +130,7 @@ class Following:
                     epoch = next(self.epochs)
                     self.finite = bool(np.isfinite(epoch.loss) and np.isfinite(model.params).all())
                     if self.finite:
-                        stop = self._note(epoch.loss)
+                        stop = self._note(epoch.loss) or epoch.converged
                         good[:] = model.params
                         state.epochs, state.stopped = state.epochs + 1, stop
                         report.update(epoch.size, self._shown())
@@ -139,7 +169,8 @@ class Following:
         estimator.loss_curve_.append(loss)
         state.progress.schedule.watched = watched
         epoch, params = len(estimator.loss_curve_), estimator.model_.params
-        return state.watch.update(epoch, watched, params, estimator.early_stopping)
+        waited = state.watch.update(epoch, watched, params, estimator.early_stopping)
+        return bool(estimator.early_stopping) and waited
 
     def _loss_of(self, data: Data) -> float:
         outputs = self.estimator._outputs(data.sequences)
@@ -147,9 +178,9 @@ class Following:
         return float(value)
 
     def _score(self, data: Data) -> float:
-        """Return what ``scoring`` says of the data."""
+        """Return the value of ``scoring`` for the data, with the targets that the user gave."""
         estimator = self.estimator
-        given = data.sequences, estimator._decode_targets(data.y)
+        given = data.sequences, data.targets
         if callable(estimator.scoring):
             return float(estimator.scoring(estimator, *given))
         weights = {} if data.weights is None else {"sample_weight": data.weights}

@@ -29,11 +29,12 @@ class RealSteps:
     @classmethod
     def of(cls, mask: npt.ArrayLike, batch: int, steps: int) -> RealSteps:
         """Read a mask, (B, T) of booleans."""
+        check.without_mask("mask", mask)
         array = np.asarray(mask)
         if array.dtype != bool or array.shape != (batch, steps):
             needed = f"an array of booleans of shape {(batch, steps)}"
             raise ValueError(check.needs("mask", needed, mask))
-        lengths = array.sum(axis=1)
+        lengths = array.sum(axis=1, dtype=np.int64)
         if not lengths.all():
             row = int(np.argmin(lengths))
             raise ValueError(

@@ -58,8 +58,10 @@ class Parameters:
     early_stopping: bool
     scoring: Any
     validation_fraction: float
+    validation_split: str
     n_iter_no_change: int
     tol: float
+    standardize: bool | str
     dtype: str
     n_threads: int | None
     random_state: Any
@@ -110,8 +112,10 @@ class Parameters:
             open_low=True,
             open_high=True,
         )
+        check.choice("validation_split", self.validation_split, ("random", "last"))
         check.positive_int("n_iter_no_change", self.n_iter_no_change)
         check.not_negative("tol", self.tol)
+        check.true_false_or_auto("standardize", self.standardize)
         check.float_dtype("dtype", self.dtype)
         if self.n_threads is not None:
             check.positive_int("n_threads", self.n_threads)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from types import TracebackType
-
-from tqdm.auto import tqdm
+from typing import Any
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -30,8 +30,10 @@ class ProgressReport:
         self._epoch = self._first = done
         interactive = sys.stderr.isatty() or "ipykernel" in sys.modules
         self._bar = None
-        if verbose and interactive:
-            self._bar = tqdm(total=n_epochs, initial=done, unit="epoch")
+        if verbose:
+            self._tqdm = _import_tqdm()
+            if interactive:
+                self._bar = self._tqdm(total=n_epochs, initial=done, unit="epoch")
         self._start = self._told = time.monotonic()
         self._last_line = ""
 
@@ -62,7 +64,7 @@ class ProgressReport:
             self._bar.set_postfix_str(", ".join([*shown, speed]), False)
             self._bar.update()
             return
-        left = tqdm.format_interval((self._n_epochs - self._epoch) / rate)
+        left = self._tqdm.format_interval((self._n_epochs - self._epoch) / rate)
         counted = f"epoch {self._epoch}/{self._n_epochs}"
         line = ", ".join([counted, *shown, speed, f"{left} left"])
         first = self._epoch == self._first + 1
@@ -70,3 +72,16 @@ class ProgressReport:
             print(line, file=sys.stderr, flush=True)
             self._told, line = now, ""
         self._last_line = line
+
+
+def _import_tqdm() -> Any:
+    """Return tqdm's class for this environment, without a warning in a notebook."""
+    if "ipykernel" not in sys.modules:
+        from tqdm.std import tqdm
+
+        return tqdm
+    with warnings.catch_warnings():
+        # Without ipywidgets, tqdm.auto warns on import and falls back to a bar of text.
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm as auto
+    return auto

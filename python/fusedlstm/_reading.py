@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,37 +16,88 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
+from fusedlstm._frames import check_frames, check_names
 from fusedlstm._sequences import Sequences, read_sequences
 
 
 @dataclass(frozen=True)
 class Data:
-    """Sequences with encoded targets, and weights relative to their mean."""
+    """Sequences with targets, and weights relative to their mean.
+
+    Attributes
+    ----------
+    sequences : Sequences
+    targets : array (n, ...)
+        Targets as the user gave them.
+    y : array (n, ...)
+        Targets as the loss takes them.
+    weights : array (n,) or None
+    """
 
     sequences: Sequences
+    targets: Array
     y: Array
     weights: Array | None
 
     def select(self, rows: npt.NDArray[np.intp]) -> Data:
         """Return a part of the data."""
         weights = None if self.weights is None else self.weights[rows]
-        return Data(self.sequences.select(rows), self.y[rows], over_mean(weights))
+        return Data(
+            self.sequences.select(rows), self.targets[rows], self.y[rows], over_mean(weights)
+        )
 
-    def split(self, fraction: float, random_state: Any, stratify: bool) -> tuple[Data, Data]:
-        """Set a fraction aside; return the rest and it."""
+    def split(self, fraction: float, kind: str, seed: int, stratify: bool) -> tuple[Data, Data]:
+        """Return a training part and a validation part.
+
+        Parameters
+        ----------
+        fraction : float
+            Share of the validation part.
+        kind : {"random", "last"}
+            The validation part is drawn at random, or consists of the last sequences.
+        seed : int
+        stratify : bool
+            Draw the same share of every class.
+        """
+        last = kind == "last"
+        stratify = stratify and not last
         try:
             parts = train_test_split(
                 np.arange(len(self.y)),
                 test_size=fraction,
-                random_state=random_state,
+                shuffle=not last,
+                random_state=None if last else seed,
                 stratify=self.y if stratify else None,
             )
         except ValueError as error:
-            each = " of every class" if stratify else ""
-            needed = f"such that of {len(self.y)} sequences both parts get some{each}"
-            raise ValueError(check.needs("validation_fraction", needed, fraction)) from error
+            problem = fraction_problem(fraction, self.y, stratify)
+            raise ValueError(problem) from error
         rest, aside = (self.select(np.sort(rows)) for rows in parts)
         return rest, aside
+
+
+def fraction_problem(fraction: float, y: Array, stratify: bool) -> str:
+    """Return why no ``fraction`` of the sequences can be set aside, with a value that works."""
+    n = len(y)
+    needed = f"such that of {n} sequences both parts get some"
+    if not stratify:
+        return check.needs("validation_fraction", needed, fraction)
+    counts = np.unique(y, return_counts=True)[1]
+    n_classes = len(counts)
+    if counts.min() < 2 or n < 2 * n_classes:
+        return (
+            f"y must have at least 2 sequences of every class for early_stopping, which sets some "
+            f"of each class aside; got a class of {counts.min()}. Pass X_val and y_val instead."
+        )
+    if fraction * n < n_classes:
+        bound = f"at least {math.ceil(1000 * n_classes / n) / 1000:g}"
+    else:
+        most = math.floor(1000 * (n - n_classes) / n)
+        if math.ceil(most / 1000 * n) > n - n_classes:  # by a rounding error
+            most -= 1
+        bound = f"at most {most / 1000:g}"
+    needed = f"{bound} for {n} sequences of {n_classes} classes"
+    return check.needs("validation_fraction", needed, fraction)
 
 
 def read_X(
@@ -55,27 +107,42 @@ def read_X(
     reset: bool,
     name: str = "X",
     allow_nan: bool = False,
+    named: bool = True,
 ) -> Sequences:
-    """Read X for an estimator; ``reset`` in fit, where its features are learnt."""
+    """Read X for an estimator; ``reset`` in fit, where its features are learnt.
+
+    With ``named``, the names of the columns of data frames must be those of `fit`.
+    """
+    is_array = type(X) is np.ndarray
+    if not is_array:
+        check_frames(X, name, reset)
     sequences = read_sequences(X, name, allow_nan)
     read_before = sequences is X
     if read_before:
         return sequences
     sequences.check_range(dtype, name)
-    if sequences.form == "2d" and (reset or estimator._fitted_on_2d):
-        # The number of columns, and their names if they have any, are scikit-learn's to check.
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
-    elif reset:
-        estimator.n_features_in_ = sequences.n_features
-        vars(estimator).pop("feature_names_in_", None)
-    elif sequences.form == "2d":
+    form = sequences.form
+    two_d = form == "2d"
+    if two_d and not (reset or estimator._fitted_on_2d):
         raise ValueError(
             f"{name} must be a 3D array or a list of sequences, as it was in fit; got a 2D array "
             f"of {sequences.longest()} columns. For one sequence pass {name}[np.newaxis], for "
             f"sequences of one feature {name}[..., np.newaxis]."
         )
+    if not two_d:
+        unnamed = is_array and form == "3d" and "feature_names_in_" not in estimator.__dict__
+        if named and (reset or not unnamed):
+            check_names(estimator, X, sequences.n_features, name, reset)
+    elif named:
+        # The number of columns, and their names if they have any, are scikit-learn's to check.
+        validate_data(estimator, X, reset=reset, skip_check_array=True)
+    elif sequences.longest() != estimator.n_features_in_:
+        raise ValueError(
+            f"{name} has {sequences.longest()} features, but {type(estimator).__name__} is "
+            f"expecting {estimator.n_features_in_} features as input"
+        )
     if reset:
-        estimator._fitted_on_2d = sequences.form == "2d"
+        estimator._fitted_on_2d = two_d
     expected = 1 if estimator._fitted_on_2d else estimator.n_features_in_
     if sequences.n_features != expected:
         raise ValueError(

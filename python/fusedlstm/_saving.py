@@ -1,30 +1,34 @@
-"""Models, estimators and transformers, into files and back.
+"""Save models, estimators, transformers and pipelines of them in files, and load them.
 
-A file holds values of a few kinds: JSON's own, tuples and dictionaries, arrays, labels, and objects
-of the classes listed here. Reading calls constructors of these classes and nothing else: no code
-comes from a file, nor the name of anything to import.
+Reading calls constructors of classes that are listed here or in `_encoding`, and nothing else: no
+code comes from a file, nor the name of anything to import.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
-import math
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 import fusedlstm
 from fusedlstm import _validation as check
-from fusedlstm import layers
 from fusedlstm._core import Array
+from fusedlstm._encoding import (
+    Decoder,
+    check_type,
+    encode,
+    encode_labels,
+    encode_model,
+    encode_parameter,
+    fields_of,
+    of_object,
+)
 from fusedlstm._files import FileName, read, refused, write
-from fusedlstm._fit_state import FitState, Progress, Watch
-from fusedlstm.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from fusedlstm._fit_state import Progress
+from fusedlstm.losses import RegressionLoss
 from fusedlstm.model import Sequential
-from fusedlstm.optimizers import OPTIMIZERS, OptimizerState
-from fusedlstm.schedules import SCHEDULES, ScheduleState
+from fusedlstm.schedules import ScheduleState
 
 ESTIMATORS = (
     "LSTMClassifier",
@@ -33,36 +37,55 @@ ESTIMATORS = (
     "SequenceImputer",
     "SequenceScaler",
 )
-"""What has parameters and fitted attributes, by its name in the package."""
+"""Names in the package of the classes with parameters and fitted attributes."""
 
-VALUES: dict[str, Callable[..., Any]] = {
-    **{
-        name: layer
-        for name in layers.__all__
-        if not inspect.isabstract(layer := getattr(layers, name))
-    },
-    **{
-        type(value).__name__: type(value)
-        for named in (OPTIMIZERS, SCHEDULES, REGRESSION_LOSSES, CLASSIFICATION_LOSSES)
-        for value in named.values()
-    },
-    "OptimizerState": OptimizerState,
-    "ScheduleState": ScheduleState,
-    "Progress": Progress,
-    "Watch": Watch,
-    "FitState": FitState,
+ATTRIBUTES: dict[str, Any] = {
+    "n_features_in_": int,
+    "feature_names_in_": npt.NDArray[Any],
+    "_fitted_on_2d": bool,
+    "X_mean_": npt.NDArray[Any] | None,
+    "X_scale_": npt.NDArray[Any] | None,
+    "model_": Sequential,
+    "n_iter_": int,
+    "best_iter_": int,
+    "loss_": float,
+    "loss_curve_": list[float],
+    "validation_loss_curve_": list[float],
+    "_progress": Progress | None,
+    "_schedule_state": ScheduleState,
+    "classes_": npt.NDArray[Any],
+    "_multilabel": bool,
+    "_y_ndim": int,
+    "_y_mean": npt.NDArray[Any],
+    "_y_scale": npt.NDArray[Any],
+    "_fitted_loss": RegressionLoss,
+    "mean_": npt.NDArray[Any],
+    "scale_": npt.NDArray[Any],
+    "statistics_": npt.NDArray[Any],
+    "width_": int,
 }
-"""Dataclasses that parameters and attributes may hold."""
+"""Types of the fitted attributes in a file."""
 
+_OF_A_MODEL = ("n_features_in_", "_fitted_on_2d", "model_", "n_iter_", "loss_curve_")
 
-LABEL_KINDS = "biufUO"
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "LSTMClassifier": (*_OF_A_MODEL, "classes_", "_multilabel"),
+    "LSTMRegressor": (*_OF_A_MODEL, "_y_ndim", "_y_mean", "_y_scale", "_fitted_loss"),
+    "PadSequences": ("n_features_in_", "_fitted_on_2d", "width_"),
+    "SequenceImputer": ("n_features_in_", "_fitted_on_2d", "statistics_"),
+    "SequenceScaler": ("n_features_in_", "_fitted_on_2d", "mean_", "scale_"),
+}
+"""Attributes without which an object of the class cannot work. Files of every version have them."""
+
+OF_FEATURES = ("feature_names_in_", "X_mean_", "X_scale_", "mean_", "scale_", "statistics_")
+"""Attributes with a number or a name per feature."""
 
 
 class Savable:
-    """What an estimator or transformer needs to be saved."""
+    """Base class of estimators and transformers that can be saved."""
 
     _saved_attributes: ClassVar[tuple[str, ...]]
-    """Attributes from `fit` that a file holds, where they are set."""
+    """Attributes from `fit` that a file holds, where they are set; typed in `ATTRIBUTES`."""
 
     def save(self, path: FileName) -> None:
         """Write parameters and everything fitted into a file, for `fusedlstm.load`.
@@ -97,42 +120,70 @@ class Savable:
         >>> bool((same.predict(X) == model.predict(X)).all())
         True
         """
-        from sklearn.utils.validation import check_is_fitted
-
-        check_is_fitted(self)
         save(self, path)
 
 
-def save(thing: Any, path: FileName) -> None:
-    """Write a model, or what has `save`, into a file."""
-    name = type(thing).__name__
+def save(estimator: Any, path: FileName) -> None:
+    """Write a model, an estimator, a transformer or a pipeline of them into a file.
+
+    Parameters
+    ----------
+    estimator : Sequential, estimator, transformer or Pipeline
+        A fitted estimator or transformer of this package, a model of layers, or a
+        `sklearn.pipeline.Pipeline` with steps of this package, None or ``"passthrough"``.
+    path : str or path
+        An existing file is replaced, once the new one is complete.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        An estimator or a step is not fitted.
+    TypeError
+        The object, a step or a parameter is of a class that a file cannot hold.
+
+    See Also
+    --------
+    load : Read the file.
+
+    Notes
+    -----
+    The file is a safetensors file: arrays, and text that names them. Of a pipeline, the names and
+    the order of the steps are kept. A pipeline with ``memory`` is refused.
+
+    Examples
+    --------
+    >>> import tempfile, fusedlstm, numpy as np
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from fusedlstm import LSTMRegressor, SequenceScaler
+    >>> X = np.random.default_rng(0).standard_normal((30, 5, 2))
+    >>> model = make_pipeline(SequenceScaler(), LSTMRegressor(4, max_iter=1))
+    >>> model = model.fit(X, X.mean(axis=(1, 2)))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fusedlstm.save(model, folder + "/model.safetensors")
+    ...     same = fusedlstm.load(folder + "/model.safetensors")
+    >>> bool((same.predict(X) == model.predict(X)).all())
+    True
+    """
     arrays: dict[str, Array] = {}
-    header: dict[str, Any] = {"class": name}
-    if type(thing) is Sequential:
-        header["parameters"] = _encode_model(thing, "", arrays)
-        header["dtype"] = thing.dtype.name
-    elif name in ESTIMATORS and type(thing) is getattr(fusedlstm, name):
-        attributes = {k: vars(thing)[k] for k in type(thing)._saved_attributes if k in vars(thing)}
-        header["parameters"] = {
-            name: encode_parameter(value, name, arrays)
-            for name, value in thing.get_params(deep=False).items()
+    if type(estimator) is Sequential:
+        header = {
+            "class": "Sequential",
+            "parameters": encode_model(estimator, "", arrays),
+            "dtype": estimator.dtype.name,
         }
-        header["classes"] = _encode_classes(attributes.pop("classes_", None))
-        header["attributes"] = {
-            name: encode(value, name, arrays) for name, value in attributes.items()
-        }
-        if "model_" in attributes:
-            header["dtype"] = attributes["model_"].dtype.name
+    elif _is_ours(estimator):
+        header = _encode_estimator(estimator, arrays)
+    elif _is_pipeline(estimator):
+        header = _encode_pipeline(estimator, arrays)
     else:
-        needed = "of a class of fusedlstm itself to be saved: " + ", ".join(
-            ("Sequential", *ESTIMATORS)
-        )
-        raise TypeError(check.needs("type", needed, type(thing)))
+        needed = "of a class of fusedlstm itself to be saved: "
+        needed += ", ".join(("Sequential", *ESTIMATORS)) + ", or a Pipeline of them"
+        raise TypeError(check.needs("type", needed, type(estimator)))
     write(path, header, arrays)
 
 
 def load(path: FileName) -> Any:
-    """Read what `save` wrote.
+    """Read a file that `save` wrote.
 
     Parameters
     ----------
@@ -140,7 +191,7 @@ def load(path: FileName) -> Any:
 
     Returns
     -------
-    Sequential, estimator or transformer
+    Sequential, estimator, transformer or Pipeline
         It predicts the same to the last bit, and can be fitted again, cloned and saved.
 
     Raises
@@ -149,6 +200,12 @@ def load(path: FileName) -> Any:
         There is no such file, or it may not be read.
     ValueError
         The file is cut off, damaged, of something else or of a newer version.
+    MemoryError
+        There is not enough memory for the arrays.
+
+    See Also
+    --------
+    save : Write the file.
 
     Notes
     -----
@@ -166,147 +223,164 @@ def load(path: FileName) -> Any:
     True
     """
     header, arrays = read(path)
+    if header.get("class") == "Checkpoint":
+        what = "which is a checkpoint: pass it to fit as checkpoint, with the same data"
+        raise refused(path, what)
     try:
-        return _rebuild(header, arrays)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        return _decode_whole(header, arrays)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a stranger's file may lead to
         what = f"whose content this version of fusedlstm does not know ({error})"
         raise refused(path, what) from error
 
 
-def _rebuild(header: dict[str, Any], arrays: dict[str, Array]) -> Any:
-    name, parameters = header["class"], header["parameters"]
-    if name == "Sequential":
-        return _decode_model(parameters, arrays)
-    if name not in ESTIMATORS:
-        raise ValueError(check.needs("class", "one of " + ", ".join(ESTIMATORS), name))
-    kind = getattr(fusedlstm, name)
-    thing = kind(**{key: decode(value, arrays) for key, value in parameters.items()})
-    attributes = {key: decode(value, arrays) for key, value in header["attributes"].items()}
-    if header["classes"] is not None:
-        attributes["classes_"] = decode(header["classes"], arrays)
-    for key in attributes:
-        check.choice("attribute", key, kind._saved_attributes)
-    thing.__setstate__(attributes)
-    return thing
+def _is_ours(estimator: Any) -> bool:
+    name = type(estimator).__name__
+    return name in ESTIMATORS and type(estimator) is getattr(fusedlstm, name)
 
 
-def encode_parameter(value: Any, name: str, arrays: dict[str, Array]) -> Any:
-    """Encode a parameter of a constructor; what a file cannot hold gets a sentence of its own."""
-    if name == "random_state" and not (value is None or isinstance(value, (int, np.integer))):
-        hint = "Set it with set_params(random_state=...) first."
-        raise TypeError(check.needs(name, "an integer or None to be saved", value, hint))
-    if is_code(value):
-        needed = "a name or None to be saved, since a file holds no code"
-        raise TypeError(check.needs(name, needed, value))
-    if isinstance(value, (type, np.dtype)) and name == "dtype":
-        return check.float_dtype(name, value).name
-    return encode(value, name, arrays)
+def _is_pipeline(estimator: Any) -> bool:
+    from sklearn.pipeline import Pipeline
+
+    return type(estimator) is Pipeline
 
 
-def is_code(value: Any) -> bool:
-    """Whether a parameter is a function of somebody's own."""
-    known = type(value) is VALUES.get(type(value).__name__)
-    return callable(value) and not isinstance(value, type) and not known
+def _encode_estimator(estimator: Any, arrays: dict[str, Array]) -> dict[str, Any]:
+    from sklearn.utils.validation import check_is_fitted
 
-
-def _encode_classes(classes: Any) -> Any:
-    if classes is None:
-        return None
-    if isinstance(classes, list):
-        return [_encode_classes(each) for each in classes]
-    return _encode_labels(classes, "classes_")
-
-
-def _encode_labels(labels: Array, name: str) -> Any:
-    """Encode labels so that they can be read in the file."""
-    needed = "of str, int, float or bool to be saved"
-    if labels.dtype.kind not in LABEL_KINDS:
-        raise TypeError(check.needs(name, needed, labels))
-    values = labels.tolist()
-    for value in values:
-        if type(value) not in (str, int, float, bool):
-            raise TypeError(check.needs(name, needed, value))
-    return {"labels": [encode(value, name, {}) for value in values], "dtype": labels.dtype.str}
-
-
-def encode(value: Any, name: str, arrays: dict[str, Array]) -> Any:
-    """Return a value as JSON holds it; arrays go into ``arrays``, by name."""
-    if isinstance(value, np.generic) and value.dtype.kind in "biufU":
-        value = value.item()
-    if value is None or type(value) in (bool, int, str):
-        return value
-    if type(value) is float:
-        return value if math.isfinite(value) else {"float": repr(value)}
-    if isinstance(value, np.ndarray):
-        if value.dtype.kind in "OU":
-            return _encode_labels(value, name)
-        if value.dtype.kind in "biuf" and value.dtype.itemsize <= 8:
-            arrays[name] = value
-            return {"array": name}
-    if type(value) in (list, tuple):
-        items = [encode(item, f"{name}[{i}]", arrays) for i, item in enumerate(value)]
-        return items if type(value) is list else {"tuple": items}
-    if type(value) is dict:
-        pairs = [
-            [encode(key, name, arrays), encode(item, f"{name}[{key!r}]", arrays)]
-            for key, item in value.items()
-        ]
-        return {"dict": sorted(pairs, key=repr)}
-    if type(value) is Sequential:
-        return {"Sequential": _encode_model(value, name + ".", arrays)}
-    if type(value) is np.random.Generator and type(value.bit_generator) is np.random.PCG64:
-        return {"Generator": encode(value.bit_generator.state, name, arrays)}
-    kind = type(value).__name__
-    if type(value) is VALUES.get(kind):
-        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-        return {kind: {k: encode(v, f"{name}.{k}", arrays) for k, v in fields.items()}}
-    needed = "of numbers, text, layers and optimizers of fusedlstm to be saved"
-    raise TypeError(check.needs(name, needed, value))
-
-
-def decode(value: Any, arrays: dict[str, Array]) -> Any:
-    if isinstance(value, list):
-        return [decode(item, arrays) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "labels" in value:
-        dtype = np.dtype(value["dtype"])
-        check.choice("kind of labels", dtype.kind, LABEL_KINDS)
-        return np.array(decode(value["labels"], arrays), dtype)
-    ((kind, content),) = value.items()
-    if kind == "float":
-        return float(content)
-    if kind == "array":
-        return arrays[content]
-    if kind == "tuple":
-        return tuple(decode(content, arrays))
-    if kind == "dict":
-        return {decode(key, arrays): decode(item, arrays) for key, item in content}
-    if kind == "Sequential":
-        return _decode_model(content, arrays)
-    if kind == "Generator":
-        bits = np.random.PCG64()
-        bits.state = decode(content, arrays)
-        return np.random.Generator(bits)
-    make = VALUES[check.choice("class", kind, VALUES)]
-    return make(**{name: decode(field, arrays) for name, field in content.items()})
-
-
-def _encode_model(model: Sequential, prefix: str, arrays: dict[str, Array]) -> dict[str, Any]:
-    arrays.update({prefix + name: array for name, array in model.named_params().items()})
-    return {
-        "layers": encode(model.layers, prefix + "layers", arrays),
-        "input_size": model.input_size,
-        "dtype": model.dtype.name,
-        "params": prefix,
+    check_is_fitted(estimator)
+    held = type(estimator)._saved_attributes
+    attributes = {name: vars(estimator)[name] for name in held if name in vars(estimator)}
+    classes = attributes.pop("classes_", None)
+    header = {
+        "class": type(estimator).__name__,
+        "parameters": {
+            name: encode_parameter(value, name, arrays)
+            for name, value in estimator.get_params(deep=False).items()
+        },
+        "classes": None if classes is None else encode_labels(classes, "classes_"),
+        "attributes": {name: encode(value, name, arrays) for name, value in attributes.items()},
     }
+    if "model_" in attributes:
+        header["dtype"] = attributes["model_"].dtype.name
+    estimator._check_params()  # as `load` will
+    return header
 
 
-def _decode_model(content: dict[str, Any], arrays: dict[str, Array]) -> Sequential:
-    prefix = content["params"]
-    return Sequential.from_named_params(
-        decode(content["layers"], arrays),
-        content["input_size"],
-        {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)},
-        content["dtype"],
-    )
+def _encode_pipeline(pipeline: Any, arrays: dict[str, Array]) -> dict[str, Any]:
+    if pipeline.memory is not None:
+        raise TypeError(check.needs("memory", "None for a pipeline to be saved", pipeline.memory))
+    if getattr(pipeline, "transform_input", None) is not None:
+        needed = "None for a pipeline to be saved"
+        raise TypeError(check.needs("transform_input", needed, pipeline.transform_input))
+    content: dict[str, Any] | str | None
+    steps = []
+    for number, (name, step) in enumerate(pipeline.steps):
+        own: dict[str, Array] = {}
+        if step is None or (isinstance(step, str) and step == "passthrough"):
+            content = step
+        elif _is_ours(step):
+            content = _encode_estimator(step, own)
+        else:
+            needed = "of a class of fusedlstm, None or 'passthrough' for a pipeline to be saved"
+            raise TypeError(check.needs(f"step {name!r}", needed, type(step)))
+        steps.append({"name": name, "step": content})
+        arrays.update({f"{number}.{key}": array for key, array in own.items()})
+    return {"class": "Pipeline", "steps": steps, "verbose": bool(pipeline.verbose)}
+
+
+def _decode_whole(header: dict[str, Any], arrays: dict[str, Array]) -> Any:
+    kind = header.get("class")
+    if kind == "Sequential":
+        return Decoder(arrays).model(header.get("parameters"))
+    if kind == "Pipeline":
+        return _decode_pipeline(header, arrays)
+    return _decode_estimator(header, arrays)
+
+
+def _decode_estimator(content: Any, arrays: dict[str, Array]) -> Any:
+    content = of_object(content)
+    name = check.choice("class", content.get("class"), ESTIMATORS)
+    kind, decoder = getattr(fusedlstm, name), Decoder(arrays)
+    parameters = {
+        check.choice("parameter", key, kind._get_param_names()): decoder.decode(value)
+        for key, value in of_object(content.get("parameters")).items()
+    }
+    if "standardize" in kind._get_param_names():  # files of earlier versions do not have it
+        parameters.setdefault("standardize", False)
+    estimator = kind(**parameters)
+    estimator._check_params()
+    attributes = {
+        check.choice("attribute", key, kind._saved_attributes): decoder.decode(value)
+        for key, value in of_object(content.get("attributes")).items()
+    }
+    if content.get("classes") is not None:
+        attributes["classes_"] = decoder.decode(content["classes"])
+    for key, value in attributes.items():
+        check_type(key, value, ATTRIBUTES.get(key, Any))
+    for key in REQUIRED[name]:
+        if key not in attributes:
+            raise ValueError(f"{name} must have an attribute {key}; got none")
+    _check_sizes(attributes)
+    estimator.__setstate__(attributes)
+    if "model_" in attributes and attributes["model_"].output_size != estimator._n_outputs():
+        needed = f"of {estimator._n_outputs()} outputs"
+        raise ValueError(check.needs("model_", needed, attributes["model_"].output_size))
+    return estimator
+
+
+def _check_sizes(attributes: dict[str, Any]) -> None:
+    """Refuse arrays and a model that do not have the number of features."""
+    n_features = check.positive_int("n_features_in_", attributes["n_features_in_"])
+    for name in OF_FEATURES:
+        if attributes.get(name) is not None and attributes[name].shape != (n_features,):
+            # After a fit on 2-D X the features are steps of one.
+            if name == "feature_names_in_" or not attributes["_fitted_on_2d"]:
+                raise ValueError(check.needs(name, f"of {n_features} features", attributes[name]))
+            if attributes[name].shape != (1,):
+                raise ValueError(check.needs(name, "of one feature", attributes[name]))
+    for name in ("X_mean_", "X_scale_", "mean_", "scale_", "statistics_", "_y_mean", "_y_scale"):
+        if attributes.get(name) is not None:
+            check.real_array(name, attributes[name], np.float64)
+    if (attributes.get("X_mean_") is None) != (attributes.get("X_scale_") is None):
+        raise ValueError(check.needs("X_scale_", "given with X_mean_", attributes.get("X_scale_")))
+    if "classes_" in attributes and attributes["classes_"].ndim != 1:
+        raise ValueError(check.needs("classes_", "labels (n_classes,)", attributes["classes_"]))
+    if "_y_ndim" in attributes:
+        mean, scale = attributes["_y_mean"], attributes["_y_scale"]
+        if mean.ndim != 1 or mean.shape != scale.shape:
+            raise ValueError(check.needs("_y_scale", f"an array like {check.shown(mean)}", scale))
+        if attributes["_y_ndim"] != 2 and (attributes["_y_ndim"] != 1 or len(mean) != 1):
+            raise ValueError(check.needs("_y_ndim", "1 or 2, as the targets", len(mean)))
+    if "width_" in attributes:
+        check.positive_int("width_", attributes["width_"])
+    if "model_" in attributes:
+        size = 1 if attributes["_fitted_on_2d"] else n_features
+        if attributes["model_"].input_size != size:
+            needed = f"of {size} features"
+            raise ValueError(check.needs("model_", needed, attributes["model_"].input_size))
+
+
+def _decode_pipeline(header: dict[str, Any], arrays: dict[str, Array]) -> Any:
+    from sklearn.pipeline import Pipeline
+
+    steps = header.get("steps")
+    if type(steps) is not list or not steps:
+        raise ValueError(check.needs("steps", "a list of steps", steps))
+    of_step: dict[str, dict[str, Array]] = {}
+    for name, array in arrays.items():
+        place, _, own = name.partition(".")
+        of_step.setdefault(place, {})[own] = array
+    decoded = []
+    for number, step in enumerate(steps):
+        parts = fields_of("a step", step, "name", "step")
+        check_type("name", parts["name"], str)
+        value = parts["step"]
+        if value is not None and value != "passthrough":
+            value = _decode_estimator(value, of_step.get(str(number), {}))
+        decoded.append((parts["name"], value))
+    check_type("verbose", header.get("verbose"), bool)
+    pipeline = Pipeline(decoded, verbose=header["verbose"])
+    pipeline._validate_steps()
+    return pipeline

@@ -25,6 +25,11 @@ Lengths = npt.NDArray[np.int64]
 Form = Literal["2d", "3d", "ragged"]
 
 
+def is_frame(X: Any) -> bool:
+    """Return True for a data frame of pandas or of a library with the same attributes."""
+    return hasattr(type(X), "dtypes") and hasattr(X, "columns")
+
+
 class Sequences(abc.ABC):
     """Some sequences of the same number of features."""
 
@@ -36,8 +41,11 @@ class Sequences(abc.ABC):
         """Return the number of sequences."""
 
     @abc.abstractmethod
-    def take(self, rows: Any, dtype: npt.DTypeLike) -> tuple[Array, Lengths | None]:
-        """Return the sequences ``rows`` (a slice or indices), padded, and their lengths."""
+    def take(self, rows: Any, dtype: npt.DTypeLike | None) -> tuple[Array, Lengths | None]:
+        """Return the sequences ``rows`` (a slice or indices), padded, and their lengths.
+
+        ``dtype`` is that of the result; None keeps that of the data.
+        """
 
     def select(self, rows: npt.NDArray[np.intp]) -> Sequences:
         """Return a view of the sequences ``rows``."""
@@ -83,11 +91,11 @@ class PaddedSequences(Sequences):
     def __len__(self) -> int:
         return len(self.x)
 
-    def take(self, rows: Any, dtype: npt.DTypeLike) -> tuple[Array, Lengths | None]:
+    def take(self, rows: Any, dtype: npt.DTypeLike | None) -> tuple[Array, Lengths | None]:
         if self.real_steps is None:
-            return self.x[rows].astype(dtype, copy=False), None
+            return _in_dtype(self.x[rows], dtype), None
         lengths = self.real_steps[rows]
-        return self.x[rows, : lengths.max()].astype(dtype, copy=False), lengths
+        return _in_dtype(self.x[rows, : lengths.max()], dtype), lengths
 
     def lengths(self) -> Lengths:
         if self.real_steps is not None:
@@ -117,12 +125,12 @@ class PackedSequences(Sequences):
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def take(self, rows: Any, dtype: npt.DTypeLike) -> tuple[Array, Lengths | None]:
+    def take(self, rows: Any, dtype: npt.DTypeLike | None) -> tuple[Array, Lengths | None]:
         starts, lengths = self.starts[:-1][rows], self.lengths()[rows]
         steps = np.arange(lengths.max())
         # Past its end a sequence repeats its last step, which nobody reads.
         index = starts[:, np.newaxis] + np.minimum(steps, lengths[:, np.newaxis] - 1)
-        return self.values[index].astype(dtype, copy=False), lengths
+        return _in_dtype(self.values[index], dtype), lengths
 
     def lengths(self) -> Lengths:
         return np.diff(self.starts)
@@ -154,7 +162,7 @@ class SelectedSequences(Sequences):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, rows: Any, dtype: npt.DTypeLike) -> tuple[Array, Lengths | None]:
+    def take(self, rows: Any, dtype: npt.DTypeLike | None) -> tuple[Array, Lengths | None]:
         return self.base.take(self.rows[rows], dtype)
 
     def lengths(self) -> Lengths:
@@ -165,6 +173,10 @@ class SelectedSequences(Sequences):
 
     def numbers(self) -> Array:
         return self.base.numbers()
+
+
+def _in_dtype(array: Array, dtype: npt.DTypeLike | None) -> Array:
+    return array if dtype is None else array.astype(dtype, copy=False)
 
 
 def pack(arrays: list[Array]) -> PackedSequences:
@@ -215,14 +227,16 @@ def read_series(series: Any, name: str = "series") -> Array:
     if array.ndim not in (1, 2) or array.size == 0:
         raise ValueError(check.needs(name, needed, series))
     numbers = _numbers(array, name)
-    _check_finite(numbers, name)
-    return numbers.reshape(len(numbers), -1)
+    numbers = numbers.reshape(len(numbers), -1)
+    _check_finite(numbers, name, of_one=True)
+    return numbers
 
 
 def _read_list(items: AbstractSequence[Any], name: str, allow_nan: bool) -> Sequences:
     if len(items) == 0:
         raise ValueError(check.needs(name, "at least one sequence", items))
-    if any(isinstance(item, np.ndarray) and item.ndim > 0 for item in items):
+    # Data frames one by one, since numpy takes long to put a list of them into one array.
+    if any((isinstance(item, np.ndarray) and item.ndim > 0) or is_frame(item) for item in items):
         return _read_ragged(items, name, allow_nan)
     try:
         array = np.asarray(items)
@@ -235,7 +249,17 @@ def _as_array(X: Any, name: str) -> Array:
     if np.ma.isMaskedArray(X):
         hint = f"Pass {name}.filled(numpy.nan) if what is masked is padding."
         raise TypeError(check.needs(name, "an array without a mask", X, hint))
-    array = np.asarray(X)
+    if type(X).__name__.endswith("GroupBy"):
+        hint = "Use fusedlstm.sequences_from_frame(df, id=..., time=...)."
+        raise TypeError(check.needs(name, "an array or a list of sequences", X, hint))
+    try:
+        array = np.asarray(X)
+    except (TypeError, ValueError):  # such as an awkward array of unequal lengths
+        hint = f"Pass a list of arrays, such as [numpy.asarray(x) for x in {name}]."
+        kind = f"{type(X).__module__.partition('.')[0]}.{type(X).__name__}"
+        raise ValueError(
+            f"{name} must be an array or a list of sequences; got {kind}. {hint}"
+        ) from None
     if array.ndim == 0:
         hint = f"Did you mean list({name})?" if isinstance(X, Iterator) else ""
         raise ValueError(
@@ -281,7 +305,8 @@ def _read_ragged(items: AbstractSequence[Any], name: str, allow_nan: bool) -> Pa
     packed = pack(arrays)
     if not _all_finite(packed.values):
         for wrong, array in enumerate(arrays):
-            _check_finite(array, f"{name}[{wrong}]", allow_nan)
+            item = f"{name}[{wrong}]"
+            _check_finite(array, item, allow_nan, of_one=True, parent=name)
     return packed
 
 
@@ -298,8 +323,8 @@ def _is_ready(item: Any) -> bool:
 
 def _read_one(item: Any, name: str) -> Array:
     """Read one sequence, (T, F)."""
-    try:
-        array = np.asarray(item)
+    try:  # to_numpy of a data frame is several times as fast as numpy.asarray
+        array = item.to_numpy() if is_frame(item) else np.asarray(item)
     except ValueError:  # nested lists of unequal lengths
         array = np.empty(0)
     if array.ndim not in (1, 2) or 0 in array.shape:
@@ -320,11 +345,15 @@ def _numbers(array: Array, name: str) -> Array:
     if array.dtype.kind in "biuf":
         return array.astype(np.float64)
     if array.dtype.kind == "O" and array.ndim > 0:
+        if array.size and np.ndim(array.flat[0]) > 0:
+            hint = "Pass a list of arrays (n_timesteps, n_features), one per sequence."
+            raise ValueError(check.needs(name, "numbers", array, f"Its cells are arrays. {hint}"))
         try:
             return array.astype(np.float64)
         except (TypeError, ValueError, OverflowError) as error:  # it names what is no number
             kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(check.needs(name, "numbers", array, f"{error}.")) from None
+            hint = f"{error}".rstrip(".") + "."
+            raise kind(check.needs(name, "numbers", array, hint)) from None
     raise ValueError(check.needs(name, "numbers", array))
 
 
@@ -344,12 +373,53 @@ def _all_finite(array: Array) -> bool:
     return all(np.isfinite(piece).all() for piece in pieces(array))
 
 
-def _check_finite(array: Array, name: str, allow_nan: bool = False) -> None:
-    if _all_finite(array) or (allow_nan and not any(np.isinf(p).any() for p in pieces(array))):
+def _check_finite(
+    array: Array,
+    name: str,
+    allow_nan: bool = False,
+    *,
+    of_one: bool = False,
+    parent: str = "",
+    real: Array | None = None,
+    start: int = 0,
+) -> None:
+    """Refuse NaN, unless allowed, and infinity; the error names the sequence, step and feature.
+
+    Parameters
+    ----------
+    array : array (n, T), (n, T, F), or with ``of_one`` (T, F)
+    name : str
+    allow_nan : bool
+    of_one : bool
+        The array is one sequence.
+    parent : str
+        Name of the list that holds the sequence ``name``.
+    real : bool array (n, T) or None
+        The steps to check; None: all.
+    start : int
+        Number of the first sequence of the array.
+    """
+    if _all_finite(array if real is None else array[real]):
         return
-    if not allow_nan and any(np.isnan(piece).any() for piece in pieces(array)):
-        raise ValueError(f"Input {name} contains NaN: {name} must be finite")
-    raise ValueError(f"Input {name} contains infinity: {name} must be finite")
+    for kind, wrong in (("NaN", np.isnan), ("infinity", np.isinf)):
+        if kind == "NaN" and allow_nan:
+            continue
+        row = start
+        for piece in pieces(array):
+            found = wrong(piece)
+            if real is not None:
+                found &= real[row - start : row - start + len(piece), :, np.newaxis]
+            if found.any():
+                index = [int(i) for i in np.argwhere(found)[0]]
+                index[0] += row
+                item = name if of_one else f"{name}[{index.pop(0)}]"
+                at = f"step {index[0]}" + "".join(f", feature {i}" for i in index[1:])
+                hint = "; SequenceImputer fills missing values" if kind == "NaN" else ""
+                whole = parent or name
+                raise ValueError(
+                    f"Input {whole} contains {kind}: {item} contains {kind} at {at}{hint}"
+                )
+            row += len(piece)
 
 
 def _trailing_nan(array: Array, name: str, allow_nan: bool) -> Lengths | None:
@@ -366,7 +436,7 @@ def _trailing_nan(array: Array, name: str, allow_nan: bool) -> Lengths | None:
             raise ValueError(f"{name}[{wrong}] must have at least one step that is not NaN")
         real_steps = array.shape[1] - np.argmin(padding[:, ::-1], axis=1)
         real = np.arange(array.shape[1]) < real_steps[:, np.newaxis]
-        _check_finite(piece[real], name, allow_nan)
+        _check_finite(piece, name, allow_nan, real=real, start=start)
         lengths[start : start + len(piece)] = real_steps
         start += len(piece)
     return lengths

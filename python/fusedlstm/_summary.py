@@ -13,9 +13,28 @@ if TYPE_CHECKING:
 LONGEST_LAYER = 48
 
 
-def summary(model: Sequential) -> str:
-    """Return the layers with the shapes of their outputs, their parameters and bytes."""
+class Table(str):
+    """Text of several lines that a prompt and a notebook show as it is printed."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return the text without quotes."""
+        return str(self)
+
+
+def summary(model: Sequential, standardizes: bool = False) -> Table:
+    """Return the layers with the shapes of their outputs, their parameters and bytes.
+
+    Parameters
+    ----------
+    model : Sequential
+    standardizes : bool
+        Whether an estimator standardizes the input of the model.
+    """
     rows = [("", "layer", "output", "parameters", "bytes")]
+    if standardizes:
+        rows.append(("", "standardize", f"(B, T, {model.input_size})", "0", "0"))
     size, steps, total = model.input_size, "T, ", 0
     for number, layer in enumerate(model.layers):
         count = sum(math.prod(shape) for shape in layer.param_shapes(size).values())
@@ -35,7 +54,7 @@ def summary(model: Sequential) -> str:
     ]
     line = "-" * max(map(len, table))
     head = f"Sequential, input (B, T, {model.input_size}), {model.dtype.name}"
-    return "\n".join([head, line, table[0], line, *table[1:-1], line, table[-1]])
+    return Table("\n".join([head, line, table[0], line, *table[1:-1], line, table[-1]]))
 
 
 def _counts(model: Sequential, count: int) -> tuple[str, str]:

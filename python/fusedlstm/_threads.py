@@ -61,11 +61,24 @@ def get_num_threads() -> int:
 def set_num_threads(n: int | None) -> None:
     """Set the largest number of threads that a call may use, for the whole process.
 
+    In a forked process, such as a worker of `multiprocessing` with the start method ``"fork"``,
+    every call runs on one thread.
+
     Parameters
     ----------
     n : int or None
         Positive; None goes back to the default, the least of OpenMP's maximum, the CPUs this
         process may run on and the container's CPU quota.
+
+    Notes
+    -----
+    GCC's OpenMP cannot be used after a fork: it would wait for threads that only the parent has.
+    The start methods ``"spawn"`` and ``"forkserver"``, and joblib's default backend ``"loky"``,
+    give workers that can use several threads.
+
+    Where the system refuses a new thread (a limit on processes or a container's limit on pids),
+    the OpenMP library prints a message and ends the process; it raises no exception. In such an
+    environment, use one thread.
 
     Examples
     --------

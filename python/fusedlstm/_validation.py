@@ -103,6 +103,17 @@ def true_or_false(name: str, value: object) -> bool:
     return bool(value)
 
 
+def true_false_or_auto(name: str, value: object) -> bool | str:
+    """Return ``value`` if it is True, False or "auto"."""
+    if isinstance(value, str) and value == "auto":
+        return value
+    if not isinstance(value, (bool, np.bool_)):
+        raise (ValueError if isinstance(value, str) else TypeError)(
+            needs(name, "True, False or 'auto'", value)
+        )
+    return bool(value)
+
+
 def choice(name: str, value: object, options: Iterable[str], needed: str = "") -> str:
     """Return ``value`` if it is one of the options; else suggest the nearest."""
     names = list(options)
@@ -128,6 +139,7 @@ def float_dtype(name: str, value: object) -> np.dtype[Any]:
 
 def real_array(name: str, value: object, dtype: npt.DTypeLike) -> Array:
     """Return ``value`` as an array of this float dtype; no copy where none is needed."""
+    without_mask(name, value)
     try:
         array = np.asarray(value)
     except ValueError:  # nested sequences of unequal lengths
@@ -135,6 +147,8 @@ def real_array(name: str, value: object, dtype: npt.DTypeLike) -> Array:
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} must be real; got {array.dtype}")
     if array.dtype.kind == "O" and array.ndim > 0:
+        if any(number is None for number in array.flat):  # which NumPy makes NaN
+            raise TypeError(needs(name, "an array of numbers", value, "It holds None."))
         try:
             return array.astype(dtype)
         except (TypeError, ValueError, OverflowError):
@@ -142,6 +156,16 @@ def real_array(name: str, value: object, dtype: npt.DTypeLike) -> Array:
     if array.dtype.kind not in "biuf":
         raise TypeError(needs(name, "an array of numbers", value))
     return array.astype(dtype, copy=False)
+
+
+def without_mask(name: str, value: object) -> None:
+    """Refuse a masked array, or a list of masked arrays: conversion would ignore the mask."""
+    if type(value) is np.ndarray:
+        return
+    for part in value if isinstance(value, (list, tuple)) else (value,):
+        if isinstance(part, np.ma.MaskedArray):
+            hint = "Pass .filled(...) of it, with what masked values stand for."
+            raise TypeError(needs(name, "without a mask", part, hint))
 
 
 def sequence_array(name: str, value: object, dtype: np.dtype[Any], features: int) -> Array:
@@ -172,8 +196,14 @@ def with_steps_contiguous(array: Array) -> Array:
     item = array.itemsize
     apart = array.shape[2] > 1 and array.strides[2] != item
     if apart or not array.flags.aligned or any(stride % item for stride in array.strides):
-        return np.ascontiguousarray(array)
+        return contiguous(array)
     return array
+
+
+def contiguous(array: Array) -> Array:
+    """Return the array C-contiguous and aligned, copied only if it is not."""
+    array = np.ascontiguousarray(array)
+    return array if array.flags.aligned else array.copy()
 
 
 def sequence_lengths(value: object, batch: int, steps: int) -> npt.NDArray[np.int64] | None:
@@ -190,7 +220,7 @@ def sequence_lengths(value: object, batch: int, steps: int) -> npt.NDArray[np.in
     if array.min() < 1 or array.max() > steps:
         wrong = int(array[(array < 1) | (array > steps)][0])
         raise ValueError(needs("lengths", f"between 1 and {steps}, the number of steps", wrong))
-    return np.ascontiguousarray(array, dtype=np.int64)
+    return contiguous(array.astype(np.int64, copy=False))
 
 
 def generator(name: str, value: object) -> np.random.Generator | None:
@@ -207,11 +237,12 @@ def flat_array(name: str, value: object, like: Array | None = None) -> Array:
         or value.dtype not in _FLOATS
         or value.ndim != 1
         or not (flags := value.flags).c_contiguous
+        or not flags.aligned
         or not flags.writeable
         or (like is not None and (value.shape != like.shape or value.dtype != like.dtype))
     ):
         what = "numbers" if like is None else f"{like.size} numbers of {like.dtype}"
-        needed = f"a flat, contiguous and writeable array of {what}"
+        needed = f"a flat, contiguous, aligned and writeable array of {what}"
         raise (ValueError if isinstance(value, np.ndarray) else TypeError)(
             needs(name, needed, value)
         )

@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 from fusedlstm import _validation as check
 
+__all__ = ["ACTIVATIONS", "as_activation"]
+
 Activation: TypeAlias = "str | tuple[str, float] | tuple[str, float, float]"
 """A name, or a name with its parameters."""
 
@@ -78,3 +80,7 @@ def as_activation(name: str, value: object) -> Resolved:
         *[0.0] * (2 - len(defaults)),
     ]
     return called, parameters[0], parameters[1]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

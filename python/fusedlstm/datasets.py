@@ -8,6 +8,8 @@ import numpy as np
 
 from fusedlstm._core import Array
 
+__all__ = ["load_sunspots"]
+
 
 def load_sunspots() -> tuple[Array, Array]:
     """Return the yearly mean sunspot numbers, 1700 to 2008.
@@ -29,3 +31,7 @@ def load_sunspots() -> tuple[Array, Array]:
     with (files("fusedlstm") / "data" / "sunspots.csv").open() as file:
         table = np.loadtxt(file, delimiter=",", skiprows=1)
     return table[:, 0].astype(int), table[:, 1]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

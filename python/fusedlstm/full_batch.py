@@ -8,12 +8,16 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._passes import truncated_pass, whole_pass
+from fusedlstm._stacks import check_truncation
 from fusedlstm.losses import Loss
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import LBFGS, OptimizerState
 from fusedlstm.training import BatchSource, Epoch, weight_mask
+
+__all__ = ["Objective", "epochs"]
 
 Point = npt.NDArray[np.float64]
 
@@ -103,7 +107,7 @@ def epochs(
 ) -> Iterator[Epoch]:
     """Train a model by L-BFGS, one iteration at each step, for as long as it goes on.
 
-    Where no step gives a lower loss the model stays as it is, and so does the loss.
+    Where the line search finds no decrease, the model stays as it is and `Epoch.converged` is True.
 
     Parameters
     ----------
@@ -146,6 +150,9 @@ def epochs(
     """
     from scipy.optimize import line_search
 
+    if tbptt_steps is not None:
+        check.positive_int("tbptt_steps", tbptt_steps)
+        check_truncation(model.layers)
     state = optimizer.init(model.params) if state is None else state
     objective = Objective(model, source, loss, weight_decay, tbptt_steps)
     point = model.params.astype(np.float64)
@@ -165,10 +172,15 @@ def epochs(
                 value,
                 maxiter=optimizer.max_line_search,
             )
-        if length is not None and np.isfinite(new_value):
+        found = length is not None and bool(np.isfinite(new_value))
+        if found:
             # In the model's precision: to go on takes nothing but the model and the state.
             new = (point + length * direction).astype(model.dtype).astype(np.float64)
             optimizer.remember(new - point, objective.gradient(new) - gradient, state)
             point, value = new, objective.value(new)
         model.params[:] = point
-        yield Epoch(number, value - objective.penalty(point), objective.size)
+        yield Epoch(number, value - objective.penalty(point), objective.size, converged=not found)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -16,7 +16,7 @@ from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._draws import Draws
 from fusedlstm._masking import RealSteps
-from fusedlstm._stacks import check_layers
+from fusedlstm._stacks import check_complete_state, check_layers
 from fusedlstm._summary import summary
 from fusedlstm._threads import get_num_threads
 from fusedlstm._whole import Part, whole_model
@@ -25,6 +25,12 @@ from fusedlstm.layers.base import State
 from fusedlstm.predictor import Predictor
 from fusedlstm.sequence import Sequence
 from fusedlstm.streaming import Stream
+
+__all__ = ["Saved", "Sequential"]
+
+
+LONGEST_LINE = 88
+"""Characters of a model's repr up to which it is one line."""
 
 
 @dataclass
@@ -89,14 +95,17 @@ class Sequential:
         except (TypeError, ValueError) as error:
             needed = "an integer of at least 0, a numpy Generator or None"
             raise type(error)(check.needs("random_state", needed, random_state)) from None
-        size = self.input_size
-        initial = []
+        count = sum(map(math.prod, self._named_shapes().values()))
+        self._params = np.zeros(count, self.dtype)
+        size, start = self.input_size, 0
         for layer in self.layers:
             values = layer.init_params(size, rng)
             for name, shape in layer.param_shapes(size).items():
-                initial.append(np.ravel(values.get(name, np.zeros(shape))))
+                stop = start + math.prod(shape)
+                if name in values:
+                    self._params[start:stop] = np.ravel(values[name])
+                start = stop
             size = layer.output_size(size)
-        self._params = np.concatenate([*initial, np.empty(0)]).astype(self.dtype)
         self._divide()
 
     @classmethod
@@ -172,26 +181,29 @@ class Sequential:
     def _divide(self) -> None:
         """Make what consists of views of the parameters."""
         parts, size, start = [], self.input_size, 0
-        for number, layer in enumerate(self.layers):
+        wanted, all_steps = True, [True]
+        for layer in reversed(self.layers[1:]):
+            wanted = layer.needs_steps(wanted)
+            all_steps.append(wanted)
+        for layer, steps in zip(self.layers, reversed(all_steps), strict=True):
             shapes = layer.param_shapes(size).values()
             place = slice(start, start + sum(math.prod(shape) for shape in shapes))
-            all_steps = True
-            for after in reversed(self.layers[number + 1 :]):
-                all_steps = after.needs_steps(all_steps)
-            parts.append(Part(layer, self._params[place], place, all_steps))
+            parts.append(Part(layer, self._params[place], place, steps))
             size, start = layer.output_size(size), place.stop
         self._work_with(parts)
+        self._values_id = object()
 
     def _work_with(self, parts: list[Part]) -> None:
         self._parts = parts
         self._whole = whole_model(self.dtype, self.input_size, parts)
 
     def __getstate__(self) -> dict[str, Any]:
-        made = ("_parts", "_whole")
+        made = ("_parts", "_whole", "_values_id")
         return {name: value for name, value in vars(self).items() if name not in made}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+        self._params = check.contiguous(self._params)
         self._divide()
 
     @property
@@ -205,6 +217,7 @@ class Sequential:
         if array.shape != self._params.shape:
             raise ValueError(check.needs("params", f"{len(self._params)} numbers", values))
         self._params[:] = array
+        self._values_id = object()  # so that a fitted estimator takes a new snapshot
 
     def named_params(self) -> dict[str, Array]:
         """Return views of the parameters, by the number of the layer and the name in it.
@@ -253,11 +266,17 @@ class Sequential:
         array (B, T, output_size), or (B, output_size) after `LastStep`
             Does not depend, to the last bit, on the other sequences of the batch or on the
             number of threads.
+
+        Notes
+        -----
+        Ctrl-C interrupts a long call on many sequences within about a second. With few sequences
+        it takes effect at the end of the call, and with ``mask``, or with cells outside the fused
+        kernel such as ``LSTM(layer_norm=True)``, at the end of the present layer.
         """
         if mask is not None:
             return self.run(x, None, lengths, mask=mask)[0]
         whole, y = self._whole, None
-        if whole is not None and lengths is None:
+        if whole is not None and lengths is None and type(x) is np.ndarray:
             y = whole.predict_as_it_is(x, get_num_threads)
         if y is not None:  # as most often
             return y  # type: ignore[no-any-return]
@@ -280,7 +299,8 @@ class Sequential:
         ----------
         x : array (B, T, input_size)
         state : tuple or None
-            As returned by an earlier call with B sequences; None starts from zero.
+            As returned by an earlier call with B sequences; None starts from zero. A layer with
+            ``full_gate_recurrence`` takes none: its state is incomplete.
         lengths : int array (B,) or None
         mask : bool array (B, T) or None
             As for `predict`.
@@ -325,6 +345,14 @@ class Sequential:
             As from `predict`.
         saved : object
             For one call of `backward`; ``saved.state`` is what `run` returns as state.
+
+        Notes
+        -----
+        `saved` refers to ``x`` and to `params`; neither is copied, and a change is not detected.
+        If either is written to between this call and `backward`, the gradients are wrong: those
+        of neither the old nor the new values.
+
+        Ctrl-C takes effect when the layer that is being computed has ended.
         """
         check.generator("rng", rng)
         seq, real = self._masked_input(x, lengths, mask)
@@ -398,7 +426,7 @@ class Sequential:
         Raises
         ------
         ValueError
-            A layer reads sequences from their last step.
+            A layer reads sequences from their last step, or its state is incomplete.
         """
         return Predictor._beside(self).stream(n_sequences)
 
@@ -431,6 +459,7 @@ class Sequential:
         Returns
         -------
         str
+            With the text itself as its repr, so that prompts and notebooks show the lines.
 
         Examples
         --------
@@ -450,9 +479,14 @@ class Sequential:
         return summary(self)
 
     def __repr__(self) -> str:
-        """Show the layers."""
-        layers = ", ".join(map(repr, self.layers))
-        return f"Sequential([{layers}], input_size={self.input_size}, dtype={self.dtype.name!r})"
+        """Return a call that makes a model of these layers, on one line if it is short."""
+        layers = [repr(layer) for layer in self.layers]
+        rest = [f"input_size={self.input_size}", f"dtype={self.dtype.name!r}"]
+        line = f"Sequential([{', '.join(layers)}], {', '.join(rest)})"
+        if len(line) <= LONGEST_LINE:
+            return line
+        lines = ["    [", *(f"        {layer}," for layer in layers), "    ],"]
+        return "\n".join(["Sequential(", *lines, *(f"    {part}," for part in rest), ")"])
 
     def _input(self, x: npt.ArrayLike, lengths: npt.ArrayLike | None) -> Sequence:
         array = check.sequence_array("x", x, self.dtype, self.input_size)
@@ -472,6 +506,7 @@ class Sequential:
     def _state(self, state: Any, batch: int) -> tuple[State, ...] | None:
         if state is None:
             return None
+        check_complete_state(self.layers, "to start from a state")
         try:
             given = tuple(state)
         except TypeError:
@@ -492,7 +527,7 @@ class Sequential:
             arrays = tuple(check.real_array(f"state[{number}]", a, self.dtype) for a in part)
             if tuple(a.shape for a in arrays) != shapes:
                 raise ValueError(check.needs(f"state[{number}]", needed, part))
-            checked.append(tuple(np.ascontiguousarray(a) for a in arrays))
+            checked.append(tuple(check.contiguous(a) for a in arrays))
         return tuple(checked)
 
     def _run(
@@ -537,10 +572,14 @@ class Sequential:
         saved.used = True
         if saved.real is not None and array.ndim == 3:
             array = saved.real.gather(array)
-        dseq: Sequence | None = Sequence(np.ascontiguousarray(array), saved.output.lengths)
+        dseq: Sequence | None = Sequence(check.contiguous(array), saved.output.lengths)
         for number in reversed(range(len(self._parts))):
             assert dseq is not None
             part, kept = self._parts[number], saved.layers[number]
             wanted = input_gradient or number > 0
             dseq, _ = part.layer.backward(part.params, kept, dseq, None, grads[part.place], wanted)
         return dseq
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

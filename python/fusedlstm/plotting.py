@@ -14,6 +14,8 @@ import numpy.typing as npt
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 
+__all__ = ["ForecastDisplay", "LossCurveDisplay"]
+
 NORMAL_95 = 1.96
 """Standard deviations to either side that hold 95 % of a normal distribution."""
 
@@ -270,5 +272,9 @@ def _axes(display: object, ax: Any) -> tuple[Any, Any]:
             f'{type(display).__name__} needs matplotlib: pip install "fusedlstm[plot]"'
         ) from error
     if ax is None:
-        ax = pyplot.subplots()[1]
+        ax = pyplot.subplots(layout="constrained")[1]  # so that no label is cut off
     return ax, cast(Any, ax).figure
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

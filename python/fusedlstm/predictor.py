@@ -13,6 +13,8 @@ from fusedlstm.streaming import Stream
 if TYPE_CHECKING:
     from fusedlstm.model import Sequential
 
+__all__ = ["Predictor"]
+
 
 class Predictor:
     """An immutable snapshot of a model, with packed weights. From `Sequential.predictor`.
@@ -82,6 +84,10 @@ class Predictor:
         """
         return Stream(self, n_sequences)
 
+    def __repr__(self) -> str:
+        """Return the repr of the model within that of the predictor."""
+        return f"Predictor({self._packed!r})"
+
     def __copy__(self) -> Predictor:
         return self
 
@@ -90,3 +96,7 @@ class Predictor:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._pack(state["model"])
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

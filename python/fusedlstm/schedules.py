@@ -14,6 +14,18 @@ from dataclasses import dataclass
 from fusedlstm import _validation as check
 from fusedlstm._repr import ShortRepr
 
+__all__ = [
+    "Cosine",
+    "CosineRestarts",
+    "Exponential",
+    "OneCycle",
+    "ReduceOnPlateau",
+    "Schedule",
+    "ScheduleState",
+    "Step",
+    "as_schedule",
+]
+
 
 @dataclass
 class ScheduleState:
@@ -378,3 +390,7 @@ def as_schedule(value: object) -> Schedule | None:
     hint = f"Did you mean {value.__name__}()?" if isinstance(value, type) else ""
     needed = f"one of {', '.join(SCHEDULES)}, an object from fusedlstm.schedules or None"
     raise TypeError(check.needs("schedule", needed, value, hint))
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from fusedlstm._core import Array
 
+__all__ = ["Sequence"]
+
 
 class Sequence(NamedTuple):
     """A batch of sequences on its way through a model, or its gradient on the way back.
@@ -39,3 +41,7 @@ class Sequence(NamedTuple):
             return None
         mask: npt.NDArray[np.bool_] = np.arange(self.x.shape[1]) < self.lengths[:, np.newaxis]
         return mask
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

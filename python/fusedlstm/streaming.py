@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +11,17 @@ import numpy.typing as npt
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
+from fusedlstm._stacks import check_complete_state
 from fusedlstm.layers import Recurrent
 from fusedlstm.layers.base import State
 from fusedlstm.sequence import Sequence
 
 if TYPE_CHECKING:
+    from fusedlstm._standardization import Standardizer
     from fusedlstm.model import Sequential
     from fusedlstm.predictor import Predictor
+
+__all__ = ["EstimatorStream", "Stream"]
 
 
 class Stream(core.Stream):  # type: ignore[misc, name-defined]
@@ -63,6 +68,7 @@ class Stream(core.Stream):  # type: ignore[misc, name-defined]
                     f"A stream needs layers that read forward; layers[{number}] reads each "
                     f"sequence from its last step: {layer!r}"
                 )
+        check_complete_state(model.layers, "for a stream")
         super().__init__(whole, n_sequences is None, rows)
         axes = () if n_sequences is None else (rows,)
         self._dtype = model.dtype
@@ -87,6 +93,10 @@ class Stream(core.Stream):  # type: ignore[misc, name-defined]
             y[...] = self._layers.step(given).reshape(self._y_shape)
         written: Array = y
         return written
+
+    def __repr__(self) -> str:
+        """Return the sizes and the dtype."""
+        return f"Stream({_sizes(self)}, output_size={self._y_shape[-1]}, dtype='{self._dtype}')"
 
     def reset(self) -> None:
         """Begin new sequences."""
@@ -115,7 +125,7 @@ class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
     True
     """
 
-    __slots__ = ("_decode", "_stream")
+    __slots__ = ("_decode", "_standardizer", "_stream")
 
     if TYPE_CHECKING:  # the core has it, and its documentation
 
@@ -124,9 +134,18 @@ class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
     else:
         step = core.EstimatorStream.step
 
-    def __init__(self, stream: Stream, decode: Callable[[Array], Array]) -> None:
-        super().__init__(stream, decode if isinstance(decode, core.Decoder) else None)
-        self._stream, self._decode = stream, decode
+    def __init__(
+        self,
+        stream: Stream,
+        decode: Callable[[Array], Any],
+        standardizer: Standardizer | None = None,
+    ) -> None:
+        super().__init__(
+            stream,
+            decode if isinstance(decode, core.Decoder) else None,
+            None if standardizer is None else standardizer.core,
+        )
+        self._stream, self._decode, self._standardizer = stream, decode, standardizer
 
     def _step(self, x: Any) -> Any:
         """Step with what the core's `step` does not take as it stands, or refuse it."""
@@ -136,16 +155,32 @@ class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
         dtype, shape = self._stream._dtype, self._stream._x_shape
         if array.shape != shape:
             raise ValueError(check.needs("x", f"an array of shape {shape}", x))
-        with np.errstate(over="ignore"):
-            values = array.astype(dtype, copy=False)
-        if not np.isfinite(values).all():
+        values: Array | None = None
+        if np.isfinite(array).all():
+            with np.errstate(over="ignore"), contextlib.suppress(ValueError):
+                values = (self._standardizer or dtype.type)(array)
+        if values is None or not np.isfinite(values).all():
             raise ValueError(check.needs("x", f"finite, within {dtype}'s range", x))
         decoded = self._decode(np.atleast_2d(self._stream.step(values)))
-        return decoded[0] if len(shape) == 1 else decoded
+        if len(shape) > 1:
+            return decoded
+        if isinstance(decoded, tuple):
+            return tuple(part[0] for part in decoded)
+        return decoded[0]
+
+    def __repr__(self) -> str:
+        """Return the sizes and the dtype."""
+        return f"EstimatorStream({_sizes(self._stream)}, dtype='{self._stream._dtype}')"
 
     def reset(self) -> None:
         """Begin new sequences."""
         self._stream.reset()
+
+
+def _sizes(stream: Stream) -> str:
+    """Return the sequences and features of a stream's step."""
+    *rows, features = stream._x_shape
+    return f"n_sequences={rows[0] if rows else None}, input_size={features}"
 
 
 class _RunningLayers:
@@ -162,3 +197,7 @@ class _RunningLayers:
         seq = Sequence(x.reshape(self.rows, 1, -1))
         y, self.state = self.model._run(seq, self.state)
         return y
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -13,11 +13,21 @@ from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._passes import truncated_pass, whole_pass
 from fusedlstm._sequences import read_sequences, read_series
-from fusedlstm._stacks import check_truncation
+from fusedlstm._stacks import check_complete_state, check_truncation
 from fusedlstm.losses import Loss
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import Optimizer, OptimizerState, clip_by_norm
 from fusedlstm.schedules import Schedule, ScheduleState
+
+__all__ = [
+    "Batch",
+    "BatchSource",
+    "Epoch",
+    "SequenceBatches",
+    "SeriesBatches",
+    "epochs",
+    "weight_mask",
+]
 
 Order = npt.NDArray[np.intp]
 
@@ -69,11 +79,14 @@ class Epoch:
         Mean over the epoch's batches, weighted by their outputs, each before its update.
     size : int
         How many outputs these were: sequences, or steps.
+    converged : bool
+        Whether further epochs would change nothing: the line search of L-BFGS found no decrease.
     """
 
     number: int
     loss: float
     size: int
+    converged: bool = False
 
 
 def epochs(
@@ -148,6 +161,8 @@ def epochs(
     if tbptt_steps is not None:
         check.positive_int("tbptt_steps", tbptt_steps)
         check_truncation(model.layers)
+    if getattr(source, "carries_states", False) and len(source) > 1:
+        check_complete_state(model.layers, "for batches that go on from each other")
     number = 0
     while True:
         number += 1
@@ -222,6 +237,9 @@ class SeriesBatches:
     >>> losses[-1] < 0.1 * losses[0]
     True
     """
+
+    carries_states = True
+    """Each batch but the first goes on from the one before."""
 
     def __init__(
         self,
@@ -329,3 +347,7 @@ class SequenceBatches:
         rows = order[i * self.batch_size : (i + 1) * self.batch_size]
         x, lengths = self.sequences.take(rows, self.dtype)
         return Batch(x, lengths, self.y[rows], None if self.weights is None else self.weights[rows])
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

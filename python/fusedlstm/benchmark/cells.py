@@ -10,6 +10,7 @@ import numpy as np
 
 from fusedlstm._core import Array
 from fusedlstm.benchmark.shapes import Shape
+from fusedlstm.benchmark.table import share
 from fusedlstm.benchmark.timing import OURS, Call, DType, Rounds, Spread
 from fusedlstm.layers import (
     CIFGLSTM,
@@ -73,7 +74,7 @@ class Entry(NamedTuple):
 
     def __str__(self) -> str:
         """Give the medians, as short as a column is wide."""
-        text = f"{self.over_lstm.median:.2f} {self.share.median:4.0%}"
+        text = f"{self.over_lstm.median:.2f} {share(self.share.median):>4}"
         return text + (f" x{self.torch.median:.1f}" if self.torch else "")
 
 

@@ -90,6 +90,8 @@ def _lstm(options: Options) -> dict[str, Any]:
             rounds = Rounds(getattr(problem, title)(), flops, options.dtype, options.threads)
             rows.append(rounds.run(options.rounds).row(problem.name))
             print(table.row_line(rows[-1], peers), flush=True)
+        if any(row.share.median > table.MAX_SHARE for row in rows):
+            print("\nnoisy: above the peak measured beside it, since the machine was busy")
         of_grid = rows[: len(GRIDS[options.grid])]
         print("", *table.means(of_grid, peers), sep="\n")
         results[title] = [row.as_dict() for row in rows]

@@ -9,6 +9,14 @@ from fusedlstm.benchmark.timing import Row, Spread
 
 NAME, SHORT, SPREAD = 23, 9, 28  # widths of columns
 
+MAX_SHARE = 1.05
+"""Largest share of the peak that can be a measurement error; above it the run was disturbed."""
+
+
+def share(value: float) -> str:
+    """Return a share of the peak as text, or "noisy" where it cannot be right."""
+    return "noisy" if value > MAX_SHARE else f"{value:.0%}"
+
 
 def _line(name: str, rest: Iterable[tuple[str, int]]) -> str:
     cells = (f"{name:<{NAME}}", *(f"{text:>{width}}" for text, width in rest))
@@ -31,7 +39,7 @@ def row_line(row: Row, peers: Sequence[str]) -> str:
             (f"{1e3 * row.first:.3f}", SHORT),
             (_spread(milliseconds, ".4g"), SPREAD),
             (f"{row.gflops:.1f}", SHORT),
-            (f"{row.share.median:.0%}", SHORT),
+            (share(row.share.median), SHORT),
             *((_spread(row.ratios.get(peer), ".2f"), SPREAD) for peer in peers),
         ],
     )

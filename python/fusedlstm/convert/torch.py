@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,11 @@ from fusedlstm._core import Array
 from fusedlstm.layers import GRU, LSTM, RNN, Dense, Layer, Recurrent
 from fusedlstm.model import Sequential
 
+if TYPE_CHECKING:
+    from fusedlstm._estimator import SequenceEstimator
+
+__all__ = ["load_torch_state_dict", "to_torch_state_dict"]
+
 _RECURRENT = re.compile(
     r"(?P<module>.*?)(?P<name>weight_ih|weight_hh|weight_hr|bias_ih|bias_hh)"
     r"_l(?P<number>\d+)(?P<direction>_reverse)?$"
@@ -25,7 +30,9 @@ _RECURRENT = re.compile(
 _LINEAR = re.compile(r"(?P<module>.*?)(?P<name>weight|bias)$")
 
 
-def load_torch_state_dict(model: Sequential, state_dict: Mapping[str, Any]) -> None:
+def load_torch_state_dict(
+    model: Sequential | SequenceEstimator, state_dict: Mapping[str, Any]
+) -> None:
     """Copy the weights of a PyTorch module into a model of the same layers.
 
     Layers are matched in their order: the recurrent layers of the model with those of ``nn.LSTM``,
@@ -34,9 +41,11 @@ def load_torch_state_dict(model: Sequential, state_dict: Mapping[str, Any]) -> N
 
     Parameters
     ----------
-    model : Sequential
+    model : Sequential, or fitted LSTMClassifier or LSTMRegressor
         Of layers that PyTorch has: `LSTM` (also with ``projection_size``), `GRU`, `RNN`, `Dense`,
-        and such without parameters. Nothing changes if anything does not fit.
+        and such without parameters. Nothing changes if anything does not fit. Of an estimator, the
+        weights of ``model_`` are replaced, and its predictions follow. They are weights for
+        standardized X unless the estimator was fitted with ``standardize=False``.
     state_dict : mapping of str to tensor or array
         ``module.state_dict()`` of a module that registers its parts in the order in which data
         passes them, or the contents of a safetensors file of it.
@@ -63,15 +72,16 @@ def load_torch_state_dict(model: Sequential, state_dict: Mapping[str, Any]) -> N
     >>> model.named_params()["0.bias"].tolist()
     [5.0, 5.0, 5.0, 5.0]
     """
+    network = _as_model(model)
     theirs = list(_parts(state_dict))
-    ours = [(n, layer) for n, layer in enumerate(model.layers) if layer.param_shapes(1)]
+    ours = [(n, layer) for n, layer in enumerate(network.layers) if layer.param_shapes(1)]
     if len(theirs) != len(ours):
         raise ValueError(
             f"state_dict must have {len(ours)} layers with parameters, as the model; "
             f"got {len(theirs)}"
         )
-    values = np.zeros_like(model.params)
-    views = model.views(values)
+    values = np.zeros_like(network.params)
+    views = network.views(values)
     for (number, layer), part in zip(ours, theirs, strict=True):
         arrays = _from_torch(layer, part)
         for name in layer.param_shapes(1):
@@ -86,15 +96,15 @@ def load_torch_state_dict(model: Sequential, state_dict: Mapping[str, Any]) -> N
                     f"got {array.shape}"
                 )
             view[...] = array
-    model.params = values
+    network.params = values
 
 
-def to_torch_state_dict(model: Sequential) -> dict[str, Any]:
+def to_torch_state_dict(model: Sequential | SequenceEstimator) -> dict[str, Any]:
     """Return the weights of a model as PyTorch's state dictionary.
 
     Parameters
     ----------
-    model : Sequential
+    model : Sequential, or fitted LSTMClassifier or LSTMRegressor
         Of layers that PyTorch has, as for `load_torch_state_dict`.
 
     Returns
@@ -128,14 +138,29 @@ def to_torch_state_dict(model: Sequential) -> dict[str, Any]:
         raise ImportError(
             "to_torch_state_dict needs PyTorch, which is not installed: pip install torch"
         ) from None
-    named = model.named_params()
+    network = _as_model(model)
+    named = network.named_params()
     arrays: dict[str, Array] = {}
-    for number, layer in enumerate(model.layers):
+    for number, layer in enumerate(network.layers):
         prefix = f"{number}."
         own = {name[len(prefix) :]: a for name, a in named.items() if name.startswith(prefix)}
         if own:
             arrays |= {prefix + name: array for name, array in _to_torch(layer, own).items()}
     return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+
+
+def _as_model(model: Any) -> Sequential:
+    """Return a model, or that of a fitted estimator."""
+    if isinstance(model, Sequential):
+        return model
+    if hasattr(type(model), "fit"):
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(model, "model_")
+    own = getattr(model, "model_", None)
+    if not isinstance(own, Sequential):
+        raise TypeError(check.needs("model", "a Sequential or a fitted estimator", model))
+    return own
 
 
 @dataclass
@@ -247,3 +272,7 @@ def _to_torch(layer: Layer[Any], own: dict[str, Array]) -> dict[str, Array]:
         elif base != "bias_hn":
             arrays[base + suffix] = array
     return arrays
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

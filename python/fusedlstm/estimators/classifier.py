@@ -14,6 +14,8 @@ from sklearn.utils.validation import column_or_1d
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
 from fusedlstm._estimator import Decoder, SequenceEstimator, takes_batches
+from fusedlstm._reading import Data
+from fusedlstm._targets import warn_of_label_matrix
 from fusedlstm.layers import Layer
 from fusedlstm.losses import (
     CLASSIFICATION_LOSSES,
@@ -30,7 +32,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
 
     A stack of recurrent layers reads the sequence; from the last one's final state a dense layer
     computes a logit a class, one for two classes, or where y is a matrix of zeros and ones one a
-    label, which are then taken to be independent.
+    label, which are then taken to be independent. Classes that exclude each other are passed as an
+    array of labels: a one-hot y gives a warning.
 
     Parameters
     ----------
@@ -43,19 +46,22 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     bidirectional : bool, default False
         Read every sequence from both ends.
     layers : tuple of layers, optional
-        From `fusedlstm.layers`, in place of the four above and the two below. The output layer is
-        added, and before it `LastStep` if it is missing.
+        From `fusedlstm.layers`, in place of the four above and the two below, which then have no
+        effect. The output layer is added, and before it `LastStep` if it is missing.
     dropout : float in [0, 1), default 0
         Of the output of each recurrent layer.
     recurrent_dropout : float in [0, 1), default 0
         Of each recurrent layer's hidden state on its way into the next step.
     loss : {"log_loss", "focal"} or object, default "log_loss"
         An object from `fusedlstm.losses` sets the rest: ``LogLoss(label_smoothing=0.1)``.
+        ``"cross_entropy"`` is an alias of ``"log_loss"``.
     optimizer : {"sgd", "rmsprop", "adagrad", "adam", "amsgrad", "nadam", "adamw", "lion", \
 "lbfgs"} or object, default "adam"
         An object from `fusedlstm.optimizers` sets the rest: ``Adam(beta2=0.99, clip_value=0.1)``.
         `LBFGS` works on all data at once; learning_rate and clip_norm do not concern it.
     learning_rate : float, default 0.01
+        Step size of the optimizer, before ``schedule`` changes it. A smaller value trains more
+        slowly and more steadily.
     schedule : {"step", "exponential", "cosine", "cosine_restarts", "one_cycle", \
 "reduce_on_plateau"}, object or None, default None
         The learning rate over the epochs. An object from `fusedlstm.schedules` sets the rest:
@@ -68,7 +74,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     batch_size : int or "auto", default "auto"
         ``"auto"``: 32, or all sequences if they are fewer.
     max_iter : int, default 100
-        Largest number of epochs.
+        Number of epochs. All of them are trained, unless ``early_stopping`` ends the fit or the
+        line search of L-BFGS finds no decrease.
     tbptt_steps : int or None, default None
         For long sequences: back-propagate through each one's last ``tbptt_steps`` steps only. The
         state they start from comes from all steps before, in chunks of so many, through which no
@@ -77,16 +84,30 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     shuffle : bool, default True
         Draw a new order in every epoch.
     early_stopping : bool, default False
-        Watch validation data, stop when they get no better, and go back to the best weights.
-        Without it, training stops when the training loss gets no better.
+        Stop when the validation loss, or ``scoring``, does not improve for ``n_iter_no_change``
+        epochs, and restore the best weights. If ``max_iter`` is reached first, a
+        ConvergenceWarning is given.
     scoring : str, callable or None, default None
-        What early stopping watches: the validation loss, or a score, to which its name brings the
-        weights of the validation data; a function is called with the estimator, X and y.
+        Metric that early stopping monitors. None: the validation loss. A scorer's name: that score,
+        weighted by the validation data's sample weights. A callable: its value for the estimator,
+        the validation X and y; y is as it was given to `fit`.
     validation_fraction : float in (0, 1), default 0.1
-        Set aside for early stopping, unless ``fit`` is given X_val.
+        Share of the sequences that is set aside for early stopping, unless ``fit`` is given X_val.
+    validation_split : {"random", "last"}, default "random"
+        Which sequences are set aside: drawn at random, stratified by class in the classifier, or
+        the last ones. Use ``"last"`` for windows of a time series: windows drawn at random overlap
+        the training windows, and the validation loss is then too low.
     n_iter_no_change : int, default 10
-        Epochs without an improvement of ``tol`` after which to stop.
+        Number of epochs without an improvement of at least ``tol`` after which early stopping ends
+        the fit. Used only with ``early_stopping``.
     tol : float, default 1e-4
+        Smallest decrease of the validation loss, or increase of the score, that counts as an
+        improvement. Used only with ``early_stopping``.
+    standardize : bool or "auto", default "auto"
+        Subtract the mean of each feature of X and divide by its standard deviation, both computed
+        over the real steps of the training sequences of the first fit, weighted by
+        ``sample_weight``. ``"auto"``: yes. ``model_`` and weights loaded into it see standardized
+        X; ``predict`` and ``stream`` take X on its own scale.
     class_weight : dict, list of dict, "balanced" or None, default None
         Factors of the sample weights, by class; for several labels a sequence a dict a label.
     dtype : {"float32", "float64"}, default "float32"
@@ -109,9 +130,12 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         In order; for several labels a sequence, the numbers of the columns of y.
     n_features_in_ : int
         Features of a step; after a fit on 2-D X, its columns.
+    X_mean_, X_scale_ : array (n_features,) or None
+        Mean and standard deviation by which X is standardized; None without ``standardize``. For
+        2-D X there is one feature.
     model_ : Sequential
-        Predictions come from a snapshot of it, taken at the end of training: writing to its
-        parameters does not change them.
+        Predictions come from a snapshot of it, taken at the end of training, and again after
+        ``model_.params = values``; writing into ``model_.params`` does not change them.
     n_iter_ : int
         Epochs run, all in all.
     best_iter_ : int
@@ -163,8 +187,10 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         early_stopping: bool = False,
         scoring: Any = None,
         validation_fraction: float = 0.1,
+        validation_split: str = "random",
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
+        standardize: bool | str = "auto",
         class_weight: Any = None,
         dtype: str = "float32",
         n_threads: int | None = None,
@@ -192,8 +218,10 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         self.early_stopping = early_stopping
         self.scoring = scoring
         self.validation_fraction = validation_fraction
+        self.validation_split = validation_split
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.standardize = standardize
         self.dtype = dtype
         self.n_threads = n_threads
         self.random_state = random_state
@@ -332,7 +360,14 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
             for label, weight in of_output.items():
                 check.not_negative(f"class_weight[{label!r}]", weight)
 
+    def _read(self, *args: Any, reset: bool, **options: Any) -> Data:
+        data = super()._read(*args, reset=reset, **options)
+        if reset and self._multilabel:
+            warn_of_label_matrix(data.y, data.sequences.longest())
+        return data
+
     def _read_targets(self, y: Any) -> Array:
+        check.without_mask("y", y)
         with np.errstate(invalid="ignore"):  # NaN, about which it has more to say
             kind = type_of_target(y, input_name="y")
         if kind == "multilabel-indicator":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -10,12 +11,14 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import d2_pinball_score
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_array
+from sklearn.utils.validation import check_array, check_is_fitted
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
+from fusedlstm._docstrings import describes_as
 from fusedlstm._estimator import Decoder, SequenceEstimator, takes_batches
 from fusedlstm._reading import Data, is_constant
+from fusedlstm.estimators.classifier import LSTMClassifier
 from fusedlstm.layers import Layer
 from fusedlstm.losses import (
     REGRESSION_LOSSES,
@@ -30,8 +33,10 @@ from fusedlstm.losses import (
 )
 from fusedlstm.optimizers import AnyOptimizer
 from fusedlstm.schedules import Schedule
+from fusedlstm.streaming import EstimatorStream
 
 
+@describes_as(LSTMClassifier)
 class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     """Predict numbers from sequences with a recurrent network.
 
@@ -45,10 +50,12 @@ class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     loss : {"squared_error", "absolute_error", "huber", "pinball", "poisson", "gaussian"} or \
 object, default "squared_error"
         An object from `fusedlstm.losses` sets the rest: ``Pinball((0.1, 0.5, 0.9))`` predicts three
-        quantiles, ``Gaussian()`` a mean and a standard deviation.
+        quantiles, ``Gaussian()`` a mean and a standard deviation. ``"mse"`` is an alias of
+        ``"squared_error"`` and ``"mae"`` of ``"absolute_error"``.
     optimizer, learning_rate, schedule, weight_decay, clip_norm : see `LSTMClassifier`
     batch_size, max_iter, tbptt_steps, shuffle : see `LSTMClassifier`
-    early_stopping, scoring, validation_fraction, n_iter_no_change, tol : see `LSTMClassifier`
+    early_stopping, scoring, validation_fraction, validation_split : see `LSTMClassifier`
+    n_iter_no_change, tol, standardize : see `LSTMClassifier`
     normalize_y : bool or "auto", default "auto"
         Train on targets of zero mean and unit variance, and predict on their own scale.
         ``"auto"``: yes, except for counts, ``"poisson"``. Losses are those of the normalised
@@ -57,8 +64,9 @@ object, default "squared_error"
 
     Attributes
     ----------
-    n_features_in_, model_, n_iter_, best_iter_, loss_, loss_curve_, validation_loss_curve_
-        See `LSTMClassifier`.
+    n_features_in_, X_mean_, X_scale_, model_ : see `LSTMClassifier`
+    n_iter_, best_iter_, loss_ : see `LSTMClassifier`
+    loss_curve_, validation_loss_curve_ : see `LSTMClassifier`
 
     Examples
     --------
@@ -102,8 +110,10 @@ object, default "squared_error"
         early_stopping: bool = False,
         scoring: Any = None,
         validation_fraction: float = 0.1,
+        validation_split: str = "random",
         n_iter_no_change: int = 10,
         tol: float = 1e-4,
+        standardize: bool | str = "auto",
         normalize_y: bool | str = "auto",
         dtype: str = "float32",
         n_threads: int | None = None,
@@ -131,8 +141,10 @@ object, default "squared_error"
         self.early_stopping = early_stopping
         self.scoring = scoring
         self.validation_fraction = validation_fraction
+        self.validation_split = validation_split
         self.n_iter_no_change = n_iter_no_change
         self.tol = tol
+        self.standardize = standardize
         self.dtype = dtype
         self.n_threads = n_threads
         self.random_state = random_state
@@ -171,14 +183,59 @@ object, default "squared_error"
         ((200,), (200,), True)
         """
         outputs = self._outputs_for(X)
-        mean = self._decode(outputs)
-        if not return_std:
-            return mean
+        return self._std_decoder()(outputs) if return_std else self._decode(outputs)
+
+    def _std_decoder(self) -> Callable[[Array], tuple[Array, Array]]:
+        """Return a function that decodes outputs to means and standard deviations."""
         if not isinstance(self._fitted_loss, Gaussian):
-            needed = "False unless the loss is 'gaussian'"
-            raise ValueError(check.needs("return_std", needed, return_std))
-        std = self._fitted_loss.predict_std(outputs.astype(np.float64)) * self._y_scale
-        return mean, std[:, 0] if self._y_ndim == 1 else std
+            raise ValueError("return_std must be False unless the loss is 'gaussian'; got True")
+        decode = self._predicting()[1]
+        return partial(
+            _decode_with_std, decode, self._fitted_loss, self._y_scale, self._y_ndim == 1
+        )
+
+    def stream(
+        self, n_sequences: int | None = None, *, return_std: bool = False
+    ) -> EstimatorStream:
+        """Predict for running sequences, one step at a time.
+
+        All streams of a fitted estimator share its packed weights.
+
+        Parameters
+        ----------
+        n_sequences : int or None, default None
+            Number of sequences that run side by side. None: one, and arrays have no axis for it.
+        return_std : bool, default False
+            Let ``step`` return a tuple of mean and standard deviation, as ``predict`` does. This
+            needs ``loss="gaussian"``, and a step takes some microseconds more.
+
+        Returns
+        -------
+        EstimatorStream
+            ``step(x_t)`` takes the features of a step, (n_features,), and returns what ``predict``
+            returns for the sequence so far; ``reset()`` starts a new sequence.
+
+        Raises
+        ------
+        ValueError
+            A layer reads sequences from their last step, or there is no standard deviation.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fusedlstm import LSTMRegressor
+        >>> X = np.random.default_rng(0).standard_normal((40, 5, 1))
+        >>> model = LSTMRegressor(4, loss="gaussian", max_iter=2).fit(X, X[:, -1, 0])
+        >>> stream = model.stream(return_std=True)
+        >>> for x_t in X[0]:
+        ...     mean, std = stream.step(x_t)
+        >>> bool(std == model.predict(X[:1], return_std=True)[1][0])
+        True
+        """
+        if not check.true_or_false("return_std", return_std):
+            return super().stream(n_sequences)
+        check_is_fitted(self, "model_")
+        return self._new_stream(n_sequences, self._std_decoder())
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination, or of several quantiles its like.
@@ -332,6 +389,13 @@ _DECODERS: dict[type[RegressionLoss], str] = {
     Pinball: "quantiles",
 }
 """What the core makes of outputs trained with each loss; one of the user's own does so itself."""
+
+
+def _decode_with_std(
+    decode: Decoder, loss: Gaussian, scale: Array, one_target: bool, outputs: Array
+) -> tuple[Array, Array]:
+    std = loss.predict_std(outputs.astype(np.float64)) * scale
+    return decode(outputs), std[:, 0] if one_target else std
 
 
 def _decode_by(

@@ -42,6 +42,11 @@ class Layer(abc.ABC, Generic[SavedT]):
         """Return the shapes of the arrays of the state, None for a layer without one."""
         return None
 
+    @property
+    def has_complete_state(self) -> bool:
+        """True if a sequence that is run in pieces, with the state, gives what the whole gives."""
+        return True
+
     def param_shapes(self, input_size: int) -> Shapes:
         """Return the shape of each parameter array, in order."""
         return {}

@@ -120,10 +120,10 @@ class Dense(Layer[_DenseSaved]):
 def _real_rows(seq: Sequence, array: Array) -> Array:
     """The real steps of an array (B, T, F) as rows (N, F)."""
     if array.ndim == 2:
-        return np.ascontiguousarray(array)
+        return check.contiguous(array)
     mask = seq.mask()
     rows = array.reshape(-1, array.shape[-1]) if mask is None else array[mask]
-    return np.ascontiguousarray(rows)
+    return check.contiguous(rows)
 
 
 def _from_rows(seq: Sequence, rows: Array) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm.activations import SIGMOID, TANH, Activation, as_activation
-from fusedlstm.initializers import orthogonal, xavier_uniform
+from fusedlstm.initializers import lecun_uniform, orthogonal, spread_gate_bias
 from fusedlstm.layers.base import Shapes
 from fusedlstm.layers.recurrent import Recurrent
 
@@ -44,13 +44,20 @@ class GRU(Recurrent):
     Notes
     -----
     Parameters: ``weight_ih`` (3H, I), ``weight_hh`` (3H, H), ``bias`` (3H,) and with
-    ``reset_after`` ``bias_hn`` (H,), for each direction. Initial weights as for `LSTM`, biases 0.
+    ``reset_after`` ``bias_hn`` (H,), for each direction.
+
+    Initial weights are uniform with variance 1 / I for the input [4]_, and for the hidden state an
+    orthogonal matrix for each gate and n. The bias of unit k is 5 ((k + 1/2) / H)^2 for the update
+    gate, 0 for a gate other than sigmoid: the units start with memories from a few to a hundred
+    steps [3]_. All other biases are 0.
 
     References
     ----------
     .. [1] Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder for Statistical
        Machine Translation", 2014.
     .. [2] Semeniuta, Severyn and Barth, "Recurrent Dropout without Memory Loss", 2016.
+    .. [3] Tallec and Ollivier, "Can Recurrent Neural Networks Warp Time?", 2018.
+    .. [4] LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998.
 
     Examples
     --------
@@ -99,10 +106,12 @@ class GRU(Recurrent):
         return shapes
 
     def cell_init(self, input_size: int, rng: np.random.Generator) -> Mapping[str, Array]:
-        blocks = range(3)
+        hidden = self.hidden_size
+        bias = np.zeros(3 * hidden)
+        if self._activations()[0] == SIGMOID:
+            bias[hidden : 2 * hidden] = spread_gate_bias(hidden)
         return {
-            "weight_ih": np.concatenate(
-                [xavier_uniform(rng, self.hidden_size, input_size) for _ in blocks]
-            ),
-            "weight_hh": np.concatenate([orthogonal(rng, self.hidden_size) for _ in blocks]),
+            "weight_ih": lecun_uniform(rng, 3 * hidden, input_size),
+            "weight_hh": np.concatenate([orthogonal(rng, hidden) for _ in range(3)]),
+            "bias": bias,
         }

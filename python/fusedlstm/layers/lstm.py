@@ -11,7 +11,12 @@ import numpy as np
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm.activations import LINEAR, SIGMOID, TANH, Activation, as_activation
-from fusedlstm.initializers import orthogonal, xavier_uniform
+from fusedlstm.initializers import (
+    lecun_uniform,
+    orthogonal,
+    spread_gate_bias,
+    xavier_uniform,
+)
 from fusedlstm.layers.base import Shapes
 from fusedlstm.layers.recurrent import Recurrent
 
@@ -55,7 +60,9 @@ class LSTM(Recurrent):
     input_gate, forget_gate, output_gate : bool, default True
         A gate that is left out is 1.
     full_gate_recurrence : bool, default False
-        Gates see the gates of the step before [6]_.
+        Gates see the gates of the step before [6]_. These gates are not part of the state: streams,
+        `Sequential.run` and `Sequential.forward` with a state, and truncated training refuse the
+        layer.
     activation : str or tuple, default "tanh"
         Of g. A name of ONNX's recurrent operators in snake case, or a tuple of the name and its
         parameters, such as ``("leaky_relu", 0.1)``.
@@ -74,16 +81,19 @@ class LSTM(Recurrent):
     Notes
     -----
     Parameters: ``weight_ih`` (NH, I), ``weight_hh`` (NH, R) and one ``bias`` (NH,), for each
-    direction, N the gates and g, R the projection's or the hidden size. Initial weights:
-    Xavier-uniform for the input and orthogonal for the hidden state, each gate for itself; the bias
-    is 1 for the forget gate [3]_ and 0 elsewhere.
+    direction, N the gates and g, R the projection's or the hidden size.
+
+    Initial weights are uniform with variance 1 / I for the input [9]_, and for the hidden state an
+    orthogonal matrix for each gate and g. The bias of unit k is 5 ((k + 1/2) / H)^2 for the forget
+    gate and 1 minus that for the input gate: the units start with memories from a few to a hundred
+    steps [3]_. Without an input gate, or with a gate other than sigmoid, the bias is 1 for the
+    forget gate [10]_ and 0 for the input gate. All other biases are 0.
 
     References
     ----------
     .. [1] Hochreiter and Schmidhuber, "Long Short-Term Memory", 1997.
     .. [2] Gers, Schmidhuber and Cummins, "Learning to Forget", 2000.
-    .. [3] Jozefowicz, Zaremba and Sutskever, "An Empirical Exploration of Recurrent Network
-       Architectures", 2015.
+    .. [3] Tallec and Ollivier, "Can Recurrent Neural Networks Warp Time?", 2018.
     .. [4] Semeniuta, Severyn and Barth, "Recurrent Dropout without Memory Loss", 2016.
     .. [5] Gers, Schraudolph and Schmidhuber, "Learning Precise Timing with LSTM Recurrent
        Networks", 2002.
@@ -91,6 +101,9 @@ class LSTM(Recurrent):
     .. [7] Ba, Kiros and Hinton, "Layer Normalization", 2016.
     .. [8] Sak, Senior and Beaufays, "Long Short-Term Memory Based Recurrent Neural Network
        Architectures for Large Vocabulary Speech Recognition", 2014.
+    .. [9] LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998.
+    .. [10] Jozefowicz, Zaremba and Sutskever, "An Empirical Exploration of Recurrent Network
+       Architectures", 2015.
 
     Examples
     --------
@@ -203,6 +216,10 @@ class LSTM(Recurrent):
     def state_sizes(self) -> tuple[int, ...]:
         return (self.projection_size or self.hidden_size, self.hidden_size)
 
+    @property
+    def has_complete_state(self) -> bool:
+        return not self.full_gate_recurrence  # the state is h and c, without the gates
+
     def candidate_rates(self) -> tuple[float, float]:
         return self.candidate_dropout, self.zoneout_cell
 
@@ -230,11 +247,9 @@ class LSTM(Recurrent):
     def cell_init(self, input_size: int, rng: np.random.Generator) -> Mapping[str, Array]:
         hidden, recurrent = self.hidden_size, self.state_sizes()[0]
         values = {
-            "weight_ih": np.concatenate(
-                [xavier_uniform(rng, hidden, input_size) for _ in self.blocks]
-            ),
+            "weight_ih": lecun_uniform(rng, len(self.blocks) * hidden, input_size),
             "weight_hh": np.concatenate([orthogonal(rng, hidden, recurrent) for _ in self.blocks]),
-            "bias": np.repeat([float(block == "f") for block in self.blocks], hidden),
+            "bias": self._initial_bias(),
         }
         if self.full_gate_recurrence:
             gates = range(3)
@@ -247,6 +262,19 @@ class LSTM(Recurrent):
         if self.projection_size is not None:
             values["weight_hr"] = xavier_uniform(rng, self.projection_size, hidden)
         return values
+
+    def _initial_bias(self) -> Array:
+        forget: Array = np.ones(self.hidden_size)
+        bias = dict.fromkeys(self.blocks, np.zeros(self.hidden_size))
+        # A cell that forgets slowly must also take in little, or c saturates. Other gates than
+        # sigmoid may have no gradient at a large bias.
+        if (self.input_gate or self.coupled_gates) and self._activations()[0] == SIGMOID:
+            forget = spread_gate_bias(self.hidden_size)
+            if "i" in bias and "f" in bias:
+                bias["i"] = 1 - forget
+        if "f" in bias:
+            bias["f"] = forget
+        return np.concatenate(list(bias.values()))
 
 
 @dataclass(frozen=True, repr=False)

@@ -30,7 +30,7 @@ class Saved(NamedTuple):
     x: Array
     lengths: Any
     core: object
-    params: Array  # as forward used them
+    params: Array  # a view of the model's, or with weight dropout a copy
     weight_masks: Mapping[str, Array]
     own_state: bool  # it started from the layer's own initial state
 
@@ -382,7 +382,7 @@ class Recurrent(ShortRepr, Layer[Saved], abc.ABC):
     def _split_directions(self, dlast: Array) -> Array:
         """Turn the gradient of the merged last outputs into (D, B, H)."""
         if not self.bidirectional:
-            return np.ascontiguousarray(dlast)[np.newaxis]
+            return check.contiguous(dlast)[np.newaxis]
         of_directions = self._unmerged(dlast)
         assert of_directions is not None
         shape = (len(dlast), len(self.directions), self.state_sizes()[0])

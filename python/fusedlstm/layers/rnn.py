@@ -10,7 +10,7 @@ import numpy as np
 
 from fusedlstm._core import Array
 from fusedlstm.activations import RELU, TANH, Activation, as_activation
-from fusedlstm.initializers import orthogonal, xavier_uniform
+from fusedlstm.initializers import lecun_uniform, orthogonal
 from fusedlstm.layers.base import Shapes
 from fusedlstm.layers.recurrent import Recurrent
 
@@ -35,9 +35,15 @@ class RNN(Recurrent):
     -----
     Parameters: ``weight_ih`` (H, I), ``weight_hh`` (H, H) and ``bias`` (H,), for each direction.
 
+    Initial weights are uniform with variance 1 / I for the input [2]_ and orthogonal for the hidden
+    state [3]_. Biases are 0.
+
     References
     ----------
     .. [1] Elman, "Finding Structure in Time", 1990.
+    .. [2] LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998.
+    .. [3] Saxe, McClelland and Ganguli, "Exact Solutions to the Nonlinear Dynamics of Learning in
+       Deep Linear Neural Networks", 2014.
 
     Examples
     --------
@@ -68,6 +74,6 @@ class RNN(Recurrent):
 
     def cell_init(self, input_size: int, rng: np.random.Generator) -> Mapping[str, Array]:
         return {
-            "weight_ih": xavier_uniform(rng, self.hidden_size, input_size),
+            "weight_ih": lecun_uniform(rng, self.hidden_size, input_size),
             "weight_hh": orthogonal(rng, self.hidden_size),
         }

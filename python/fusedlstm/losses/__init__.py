@@ -59,16 +59,33 @@ REGRESSION_LOSSES: dict[str, RegressionLoss] = {
 
 CLASSIFICATION_LOSSES: dict[str, ClassificationLoss] = {"log_loss": log_loss, "focal": Focal()}
 
+_ALIASES = {
+    "mse": "squared_error",
+    "mae": "absolute_error",
+    "cross_entropy": "log_loss",
+}
+"""Names that other libraries use."""
+
 LossT = TypeVar("LossT", RegressionLoss, ClassificationLoss)
 
 
 def as_loss(value: Any, named: Mapping[str, LossT], kind: type[LossT]) -> LossT:
-    """Return a loss given by name or as an object."""
+    """Return a loss given by name or as an object.
+
+    Besides the names in ``named``, ``"mse"`` stands for ``"squared_error"``, ``"mae"`` for
+    ``"absolute_error"`` and ``"cross_entropy"`` for ``"log_loss"``.
+    """
     if isinstance(value, kind):
         return value
     needed = "one of " + ", ".join(named)
     if isinstance(value, str):
+        if _ALIASES.get(value) in named:
+            return named[_ALIASES[value]]
         return named[check.choice("loss", value, named, needed)]
     hint = f"Did you mean {value.__name__}()?" if isinstance(value, type) else ""
     needed += f" or a {kind.__name__} from fusedlstm.losses"
     raise TypeError(check.needs("loss", needed, value, hint))
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -38,19 +38,35 @@ class ClassificationLoss(ShortRepr, abc.ABC):
         Raises
         ------
         ValueError
-            The shapes do not go together.
+            The shapes do not go together, or y holds a class that does not exist. Rows of weight 0
+            need a class too.
         """
         y = np.asarray(y)
         if y.shape != (y_pred.shape if y.ndim == 2 else y_pred.shape[:1]):
             needed = f"classes {y_pred.shape[:1]} or labels {y_pred.shape}, as y_pred has it"
             raise ValueError(check.needs("y", needed, y))
+        self._check_range(y, y_pred.shape[1])
         if y.ndim == 2:
             value, dy = self.of_labels(y_pred, y)
         elif y_pred.shape[1] == 1:
             value, dy = self.of_labels(y_pred, y[:, np.newaxis])
         else:
-            value, dy = self.of_classes(y_pred, y)
+            value, dy = self.of_classes(y_pred, y.astype(np.intp, copy=False))
         return mean_and_gradient(value, dy, len(y_pred), weights, y_pred.dtype)
+
+    @staticmethod
+    def _check_range(y: Array, n_outputs: int) -> None:
+        """Refuse classes and labels that do not exist; NumPy counts class -1 from the end."""
+        if y.size == 0:
+            return
+        if y.ndim == 1 and y.dtype.kind not in "biu":
+            raise ValueError(check.needs("y", "integer classes", y))
+        highest = max(n_outputs, 2) - 1 if y.ndim == 1 else 1
+        smallest, largest = y.min(), y.max()
+        if not (smallest >= 0 and largest <= highest):  # NaN is refused too
+            needed = f"classes from 0 to {highest}" if y.ndim == 1 else "labels from 0 to 1"
+            wrong = largest if smallest >= 0 else smallest
+            raise ValueError(check.needs("y", needed, wrong))
 
     @abc.abstractmethod
     def of_classes(self, z: Array, y: Array) -> tuple[Array, Array]:

@@ -60,3 +60,7 @@ def as_optimizer(value: object) -> AnyOptimizer:
     hint = f"Did you mean {value.__name__}()?" if isinstance(value, type) else ""
     needed = "an optimizer from fusedlstm.optimizers or one of " + ", ".join(OPTIMIZERS)
     raise TypeError(check.needs("optimizer", needed, value, hint))
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

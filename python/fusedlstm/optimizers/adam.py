@@ -65,7 +65,12 @@ class Adam(Optimizer):
             *step.decay,
             self._decoupled,
         )
-        params, grads, mean, squares = step.params, step.grads, averages["mean"], averages["squares"]
+        params, grads, mean, squares = (
+            step.params,
+            step.grads,
+            averages["mean"],
+            averages["squares"],
+        )
         if self.amsgrad:
             core.amsgrad_step(params, grads, mean, squares, averages["highest"], *options)
         else:

@@ -56,8 +56,8 @@ class SequenceTransformer(
     def _learn(self, sequences: Sequences) -> None:
         """Set the fitted attributes."""
 
-    def _read(self, X: Any, reset: bool) -> Sequences:
-        return read_X(self, X, np.float64, reset, allow_nan=self._allows_nan)
+    def _read(self, X: Any, reset: bool, named: bool = True) -> Sequences:
+        return read_X(self, X, np.float64, reset, allow_nan=self._allows_nan, named=named)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._reading import is_constant
 from fusedlstm._sequences import Sequences
@@ -47,8 +48,11 @@ class SequenceScaler(SequenceTransformer):
 
     def _learn(self, sequences: Sequences) -> None:
         steps = real_steps(sequences).astype(np.float64, copy=False)
-        self.mean_ = steps.mean(axis=0)
-        spread = steps.std(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, spread = steps.mean(axis=0), steps.std(axis=0)
+        if not (np.isfinite(mean) & np.isfinite(spread)).all():
+            raise ValueError(check.needs("X", "numbers with finite squares", np.abs(steps).max()))
+        self.mean_ = mean
         self.scale_ = np.where(is_constant(self.mean_, spread), 1.0, spread)
 
     def transform(self, X: Any) -> Any:
@@ -61,6 +65,11 @@ class SequenceScaler(SequenceTransformer):
         Returns
         -------
         like X
+
+        Raises
+        ------
+        ValueError
+            A scaled number is beyond the range of the dtype.
         """
         return self._map(X, lambda x, mean, scale: (x - mean) / scale)
 
@@ -74,14 +83,28 @@ class SequenceScaler(SequenceTransformer):
         Returns
         -------
         like X
-        """
-        return self._map(X, lambda x, mean, scale: x * scale + mean)
 
-    def _map(self, X: Any, change: Callable[[Array, Array, Array], Array]) -> Any:
+        Raises
+        ------
+        ValueError
+            A scaled number is beyond the range of the dtype.
+        """
+        return self._map(X, lambda x, mean, scale: x * scale + mean, named=False)
+
+    def _map(
+        self, X: Any, change: Callable[[Array, Array, Array], Array], named: bool = True
+    ) -> Any:
         check_is_fitted(self, "scale_")
-        sequences = self._read(X, reset=False)
+        sequences = self._read(X, reset=False, named=named)
 
         def of_steps(x: Array) -> Array:
-            return change(x, self.mean_.astype(x.dtype), self.scale_.astype(x.dtype))
+            with np.errstate(over="ignore", invalid="ignore"):
+                changed = change(x, self.mean_.astype(x.dtype), self.scale_.astype(x.dtype))
+            if not np.isfinite(changed).all():  # padding is NaN before and after
+                wrong = np.isfinite(x) & ~np.isfinite(changed)
+                if wrong.any():
+                    needed = f"numbers that fit {x.dtype} when scaled"
+                    raise ValueError(check.needs("X", needed, x[wrong][0]))
+            return changed
 
         return in_form_of(X, sequences, of_steps)

@@ -66,20 +66,8 @@ def make_windows(
     >>> X.shape, y.tolist()
     ((2, 3, 2), [3, 4])
     """
-    several = _is_several(series)
-    names = [f"series[{i}]" for i in range(len(series))] if several else ["series"]
-    columns = _target_columns(series, several, target)
-    parts = [
-        _numbers(part, name)
-        for part, name in zip(series if several else [series], names, strict=True)
-    ]
-    if len({part.shape[1:] for part in parts}) > 1:
-        raise ValueError("series must be arrays of the same number of features")
-    others = _exogenous_parts(exogenous, parts, several)
-    if groups is not None:
-        if several:
-            raise ValueError(check.needs("groups", "None for a list of series", groups))
-        parts, others, names = _split(parts[0], others[0] if others else None, groups)
+    columns = _target_columns(series, _is_several(series), target)
+    parts, others, names = _read(series, exogenous, groups)
     width = check.positive_int("width", width)
     horizon = check.positive_int("horizon", horizon)
     stride = check.positive_int("stride", stride)
@@ -90,14 +78,87 @@ def make_windows(
                 f"{name} must have at least width + horizon = {width + horizon} steps; got "
                 f"{len(part)}"
             )
-        inputs = part
-        if others:
-            inputs = np.column_stack([part, others[i]])
+        inputs = np.column_stack([part, others[i]]) if others else part
         Xs.append(_spans(inputs[: len(part) - horizon], width, stride))
         predicted = part if columns is None else part[:, columns]
         ys.append(_spans(predicted[width:], horizon, stride))
     X, y = np.concatenate(Xs), np.concatenate(ys)
     return X, y[:, 0] if horizon == 1 else y
+
+
+def last_window(
+    series: Any,
+    width: int,
+    *,
+    exogenous: Any = None,
+    groups: npt.ArrayLike | None = None,
+) -> Array:
+    """Return the last window of each series, to forecast the steps after its end.
+
+    `make_windows` returns the windows for which the next step is known. The window that ends with
+    the last observation is not among them.
+
+    Parameters
+    ----------
+    series : array or data frame (n_timesteps,) or (n_timesteps, n_features), or list of arrays
+        As for `make_windows`.
+    width : int
+        Number of steps of a window.
+    exogenous : like series, optional
+        Further columns of the windows, as for `make_windows`.
+    groups : array (n_timesteps,), optional
+        Labels of several series in one array, as for `make_windows`.
+
+    Returns
+    -------
+    X : array (n_series, width) or (n_series, width, n_features)
+        One window per series, in the form of X from `make_windows`; ``predict`` accepts it.
+
+    Raises
+    ------
+    ValueError
+        If a series has fewer than ``width`` steps.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm import last_window, make_windows
+    >>> series = np.arange(6)
+    >>> X, y = make_windows(series, width=3)
+    >>> X[-1].tolist(), int(y[-1])
+    ([2, 3, 4], 5)
+    >>> last_window(series, width=3).tolist()
+    [[3, 4, 5]]
+    """
+    parts, others, names = _read(series, exogenous, groups)
+    width = check.positive_int("width", width)
+    windows = []
+    for i, (part, name) in enumerate(zip(parts, names, strict=True)):
+        if len(part) < width:
+            raise ValueError(f"{name} must have at least width = {width} steps; got {len(part)}")
+        inputs = np.column_stack([part, others[i]]) if others else part
+        windows.append(inputs[-width:])
+    return np.stack(windows)
+
+
+def _read(
+    series: Any, exogenous: Any, groups: npt.ArrayLike | None
+) -> tuple[list[Array], list[Array], list[str]]:
+    """Return the arrays of all series, their exogenous columns, and the names of the series."""
+    several = _is_several(series)
+    names = [f"series[{i}]" for i in range(len(series))] if several else ["series"]
+    parts = [
+        _numbers(part, name)
+        for part, name in zip(series if several else [series], names, strict=True)
+    ]
+    if len({part.shape[1:] for part in parts}) > 1:
+        raise ValueError("series must be arrays of the same number of features")
+    others = _exogenous_parts(exogenous, parts, several)
+    if groups is None:
+        return parts, others, names
+    if several:
+        raise ValueError(check.needs("groups", "None for a list of series", groups))
+    return _split(parts[0], others[0] if others else None, groups)
 
 
 def _spans(array: Array, width: int, stride: int) -> Array:

@@ -93,3 +93,7 @@ def parametrize_with_sequence_checks(estimators: list[Any]) -> Any:
     cases = [(estimator, check) for estimator in estimators for check in sequence_checks(estimator)]
     ids = [f"{type(estimator).__name__}-{check.__name__}" for estimator, check in cases]
     return pytest.mark.parametrize(("estimator", "check"), cases, ids=ids)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,129 @@
+"""Checks of data frames that are passed as X."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import validate_data
+
+from fusedlstm import _validation as check
+from fusedlstm._sequences import is_frame
+from fusedlstm._warnings import warn
+
+TIDY_HINT = (
+    "For a data frame with one row per time step use "
+    "fusedlstm.sequences_from_frame(df, id=..., time=...)."
+)
+
+_TIDY_NAMES = {
+    "id",
+    "unique_id",
+    "series_id",
+    "sequence_id",
+    "case_id",
+    "sample_id",
+    "time",
+    "timestamp",
+    "datetime",
+    "date",
+    "timestep",
+    "time_step",
+}
+"""Names of columns that hold no values of a time step."""
+
+_FEWEST_ROWS = 10
+"""Rows from which a sorted column of integers is no coincidence."""
+
+
+def check_frames(X: Any, name: str, reset: bool) -> None:
+    """Refuse data frames with columns that are not numbers; in `fit` warn of id and time columns.
+
+    Parameters
+    ----------
+    X : array, data frame or list of them
+    name : str
+    reset : bool
+        Whether X is that of `fit`.
+    """
+    if is_frame(X):
+        _check_numeric(X, name)
+        if reset:
+            _warn_of_tidy(X, name)
+        return
+    first = _first(X)
+    if is_frame(first):
+        _check_numeric(first, f"{name}[0]")
+
+
+def check_names(estimator: Any, X: Any, n_features: int, name: str, reset: bool) -> None:
+    """Record, or compare with those of `fit`, the column names of a list of data frames.
+
+    Sets ``feature_names_in_`` and ``n_features_in_`` with ``reset``. Raises scikit-learn's
+    ValueError for other names or another order, and gives its UserWarning for arrays after a `fit`
+    on data frames.
+    """
+    first = _first(X)
+    if is_frame(first):
+        names = list(first.columns)
+        for i, item in enumerate(X):
+            if is_frame(item) and item.columns is not first.columns and list(item.columns) != names:
+                needed = f"a data frame with the columns of {name}[0], {check.shown(names)}"
+                raise ValueError(f"{name}[{i}] must be {needed}; got {list(item.columns)}")
+        validate_data(estimator, first, reset=reset, skip_check_array=True)
+    elif reset:
+        estimator.n_features_in_ = n_features
+        vars(estimator).pop("feature_names_in_", None)
+    elif hasattr(estimator, "feature_names_in_") and not estimator._fitted_on_2d:
+        validate_data(estimator, np.empty((1, n_features)), reset=False, skip_check_array=True)
+
+
+def _first(X: Any) -> Any:
+    """Return the first item of a list, tuple or object array; otherwise None."""
+    if isinstance(X, np.ndarray):
+        return X[0] if X.dtype.kind == "O" and len(X) else None
+    return X[0] if isinstance(X, (list, tuple)) and X else None
+
+
+def _check_numeric(frame: Any, name: str) -> None:
+    for i, (column, dtype) in enumerate(zip(frame.columns, frame.dtypes, strict=True)):
+        kind = getattr(dtype, "kind", None)
+        if kind is not None and kind in "biufc":  # complex numbers are refused later
+            continue
+        if kind is None or kind not in "Mm":  # the types of polars have no kind
+            values = np.asarray(frame.iloc[:, i] if hasattr(frame, "iloc") else frame[column])
+            kind = values.dtype.kind
+        problem = ""
+        if kind in "Mm":
+            problem = f"got dates or times in column {column!r}"
+        elif kind not in "biufc":
+            try:
+                values.astype(np.float64)
+            except (TypeError, ValueError) as error:
+                problem = f"column {column!r}: {str(error).rstrip('.')}"
+        if problem:
+            raise ValueError(f"{name} must be a data frame of numbers; {problem}. {TIDY_HINT}")
+
+
+def _warn_of_tidy(frame: Any, name: str) -> None:
+    """Warn if a 2-D data frame seems to have one row per time step instead of one per sequence."""
+    suspect = [c for c in frame.columns if str(c).lower() in _TIDY_NAMES]
+    kinds = [getattr(dtype, "kind", "") for dtype in frame.dtypes]
+    if not suspect and "f" in kinds and len(frame) >= _FEWEST_ROWS:
+        for i, (column, kind) in enumerate(zip(frame.columns, kinds, strict=True)):
+            if kind in ("i", "u") and _is_sorted(np.asarray(frame.iloc[:, i])):
+                suspect.append(column)
+    if suspect:
+        warn(
+            f"Each row of a 2-D data frame is read as one sequence of one feature, its columns as "
+            f"time steps; column {suspect[0]!r} of {name} looks like an id or a time. {TIDY_HINT}",
+            UserWarning,
+        )
+
+
+def _is_sorted(values: Any) -> bool:
+    """Return True for at least three different integers in ascending order."""
+    if values.dtype.kind not in "iu":
+        return False
+    steps = values[1:] > values[:-1]
+    return bool((values[1:] >= values[:-1]).all() and steps.sum() >= 2)

@@ -1,0 +1,324 @@
+"""Data frames: sequences from rows, column names, and frames that are read wrongly."""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+
+import fusedlstm
+from fusedlstm import (
+    LSTMClassifier,
+    LSTMRegressor,
+    PadSequences,
+    SequenceImputer,
+    SequenceScaler,
+    sequences_from_frame,
+)
+
+pandas = pytest.importorskip("pandas")
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SMALL = {"hidden_size": 3, "max_iter": 2, "random_state": 0}
+
+
+@pytest.fixture
+def tidy(rng):
+    """Rows of twelve sequences of 3 to 8 steps, shuffled."""
+    lengths = rng.integers(3, 9, 12)
+    frame = pandas.DataFrame(
+        {
+            "id": np.repeat(rng.permutation(12), lengths),
+            "time": np.concatenate([np.arange(n) * 10 for n in lengths]),
+            "a": rng.standard_normal(lengths.sum()),
+            "b": rng.standard_normal(lengths.sum()) * 5,
+        }
+    )
+    frame["failed"] = frame["id"] % 3 == 0
+    return frame.sample(frac=1, random_state=0)
+
+
+def frames(rng, n=20, lengths=(4, 7)):
+    sizes = [lengths[i % len(lengths)] for i in range(n)]
+    return [pandas.DataFrame(rng.standard_normal((size, 2)), columns=["a", "b"]) for size in sizes]
+
+
+def test_sequences_of_ids(tidy):
+    X, y = sequences_from_frame(tidy, id="id", time="time", target="failed")
+    ids = tidy["id"].unique()
+    assert len(X) == len(y) == len(ids)
+    for key, x, label in zip(ids, X, y, strict=True):
+        expected = tidy[tidy["id"] == key].sort_values("time").set_index("time")
+        pandas.testing.assert_frame_equal(x, expected[["a", "b"]])
+        assert label == (key % 3 == 0)
+    model = LSTMClassifier(**SMALL).fit(X, y)
+    assert model.feature_names_in_.tolist() == ["a", "b"]
+    assert len(cross_val_score(model, X, y, cv=2)) == 2
+
+
+def test_columns_and_several_keys_and_targets(tidy):
+    tidy["site"] = np.where(tidy["id"] < 6, "north", "south")
+    tidy["number"] = tidy["id"] % 6
+    X, y = sequences_from_frame(
+        tidy, id=["site", "number"], time="time", columns=["b"], target=["failed", "id"]
+    )
+    assert y.shape == (12, 2)
+    alone = sequences_from_frame(tidy, id="id", time="time", columns=["b"])
+    for x, expected in zip(X, alone, strict=True):
+        pandas.testing.assert_frame_equal(x, expected)
+
+
+def test_times_and_the_order_of_rows(tidy):
+    days = tidy.assign(time=pandas.Timestamp("2024-01-01") + pandas.to_timedelta(tidy["time"], "D"))
+    by_day = sequences_from_frame(days, id="id", time="time", columns=["a"])
+    for x, expected in zip(
+        by_day, sequences_from_frame(tidy, id="id", time="time", columns=["a"]), strict=True
+    ):
+        np.testing.assert_array_equal(x, expected)
+    assert isinstance(by_day[0].index, pandas.DatetimeIndex)
+    as_they_are = sequences_from_frame(tidy, id="id", time=None, columns=["a"])
+    first = tidy["id"].iloc[0]
+    np.testing.assert_array_equal(as_they_are[0]["a"], tidy.loc[tidy["id"] == first, "a"])
+
+
+def test_missing_values_and_types_of_columns(tidy):
+    tidy = tidy.astype({"a": "Float64", "b": "float32", "failed": "boolean"})
+    tidy.iloc[0, tidy.columns.get_loc("a")] = pandas.NA
+    X = sequences_from_frame(tidy, id="id", time="time")
+    assert [str(t) for t in X[0].dtypes] == ["float64"] * 3
+    assert sum(int(np.isnan(x).to_numpy().sum()) for x in X) == 1
+    only = sequences_from_frame(tidy, id="id", time="time", columns=["b"])
+    assert only[0]["b"].dtype == np.float32
+    filled = SequenceImputer().fit_transform(X)
+    assert np.isfinite(np.concatenate(filled)).all()
+
+
+class LikePolars:
+    """The attributes of a polars data frame that are used."""
+
+    def __init__(self, frame):
+        self._frame = frame
+        self.columns = list(frame.columns)
+
+    def get_column(self, name):
+        return self._frame[name]
+
+
+def test_other_data_frames(tidy):
+    expected = sequences_from_frame(tidy, id="id", time="time")
+    arrays = {name: tidy[name].to_numpy() for name in tidy}
+    for other in (LikePolars(tidy), arrays):
+        for x, y in zip(sequences_from_frame(other, id="id", time="time"), expected, strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+REFUSED = {
+    "no such column": ({"id": "idd"}, "df must have a column 'idd'; got columns ['id', 'time', 'a"),
+    "a hint": ({"time": "tyme"}, "Did you mean 'time'?"),
+    "no such target": ({"target": "y"}, "df must have a column 'y'"),
+    "no such feature": ({"columns": ["a", "c"]}, "df must have a column 'c'"),
+    "a target that changes": (
+        {"target": "a"},
+        "target column 'a' must have one value per sequence",
+    ),
+    "no features": ({"columns": []}, "columns must be at least one column; got []"),
+    "one name": ({"columns": "a"}, "columns must be a list of column names or None; got 'a'"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSED.values(), ids=REFUSED)
+def test_refused_arguments(tidy, options, message):
+    with pytest.raises((ValueError, TypeError), match=re.escape(message)):
+        sequences_from_frame(tidy, **{"id": "id", "time": "time", **options})
+
+
+def test_refused_frames(tidy):
+    def check(frame, message, **options):
+        with pytest.raises((ValueError, TypeError), match=re.escape(message)):
+            sequences_from_frame(frame, **{"id": "id", "time": "time", **options})
+
+    key, at = tidy["id"].iloc[0], tidy["time"].iloc[0]
+    check(
+        pandas.concat([tidy, tidy[:1]]),
+        f"df must have one row per id and time; got several of id {key} at time {at}",
+    )
+    check(tidy.assign(a="text"), "column 'a' must be numbers; got dtype")
+    check(tidy.assign(a=pandas.Timestamp(0)), "column 'a' must be numbers; got dtype datetime64")
+    check(tidy.assign(time=tidy["time"].astype(str)), "column 'time' must be numbers or dates")
+    missing = tidy.assign(id=tidy["id"].where(tidy["time"] > 0))
+    check(missing, "column 'id' must have no missing values; row")
+    check(tidy.assign(time=np.nan), "column 'time' must have no missing values; row 0 has one")
+    check(tidy.set_index(["id", "time"]), "It is in the index: call df.reset_index() first.")
+    check(tidy[:0], "df must have at least one row; got 0")
+    check(tidy.to_numpy(), "df must have a column 'id'")
+    check(tidy["a"], "df must be a data frame with one row per time step; got")
+    check([1, 2], "df must be a data frame with one row per time step; got [1, 2]")
+
+
+# Names of columns in lists of data frames
+
+
+@pytest.mark.parametrize("lengths", [(4, 7), (5, 5)], ids=["unequal", "equal"])
+@pytest.mark.parametrize(
+    ("estimator", "method"),
+    [
+        (LSTMClassifier(**SMALL), "predict"),
+        (LSTMRegressor(**SMALL), "predict"),
+        (SequenceScaler(), "transform"),
+        (SequenceImputer(), "transform"),
+        (PadSequences(), "transform"),
+    ],
+)
+def test_names_in_lists_of_frames(estimator, method, lengths, rng):
+    X = frames(rng, lengths=lengths)
+    estimator.fit(X, np.arange(20) % 2)
+    assert estimator.feature_names_in_.tolist() == ["a", "b"]
+    assert estimator.n_features_in_ == 2
+    call = getattr(estimator, method)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        expected = call(X)
+    renamed = [x.rename(columns={"a": "z"}) for x in X]
+    swapped = [x[["b", "a"]] for x in X]
+    with pytest.raises(ValueError, match="Feature names must be in the same order as they were in"):
+        call(swapped)
+    with pytest.raises(ValueError, match="Feature names unseen at fit time:\n- z"):
+        call(renamed)
+    with pytest.raises(ValueError, match=r"X\[1\] must be a data frame with the columns of X\[0\]"):
+        call([X[0], *swapped[1:]])
+    with pytest.warns(UserWarning, match="X does not have valid feature names, but"):
+        arrays = call([x.to_numpy() for x in X])
+    for one, other in zip(arrays, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    estimator.fit([x.to_numpy() for x in X], np.arange(20) % 2)
+    assert not hasattr(estimator, "feature_names_in_")
+    with pytest.warns(UserWarning, match="X has feature names, but .* was fitted without"):
+        call(swapped)
+
+
+def test_names_are_saved_and_checked_in_parts(rng, tmp_path):
+    X = frames(rng)
+    model = LSTMRegressor(**SMALL).partial_fit(X, np.arange(20.0))
+    with pytest.raises(ValueError, match="Feature names must be in the same order"):
+        model.partial_fit([x[["b", "a"]] for x in X], np.arange(20.0))
+    model.save(tmp_path / "model.safetensors")
+    loaded = fusedlstm.load(tmp_path / "model.safetensors")
+    with pytest.raises(ValueError, match="Feature names must be in the same order"):
+        loaded.predict([x[["b", "a"]] for x in X])
+    with pytest.raises(ValueError, match="Feature names must be in the same order"):
+        LSTMRegressor(**SMALL).fit(
+            X, np.arange(20.0), X_val=[x[["b", "a"]] for x in X], y_val=np.arange(20.0)
+        )
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_pipelines_of_frames_are_silent(rng):
+    X = frames(rng)
+    pipeline = make_pipeline(SequenceScaler(), LSTMRegressor(**SMALL))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        pipeline.fit(X, np.arange(20.0)).predict(X)
+        scaler = pipeline[0]
+        np.testing.assert_allclose(scaler.inverse_transform(scaler.transform(X))[0], X[0])
+
+
+# Data frames that would be read wrongly
+
+
+@pytest.mark.parametrize("estimator", [LSTMRegressor(**SMALL), SequenceScaler()])
+def test_a_tidy_frame(estimator, tidy):
+    y = np.zeros(len(tidy))
+    with pytest.warns(UserWarning, match="column 'id' of X looks like an id or a time.*sequences_"):
+        estimator.fit(tidy, y)
+    unnamed = tidy.sort_values(["id", "time"])[["id", "time", "a"]]
+    unnamed.columns = ["p", "q", "r"]
+    with pytest.warns(UserWarning, match="column 'p' of X looks like an id or a time"):
+        estimator.fit(unnamed, y)
+    dates = tidy.assign(time=pandas.Timestamp("2024-01-01"))
+    with pytest.raises(ValueError, match="must be a data frame of numbers; got dates.*'time'.*seq"):
+        estimator.fit(dates, y)
+    with pytest.raises(ValueError, match="column 'id': could not convert string.*sequences_"):
+        estimator.fit(tidy.assign(id="x"), y)
+    with pytest.raises(ValueError, match=r"X\[0\] must be a data frame of numbers; got dates"):
+        estimator.fit([group for _, group in dates.groupby("id")], np.zeros(12))
+    with pytest.raises(TypeError, match=r"X must be an array .*GroupBy.*Use fusedlstm.sequences_"):
+        estimator.fit(tidy.groupby("id"), np.zeros(12))
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pandas.DataFrame(np.random.default_rng(0).standard_normal((20, 6))),
+        pandas.DataFrame(np.arange(120).reshape(20, 6), columns=list("abcdef")),
+        pandas.DataFrame({"t0": np.arange(20.0), "t1": np.arange(20.0), "t2": 1}),
+        pandas.DataFrame({"t0": np.random.default_rng(0).poisson(3, 20), "t1": 0.5, "t2": 1.5}),
+        pandas.DataFrame(np.ones((5, 3)), columns=["lag 1", "lag 2", "lag 3"]).astype(
+            {"lag 1": int}
+        ),
+    ],
+)
+def test_frames_of_time_steps_give_no_warning(frame):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SequenceScaler().fit(frame)
+
+
+def test_a_warning_only_in_fit(tidy):
+    with pytest.warns(UserWarning, match="looks like an id"):
+        scaler = SequenceScaler().fit(tidy)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scaler.transform(tidy)
+
+
+class Awkward:
+    """Like an awkward array of unequal lengths."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise ValueError("cannot convert to RegularArray")
+
+
+class FrameWithoutKinds(LikePolars):
+    """A data frame whose types have no ``kind``."""
+
+    @property
+    def dtypes(self):
+        return [object() for _ in self.columns]
+
+    def __getitem__(self, name):
+        return self._frame[name].to_numpy()
+
+    def __array__(self, dtype=None, copy=None):
+        return self._frame.to_numpy(dtype)
+
+
+def test_frames_of_other_libraries(tidy):
+    with pytest.raises(ValueError, match="column 'id': could not convert string.*sequences_from_f"):
+        SequenceScaler().fit(FrameWithoutKinds(tidy.assign(id="x")))
+    with pytest.raises(ValueError, match="got dates or times in column 'time'.*sequences_from_f"):
+        SequenceScaler().fit(FrameWithoutKinds(tidy.assign(time=pandas.Timestamp("2024-01-01"))))
+    numbers = pandas.DataFrame(np.arange(6.0).reshape(2, 3), columns=list("abc"))
+    expected = SequenceScaler().fit_transform(numbers.to_numpy())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        given = SequenceScaler().fit_transform(FrameWithoutKinds(numbers))
+    np.testing.assert_array_equal(given, expected)
+    with pytest.raises(ValueError, match="Complex data not supported"):
+        SequenceScaler().fit(numbers.astype(complex))
+
+
+def test_arrays_in_cells():
+    cells = pandas.DataFrame({"x": [np.ones(3), np.ones(4)], "y": [np.ones(3), np.ones(4)]})
+    with pytest.raises(ValueError, match="setting an array element with a sequence") as caught:
+        SequenceScaler().fit(cells)
+    assert ".." not in str(caught.value).replace("=...", "")
+    with pytest.raises(ValueError, match=r"X must be numbers; .* Its cells are arrays\. Pass a"):
+        SequenceScaler().fit(cells.to_numpy())
+    with pytest.raises(ValueError, match=r"X must be an array or a list .*Pass a list of arrays"):
+        SequenceScaler().fit(Awkward())
