@@ -305,7 +305,7 @@ py::object gradient_of_activation(const py::object& name, const py::array& dy, c
     using S = decltype(tag);
     auto dx = empty<S>({y.size()});
     activation_gradient_array(activation_of(name), input_of<S>(dy, y.size()), input_of<S>(y, y.size()), y.size(),
-                        dx.mutable_data());
+                              dx.mutable_data());
     return dx;
   });
 }

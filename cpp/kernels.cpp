@@ -1,5 +1,5 @@
-// The functions that run once per element: register tiles, the equations of the cells, standardization, the check for NaN
-// and infinity, and the loop that measures the peak.
+// The functions that run once per element: register tiles, the equations of the cells, the check for NaN and infinity,
+// standardization, and the loop that measures the peak.
 #include "build_info.hpp"
 #include "cells.hpp"
 #include "decoding.hpp"
@@ -22,8 +22,10 @@ FUSEDLSTM_CELLS(, double);
 template bool all_finite(const float*, Index);
 template bool all_finite(const double*, Index);
 
-FUSEDLSTM_STANDARDIZER(, float);
-FUSEDLSTM_STANDARDIZER(, double);
+template bool standardize(const float*, Index, const double*, const double*, float*);
+template bool standardize(const float*, Index, const double*, const double*, double*);
+template bool standardize(const double*, Index, const double*, const double*, float*);
+template bool standardize(const double*, Index, const double*, const double*, double*);
 
 template double multiply_add_peak<float>(double, int);
 template double multiply_add_peak<double>(double, int);

@@ -13,12 +13,13 @@
 
 #include "simd.hpp"
 
-#if defined(__has_feature)
+// GCC's macro first: Eigen defines __has_feature, as always 0, where the compiler has none.
+#if defined(__SANITIZE_ADDRESS__)
+#define FUSEDLSTM_ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define FUSEDLSTM_ADDRESS_SANITIZER 1
 #endif
-#elif defined(__SANITIZE_ADDRESS__)
-#define FUSEDLSTM_ADDRESS_SANITIZER 1
 #endif
 #if defined(FUSEDLSTM_ADDRESS_SANITIZER)
 #include <sanitizer/asan_interface.h>

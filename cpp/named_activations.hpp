@@ -225,7 +225,7 @@ void activation_gradient(const Activation& activation, const S* dy, const S* y, 
   });
 }
 
-// The same, for callers that do not compile them.
+// The same functions for the bindings. Compiled in layers.cpp; the drivers there inline those above.
 template <class S>
 void activate_array(const Activation& activation, const S* x, Index n, S* y) {
   activate(activation, x, n, y);
@@ -234,9 +234,7 @@ template <class S>
 void activation_gradient_array(const Activation& activation, const S* dy, const S* y, Index n, S* dx) {
   activation_gradient(activation, dy, y, n, dx);
 }
-
-// Compiled in layers.cpp.
-#define FUSEDLSTM_ACTIVATIONS(declare, S)                                     \
+#define FUSEDLSTM_ACTIVATIONS(declare, S)                                       \
   declare template void activate_array(const Activation&, const S*, Index, S*); \
   declare template void activation_gradient_array(const Activation&, const S*, const S*, Index, S*)
 FUSEDLSTM_ACTIVATIONS(extern, float);

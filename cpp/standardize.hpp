@@ -11,6 +11,24 @@
 
 namespace fusedlstm {
 
+// y[k] = (x[k] - mean[k]) * factor[k]. Returns whether no result exceeds the range of S; NaN passes through.
+template <class From, class S>
+bool standardize(const From* x, Index count, const double* mean, const double* factor, S* y) {
+  int beyond = 0;
+  for (Index k = 0; k < count; k++) {
+    const double value = (double(x[k]) - mean[k]) * factor[k];
+    beyond |= std::abs(value) > double(std::numeric_limits<S>::max());
+    y[k] = S(value);
+  }
+  return !beyond;
+}
+
+// Compiled in kernels.cpp.
+extern template bool standardize(const float*, Index, const double*, const double*, float*);
+extern template bool standardize(const float*, Index, const double*, const double*, double*);
+extern template bool standardize(const double*, Index, const double*, const double*, float*);
+extern template bool standardize(const double*, Index, const double*, const double*, double*);
+
 class Standardizer {
  public:
   // mean, scale: one number per feature; scale is positive.
@@ -25,42 +43,21 @@ class Standardizer {
   }
   Index features() const { return features_; }
 
-  // x, y: (count / features, features). Returns whether no number exceeds the range of S; NaN passes through.
+  // x, y: (count / features, features). Returns what `standardize` returns.
   template <class From, class S>
-  bool operator()(const From* x, Index count, S* y) const;
+  bool operator()(const From* x, Index count, S* y) const {
+    const Index period = Index(mean_.size());
+    bool within = true;
+    for (Index start = 0; start < count; start += period)
+      within &= standardize(x + start, std::min(period, count - start), mean_.data(), factor_.data(), y + start);
+    return within;
+  }
 
  private:
-  static constexpr Index shortest_loop = 64;
-
-  template <class From, class S>
-  bool standardize(const From* x, Index count, S* y) const {
-    int beyond = 0;
-    for (Index k = 0; k < count; k++) {
-      const double value = (double(x[k]) - mean_[std::size_t(k)]) * factor_[std::size_t(k)];
-      beyond |= std::abs(value) > double(std::numeric_limits<S>::max());
-      y[k] = S(value);
-    }
-    return !beyond;
-  }
+  static constexpr Index shortest_loop = 256;
 
   Index features_;
   std::vector<double> mean_, factor_;
 };
-
-template <class From, class S>
-bool Standardizer::operator()(const From* x, Index count, S* y) const {
-  const Index period = Index(mean_.size());
-  bool within = true;
-  for (Index start = 0; start < count; start += period)
-    within &= standardize(x + start, std::min(period, count - start), y + start);
-  return within;
-}
-
-// Compiled in kernels.cpp.
-#define FUSEDLSTM_STANDARDIZER(declare, S)                                        \
-  declare template bool Standardizer::operator()(const float*, Index, S*) const; \
-  declare template bool Standardizer::operator()(const double*, Index, S*) const
-FUSEDLSTM_STANDARDIZER(extern, float);
-FUSEDLSTM_STANDARDIZER(extern, double);
 
 }  // namespace fusedlstm

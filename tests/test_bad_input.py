@@ -1026,8 +1026,14 @@ PARTS = {
     ),
     "Adam for Adam()": (lambda w: as_optimizer(Adam), "Did you mean Adam()?"),
     "3 for an optimizer": (lambda w: as_optimizer(3), "optimizer must be an optimizer from fusedl"),
-    "a step of lists": (step(Adam(), [1.0, 1.0, 1.0]), "params must be a flat, contiguous and wri"),
-    "a step of integers": (step(Adam(), np.ones(3, int)), "params must be a flat, contiguous and "),
+    "a step of lists": (
+        step(Adam(), [1.0, 1.0, 1.0]),
+        "params must be a flat, contiguous, aligned",
+    ),
+    "a step of integers": (
+        step(Adam(), np.ones(3, int)),
+        "params must be a flat, contiguous, aligned",
+    ),
     "a step of few grads": (step(SGD(), grads=np.ones(2)), "array of 3 numbers of float64; got an"),
     "a step without a state": (step(SGD(), state=0), "state must be what init of SGD returned for"),
     "a step with another's state": (
@@ -1041,7 +1047,10 @@ PARTS = {
         "clip_value must be a positive number",
     ),
     "amsgrad of 1": (lambda w: Adam(amsgrad=1), "amsgrad must be True or False; got 1"),
-    "clipping a list": (lambda w: clip_by_norm([1.0], 1), "grads must be a flat, contiguous and w"),
+    "clipping a list": (
+        lambda w: clip_by_norm([1.0], 1),
+        "grads must be a flat, contiguous, aligned",
+    ),
     "clipping a matrix": (lambda w: clip_by_norm(np.ones((2, 2)), 1), "grads must be a flat, cont"),
     "clipping to 0": (lambda w: clip_by_norm(np.ones(2), 0), "max_norm must be a positive number;"),
     "clipping to text": (lambda w: clip_by_norm(np.ones(2), "1"), "max_norm must be a positive nu"),

@@ -217,7 +217,7 @@ def test_a_loss_that_is_not_finite_comes_again(tmp_path):
 # Real processes, killed at moments that nobody chose.
 
 LONG = {"hidden_size": 8, "max_iter": 2000, "dropout": 0.2, "early_stopping": True,
-        "n_iter_no_change": 2000, "random_state": 0, "n_threads": 1}  # fmt: skip
+        "n_iter_no_change": 2000, "batch_size": 32, "random_state": 0, "n_threads": 1}  # fmt: skip
 
 
 def train_long(folder, begins):
@@ -229,6 +229,7 @@ def train_long(folder, begins):
     model.save(folder / "model")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_twenty_kills(tmp_path):
     context = multiprocessing.get_context("forkserver")

@@ -110,7 +110,7 @@ def test_a_model_that_learns_nothing(model, y):
     assert caught[0].filename == __file__
     curve = model.loss_curve_
     constant = float(str(caught[0].message).split(" below ")[1].split(",")[0])
-    assert constant == pytest.approx(min(curve), rel=0.05, abs=1e-3)
+    assert constant == pytest.approx(min(curve), rel=0.1, abs=1e-3)
 
 
 def test_the_loss_of_the_priors_is_the_entropy():

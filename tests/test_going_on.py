@@ -55,7 +55,7 @@ def test_epochs_one_by_one_are_a_fit(estimator, options):
 
 @pytest.mark.parametrize("estimator", BOTH)
 def test_the_state_of_the_optimizer(estimator):
-    parts = in_parts(quick(estimator), 3)
+    parts = in_parts(quick(estimator, batch_size=32), 3)
     parts.set_params(learning_rate=1e-12)
     before = parts.model_.params.copy()
     in_parts(parts, 1)

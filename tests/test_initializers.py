@@ -195,7 +195,7 @@ def test_dtypes_start_from_the_same_values():
     np.testing.assert_array_equal(single, double)
 
 
-@pytest.mark.slow
+@pytest.mark.timing
 def test_a_large_layer_is_initialized_in_seconds():
     start = time.process_time()
     initial(LSTM(4096), input_size=64)

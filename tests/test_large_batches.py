@@ -241,15 +241,3 @@ def test_the_core_itself_refuses_sizes_whose_products_wrap(core):
             core.pack_dense(params, hidden, hidden)
         with pytest.raises(MemoryError):
             core.Stream(packed_model(core), False, 2**62)
-
-
-@pytest.mark.parametrize("layers", [[LSTM(200), LastStep()], [LSTM(200)]], ids=["last", "all"])
-def test_a_prediction_in_parts_has_the_bits_of_the_whole(one_thread, layers):
-    # So much work that rows are computed in parts.
-    rng = np.random.default_rng(6)
-    x = rng.standard_normal((401, 700, 3)).astype("f")
-    lengths = rng.integers(1, 701, 401)
-    model = fusedlstm.Sequential(layers, 3, random_state=0)
-    y = model.predict(x, lengths)
-    for rows in (slice(0, 3), slice(198, 203), slice(398, 401)):
-        assert y[rows].tobytes() == model.predict(x[rows], lengths[rows]).tobytes()

@@ -237,3 +237,14 @@ def test_parameters_that_are_not_aligned_in_a_pickle():
     data = pickle.dumps(model, protocol=5, buffer_callback=buffers.append)
     loaded = pickle.loads(data, buffers=buffers)
     assert loaded.predict(x).tobytes() == expected
+
+
+@pytest.mark.parametrize("layers", [[LSTM(200), LastStep()], [LSTM(200)]], ids=["last", "all"])
+def test_a_prediction_in_parts_has_the_bits_of_the_whole(one_thread, layers, rng):
+    # So much work that rows are computed in parts.
+    x = rng.standard_normal((401, 700, 3)).astype("f")
+    lengths = rng.integers(1, 701, 401)
+    model = Sequential(layers, 3, random_state=0)
+    y = model.predict(x, lengths)
+    for rows in (slice(0, 3), slice(198, 203), slice(398, 401)):
+        assert y[rows].tobytes() == model.predict(x[rows], lengths[rows]).tobytes()

@@ -76,7 +76,7 @@ def test_shapes_of_quantiles():
 
 
 def test_a_mean_and_a_spread():
-    model = quick(loss="gaussian").fit(X, Y)
+    model = quick(loss="gaussian", learning_rate=0.01, batch_size=32).fit(X, Y)
     mean, std = model.predict(X, return_std=True)
     np.testing.assert_array_equal(mean, model.predict(X))
     assert np.mean(np.abs((Y - mean) / std) < 1) == pytest.approx(0.68, abs=0.06)

@@ -48,9 +48,8 @@ def rates(monkeypatch):
 
 
 def quick(**options):
-    return LSTMRegressor(
-        **{"hidden_size": 4, "max_iter": 6, "random_state": 0, "batch_size": 10, **options}
-    )
+    settings = {"hidden_size": 4, "max_iter": 6, "random_state": 0, "batch_size": 10}
+    return LSTMRegressor(**{**settings, "learning_rate": 0.01, **options})
 
 
 def by_update(schedule, n_epochs, n=4):

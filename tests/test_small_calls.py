@@ -10,6 +10,8 @@ import pytest
 from fusedlstm import LSTMClassifier, LSTMRegressor
 from fusedlstm._sequences import read_sequences
 
+pytestmark = pytest.mark.timing
+
 
 def best(call, calls, repeats):
     """Seconds of one call, in the best of many rounds: what is slower is the machine's doing."""

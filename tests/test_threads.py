@@ -185,6 +185,7 @@ def test_forks_beside_calls_of_other_threads():
             stop.set()
 
 
+@pytest.mark.timing
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs CPU affinity")
 def test_a_thread_that_gets_no_processor_is_not_waited_for():
     # Two threads on one processor: each wait of one for the other is a time slice of milliseconds.

@@ -10,7 +10,7 @@ import pytest
 from fusedlstm import Sequential
 from fusedlstm.layers import GRU, LSTM, LayerNormLSTM
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.timing]
 
 SIZE = (32, 40, 16)
 HIDDEN = 64

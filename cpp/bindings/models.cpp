@@ -1,5 +1,6 @@
 // Whole models, decoders, standardizers and streams for Python, apart from the other functions: together they would need
 // more memory to compile than a small machine has.
+#include "standardize.hpp"
 #include "stream.hpp"
 
 namespace fusedlstm {

@@ -57,7 +57,7 @@ class PyStandardizer {
     if (count < worth_a_release) {
       within = standardizer_(from, count, to);
     } else {
-      py::gil_scoped_release release;
+      const ReleaseGil release;
       within = standardizer_(from, count, to);
     }
     if (!within) {

@@ -110,7 +110,7 @@ PyObject* predict_into_new(const WholeModel<S>& model, Index batch, Index steps,
     if (part > 0 && outlive_python(PyErr_CheckSignals) != 0) throw py::error_already_set();
     const ReleaseGil release;
     fusedlstm::predict(model, rows, steps, lengths ? lengths + first : nullptr, {x.at(first, 0), x.by_row, x.by_step},
-                  out + first * row, threads);
+                       out + first * row, threads);
   }
   return y.release().ptr();
 }

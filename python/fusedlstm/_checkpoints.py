@@ -135,9 +135,10 @@ class CheckpointFile:
             The file is of another fit, damaged or no checkpoint.
         """
         _files.sweep(self.path)
-        if not self.path.exists():
+        try:
+            header, arrays = _files.read(self.path, NEEDED)
+        except FileNotFoundError:
             return None
-        header, arrays = _files.read(self.path, NEEDED)
         if header.get("class") != Checkpoint.__name__:
             raise _files.refused(self.path, "which is no checkpoint", NEEDED)
         try:

@@ -45,6 +45,12 @@ NUMBERS_OF_A_CHUNK = 2**21
 """Inputs and hidden units that `predict` has in hand at a time."""
 
 
+SMALLEST_BATCH, LARGEST_BATCH = 4, 32
+"""Bounds of ``batch_size="auto"``."""
+
+UPDATES_PER_EPOCH = 10
+"""Number of updates per epoch that ``batch_size="auto"`` aims at."""
+
 Decoder: TypeAlias = Callable[[Array], Array]
 """Makes predictions, in float64, of a model's outputs, (n, n_outputs)."""
 
@@ -56,6 +62,11 @@ class Frozen(NamedTuple):
     predictor: Predictor
     decode: Decoder
     standardizer: Standardizer | None
+
+
+def auto_batch_size(n_sequences: int) -> int:
+    """Return the batch size that gives small data sets enough updates per epoch."""
+    return min(max(n_sequences // UPDATES_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
 
 
 def takes_batches(estimator: Any) -> bool:
@@ -254,6 +265,9 @@ class SequenceEstimator(
         """Return what a new model's output should be; None: what it comes to be."""
         return None
 
+    def _adjust_initial(self, model: Sequential) -> None:
+        """Change the initial parameters of a new model."""
+
     def _stratified(self) -> bool:
         """Whether data set aside have the classes of the rest."""
         return False
@@ -308,6 +322,7 @@ class SequenceEstimator(
             check_hidden_layers(self, {self._n_outputs(), n_classes})
             self._learn_standardization(train)
             self.model_ = Sequential(layers, train.sequences.n_features, self.dtype, initial)
+            self._adjust_initial(self.model_)
             start = self._start(train)
             if start is not None:
                 self.model_.named_params()[f"{len(layers) - 1}.bias"][:] = start
@@ -349,7 +364,8 @@ class SequenceEstimator(
         optimizer = progress.optimizer
         batch_size = self.batch_size
         if batch_size == "auto":  # L-BFGS adds its batches up
-            batch_size = min(256 if isinstance(optimizer, LBFGS) else 32, len(train.y))
+            n = len(train.y)
+            batch_size = min(256, n) if isinstance(optimizer, LBFGS) else auto_batch_size(n)
         standardizer, sequences = self._standardizer(), train.sequences
         if standardizer is not None:
             sequences = StandardizedSequences(sequences, standardizer)

@@ -206,9 +206,13 @@ def _check_place(target: Path, name: str) -> None:
     """Refuse a target that cannot be replaced by a file, or that should not be."""
     if not target.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent))
-    if target.is_dir():
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return
+    if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
-    if target.exists() and not target.is_file():
+    if not stat.S_ISREG(mode):
         raise ValueError(check.needs(name, "a new file or a regular one", str(target)))
 
 

@@ -90,7 +90,10 @@ class Parameters:
         schedule, optimizer = as_schedule(self.schedule), as_optimizer(self.optimizer)
         if schedule is not None and isinstance(optimizer, LBFGS):
             raise ValueError(check.needs("schedule", "None for L-BFGS", self.schedule))
-        check.not_negative("weight_decay", self.weight_decay)
+        if not (isinstance(self.weight_decay, str) and self.weight_decay == "auto"):
+            check.real_in(
+                "weight_decay", self.weight_decay, "a number of at least 0 or 'auto'", 0.0
+            )
         if self.clip_norm is not None:
             check.positive("clip_norm", self.clip_norm)
         if not (isinstance(self.batch_size, str) and self.batch_size == "auto"):

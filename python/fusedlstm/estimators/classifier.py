@@ -59,7 +59,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
 "lbfgs"} or object, default "adam"
         An object from `fusedlstm.optimizers` sets the rest: ``Adam(beta2=0.99, clip_value=0.1)``.
         `LBFGS` works on all data at once; learning_rate and clip_norm do not concern it.
-    learning_rate : float, default 0.01
+    learning_rate : float, default 0.003
         Step size of the optimizer, before ``schedule`` changes it. A smaller value trains more
         slowly and more steadily.
     schedule : {"step", "exponential", "cosine", "cosine_restarts", "one_cycle", \
@@ -72,7 +72,9 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     clip_norm : float or None, default 1.0
         Largest Euclidean norm of the gradient of a batch.
     batch_size : int or "auto", default "auto"
-        ``"auto"``: 32, or all sequences if they are fewer.
+        Number of sequences per update. ``"auto"``: a tenth of the training sequences, but at
+        least 4 and at most 32, so that small data sets get enough updates. For L-BFGS, which sums
+        the gradients of all batches, 256.
     max_iter : int, default 100
         Number of epochs. All of them are trained, unless ``early_stopping`` ends the fit or the
         line search of L-BFGS finds no decrease.
@@ -176,7 +178,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         recurrent_dropout: float = 0.0,
         loss: str | ClassificationLoss = "log_loss",
         optimizer: str | AnyOptimizer = "adam",
-        learning_rate: float = 0.01,
+        learning_rate: float = 0.003,
         schedule: str | Schedule | None = None,
         weight_decay: float = 0.0,
         clip_norm: float | None = 1.0,
