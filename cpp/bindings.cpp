@@ -291,21 +291,21 @@ void lion_step_array(const py::array& parameters, const py::array& gradients, co
   });
 }
 
-py::object activate_array(const py::object& name, const py::array& x) {
+py::object activated(const py::object& name, const py::array& x) {
   return with_dtype(x, [&](auto tag) -> py::object {
     using S = decltype(tag);
     auto y = empty<S>({x.size()});
-    activate(activation_of(name), input_of<S>(x, x.size()), x.size(), y.mutable_data());
+    activate_array(activation_of(name), input_of<S>(x, x.size()), x.size(), y.mutable_data());
     return y;
   });
 }
 
-py::object activation_gradient_array(const py::object& name, const py::array& dy, const py::array& y) {
+py::object gradient_of_activation(const py::object& name, const py::array& dy, const py::array& y) {
   return with_dtype(y, [&](auto tag) -> py::object {
     using S = decltype(tag);
     auto dx = empty<S>({y.size()});
-    activation_gradient(activation_of(name), input_of<S>(dy, y.size()), input_of<S>(y, y.size()), y.size(),
-                        dx.mutable_data());
+    activation_gradient_array(activation_of(name), input_of<S>(dy, y.size()), input_of<S>(y, y.size()), y.size(),
+                              dx.mutable_data());
     return dx;
   });
 }
@@ -363,8 +363,8 @@ void define_module(py::module_& module) {
   module.def("amsgrad_step", &amsgrad_step_array);
   module.def("nadam_step", &nadam_step_array);
   module.def("lion_step", &lion_step_array);
-  module.def("activate", &activate_array);
-  module.def("activation_gradient", &activation_gradient_array);
+  module.def("activate", &activated);
+  module.def("activation_gradient", &gradient_of_activation);
   module.def("all_finite", &all_finite_array);
   module.def("multiply_add_peak", &peak);
 }

@@ -225,10 +225,18 @@ void activation_gradient(const Activation& activation, const S* dy, const S* y, 
   });
 }
 
-// Compiled in layers.cpp.
-#define FUSEDLSTM_ACTIVATIONS(declare, S)                                                \
-  declare template void activate(const Activation&, const S*, Index, S*);               \
-  declare template void activation_gradient(const Activation&, const S*, const S*, Index, S*)
+// The same functions for the bindings. Compiled in layers.cpp; the drivers there inline those above.
+template <class S>
+void activate_array(const Activation& activation, const S* x, Index n, S* y) {
+  activate(activation, x, n, y);
+}
+template <class S>
+void activation_gradient_array(const Activation& activation, const S* dy, const S* y, Index n, S* dx) {
+  activation_gradient(activation, dy, y, n, dx);
+}
+#define FUSEDLSTM_ACTIVATIONS(declare, S)                                       \
+  declare template void activate_array(const Activation&, const S*, Index, S*); \
+  declare template void activation_gradient_array(const Activation&, const S*, const S*, Index, S*)
 FUSEDLSTM_ACTIVATIONS(extern, float);
 FUSEDLSTM_ACTIVATIONS(extern, double);
 

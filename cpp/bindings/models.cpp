@@ -1,5 +1,5 @@
-// Whole models, decoders and streams for Python. They are compiled apart from the other functions, which keeps the
-// compiler's memory small, and with more optimization: a call takes a few microseconds, a step less.
+// Whole models, decoders, standardizers and streams for Python, apart from the other functions: together they would need
+// more memory to compile than a small machine has.
 #include "standardize.hpp"
 #include "stream.hpp"
 
