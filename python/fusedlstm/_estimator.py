@@ -512,12 +512,15 @@ class SequenceEstimator(
         model = self.model_
         predictor, _, standardizer = self._predicting()
         predict = predictor.predict
-        if standardizer is not None:
-            sequences = StandardizedSequences(sequences, standardizer)
         width = sequences.n_features + 2 * model.output_size
         rows = max(1, NUMBERS_OF_A_CHUNK // (sequences.longest() * width))
         if rows >= len(sequences):
-            return predict(*sequences.take(slice(None), model.dtype))
+            if standardizer is None:
+                return predict(*sequences.take(slice(None), model.dtype))
+            x, lengths = sequences.take(slice(None), None)
+            return predict(standardizer(x), lengths)
+        if standardizer is not None:
+            sequences = StandardizedSequences(sequences, standardizer)
         chunks = (slice(start, start + rows) for start in range(0, len(sequences), rows))
         return np.concatenate([predict(*sequences.take(c, model.dtype)) for c in chunks])
 

@@ -93,7 +93,8 @@ class PaddedSequences(Sequences):
 
     def take(self, rows: Any, dtype: npt.DTypeLike | None) -> tuple[Array, Lengths | None]:
         if self.real_steps is None:
-            return _in_dtype(self.x[rows], dtype), None
+            x = self.x[rows]
+            return (x if dtype is None else x.astype(dtype, copy=False)), None
         lengths = self.real_steps[rows]
         return _in_dtype(self.x[rows, : lengths.max()], dtype), lengths
 
