@@ -304,3 +304,22 @@ def test_a_loss_that_is_not_finite(optimizer):
     assert [warning.category for warning in caught] == [RuntimeWarning]
     assert caught[0].filename == __file__
     assert np.isfinite(model.predict(X)).all()
+
+
+def test_no_warning_about_counts_that_are_learned():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((200, 6, 1))
+    y = rng.poisson(1000 * np.exp(0.3 * np.clip(x[:, -1, 0], -2, 2)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        model = LSTMRegressor(8, loss="poisson", max_iter=40, learning_rate=0.01, random_state=0)
+        assert model.fit(x, y).score(x, y) > 0.8
+        quick(loss="gaussian").fit(X, np.ones(40))
+
+
+def test_scores_that_take_no_weights():
+    options = {"early_stopping": True, "max_iter": 1, "random_state": 0}
+    LSTMRegressor(4, scoring="neg_max_error", **options).fit(X, TOTAL, np.ones(40))
+    LSTMClassifier(4, scoring="adjusted_rand_score", class_weight="balanced", **options).fit(
+        X, TOTAL > 0
+    )

@@ -345,18 +345,6 @@ def test_optimizers(optimizer):
     assert model.loss_curve_[-1] < 0.7 * model.loss_curve_[0]
 
 
-def test_automatic_weight_decay():
-    X, y = sequences()
-    decayed = quick(LSTMRegressor).fit(X, y)
-    same = quick(LSTMRegressor, weight_decay=1 / len(X)).fit(X, y)
-    assert decayed.predict(X).tobytes() == same.predict(X).tobytes()
-    twice = quick(LSTMRegressor).fit(X, y, sample_weight=np.full(len(X), 2.0))
-    half = quick(LSTMRegressor, weight_decay=0.5 / len(X)).fit(X, y)
-    assert twice.predict(X).tobytes() == half.predict(X).tobytes()
-    without = quick(LSTMRegressor, weight_decay=0.0, optimizer="lbfgs").fit(X, y)
-    assert quick(LSTMRegressor, optimizer="lbfgs").fit(X, y).loss_ == without.loss_
-
-
 def test_a_regressor_starts_with_small_input_weights():
     X, y = sequences()
     model = quick(LSTMRegressor, hidden_size=64, learning_rate=1e-12, max_iter=1).fit(X, y)

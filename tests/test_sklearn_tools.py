@@ -54,8 +54,8 @@ SIGNS = np.where(TOTAL > 0, "plus", "minus")
 NUMBERS = np.stack([TOTAL, -10 * TOTAL], axis=1)
 FORMS = {"3d": ARRAY, "ragged": RAGGED}
 
-CLASSIFIER = LSTMClassifier(6, max_iter=4, random_state=0)
-REGRESSOR = LSTMRegressor(6, max_iter=4, random_state=0)
+CLASSIFIER = LSTMClassifier(6, max_iter=4, learning_rate=0.01, random_state=0)
+REGRESSOR = LSTMRegressor(6, max_iter=4, learning_rate=0.01, random_state=0)
 
 
 def targets(estimator):

@@ -207,11 +207,8 @@ class PyEstimatorStream {
   }
   template <class From, class S>
   bool convert(const From* from, S* to, Index count) const {
-    if (standardizer_) {
-      (*standardizer_)(from, count, to);
-    } else {
-      for (Index k = 0; k < count; k++) to[k] = S(from[k]);
-    }
+    if (standardizer_) return (*standardizer_)(from, count, to) && all_finite(to, count);
+    for (Index k = 0; k < count; k++) to[k] = S(from[k]);
     return all_finite(to, count);
   }
   // Null, without an error, if x is not of the common kinds.

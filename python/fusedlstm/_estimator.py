@@ -242,13 +242,10 @@ class SequenceEstimator(
                 f"Found input variables with inconsistent numbers of samples: "
                 f"[{len(sequences)}, {len(targets)}]"
             )
-        given = self._read_weights(targets, sample_weight)
-        total = float(len(targets) if given is None else given.sum())
-        weights = over_mean(given)
+        weights = over_mean(self._read_weights(targets, sample_weight))
         if reset:
             self._learn_targets(targets, weights, classes)
-        encoded = self._encode_targets(targets, "y" + suffix)
-        return Data(sequences, targets, encoded, weights, total)
+        return Data(sequences, targets, self._encode_targets(targets, "y" + suffix), weights)
 
     def _read_weights(self, y: Array, sample_weight: Any) -> Array | None:
         """Return the weights of the sequences, or None."""
@@ -270,10 +267,6 @@ class SequenceEstimator(
 
     def _adjust_initial(self, model: Sequential) -> None:
         """Change the initial parameters of a new model."""
-
-    def _decay(self, train: Data) -> float:
-        """Return the weight decay."""
-        return float(self.weight_decay)
 
     def _stratified(self) -> bool:
         """Whether data set aside have the classes of the rest."""
@@ -384,7 +377,7 @@ class SequenceEstimator(
             dtype=self.dtype,
             shuffle=self.shuffle,
         )
-        decay = self._decay(train)
+        decay = float(self.weight_decay)
         if isinstance(optimizer, LBFGS):
             return full_batch.epochs(
                 self.model_,

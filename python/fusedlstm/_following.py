@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,13 +18,23 @@ from fusedlstm._fit_state import FitState
 from fusedlstm._progress import ProgressReport
 from fusedlstm._reading import Data
 from fusedlstm._warnings import warn
+from fusedlstm.losses import (
+    AbsoluteError,
+    ClassificationLoss,
+    Huber,
+    Pinball,
+    SquaredError,
+)
 from fusedlstm.training import Epoch
 
 NO_BETTER = 0.01
 """Share of the constant prediction's loss that the training loss must be below it."""
 
 NEGLIGIBLE_LOSS = 1e-6
-"""Loss of a constant prediction that leaves nothing to learn, as with constant targets."""
+"""Loss of a constant prediction that leaves nothing to learn."""
+
+ZERO_AT_BEST = (ClassificationLoss, SquaredError, AbsoluteError, Huber, Pinball)
+"""Losses that are 0 for perfect predictions, so that a share of the loss has a meaning."""
 
 
 class Following:
@@ -89,15 +100,19 @@ class Following:
         curve = estimator.loss_curve_
         if self.interrupted or not self.finite or not curve:
             return
+        if (train.y == train.y[0]).all():  # nothing to learn
+            return
         final = curve[estimator.best_iter_ - 1] if estimator.early_stopping else curve[-1]
+        loss = estimator._loss()
+        margin = NO_BETTER if isinstance(loss, ZERO_AT_BEST) else 0.0
         constant = constant_loss(
-            estimator._loss(),
+            loss,
             estimator._n_outputs(),
             train.y,
             train.weights,
             estimator._start(train),
         )
-        if constant - final <= NO_BETTER * abs(constant) and abs(constant) > NEGLIGIBLE_LOSS:
+        if constant - final <= margin * abs(constant) and abs(constant) > NEGLIGIBLE_LOSS:
             warn(
                 f"The training loss, {final:.4g}, is not more than 1 % below {constant:.4g}, the "
                 f"loss of the best constant prediction: the model has learned next to nothing from "
@@ -183,8 +198,12 @@ class Following:
         given = data.sequences, data.targets
         if callable(estimator.scoring):
             return float(estimator.scoring(estimator, *given))
-        weights = {} if data.weights is None else {"sample_weight": data.weights}
-        return float(get_scorer(estimator.scoring)(estimator, *given, **weights))
+        scorer = get_scorer(estimator.scoring)
+        takes_weights = "sample_weight" in inspect.signature(scorer._score_func).parameters
+        weights = (
+            {"sample_weight": data.weights} if takes_weights and data.weights is not None else {}
+        )
+        return float(scorer(estimator, *given, **weights))
 
     def _shown(self) -> dict[str, float]:
         """Return what there is to tell of the last epoch."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, ClassVar
+from typing import Any
 
 from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
@@ -49,7 +49,7 @@ class Parameters:
     optimizer: str | AnyOptimizer
     learning_rate: float
     schedule: str | Schedule | None
-    weight_decay: float | str
+    weight_decay: float
     clip_norm: float | None
     batch_size: int | str
     max_iter: int
@@ -67,9 +67,6 @@ class Parameters:
     random_state: Any
     warm_start: bool
     verbose: int
-
-    _automatic_decay: ClassVar[bool] = False
-    """Whether ``weight_decay`` may be "auto"."""
 
     @abc.abstractmethod
     def _loss(self) -> RegressionLoss | ClassificationLoss:
@@ -93,8 +90,7 @@ class Parameters:
         schedule, optimizer = as_schedule(self.schedule), as_optimizer(self.optimizer)
         if schedule is not None and isinstance(optimizer, LBFGS):
             raise ValueError(check.needs("schedule", "None for L-BFGS", self.schedule))
-        if not (self._automatic_decay and self.weight_decay == "auto"):
-            check.not_negative("weight_decay", self.weight_decay)
+        check.not_negative("weight_decay", self.weight_decay)
         if self.clip_norm is not None:
             check.positive("clip_norm", self.clip_norm)
         if not (isinstance(self.batch_size, str) and self.batch_size == "auto"):

@@ -32,28 +32,18 @@ class Data:
     y : array (n, ...)
         Targets as the loss takes them.
     weights : array (n,) or None
-    total_weight : float
-        Sum of the sample weights as they were given; without them the number of sequences.
     """
 
     sequences: Sequences
     targets: Array
     y: Array
     weights: Array | None
-    total_weight: float
 
     def select(self, rows: npt.NDArray[np.intp]) -> Data:
         """Return a part of the data."""
-        weights, share = None, len(rows) / len(self.y)
-        if self.weights is not None:
-            weights = self.weights[rows]
-            share = float(weights.sum() / self.weights.sum())
+        weights = None if self.weights is None else self.weights[rows]
         return Data(
-            self.sequences.select(rows),
-            self.targets[rows],
-            self.y[rows],
-            over_mean(weights),
-            self.total_weight * share,
+            self.sequences.select(rows), self.targets[rows], self.y[rows], over_mean(weights)
         )
 
     def split(self, fraction: float, kind: str, seed: int, stratify: bool) -> tuple[Data, Data]:

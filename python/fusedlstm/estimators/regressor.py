@@ -32,7 +32,7 @@ from fusedlstm.losses import (
     as_loss,
 )
 from fusedlstm.model import Sequential
-from fusedlstm.optimizers import LBFGS, AnyOptimizer, as_optimizer
+from fusedlstm.optimizers import AnyOptimizer
 from fusedlstm.schedules import Schedule
 from fusedlstm.streaming import EstimatorStream
 
@@ -53,12 +53,7 @@ object, default "squared_error"
         An object from `fusedlstm.losses` sets the rest: ``Pinball((0.1, 0.5, 0.9))`` predicts three
         quantiles, ``Gaussian()`` a mean and a standard deviation. ``"mse"`` is an alias of
         ``"squared_error"`` and ``"mae"`` of ``"absolute_error"``.
-    optimizer, learning_rate, schedule, clip_norm : see `LSTMClassifier`
-    weight_decay : float or "auto", default "auto"
-        L2 penalty on weights, not on biases; decoupled for ``"adamw"`` and ``"lion"``. ``"auto"``:
-        1 over the sum of the sample weights, which without them is the number of training
-        sequences, so that small noisy data sets are not overfitted; 0 for L-BFGS. An L1 penalty is
-        the optimizer's: ``Adam(l1=1e-4)``.
+    optimizer, learning_rate, schedule, weight_decay, clip_norm : see `LSTMClassifier`
     batch_size, max_iter, tbptt_steps, shuffle : see `LSTMClassifier`
     early_stopping, scoring, validation_fraction, validation_split : see `LSTMClassifier`
     n_iter_no_change, tol, standardize : see `LSTMClassifier`
@@ -92,7 +87,6 @@ object, default "squared_error"
         "_y_scale",
         "_fitted_loss",
     )
-    _automatic_decay = True
 
     def __init__(
         self,
@@ -108,7 +102,7 @@ object, default "squared_error"
         optimizer: str | AnyOptimizer = "adam",
         learning_rate: float = 0.003,
         schedule: str | Schedule | None = None,
-        weight_decay: float | str = "auto",
+        weight_decay: float = 0.0,
         clip_norm: float | None = 1.0,
         batch_size: int | str = "auto",
         max_iter: int = 100,
@@ -388,11 +382,6 @@ object, default "squared_error"
         for name, values in model.named_params().items():
             if name.startswith("0.weight_ih"):
                 values *= gain
-
-    def _decay(self, train: Data) -> float:
-        if self.weight_decay != "auto":
-            return super()._decay(train)
-        return 0.0 if isinstance(as_optimizer(self.optimizer), LBFGS) else 1 / train.total_weight
 
     def _start(self, train: Data) -> Array | None:
         return self._loss().start(train.y, train.weights)

@@ -81,6 +81,7 @@ def sequences_from_frame(
         raise ValueError(check.needs("id", "a column name or a list of them", id))
     if isinstance(columns, str):
         raise TypeError(check.needs("columns", "a list of column names or None", columns))
+    columns = None if columns is None else list(columns)
     times = [] if time is None else [time]
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
