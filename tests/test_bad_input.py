@@ -1133,10 +1133,3 @@ FUNCTIONS = {
 @rows(FUNCTIONS)
 def test_functions(w, call, sentence):
     check(w, call, sentence)
-
-
-def test_there_are_many():
-    parameters = len(PARAMETERS) + len(OF_CLASSIFIERS) + len(OF_REGRESSORS)
-    inputs = len(FORMS) + len(OF_FLOAT32) + len(FORMS_AFTER_FIT) + len(AFTER_2D)
-    calls = sum(map(len, (MISSPELT, TARGETS, WEIGHTS, UNFITTED, MODELS, PARTS, FUNCTIONS)))
-    assert parameters + inputs + calls >= 300

@@ -110,4 +110,4 @@ def test_modules_are_there_without_an_import_of_their_own():
 
 
 def test_multiply_add_peak(core):
-    assert core.multiply_add_peak("float32", 0.01, 1) > 1e9
+    assert 0 < core.multiply_add_peak("float32", 0.01, 1) < 1e13

@@ -330,9 +330,9 @@ class SharesABuffer(Regressor):
     def predict(self, X):
         vars(self)["shared"] = super().predict(X)
         if threading.current_thread() is not threading.main_thread():
-            self.waiting.wait(timeout=10)
+            self.waiting.wait(timeout=60)
             self.shared[0] += 1
-            self.waiting.wait(timeout=10)
+            self.waiting.wait(timeout=60)
         return vars(self).pop("shared", None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
 
 import numpy as np
@@ -341,7 +342,8 @@ def warmed_up(optimizer):
             ),
         ),
     ],
-    ids=repr,
+    # Not the address of a function, which differs between processes.
+    ids=lambda value: "torch" if inspect.isfunction(value) else repr(value),
 )
 def test_schedules(ours, theirs):
     expected = their_factors(theirs, 20)
