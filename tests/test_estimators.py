@@ -355,6 +355,18 @@ def test_a_regressor_starts_with_small_input_weights():
     assert spread == pytest.approx(np.sqrt(1 / 2), rel=0.1)  # LeCun's
 
 
+@pytest.mark.parametrize(("n", "decay"), [(80, 1 / 80), (30, 0.02)])
+def test_auto_weight_decay_of_the_regressor(n, decay):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((n, 4, 1)), rng.standard_normal(n)
+    auto = quick(LSTMRegressor, max_iter=2).fit(X, y)
+    explicit = quick(LSTMRegressor, max_iter=2, weight_decay=decay).fit(X, y)
+    assert auto.weight_decay == "auto"
+    assert auto.model_.params.tobytes() == explicit.model_.params.tobytes()
+    without = quick(LSTMRegressor, max_iter=2, weight_decay=0.0).fit(X, y)
+    assert (auto.model_.params != without.model_.params).any()
+
+
 def test_weight_decay_shrinks_weights():
     X, y = sequences()
     norms = [

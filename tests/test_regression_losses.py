@@ -43,7 +43,7 @@ def test_every_loss_learns(name):
 
 def test_quantiles():
     levels = (0.05, 0.5, 0.95)
-    model = quick(loss=Pinball(levels), schedule="cosine").fit(X, Y)
+    model = quick(loss=Pinball(levels), schedule="cosine", learning_rate=0.01).fit(X, Y)
     predicted = model.predict(X)
     assert (np.diff(predicted, axis=1) >= 0).all()
     for level, column in zip(levels, predicted.T, strict=True):

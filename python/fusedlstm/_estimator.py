@@ -377,7 +377,7 @@ class SequenceEstimator(
             dtype=self.dtype,
             shuffle=self.shuffle,
         )
-        decay = float(self.weight_decay)
+        decay = self._decay_for(len(train.y))
         if isinstance(optimizer, LBFGS):
             return full_batch.epochs(
                 self.model_,
@@ -403,6 +403,10 @@ class SequenceEstimator(
             tbptt_steps=self.tbptt_steps,
             schedule_state=progress.schedule,
         )
+
+    def _decay_for(self, n_sequences: int) -> float:
+        """Return the weight decay of a training with this number of sequences."""
+        return float(self.weight_decay)
 
     @abc.abstractmethod
     def _loss(self) -> RegressionLoss | ClassificationLoss:

@@ -49,7 +49,7 @@ class Parameters:
     optimizer: str | AnyOptimizer
     learning_rate: float
     schedule: str | Schedule | None
-    weight_decay: float
+    weight_decay: float | str
     clip_norm: float | None
     batch_size: int | str
     max_iter: int
@@ -72,6 +72,9 @@ class Parameters:
     def _loss(self) -> RegressionLoss | ClassificationLoss:
         """Return the loss."""
 
+    def _check_weight_decay(self) -> None:
+        check.not_negative("weight_decay", self.weight_decay)
+
     def _check_params(self) -> None:
         """Check every parameter."""
         check.positive_int("hidden_size", self.hidden_size)
@@ -90,7 +93,7 @@ class Parameters:
         schedule, optimizer = as_schedule(self.schedule), as_optimizer(self.optimizer)
         if schedule is not None and isinstance(optimizer, LBFGS):
             raise ValueError(check.needs("schedule", "None for L-BFGS", self.schedule))
-        check.not_negative("weight_decay", self.weight_decay)
+        self._check_weight_decay()
         if self.clip_norm is not None:
             check.positive("clip_norm", self.clip_norm)
         if not (isinstance(self.batch_size, str) and self.batch_size == "auto"):

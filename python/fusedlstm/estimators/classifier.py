@@ -75,7 +75,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         Number of sequences per update. ``"auto"``: a tenth of the training sequences, but at
         least 4 and at most 32, so that small data sets get enough updates. For L-BFGS, which sums
         the gradients of all batches, 256.
-    max_iter : int, default 100
+    max_iter : int, default 200
         Number of epochs. All of them are trained, unless ``early_stopping`` ends the fit or the
         line search of L-BFGS finds no decrease.
     tbptt_steps : int or None, default None
@@ -183,7 +183,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         weight_decay: float = 0.0,
         clip_norm: float | None = 1.0,
         batch_size: int | str = "auto",
-        max_iter: int = 100,
+        max_iter: int = 200,
         tbptt_steps: int | None = None,
         shuffle: bool = True,
         early_stopping: bool = False,

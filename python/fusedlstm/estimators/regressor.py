@@ -37,6 +37,10 @@ from fusedlstm.schedules import Schedule
 from fusedlstm.streaming import EstimatorStream
 
 
+LARGEST_DECAY = 0.02
+"""Upper bound of ``weight_decay="auto"``."""
+
+
 @describes_as(LSTMClassifier)
 class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     """Predict numbers from sequences with a recurrent network.
@@ -53,8 +57,16 @@ object, default "squared_error"
         An object from `fusedlstm.losses` sets the rest: ``Pinball((0.1, 0.5, 0.9))`` predicts three
         quantiles, ``Gaussian()`` a mean and a standard deviation. ``"mse"`` is an alias of
         ``"squared_error"`` and ``"mae"`` of ``"absolute_error"``.
-    optimizer, learning_rate, schedule, weight_decay, clip_norm : see `LSTMClassifier`
-    batch_size, max_iter, tbptt_steps, shuffle : see `LSTMClassifier`
+    optimizer, schedule, clip_norm, batch_size, tbptt_steps, shuffle : see `LSTMClassifier`
+    learning_rate : float, default 0.002
+        Step size of the optimizer, before ``schedule`` changes it. A smaller value trains more
+        slowly and more steadily.
+    weight_decay : float or "auto", default "auto"
+        L2 penalty on weights, not on biases; decoupled for ``"adamw"`` and ``"lion"``. ``"auto"``:
+        1 / n_samples, but at most 0.02. The penalty then has the weight of one sequence.
+    max_iter : int, default 100
+        Number of epochs. All of them are trained, unless ``early_stopping`` ends the fit or the
+        line search of L-BFGS finds no decrease.
     early_stopping, scoring, validation_fraction, validation_split : see `LSTMClassifier`
     n_iter_no_change, tol, standardize : see `LSTMClassifier`
     normalize_y : bool or "auto", default "auto"
@@ -100,9 +112,9 @@ object, default "squared_error"
         recurrent_dropout: float = 0.0,
         loss: str | RegressionLoss = "squared_error",
         optimizer: str | AnyOptimizer = "adam",
-        learning_rate: float = 0.003,
+        learning_rate: float = 0.002,
         schedule: str | Schedule | None = None,
-        weight_decay: float = 0.0,
+        weight_decay: float | str = "auto",
         clip_norm: float | None = 1.0,
         batch_size: int | str = "auto",
         max_iter: int = 100,
@@ -369,6 +381,17 @@ object, default "squared_error"
 
     def _loss(self) -> RegressionLoss:
         return as_loss(self.loss, REGRESSION_LOSSES, RegressionLoss)  # type: ignore[type-abstract]
+
+    def _check_weight_decay(self) -> None:
+        if not self._has_auto_decay():
+            super()._check_weight_decay()
+
+    def _has_auto_decay(self) -> bool:
+        return isinstance(self.weight_decay, str) and self.weight_decay == "auto"
+
+    def _decay_for(self, n_sequences: int) -> float:
+        auto = self._has_auto_decay()
+        return min(1 / n_sequences, LARGEST_DECAY) if auto else float(self.weight_decay)
 
     def _adjust_initial(self, model: Sequential) -> None:
         """Scale the input weights of the first layer from LeCun's variance to Xavier's.
