@@ -392,6 +392,18 @@ def test_named_scores_are_not_weighted_by_class():
         assert -watched == pytest.approx(shown.score(X, y, given))
 
 
+def test_a_class_that_is_only_in_the_validation_part():
+    order = np.argsort(TOTAL)
+    y = np.repeat(["a", "b", "c"], [20, 17, 3])
+    model = LSTMClassifier(4, early_stopping=True, validation_split="last", max_iter=1)
+    with pytest.raises(
+        ValueError, match="must have sequences of every class; got none of class 'c'"
+    ):
+        model.fit(X[order], y)
+    assert not hasattr(model, "model_")
+    model.set_params(validation_fraction=0.05).fit(X[order], y)
+
+
 @pytest.mark.parametrize("optimizer", ["sgd", "lion"])
 def test_a_loss_that_is_not_finite(optimizer):
     model = quick(optimizer=optimizer, learning_rate=1e38, clip_norm=None, max_iter=50)

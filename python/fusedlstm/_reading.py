@@ -86,10 +86,11 @@ class Data:
             The validation part is drawn at random, or consists of the last sequences.
         seed : int
         stratify : bool
-            Draw the same share of every class.
+            The targets are classes: draw the same share of each. The last sequences are not drawn,
+            but the training part must have every class.
         """
         last = kind == "last"
-        stratify = stratify and not last
+        has_classes, stratify = stratify, stratify and not last
         try:
             parts = train_test_split(
                 np.arange(len(self.y)),
@@ -102,6 +103,15 @@ class Data:
             problem = fraction_problem(fraction, self.y, stratify)
             raise ValueError(problem) from error
         rest, aside = (self.select(np.sort(rows)) for rows in parts)
+        missing = ~np.isin(aside.y, rest.y)
+        if has_classes and missing.any():
+            label = aside.targets[int(np.argmax(missing))]
+            raise ValueError(
+                f"the training part must have sequences of every class; got none of class "
+                f"{check.shown(label)} with validation_split={kind!r} and validation_fraction="
+                f"{fraction:g}. Shuffle X and y if they are sorted by class, use "
+                f"validation_split='random', or pass X_val and y_val."
+            )
         return rest, aside
 
 
