@@ -148,7 +148,7 @@ def read_X(
     allow_nan: bool = False,
     named: bool = True,
 ) -> Sequences:
-    """Read X for an estimator; ``reset`` in fit, where its features are learnt.
+    """Read X for an estimator; ``reset`` in fit, where its features are learned.
 
     With ``named``, the names of the columns of data frames must be those of `fit`.
     """
