@@ -175,9 +175,7 @@ double clip_norm_array(const py::array& gradients, double most) {
     S* values = output_of<S>(gradients, gradients.size());
     const ReleaseGil release;
     const FlushSubnormals flush;
-    const double length = norm(values, gradients.size());
-    if (length > most) scale_by(values, gradients.size(), most / (length + 1e-6));
-    return length;
+    return clip_norm(values, gradients.size(), most);
   });
 }
 

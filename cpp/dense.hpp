@@ -17,7 +17,8 @@ struct DenseShape {
 inline Index dense_weight_count(const DenseShape& shape) { return shape.units * (shape.features + 1); }
 
 inline int dense_threads(const DenseShape& shape, int threads) {
-  return int(std::min(Index(threads_for(shape.rows * shape.features * shape.units, threads)), shape.rows));
+  const Index work = checked_product(checked_product(shape.rows, shape.features), shape.units);
+  return int(std::min(Index(threads_for(work, threads)), shape.rows));
 }
 
 // Weights in panels of columns, and the bias padded as they are.

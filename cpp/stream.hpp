@@ -164,7 +164,10 @@ class Stream {
  public:
   // Of packed weights; every layer reads forward.
   Stream(const WholeModel<S>& model, Index rows)
-      : rows_(rows), features_(model.features()), outputs_(model.outputs()), work_(rows * model.work()) {
+      : rows_(rows),
+        features_(model.features()),
+        outputs_(model.outputs()),
+        work_(checked_product(rows, model.work())) {
     for (const auto& part : model.parts()) {
       if (const auto* recurrent = std::get_if<RecurrentPart<S>>(&part))
         layers_.push_back(stream_layer(*recurrent, rows));

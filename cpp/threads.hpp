@@ -96,13 +96,16 @@ inline std::atomic<int>& forks() {
   static std::atomic<int> count{0};
   return count;
 }
+// Registers the handlers once per loaded file. A second import of the file under another module name calls this again;
+// with two sets of handlers, a fork would lock the mutex twice and hang.
 inline void watch_forks() {
 #if defined(__unix__) || defined(__APPLE__)
-  pthread_atfork([] { Pool::instance().lock(); }, [] { Pool::instance().unlock(); },
-                 [] {
-                   Pool::instance().unlock();
-                   forks()++;
-                 });
+  static const int status = pthread_atfork([] { Pool::instance().lock(); }, [] { Pool::instance().unlock(); },
+                                           [] {
+                                             Pool::instance().unlock();
+                                             forks()++;
+                                           });
+  (void)status;
 #endif
 }
 

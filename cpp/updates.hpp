@@ -55,11 +55,30 @@ void scale(S* values, Index count, S factor) {
   });
 }
 
-// Times a factor that may be less than the smallest normal number of S: then in two steps.
+// Times most / length. Where that is less than the smallest normal number of S, in two steps.
 template <class S>
-void scale_by(S* values, Index count, double factor) {
+void scale_by(S* values, Index count, double most, double length) {
+  const double factor = most / length;
   if (factor >= double(std::numeric_limits<S>::min())) return scale(values, count, S(factor));
-  for (int k = 0; k < 2; k++) scale(values, count, S(std::sqrt(factor)));
+  for (int k = 0; k < 2; k++) scale(values, count, S(std::sqrt(most) / std::sqrt(length)));
+}
+
+// Scales values to a norm of at most `most`; returns the norm before. A norm of finite values may exceed the range of a
+// double: it is then infinite, and computed again of values that are scaled down.
+template <class S>
+double clip_norm(S* values, Index count, double most) {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  const double length = norm(values, count);
+  if (!(length > most)) return length;
+  if (length < infinity) {
+    scale_by(values, count, most, length + 1e-6);
+  } else if (std::all_of(values, values + count, [](S value) { return std::abs(double(value)) < infinity; })) {
+    scale(values, count, S(std::ldexp(1.0, -64)));
+    scale_by(values, count, most, norm(values, count));
+  } else {
+    scale(values, count, S(0));
+  }
+  return length;
 }
 
 // One minus a rate that is near 1, in S: not from the rate rounded to S, from which little or nothing may be left.

@@ -120,6 +120,29 @@ def test_other_data_frames(tidy):
 REFUSED = {
     "no such column": ({"id": "idd"}, "df must have a column 'idd'; got columns ['id', 'time', 'a"),
     "a hint": ({"time": "tyme"}, "Did you mean 'time'?"),
+    "a hint for wrong case": ({"time": "TIME"}, "Did you mean 'time'?"),
+    "a hint for a misspelling in wrong case": ({"id": "Tmie"}, "Did you mean 'time'?"),
+    "an index of names": (
+        {"id": pandas.Index(["id", "a"])},
+        "id must be a column name or a list of them; got Index(['id', 'a'], dtype='",
+    ),
+    "a series of names": (
+        {"id": pandas.Series(["id"])},
+        "id must be a column name or a list of them",
+    ),
+    "an index as a hint": (
+        {"target": pandas.Index(["a"])},
+        "Pass list(target) for several columns",
+    ),
+    "a list as a time": ({"time": ["time"]}, "time must be a column name or None; got ['time']"),
+    "a list in a list": (
+        {"id": [["id"]]},
+        "id must be a column name or a list of them; got [['id'",
+    ),
+    "a list as a feature": (
+        {"columns": [["a"]]},
+        "columns must be a list of column names or None;",
+    ),
     "no such target": ({"target": "y"}, "df must have a column 'y'"),
     "no such feature": ({"columns": ["a", "c"]}, "df must have a column 'c'"),
     "a target that changes": (

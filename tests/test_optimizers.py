@@ -264,6 +264,17 @@ def test_clipping_of_gradients_whose_squares_overflow(dtype, size):
     assert not grads[1::2].any()
 
 
+@pytest.mark.parametrize("max_norm", [1.0, 1e-10, 1e300])
+@pytest.mark.parametrize("size", [1e305, 1.7e308])
+def test_clipping_of_the_largest_gradients(size, max_norm):
+    grads = np.full(5000, size)
+    grads[1::2] = 0
+    norm = clip_by_norm(grads, max_norm)
+    assert norm == (np.inf if size == 1.7e308 else pytest.approx(50 * size))
+    np.testing.assert_allclose(grads[::2], max_norm / 50, rtol=1e-10)
+    assert not grads[1::2].any()
+
+
 def test_clipping_of_gradients_that_are_not_finite():
     assert np.isnan(clip_by_norm(np.array([1.0, np.nan]), 1.0))
     assert clip_by_norm(np.array([1.0, -np.inf]), 1.0) == np.inf

@@ -72,6 +72,28 @@ print(os.waitpid(child, 0)[1])
 
 
 @needs_fork
+def test_a_fork_after_an_import_under_another_name():
+    # The second import fails. A fork would hang in the parent if it had taken the lock twice.
+    script = """
+import importlib.util, os, signal, sys
+from fusedlstm._core import core
+
+name = "another." + core.__name__.rpartition(".")[2]
+spec = importlib.util.spec_from_file_location(name, core.__file__)
+try:
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))
+except ImportError as error:
+    assert "already registered" in str(error), error
+signal.alarm(60)  # ends a process that hangs
+child = os.fork()
+if child == 0:
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    run_python(script)
+
+
+@needs_fork
 def test_a_fork_while_another_thread_is_in_a_step_of_a_stream():
     # The child's stream cannot go on from the middle of a step; it says so until it is reset.
     script = """
@@ -126,6 +148,7 @@ model = fusedlstm.Sequential([LSTM(64), Dense(3)], 3, random_state=0)
 staged = fusedlstm.Sequential([LSTM(8, layer_norm=True, bidirectional=True)], 3, random_state=0)
 predictor, stream = model.predictor(), model.stream(64)
 classifier = fusedlstm.LSTMClassifier(8, max_iter=1, tol=1e9).fit(x[:8], [0, 1] * 4)
+numbers = fusedlstm.LSTMRegressor(8, max_iter=1, tol=1e9).fit(x[:8], range(8)).stream()
 
 def train():
     y, saved = model.forward(x)
@@ -140,6 +163,7 @@ calls = [
     lambda: staged.predict(x),
     lambda: stream.step(x[:, 0]),
     lambda: classifier.predict_proba(x),
+    lambda: numbers.step(x[0, 0]),
 ]
 started = threading.Barrier(len(calls) + 1)
 

@@ -7,6 +7,7 @@ fails once it lets it through.
 from __future__ import annotations
 
 import pickle
+import warnings
 
 import joblib
 import numpy as np
@@ -92,6 +93,20 @@ def test_grid_search(estimator, X, name):
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     alone = clone(search.best_estimator_).fit(X, targets(estimator))
     np.testing.assert_array_equal(alone.predict(X), search.predict(X))
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_a_search_warns_once_of_parameters_without_effect(X, n_jobs):
+    grid = {"hidden_size": [3, 5]}
+    model = clone(CLASSIFIER).set_params(layers=(LSTM(3),))
+    search = GridSearchCV(model, grid, cv=2, n_jobs=n_jobs)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        search.fit(X, SIGNS)
+    told = [warning for warning in caught if "no effect with layers" in str(warning.message)]
+    assert [warning.filename for warning in told] == [__file__]
+    with pytest.warns(UserWarning, match="has no effect with layers"):
+        search.best_estimator_.fit(X, SIGNS)
 
 
 def test_a_grid_of_all_at_once(X):

@@ -70,10 +70,12 @@ inline void prepare_views() {
 
 // A numpy.float64; null, with Python's error set, if there is no memory.
 inline PyObject* new_number(double value) {
-  PyObject* number = PyFloat_FromDouble(value);
-  PyObject* result = number ? PyObject_CallOneArg(number_type(), number) : nullptr;
-  Py_XDECREF(number);
-  return result;
+  return outlive_python([&] {
+    PyObject* number = PyFloat_FromDouble(value);
+    PyObject* result = number ? PyObject_CallOneArg(number_type(), number) : nullptr;
+    Py_XDECREF(number);
+    return result;
+  });
 }
 
 // What pybind11 holds for an object of a class of ours or of one derived from it; null before its __init__.

@@ -242,14 +242,16 @@ class SequenceEstimator(
                 f"Found input variables with inconsistent numbers of samples: "
                 f"[{len(sequences)}, {len(targets)}]"
             )
-        weights = over_mean(self._read_weights(targets, sample_weight))
+        given = read_weights(sample_weight, len(targets))
+        weights = over_mean(self._training_weights(targets, given))
         if reset:
             self._learn_targets(targets, weights, classes)
-        return Data(sequences, targets, self._encode_targets(targets, "y" + suffix), weights)
+        encoded = self._encode_targets(targets, "y" + suffix)
+        return Data(sequences, targets, encoded, weights, X, given)
 
-    def _read_weights(self, y: Array, sample_weight: Any) -> Array | None:
-        """Return the weights of the sequences, or None."""
-        return read_weights(sample_weight, len(y))
+    def _training_weights(self, y: Array, sample_weight: Array | None) -> Array | None:
+        """Return the weights of the sequences in the loss, or None."""
+        return sample_weight
 
     def _read_validation(self, X: Any, y: Any, sample_weight: Any) -> Data | None:
         """Read the data to watch, if there are any."""

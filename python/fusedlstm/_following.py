@@ -61,7 +61,8 @@ class Following:
     ) -> None:
         self.estimator, self.epochs, self.state = estimator, epochs, state
         self.validation, self.file = validation, file
-        self.finite, self.interrupted = True, False
+        self.validation_X: Any = None  # as the user gave it, for a callable scoring
+        self.finite, self.interrupted, self.score_was_nan = True, False, False
 
     def to_the_end(self, task: Any, told: dict[str, Any]) -> None:
         """Train for up to ``max_iter`` epochs, or until Ctrl-C after the first.
@@ -193,17 +194,36 @@ class Following:
         return float(value)
 
     def _score(self, data: Data) -> float:
-        """Return the value of ``scoring`` for the data, with the targets that the user gave."""
+        """Return the value of ``scoring`` for the data, with the targets that the user gave.
+
+        A callable gets X as the user gave it; scorers with a name read it once, as `fit` does.
+        """
         estimator = self.estimator
-        given = data.sequences, data.targets
         if callable(estimator.scoring):
-            return float(estimator.scoring(estimator, *given))
+            if self.validation_X is None:
+                self.validation_X = data.given_X()
+            score = float(estimator.scoring(estimator, self.validation_X, data.targets))
+            if np.isnan(score) and not self.score_was_nan:
+                self.score_was_nan = True
+                warn(
+                    f"scoring returned nan in epoch {len(estimator.loss_curve_) + 1}: such an "
+                    f"epoch does not count as an improvement.",
+                    RuntimeWarning,
+                )
+            return score
         scorer = get_scorer(estimator.scoring)
         takes_weights = "sample_weight" in inspect.signature(scorer._score_func).parameters
-        weights = (
-            {"sample_weight": data.weights} if takes_weights and data.weights is not None else {}
-        )
-        return float(scorer(estimator, *given, **weights))
+        weights = {}
+        if takes_weights and data.sample_weight is not None:
+            weights["sample_weight"] = data.sample_weight
+        score = float(scorer(estimator, data.sequences, data.targets, **weights))
+        if not np.isfinite(score):
+            raise ValueError(
+                f"scoring={estimator.scoring!r} must be finite for the validation data; got "
+                f"{score} for {len(data.targets)} sequences. Scores may be undefined if a class "
+                f"is missing or if there is one sequence only."
+            )
+        return score
 
     def _shown(self) -> dict[str, float]:
         """Return what there is to tell of the last epoch."""

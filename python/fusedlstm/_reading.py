@@ -12,12 +12,13 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import train_test_split
+from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._frames import check_frames, check_names
-from fusedlstm._sequences import Sequences, read_sequences
+from fusedlstm._sequences import Sequences, is_frame, read_sequences
 
 
 @dataclass(frozen=True)
@@ -32,19 +33,47 @@ class Data:
     y : array (n, ...)
         Targets as the loss takes them.
     weights : array (n,) or None
+        Sample weights times class weights, relative to their mean.
+    X : object
+        The sequences as the user gave them.
+    sample_weight : array (n,) or None
+        Sample weights as the user gave them.
+    rows : int array (n,) or None
+        Rows of ``X`` that are in this part, in ascending order. None: all of them.
     """
 
     sequences: Sequences
     targets: Array
     y: Array
     weights: Array | None
+    X: Any = None
+    sample_weight: Array | None = None
+    rows: npt.NDArray[np.intp] | None = None
 
     def select(self, rows: npt.NDArray[np.intp]) -> Data:
         """Return a part of the data."""
         weights = None if self.weights is None else self.weights[rows]
         return Data(
-            self.sequences.select(rows), self.targets[rows], self.y[rows], over_mean(weights)
+            self.sequences.select(rows),
+            self.targets[rows],
+            self.y[rows],
+            over_mean(weights),
+            self.X,
+            None if self.sample_weight is None else self.sample_weight[rows],
+            rows if self.rows is None else self.rows[rows],
         )
+
+    def given_X(self) -> Any:
+        """Return the sequences as the user gave them; of a part, a copy or a view of its rows."""
+        rows = self.rows
+        if rows is None:
+            return self.X
+        if not isinstance(self.X, (np.ndarray, list, tuple)) and not is_frame(self.X):
+            each = (self.sequences.take(slice(i, i + 1), None)[0][0] for i in range(len(rows)))
+            return list(each)
+        if rows[-1] - rows[0] == len(rows) - 1:  # a view, where X is an array
+            return _safe_indexing(self.X, slice(int(rows[0]), int(rows[-1]) + 1))
+        return _safe_indexing(self.X, rows)
 
     def split(self, fraction: float, kind: str, seed: int, stratify: bool) -> tuple[Data, Data]:
         """Return a training part and a validation part.
@@ -57,10 +86,11 @@ class Data:
             The validation part is drawn at random, or consists of the last sequences.
         seed : int
         stratify : bool
-            Draw the same share of every class.
+            The targets are classes: draw the same share of each. The last sequences are not drawn,
+            but the training part must have every class.
         """
         last = kind == "last"
-        stratify = stratify and not last
+        has_classes, stratify = stratify, stratify and not last
         try:
             parts = train_test_split(
                 np.arange(len(self.y)),
@@ -73,6 +103,15 @@ class Data:
             problem = fraction_problem(fraction, self.y, stratify)
             raise ValueError(problem) from error
         rest, aside = (self.select(np.sort(rows)) for rows in parts)
+        missing = ~np.isin(aside.y, rest.y)
+        if has_classes and missing.any():
+            label = aside.targets[int(np.argmax(missing))]
+            raise ValueError(
+                f"the training part must have sequences of every class; got none of class "
+                f"{check.shown(label)} with validation_split={kind!r} and validation_fraction="
+                f"{fraction:g}. Shuffle X and y if they are sorted by class, use "
+                f"validation_split='random', or pass X_val and y_val."
+            )
         return rest, aside
 
 
@@ -109,7 +148,7 @@ def read_X(
     allow_nan: bool = False,
     named: bool = True,
 ) -> Sequences:
-    """Read X for an estimator; ``reset`` in fit, where its features are learnt.
+    """Read X for an estimator; ``reset`` in fit, where its features are learned.
 
     With ``named``, the names of the columns of data frames must be those of `fit`.
     """

@@ -105,6 +105,7 @@ def check_hidden_layers(estimator: Any, n_outputs: Collection[int]) -> None:
             f"{', '.join(ignored)} {'has' if len(ignored) == 1 else 'have'} no effect with layers, "
             f"which sets all layers but the output layer.",
             UserWarning,
+            in_cross_validation=False,
         )
     body = [layer for layer in estimator.layers if not isinstance(layer, (Dropout, LastStep))]
     last = body[-1] if body else None
@@ -120,4 +121,5 @@ def check_hidden_layers(estimator: Any, n_outputs: Collection[int]) -> None:
             f"layers ends in {last!r}, a linear layer before the output layer, which "
             f"{type(estimator).__name__} adds. Remove it, or set its activation.",
             UserWarning,
+            in_cross_validation=False,
         )

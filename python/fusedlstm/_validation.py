@@ -192,7 +192,7 @@ def sequence_array(name: str, value: object, dtype: np.dtype[Any], features: int
 
 
 def with_steps_contiguous(array: Array) -> Array:
-    """Return the array, copied only if the features of a step are not neighbours in memory."""
+    """Return the array, copied only if the features of a step are not neighbors in memory."""
     item = array.itemsize
     apart = array.shape[2] > 1 and array.strides[2] != item
     if apart or not array.flags.aligned or any(stride % item for stride in array.strides):

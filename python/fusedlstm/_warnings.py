@@ -6,14 +6,29 @@ import sys
 import warnings
 from pathlib import Path
 
+import joblib
 import sklearn
 
-_INSIDE = tuple(str(Path(path).parent) for path in (__file__, sklearn.__file__))
+_INSIDE = tuple(str(Path(path).parent) for path in (__file__, sklearn.__file__, joblib.__file__))
+
+_CROSS_VALIDATION = str(Path(sklearn.__file__).parent / "model_selection" / "_validation.py")
+"""The file of scikit-learn that fits clones of an estimator to parts of the data."""
 
 
-def warn(message: str, category: type[Warning]) -> None:
-    """Warn at the nearest line outside this package and scikit-learn."""
+def warn(message: str, category: type[Warning], *, in_cross_validation: bool = True) -> None:
+    """Warn at the nearest line outside this package, scikit-learn and joblib.
+
+    Parameters
+    ----------
+    message : str
+    category : type
+    in_cross_validation : bool
+        False: do not warn in the fits of a search or a cross-validation, which would repeat the
+        warning for every fit. The final fit of a search warns.
+    """
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
+        if frame.f_code.co_filename == _CROSS_VALIDATION and not in_cross_validation:
+            return
         level, frame = level + 1, frame.f_back
     warnings.warn(message, category, stacklevel=level)

@@ -29,7 +29,7 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Spread:
-        """Summarise the rounds."""
+        """Summarize the rounds."""
         ordered = sorted(values)
         tenth = len(ordered) // 10
         return cls(statistics.median(ordered), ordered[tenth], ordered[-1 - tenth])

@@ -78,7 +78,7 @@ class SequenceClassifier(_TakesListsOfArrays, ClassifierAdapter, BaseClassifier)
 class SequenceRegressor(_TakesListsOfArrays, RegressorAdapter, BaseRegressor):  # type: ignore[misc]
     """An sktime regressor that trains an estimator of this package.
 
-    Several targets are learnt by one network.
+    Several targets are learned by one network.
 
     Parameters
     ----------

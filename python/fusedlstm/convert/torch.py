@@ -45,7 +45,10 @@ def load_torch_state_dict(
         Of layers that PyTorch has: `LSTM` (also with ``projection_size``), `GRU`, `RNN`, `Dense`,
         and such without parameters. Nothing changes if anything does not fit. Of an estimator, the
         weights of ``model_`` are replaced, and its predictions follow. They are weights for
-        standardized X unless the estimator was fitted with ``standardize=False``.
+        standardized X unless the estimator was fitted with ``standardize=False``. The outputs of
+        a regressor's ``model_`` are in standardized target units unless it was fitted with
+        ``normalize_y=False`` or a loss for counts: ``predict`` multiplies them by the standard
+        deviation of y in `fit` and adds the mean.
     state_dict : mapping of str to tensor or array
         ``module.state_dict()`` of a module that registers its parts in the order in which data
         passes them, or the contents of a safetensors file of it.

@@ -91,8 +91,9 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         ConvergenceWarning is given.
     scoring : str, callable or None, default None
         Metric that early stopping monitors. None: the validation loss. A scorer's name: that score,
-        weighted by the validation data's sample weights. A callable: its value for the estimator,
-        the validation X and y; y is as it was given to `fit`.
+        weighted by the validation data's ``sample_weight``, not by ``class_weight``. It must not be
+        NaN. A callable: its value for the estimator, the validation X and y. X and y are as they
+        were given to `fit`, or the rows of them that are set aside.
     validation_fraction : float in (0, 1), default 0.1
         Share of the sequences that is set aside for early stopping, unless ``fit`` is given X_val.
     validation_split : {"random", "last"}, default "random"
@@ -387,12 +388,11 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         check_classification_targets(labels)
         return labels
 
-    def _read_weights(self, y: Array, sample_weight: Any) -> Array | None:
-        weights = super()._read_weights(y, sample_weight)
+    def _training_weights(self, y: Array, sample_weight: Array | None) -> Array | None:
         if self.class_weight is None:
-            return weights
+            return sample_weight
         of_class = compute_sample_weight(self.class_weight, y)
-        return cast(Array, of_class if weights is None else of_class * weights)
+        return cast(Array, of_class if sample_weight is None else of_class * sample_weight)
 
     def _learn_targets(self, y: Array, weights: Array | None, classes: Any) -> None:
         self._multilabel = y.ndim == 2

@@ -71,7 +71,7 @@ object, default "squared_error"
     n_iter_no_change, tol, standardize : see `LSTMClassifier`
     normalize_y : bool or "auto", default "auto"
         Train on targets of zero mean and unit variance, and predict on their own scale.
-        ``"auto"``: yes, except for counts, ``"poisson"``. Losses are those of the normalised
+        ``"auto"``: yes, except for counts, ``"poisson"``. Losses are those of the normalized
         targets.
     dtype, n_threads, random_state, warm_start, verbose : see `LSTMClassifier`
 

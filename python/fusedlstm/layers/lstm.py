@@ -73,7 +73,7 @@ class LSTM(Recurrent):
     cell_clip : float, optional
         c is held within plus and minus this.
     layer_norm : bool, default False
-        Normalise what comes from the input, what comes from the hidden state, and c [7]_.
+        Normalize what comes from the input, what comes from the hidden state, and c [7]_.
     projection_size : int, optional
         h is a linear map of the cells' output to so many numbers (LSTMP) [8]_.
     projection_bias : bool, default False
@@ -318,7 +318,7 @@ class CIFGLSTM(LSTM):
 
 @dataclass(frozen=True, repr=False)
 class LayerNormLSTM(LSTM):
-    """LSTM with layer normalisation: `LSTM` with ``layer_norm=True``.
+    """LSTM with layer normalization: `LSTM` with ``layer_norm=True``.
 
     References
     ----------

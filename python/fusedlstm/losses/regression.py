@@ -114,7 +114,7 @@ class Huber(RegressionLoss):
     Parameters
     ----------
     delta : float, default 1
-        What is large, in standard deviations of the targets where they are normalised.
+        What is large, in standard deviations of the targets where they are normalized.
 
     References
     ----------
@@ -250,7 +250,7 @@ class Gaussian(RegressionLoss):
     Parameters
     ----------
     min_std : float, default 1e-3
-        Added to the standard deviation, in those of the targets where they are normalised.
+        Added to the standard deviation, in those of the targets where they are normalized.
 
     References
     ----------

@@ -53,7 +53,8 @@ def sequences_from_frame(
     ImportError
         If pandas is not installed.
     TypeError
-        If ``df`` cannot be converted to a data frame.
+        If ``df`` cannot be converted to a data frame, or a column name is not hashable, such as a
+        ``pandas.Index``.
     ValueError
         If a column is missing or is not numeric, an id or a time is missing, two rows have the
         same id and time, or a target has several values in one sequence.
@@ -79,9 +80,17 @@ def sequences_from_frame(
     targets = list(target) if isinstance(target, list) else [] if target is None else [target]
     if not ids:
         raise ValueError(check.needs("id", "a column name or a list of them", id))
+    for argument, name, value in [
+        *(("id", name, id) for name in ids),
+        ("time", time, time),
+        *(("target", name, target) for name in targets),
+    ]:
+        _check_name(argument, name, value)
     if isinstance(columns, str):
         raise TypeError(check.needs("columns", "a list of column names or None", columns))
     columns = None if columns is None else list(columns)
+    for name in columns or []:
+        _check_name("columns", name, columns)
     times = [] if time is None else [time]
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
@@ -143,15 +152,33 @@ def _as_frame(df: Any) -> Any:
     raise TypeError(check.needs("df", "a data frame with one row per time step", df))
 
 
+def _check_name(argument: str, name: Any, value: Any) -> None:
+    """Refuse a column name that is not hashable, such as a `pandas.Index` of names."""
+    try:
+        hash(name)
+    except TypeError:
+        pass
+    else:
+        return
+    needed = {"time": "a column name or None", "columns": "a list of column names or None"}
+    hint = ""
+    if argument in ("id", "target") and value is name and hasattr(value, "tolist"):
+        hint = f"Pass list({argument}) for several columns."
+    raise TypeError(
+        check.needs(argument, needed.get(argument, "a column name or a list of them"), value, hint)
+    )
+
+
 def _check_there(frame: Any, name: Any) -> None:
     if name in frame.columns:
         return
     hint = ""
-    near = difflib.get_close_matches(str(name), map(str, frame.columns), n=1)
+    folded = {str(column).casefold(): column for column in frame.columns}
+    near = difflib.get_close_matches(str(name).casefold(), folded, n=1)
     if name in frame.index.names:
         hint = "It is in the index: call df.reset_index() first."
     elif near:
-        hint = f"Did you mean {near[0]!r}?"
+        hint = f"Did you mean {folded[near[0]]!r}?"
     raise ValueError(
         f"df must have a column {name!r}; got columns {check.shown(list(frame.columns))}"
         + (f". {hint}" if hint else "")
