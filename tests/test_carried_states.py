@@ -131,7 +131,7 @@ def first_loss(model, source, loss, **options):
 
 @given(layer=drawn_layers(), seed=st.integers(0, 99), steps=st.integers(1, 6))
 def test_truncated_passes_are_the_whole_or_refused(layer, seed, steps):
-    assume(not layer.draws())
+    assume(not layer.random)
     model = model_of([layer, LastStep(), Dense(1)], "float64", seed)
     x = np.random.default_rng(seed).standard_normal((3, 7, 2))
     source = SequenceBatches(x, x.sum(axis=1)[:, :1], batch_size=3, dtype="float64", shuffle=False)
@@ -145,7 +145,7 @@ def test_truncated_passes_are_the_whole_or_refused(layer, seed, steps):
 
 @given(layer=drawn_layers(), seed=st.integers(0, 99))
 def test_batches_of_a_series_are_the_whole_or_refused(layer, seed):
-    assume(not layer.draws())
+    assume(not layer.random)
     model = model_of([layer, Dense(1)], "float64", seed)
     before = model.params.copy()
     series = np.random.default_rng(seed).standard_normal((24, 2))

@@ -75,7 +75,7 @@ def test_layers_that_draw_say_so(layer):
     model = Sequential([layer], input_size=3, random_state=1)
     x = np.random.default_rng(0).standard_normal((5, 6, 3)).astype("float32")
     drawn = model.forward(x, rng=np.random.default_rng(0))[0]
-    assert layer.draws() == (drawn.tobytes() != model.predict(x).tobytes()) == (layer in DRAWING)
+    assert layer.random == (drawn.tobytes() != model.predict(x).tobytes()) == (layer in DRAWING)
 
 
 @pytest.mark.parametrize("layers", STACKS.values(), ids=STACKS)

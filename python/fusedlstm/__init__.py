@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fusedlstm._saving import load, save
     from fusedlstm.convert.torch import load_torch_state_dict, to_torch_state_dict
     from fusedlstm.estimators import LSTMClassifier, LSTMRegressor
-    from fusedlstm.model import Sequential
+    from fusedlstm.model import Model, Sequential
     from fusedlstm.plotting import ForecastDisplay, LossCurveDisplay
     from fusedlstm.preprocessing import (
         PadSequences,
@@ -31,6 +31,7 @@ __all__ = [
     "LSTMClassifier",
     "LSTMRegressor",
     "LossCurveDisplay",
+    "Model",
     "PadSequences",
     "SequenceImputer",
     "SequenceScaler",
@@ -54,6 +55,7 @@ _LAZY = {
     "LSTMClassifier": "estimators",
     "LSTMRegressor": "estimators",
     "LossCurveDisplay": "plotting",
+    "Model": "model",
     "PadSequences": "preprocessing",
     "SequenceImputer": "preprocessing",
     "SequenceScaler": "preprocessing",
@@ -83,6 +85,7 @@ _MODULES = {
     "preprocessing",
     "schedules",
     "sequence",
+    "states",
     "streaming",
     "testing",
     "training",

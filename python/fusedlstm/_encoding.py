@@ -295,7 +295,8 @@ def made(kind: Any, fields: dict[str, Any]) -> Any:
             raise ValueError(f"{kind.__name__} must have a field {field.name}; got none")
     for name, value in fields.items():
         check_type(f"{kind.__name__}.{name}", value, FIELDS.get(kind, {}).get(name, Any))
-    return kind(**fields)
+    make: Callable[..., Any] = getattr(kind, "from_fields", kind)
+    return make(**fields)
 
 
 def check_type(name: str, value: Any, hint: Any) -> None:

@@ -26,13 +26,14 @@ from fusedlstm._fit_state import FitState, Progress, Watch
 from fusedlstm._following import Following
 from fusedlstm._parameters import CELLS, Parameters
 from fusedlstm._reading import Data, all_or_nothing, over_mean, read_weights, read_X
+from fusedlstm._requirements import require_deterministic, require_truncation
 from fusedlstm._saving import Savable
 from fusedlstm._sequences import Sequences
-from fusedlstm._stacks import check_hidden_layers, check_layers, check_truncation
+from fusedlstm._hidden_layers import check_hidden_layers
 from fusedlstm._standardization import StandardizedSequences, Standardizer, mean_and_scale
 from fusedlstm._summary import summary
 from fusedlstm._threads import thread_limit
-from fusedlstm.layers import Dense, Dropout, LastStep, Layer
+from fusedlstm.layers import Chain, Dense, Dropout, LastStep, Layer
 from fusedlstm.losses import ClassificationLoss, RegressionLoss
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import LBFGS, as_optimizer
@@ -278,7 +279,7 @@ class SequenceEstimator(
         """Return the layers of a model, its head included."""
         body: list[Layer[Any]]
         if self.layers is not None:
-            body = check_layers(self.layers)
+            body = list(self.layers)
         else:
             body = []
             for _ in range(self.num_layers):
@@ -291,10 +292,10 @@ class SequenceEstimator(
                 )
                 if self.dropout > 0:
                     body.append(Dropout(self.dropout))
-        if not any(isinstance(layer, LastStep) for layer in body):
+        if not any(layer.reduces for layer in body):
             body.append(LastStep())
         if self.tbptt_steps is not None:
-            check_truncation(body)
+            require_truncation(Chain(*body))
         return [*body, Dense(self._n_outputs())]
 
     def _draw_seed(self) -> int:
@@ -354,10 +355,7 @@ class SequenceEstimator(
 
     def _check_full_batch(self, train: Data, layers: list[Layer[Any]]) -> None:
         """Refuse what a loss of all data at once, which has to stay the same, cannot have."""
-        for layer in layers:
-            if layer.draws():
-                needed = "layers without dropout, zoneout and DropConnect for L-BFGS"
-                raise ValueError(check.needs("layers", needed, layer))
+        require_deterministic(Chain(*layers))
         if self.batch_size != "auto" and cast(int, self.batch_size) < len(train.y):
             needed = f"'auto' or at least {len(train.y)}, all sequences, for L-BFGS"
             raise ValueError(check.needs("batch_size", needed, self.batch_size))

@@ -9,12 +9,13 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 
 from fusedlstm import _validation as check
-from fusedlstm._stacks import check_layers
+from fusedlstm.layers.composite import checked_layers
 from fusedlstm.layers import (
     CIFGLSTM,
     GRU,
     LSTM,
     RNN,
+    Chain,
     Layer,
     LayerNormLSTM,
     PeepholeLSTM,
@@ -85,7 +86,7 @@ class Parameters:
             if not isinstance(self.layers, (tuple, list)):
                 needed = "a tuple of layers from fusedlstm.layers or None"
                 raise TypeError(check.needs("layers", needed, self.layers))
-            check_layers(self.layers)
+            Chain(*checked_layers(self.layers))
         check.fraction("dropout", self.dropout)
         check.fraction("recurrent_dropout", self.recurrent_dropout)
         self._loss()

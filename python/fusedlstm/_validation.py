@@ -223,6 +223,20 @@ def sequence_lengths(value: object, batch: int, steps: int) -> npt.NDArray[np.in
     return contiguous(array.astype(np.int64, copy=False))
 
 
+def row_numbers(name: str, value: object, count: int) -> npt.NDArray[np.int64]:
+    """Return numbers of rows, at least one, each in [0, count)."""
+    needed = f"integers from 0 to {count - 1}, at least one"
+    try:
+        array = np.asarray(value)
+    except ValueError:  # nested sequences of unequal lengths
+        raise ValueError(needs(name, needed, value)) from None
+    if array.dtype.kind not in "iu" or array.ndim != 1 or array.size == 0:
+        raise ValueError(needs(name, needed, value))
+    if array.min() < 0 or array.max() >= count:
+        raise ValueError(needs(name, needed, value))
+    return array.astype(np.int64)
+
+
 def generator(name: str, value: object) -> np.random.Generator | None:
     """Return a numpy Generator or None."""
     if value is not None and not isinstance(value, np.random.Generator):

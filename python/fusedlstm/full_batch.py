@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._passes import truncated_pass, whole_pass
-from fusedlstm._stacks import check_truncation
+from fusedlstm._requirements import require_truncation
 from fusedlstm.losses import Loss
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import LBFGS, OptimizerState
@@ -152,7 +152,7 @@ def epochs(
 
     if tbptt_steps is not None:
         check.positive_int("tbptt_steps", tbptt_steps)
-        check_truncation(model.layers)
+        require_truncation(model.layer)
     state = optimizer.init(model.params) if state is None else state
     objective = Objective(model, source, loss, weight_decay, tbptt_steps)
     point = model.params.astype(np.float64)

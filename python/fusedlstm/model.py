@@ -1,4 +1,4 @@
-"""Sequential: layers in a row over one flat vector of parameters."""
+"""Models: a layer, its parameters in one flat vector, and the way in and out."""
 
 from __future__ import annotations
 
@@ -7,26 +7,30 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from fusedlstm import _validation as check
-from fusedlstm._core import Array
-from fusedlstm._draws import Draws
+from fusedlstm import states
+from fusedlstm._core import Array, core
 from fusedlstm._masking import RealSteps
-from fusedlstm._stacks import check_complete_state, check_layers
+from fusedlstm._requirements import require_complete_state, require_maskable
 from fusedlstm._summary import summary
 from fusedlstm._threads import get_num_threads
-from fusedlstm._whole import Part, whole_model
-from fusedlstm.layers import Layer
-from fusedlstm.layers.base import State
+from fusedlstm.layers import Chain, Layer
+from fusedlstm.layers.base import can_lower
+from fusedlstm.layers.composite import checked_layers, count_of
 from fusedlstm.predictor import Predictor
 from fusedlstm.sequence import Sequence
+from fusedlstm.states import State
 from fusedlstm.streaming import Stream
 
-__all__ = ["Saved", "Sequential"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Model", "Saved", "Sequential"]
 
 
 LONGEST_LINE = 88
@@ -37,25 +41,27 @@ LONGEST_LINE = 88
 class Saved:
     """What `Sequential.forward` leaves for one `Sequential.backward`."""
 
-    layers: list[Any]
+    layer: Any
     output: Sequence
     shape: tuple[int, ...]  # of what the first layer read
     output_shape: tuple[int, ...]  # of what the caller got
     real: RealSteps | None
-    state: tuple[State, ...]  # of all recurrent layers at the end, as from `Sequential.run`
+    state: State  # of all layers at the end, as from `Sequential.run`
+    has_initial_state: bool
     used: bool = field(default=False)
 
 
-class Sequential:
-    """Layers in a row, over sequences.
+class Model:
+    """A layer with its parameters.
+
+    `Sequential` is a model whose layer is a `Chain`.
 
     Parameters
     ----------
-    layers : iterable of layers
-        From `fusedlstm.layers`; stacked recurrent layers are listed one after the other. Before
-        `LastStep` data has the shape (B, T, features), after it (B, features).
+    layer : layer
+        From `fusedlstm.layers`.
     input_size : int
-        Features of the input.
+        Number of features of the input.
     dtype : {"float32", "float64"}, default "float32"
     random_state : int, numpy Generator or None, default None
         Seed of the initial parameters.
@@ -64,147 +70,89 @@ class Sequential:
     ----------
     params : array (n_params,)
         All parameters; writing to it changes the model.
-    layers : tuple of layers
+    layer : layer
     input_size, output_size : int
     dtype : numpy dtype
 
     Examples
     --------
     >>> import numpy as np
-    >>> from fusedlstm import Sequential
-    >>> from fusedlstm.layers import LSTM, Dense, LastStep
-    >>> model = Sequential([LSTM(8), LastStep(), Dense(2)], input_size=3, random_state=0)
-    >>> x = np.ones((4, 10, 3), dtype="float32")
-    >>> y, saved = model.forward(x)
-    >>> grads = np.zeros_like(model.params)
-    >>> dx = model.backward(saved, np.ones_like(y), grads)
-    >>> y.shape, dx.shape, sorted(model.named_params())[:2]
-    ((4, 2), (4, 10, 3), ['0.bias', '0.weight_hh'])
+    >>> from fusedlstm import Model
+    >>> from fusedlstm.layers import GRU, LSTM, Parallel
+    >>> model = Model(Parallel(LSTM(8), GRU(4)), input_size=3, random_state=0)
+    >>> model.predict(np.ones((4, 10, 3), dtype="float32")).shape
+    (4, 10, 12)
     """
 
     def __init__(
         self,
-        layers: Iterable[Layer[Any]],
+        layer: Layer[Any],
         input_size: int,
         dtype: npt.DTypeLike = "float32",
         random_state: int | np.random.Generator | None = None,
     ) -> None:
-        self._configure(layers, input_size, dtype)
+        self._configure(layer, input_size, dtype)
         try:
             rng = np.random.default_rng(random_state)
         except (TypeError, ValueError) as error:
             needed = "an integer of at least 0, a numpy Generator or None"
             raise type(error)(check.needs("random_state", needed, random_state)) from None
-        count = sum(map(math.prod, self._named_shapes().values()))
-        self._params = np.zeros(count, self.dtype)
-        size, start = self.input_size, 0
-        for layer in self.layers:
-            values = layer.init_params(size, rng)
-            for name, shape in layer.param_shapes(size).items():
-                stop = start + math.prod(shape)
-                if name in values:
-                    self._params[start:stop] = np.ravel(values[name])
-                start = stop
-            size = layer.output_size(size)
-        self._divide()
+        self._params = np.zeros(count_of(self._shapes), self.dtype)
+        values = self.layer.init_params(self.input_size, rng)
+        for name, view in self.named_params().items():
+            if name in values:
+                view[...] = values[name]
+        self._prepare(self._params)
 
-    @classmethod
-    def from_named_params(
-        cls,
-        layers: Iterable[Layer[Any]],
-        input_size: int,
-        named: Mapping[str, npt.ArrayLike],
-        dtype: npt.DTypeLike = "float32",
-    ) -> Sequential:
-        """Build a model of given parameters.
+    def _configure(self, layer: Layer[Any], input_size: int, dtype: npt.DTypeLike) -> None:
+        if not isinstance(cast(object, layer), Layer):
+            raise TypeError(check.needs("layer", "a layer", layer))
+        self.layer = layer
+        self.input_size = check.positive_int("input_size", input_size)
+        self.dtype = check.float_dtype("dtype", dtype)
+        self.output_size = layer.output_size(self.input_size)
+        self._shapes = layer.param_shapes(self.input_size)
 
-        Parameters
-        ----------
-        layers, input_size, dtype
-            As for `Sequential`.
-        named : dict of str to array
-            All of what `named_params` of the model returns.
-
-        Returns
-        -------
-        Sequential
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fusedlstm import Sequential
-        >>> from fusedlstm.layers import Dense
-        >>> named = {"0.weight": np.array([[2.0, 0.0]]), "0.bias": np.array([1.0])}
-        >>> model = Sequential.from_named_params([Dense(1)], 2, named)
-        >>> model.predict([[[3.0, 5.0]]]).tolist()
-        [[[7.0]]]
-        """
-        model = cls.__new__(cls)
-        model._configure(layers, input_size, dtype)
-        shapes = model._named_shapes()
+    def _fill(self, named: Mapping[str, npt.ArrayLike]) -> None:
+        """Take parameters by name."""
         if not isinstance(named, Mapping):
             raise TypeError(check.needs("named", "a dict of arrays by name", named))
         arrays = {
-            name: check.real_array(f"named[{name!r}]", array, dtype)
+            name: check.real_array(f"named[{name!r}]", array, self.dtype)
             for name, array in named.items()
         }
-        for name in sorted(shapes.keys() | arrays.keys()):
-            if name not in shapes:
+        for name in sorted(self._shapes.keys() | arrays.keys()):
+            if name not in self._shapes:
                 raise ValueError(check.needs("named", "of parameters of these layers", name))
-            if name not in arrays or arrays[name].shape != shapes[name]:
-                needed = f"an array of shape {shapes[name]}"
+            if name not in arrays or arrays[name].shape != self._shapes[name]:
+                needed = f"an array of shape {self._shapes[name]}"
                 raise ValueError(check.needs(f"named[{name!r}]", needed, arrays.get(name)))
-        model._params = np.empty(sum(map(math.prod, shapes.values())), model.dtype)
-        for name, view in model.named_params().items():
+        self._params = np.empty(count_of(self._shapes), self.dtype)
+        for name, view in self.named_params().items():
             view[...] = arrays[name]
-        model._divide()
-        return model
+        self._prepare(self._params)
 
-    def _configure(
-        self, layers: Iterable[Layer[Any]], input_size: int, dtype: npt.DTypeLike
-    ) -> None:
-        self.layers = tuple(check_layers(layers))
-        self.input_size = check.positive_int("input_size", input_size)
-        self.dtype = check.float_dtype("dtype", dtype)
-        self.output_size = self.input_size
-        for layer in self.layers:
-            self.output_size = layer.output_size(self.output_size)
-
-    def _named_shapes(self) -> dict[str, tuple[int, ...]]:
-        named, size = {}, self.input_size
-        for number, layer in enumerate(self.layers):
-            for name, shape in layer.param_shapes(size).items():
-                named[f"{number}.{name}"] = shape
-            size = layer.output_size(size)
-        return named
-
-    def _divide(self) -> None:
-        """Make what consists of views of the parameters."""
-        parts, size, start = [], self.input_size, 0
-        wanted, all_steps = True, [True]
-        for layer in reversed(self.layers[1:]):
-            wanted = layer.needs_steps(wanted)
-            all_steps.append(wanted)
-        for layer, steps in zip(self.layers, reversed(all_steps), strict=True):
-            shapes = layer.param_shapes(size).values()
-            place = slice(start, start + sum(math.prod(shape) for shape in shapes))
-            parts.append(Part(layer, self._params[place], place, steps))
-            size, start = layer.output_size(size), place.stop
-        self._work_with(parts)
+    def _prepare(self, weights: Any) -> None:
+        """Take parameters, or what the layer packed of them, for predictions."""
+        self._weights = weights
+        self._whole = self._program()
         self._values_id = object()
 
-    def _work_with(self, parts: list[Part]) -> None:
-        self._parts = parts
-        self._whole = whole_model(self.dtype, self.input_size, parts)
+    def _program(self) -> Any:
+        """Return the core's program of the whole model; None if it cannot compute a layer."""
+        program = core.WholeModel(self.dtype.name, self.input_size)
+        layer = self.layer
+        whole = can_lower(layer) and layer.lower(program, self._weights, self.input_size, True)
+        return program if whole else None
 
     def __getstate__(self) -> dict[str, Any]:
-        made = ("_parts", "_whole", "_values_id")
+        made = ("_weights", "_whole", "_values_id")
         return {name: value for name, value in vars(self).items() if name not in made}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._params = check.contiguous(self._params)
-        self._divide()
+        self._prepare(self._params)
 
     @property
     def params(self) -> Array:
@@ -235,7 +183,7 @@ class Sequential:
         if np.shape(flat) != self._params.shape:
             raise ValueError(check.needs("flat", f"an array of {len(self._params)} numbers", flat))
         named, start = {}, 0
-        for name, shape in self._named_shapes().items():
+        for name, shape in self._shapes.items():
             stop = start + math.prod(shape)
             named[name] = flat[start:stop].reshape(shape)
             start = stop
@@ -288,11 +236,11 @@ class Sequential:
     def run(
         self,
         x: npt.ArrayLike,
-        state: tuple[State, ...] | None = None,
+        state: State = None,
         lengths: npt.ArrayLike | None = None,
         *,
         mask: npt.ArrayLike | None = None,
-    ) -> tuple[Array, tuple[State, ...]]:
+    ) -> tuple[Array, State]:
         """Compute the output, from a state to a state.
 
         Parameters
@@ -310,8 +258,9 @@ class Sequential:
         y : array
             As from `predict`.
         state : tuple
-            An entry a layer: for an `LSTM` the pair (h, c), each (directions, B, hidden_size), for
-            other recurrent layers the one (h,); for a layer without state None.
+            An entry per layer: for an `LSTM` the pair (h, c), each (directions, B, hidden_size),
+            for other recurrent layers (h,); for a layer of layers the tuple of their states; for a
+            layer without state None. `fusedlstm.states.select_rows` selects sequences of it.
         """
         seq, real = self._masked_input(x, lengths, mask)
         y, state = self._run(seq, self._state(state, seq.steps().shape[0]))
@@ -324,7 +273,7 @@ class Sequential:
         rng: np.random.Generator | None = None,
         *,
         mask: npt.ArrayLike | None = None,
-        state: tuple[State, ...] | None = None,
+        state: State = None,
     ) -> tuple[Array, Saved]:
         """Compute the output and keep what `backward` needs.
 
@@ -337,7 +286,7 @@ class Sequential:
         mask : bool array (B, T) or None
             As for `predict`.
         state : tuple or None
-            As for `run`. No gradient goes back to it.
+            As for `run`. `backward` then returns its gradient, too.
 
         Returns
         -------
@@ -357,24 +306,16 @@ class Sequential:
         check.generator("rng", rng)
         seq, real = self._masked_input(x, lengths, mask)
         shape = seq.steps().shape
-        before = self._state(state, shape[0]) or (None,) * len(self.layers)
-        draws = None if rng is None else Draws(rng)
-        saved, states = [], []
-        for number, part in enumerate(self._parts):
-            of_layer = draws.of_layer(number) if draws and part.layer.draws() else None
-            (seq, after), kept = part.layer.forward(
-                part.params, seq, before[number], of_layer, part.all_steps
-            )
-            saved.append(kept)
-            states.append(after)
-        if draws:
-            draws.end()
-        y = seq.steps()
+        before = self._state(state, shape[0])
+        (out, after), kept = self.layer.forward(self._params, seq, before, rng)
+        y = out.steps()
         if real is not None and y.ndim == 3:
             y = real.spread(y)
-        return y, Saved(saved, seq, shape, y.shape, real, tuple(states))
+        return y, Saved(kept, out, shape, y.shape, real, after, before is not None)
 
-    def backward(self, saved: Saved, dy: npt.ArrayLike, grads: Array) -> Array:
+    def backward(
+        self, saved: Saved, dy: npt.ArrayLike, grads: Array, dstate: State = None
+    ) -> Any:
         """Propagate a gradient back.
 
         Parameters
@@ -385,19 +326,26 @@ class Sequential:
             Gradient of the loss by the output, of the output's shape.
         grads : array (n_params,)
             The gradient by `params` is added to it.
+        dstate : tuple or None
+            Gradient of the loss by the final state ``saved.state``, of its structure; None: zero.
 
         Returns
         -------
-        array (B, T, input_size)
+        dx : array (B, T, input_size)
             Gradient by the input, zero past the end of a sequence and at masked steps.
+        dstate : tuple
+            Gradient by the initial state, of its structure. Returned only if `forward` was given a
+            state.
         """
-        dseq = self._backward(saved, dy, grads, input_gradient=True)
+        dseq, before = self._backward(saved, dy, grads, True, dstate)
         assert dseq is not None
         dx = dseq.steps() if dseq.x is not None else np.zeros(saved.shape, self.dtype)
-        return dx if saved.real is None else saved.real.scatter(dx)
+        if saved.real is not None:
+            dx = saved.real.scatter(dx)
+        return (dx, before) if saved.has_initial_state else dx
 
     def add_gradients(self, saved: Saved, dy: npt.ArrayLike, grads: Array) -> None:
-        """Add the gradient by `params` to ``grads``, as `backward`; that of the input is spared."""
+        """Add the gradient by `params` to ``grads``, as `backward`, and compute no other."""
         self._backward(saved, dy, grads, input_gradient=False)
 
     def predictor(self) -> Predictor:
@@ -479,14 +427,8 @@ class Sequential:
         return summary(self)
 
     def __repr__(self) -> str:
-        """Return a call that makes a model of these layers, on one line if it is short."""
-        layers = [repr(layer) for layer in self.layers]
-        rest = [f"input_size={self.input_size}", f"dtype={self.dtype.name!r}"]
-        line = f"Sequential([{', '.join(layers)}], {', '.join(rest)})"
-        if len(line) <= LONGEST_LINE:
-            return line
-        lines = ["    [", *(f"        {layer}," for layer in layers), "    ],"]
-        return "\n".join(["Sequential(", *lines, *(f"    {part}," for part in rest), ")"])
+        """Return a call that makes a model of this layer."""
+        return f"Model({self.layer!r}, input_size={self.input_size}, dtype={self.dtype.name!r})"
 
     def _input(self, x: npt.ArrayLike, lengths: npt.ArrayLike | None) -> Sequence:
         array = check.sequence_array("x", x, self.dtype, self.input_size)
@@ -498,69 +440,43 @@ class Sequential:
         seq = self._input(x, lengths)
         if mask is None:
             return seq, None
+        require_maskable(self.layer)
         if lengths is not None:
             raise ValueError(check.needs("lengths", "None where there is a mask", lengths))
         real = RealSteps.of(mask, *seq.steps().shape[:2])
         return Sequence(real.take(seq.steps()), real.lengths), real
 
-    def _state(self, state: Any, batch: int) -> tuple[State, ...] | None:
+    def _state(self, state: Any, batch: int) -> State:
         if state is None:
             return None
-        check_complete_state(self.layers, "to start from a state")
-        try:
-            given = tuple(state)
-        except TypeError:
-            given = ()
-        if len(given) != len(self.layers):
-            raise ValueError(
-                check.needs("state", f"{len(self.layers)} entries, one a layer", state)
-            )
-        checked: list[State] = []
-        for number, (layer, part) in enumerate(zip(self.layers, given, strict=True)):
-            shapes = layer.state_shapes(batch)
-            if shapes is None or part is None:
-                checked.append(None)
-                continue
-            needed = f"a tuple of arrays of shapes {', '.join(map(str, shapes))}"
-            if not isinstance(part, (tuple, list)):
-                raise TypeError(check.needs(f"state[{number}]", needed, part))
-            arrays = tuple(check.real_array(f"state[{number}]", a, self.dtype) for a in part)
-            if tuple(a.shape for a in arrays) != shapes:
-                raise ValueError(check.needs(f"state[{number}]", needed, part))
-            checked.append(tuple(check.contiguous(a) for a in arrays))
-        return tuple(checked)
+        require_complete_state(self.layer, "to start from a state")
+        shapes = self.layer.state_shapes(batch, self.input_size)
+        return states.checked("state", state, shapes, self.dtype)
 
-    def _run(
-        self, seq: Sequence, state: tuple[State, ...] | None
-    ) -> tuple[Array, tuple[State, ...]]:
-        states = []
-        for number, part in enumerate(self._parts):
-            before = None if state is None else state[number]
-            seq, after = part.layer.run(part.params, seq, before, part.all_steps)
-            states.append(after)
-        return seq.steps(), tuple(states)
+    def _run(self, seq: Sequence, state: State) -> tuple[Array, State]:
+        out, after = self.layer.run(self._weights, seq, state)
+        return out.steps(), after
 
-    def _packed(self) -> Sequential:
-        """Return a twin whose parts hold packed weights, or copies of parameters. For `Predictor`.
+    def _packed(self) -> Self:
+        """Return a twin that predicts with packed weights, or copies of parameters.
 
         Its `params` are a view of this model's that cannot be written to.
         """
         twin = copy.copy(self)
         twin._params = self._params.view()
         twin._params.flags.writeable = False
-        size, parts = self.input_size, []
-        for part in self._parts:
-            packed = part.layer.pack(part.params, size)
-            if packed is None:
-                packed = part.params.copy()
-            parts.append(part._replace(params=packed))
-            size = part.layer.output_size(size)
-        twin._work_with(parts)
+        packed = self.layer.pack(self._params, self.input_size)
+        twin._prepare(self._params.copy() if packed is None else packed)
         return twin
 
     def _backward(
-        self, saved: Saved, dy: npt.ArrayLike, grads: Array, input_gradient: bool
-    ) -> Sequence | None:
+        self,
+        saved: Saved,
+        dy: npt.ArrayLike,
+        grads: Array,
+        input_gradient: bool,
+        dstate: State = None,
+    ) -> tuple[Sequence | None, State]:
         if not isinstance(cast(object, saved), Saved):
             raise TypeError(check.needs("saved", "what forward returned", saved))
         if saved.used:
@@ -569,16 +485,112 @@ class Sequential:
         if array.shape != saved.output_shape:
             raise ValueError(check.needs("dy", f"an array of shape {saved.output_shape}", dy))
         check.flat_array("grads", grads, self._params)
+        shapes = states.mapped(np.shape, saved.state)
+        of_state = states.checked("dstate", dstate, shapes, self.dtype)
         saved.used = True
         if saved.real is not None and array.ndim == 3:
             array = saved.real.gather(array)
-        dseq: Sequence | None = Sequence(check.contiguous(array), saved.output.lengths)
-        for number in reversed(range(len(self._parts))):
-            assert dseq is not None
-            part, kept = self._parts[number], saved.layers[number]
-            wanted = input_gradient or number > 0
-            dseq, _ = part.layer.backward(part.params, kept, dseq, None, grads[part.place], wanted)
-        return dseq
+        dseq = Sequence(check.contiguous(array), saved.output.lengths)
+        return self.layer.backward(
+            self._params, saved.layer, dseq, of_state, grads, input_gradient
+        )
+
+
+class Sequential(Model):
+    """Layers in a row, over sequences.
+
+    Parameters
+    ----------
+    layers : iterable of layers
+        From `fusedlstm.layers`; stacked recurrent layers are listed one after the other. Before
+        `LastStep` or `Pool` data has the shape (B, T, features), after it (B, features).
+    input_size : int
+        Features of the input.
+    dtype : {"float32", "float64"}, default "float32"
+    random_state : int, numpy Generator or None, default None
+        Seed of the initial parameters.
+
+    Attributes
+    ----------
+    params : array (n_params,)
+        All parameters; writing to it changes the model.
+    layers : tuple of layers
+    input_size, output_size : int
+    dtype : numpy dtype
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm import Sequential
+    >>> from fusedlstm.layers import LSTM, Dense, LastStep
+    >>> model = Sequential([LSTM(8), LastStep(), Dense(2)], input_size=3, random_state=0)
+    >>> x = np.ones((4, 10, 3), dtype="float32")
+    >>> y, saved = model.forward(x)
+    >>> grads = np.zeros_like(model.params)
+    >>> dx = model.backward(saved, np.ones_like(y), grads)
+    >>> y.shape, dx.shape, sorted(model.named_params())[:2]
+    ((4, 2), (4, 10, 3), ['0.bias', '0.weight_hh'])
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[Layer[Any]],
+        input_size: int,
+        dtype: npt.DTypeLike = "float32",
+        random_state: int | np.random.Generator | None = None,
+    ) -> None:
+        super().__init__(Chain(*checked_layers(layers)), input_size, dtype, random_state)
+
+    @classmethod
+    def from_named_params(
+        cls,
+        layers: Iterable[Layer[Any]],
+        input_size: int,
+        named: Mapping[str, npt.ArrayLike],
+        dtype: npt.DTypeLike = "float32",
+    ) -> Sequential:
+        """Build a model of given parameters.
+
+        Parameters
+        ----------
+        layers, input_size, dtype
+            As for `Sequential`.
+        named : dict of str to array
+            All of what `named_params` of the model returns.
+
+        Returns
+        -------
+        Sequential
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fusedlstm import Sequential
+        >>> from fusedlstm.layers import Dense
+        >>> named = {"0.weight": np.array([[2.0, 0.0]]), "0.bias": np.array([1.0])}
+        >>> model = Sequential.from_named_params([Dense(1)], 2, named)
+        >>> model.predict([[[3.0, 5.0]]]).tolist()
+        [[[7.0]]]
+        """
+        model = cls.__new__(cls)
+        model._configure(Chain(*checked_layers(layers)), input_size, dtype)
+        model._fill(named)
+        return model
+
+    @property
+    def layers(self) -> tuple[Layer[Any], ...]:
+        """The layers, in order."""
+        return cast(Chain, self.layer).layers
+
+    def __repr__(self) -> str:
+        """Return a call that makes a model of these layers, on one line if it is short."""
+        layers = [repr(layer) for layer in self.layers]
+        rest = [f"input_size={self.input_size}", f"dtype={self.dtype.name!r}"]
+        line = f"Sequential([{', '.join(layers)}], {', '.join(rest)})"
+        if len(line) <= LONGEST_LINE:
+            return line
+        lines = ["    [", *(f"        {layer}," for layer in layers), "    ],"]
+        return "\n".join(["Sequential(", *lines, *(f"    {part}," for part in rest), ")"])
 
 
 def __dir__() -> list[str]:

@@ -11,7 +11,7 @@ from fusedlstm._core import Array
 from fusedlstm.streaming import Stream
 
 if TYPE_CHECKING:
-    from fusedlstm.model import Sequential
+    from fusedlstm.model import Model
 
 __all__ = ["Predictor"]
 
@@ -24,7 +24,7 @@ class Predictor:
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
 
     Examples
     --------
@@ -37,17 +37,17 @@ class Predictor:
     True
     """
 
-    def __init__(self, model: Sequential) -> None:
+    def __init__(self, model: Model) -> None:
         self._pack(copy.deepcopy(model))
 
     @classmethod
-    def _beside(cls, model: Sequential) -> Predictor:
+    def _beside(cls, model: Model) -> Predictor:
         """Return one that leaves to the model what only pickling needs, its parameters unpacked."""
         predictor = cls.__new__(cls)
         predictor._pack(model)
         return predictor
 
-    def _pack(self, model: Sequential) -> None:
+    def _pack(self, model: Model) -> None:
         self._packed = model._packed()
 
     def predict(

@@ -18,17 +18,25 @@ class Sequence(NamedTuple):
     Attributes
     ----------
     x : array (B, T, F), array (B, F) or None
-        All steps; after `LastStep`, vectors. None where nobody reads the steps (forward), or where
-        their gradient is zero (backward).
+        All steps; after a layer that reduces, vectors. None where the steps are not read (forward),
+        or where their gradient is zero (backward).
     lengths : int64 array (B,) or None
         Real steps of each sequence, counted from the first; None if all have T.
     last : array (B, F) or None
-        What `LastStep` takes: of each direction of a recurrent layer its own final output.
+        The final output of each direction of a recurrent layer, for `LastStep`. Other layers
+        neither read nor set it.
     """
 
     x: Array | None
     lengths: npt.NDArray[np.int64] | None = None
     last: Array | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of features."""
+        array = self.last if self.x is None else self.x
+        assert array is not None
+        return int(array.shape[-1])
 
     def steps(self) -> Array:
         """Return ``x``, which must be there."""
@@ -41,6 +49,56 @@ class Sequence(NamedTuple):
             return None
         mask: npt.NDArray[np.bool_] = np.arange(self.x.shape[1]) < self.lengths[:, np.newaxis]
         return mask
+
+    def rows(self) -> Array:
+        """Return the real steps of all sequences, or the vectors, as rows (N, F)."""
+        return rows_of(self.steps(), self.mask())
+
+    def with_rows(self, rows: Array) -> Sequence:
+        """Return a batch of the same lengths with these real steps, zero past the end.
+
+        Parameters
+        ----------
+        rows : array (N, K)
+            One for each row of `rows`.
+        """
+        x, mask = self.steps(), self.mask()
+        if x.ndim == 2:
+            return Sequence(rows)
+        shape = (*x.shape[:2], *rows.shape[1:])
+        if mask is None:
+            return Sequence(rows.reshape(shape))
+        out = np.zeros(shape, rows.dtype)
+        out[mask] = rows
+        return Sequence(out, self.lengths)
+
+    def zeroed(self) -> Sequence:
+        """Return the batch with zeros past the end of each sequence."""
+        mask = self.mask()
+        if mask is None:
+            return self
+        return self._replace(x=np.where(mask[:, :, np.newaxis], self.steps(), 0))
+
+
+def rows_of(
+    array: Array, mask: npt.NDArray[np.bool_] | None, axes: int | None = None
+) -> Array:
+    """Return the real steps of an array (B, T, ...) as rows (N, ...).
+
+    Parameters
+    ----------
+    array : array
+    mask : bool array (B, T) or None
+        None: all steps are real.
+    axes : int or None
+        Number of axes of sequences and steps. None: 2 for three axes and more, else 1, and the rows
+        of the array are returned as they are.
+    """
+    if mask is not None:
+        array = array[mask]
+    elif axes == 2 or (axes is None and array.ndim > 2):
+        array = array.reshape(-1, *array.shape[2:])
+    return array if array.flags.c_contiguous and array.flags.aligned else np.array(array, order="C")
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,14 +11,15 @@ import numpy.typing as npt
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
-from fusedlstm._stacks import check_complete_state
-from fusedlstm.layers import Recurrent
-from fusedlstm.layers.base import State
+from fusedlstm import states
+from fusedlstm._requirements import require_stream
+from fusedlstm.layers import Chain
 from fusedlstm.sequence import Sequence
+from fusedlstm.states import State
 
 if TYPE_CHECKING:
     from fusedlstm._standardization import Standardizer
-    from fusedlstm.model import Sequential
+    from fusedlstm.model import Model
     from fusedlstm.predictor import Predictor
 
 __all__ = ["EstimatorStream", "Stream"]
@@ -50,7 +51,7 @@ class Stream(core.Stream):  # type: ignore[misc, name-defined]
     True
     """
 
-    __slots__ = ("_dtype", "_layers", "_x_shape", "_y_shape")
+    __slots__ = ("_dtype", "_layers", "_model", "_one", "_rows", "_x_shape", "_y_shape")
 
     if TYPE_CHECKING:  # the core has it, and its documentation
 
@@ -62,19 +63,18 @@ class Stream(core.Stream):  # type: ignore[misc, name-defined]
     def __init__(self, predictor: Predictor, n_sequences: int | None = None) -> None:
         model, whole = predictor._packed, predictor._packed._whole
         rows = 1 if n_sequences is None else check.positive_int("n_sequences", n_sequences)
-        for number, layer in enumerate(model.layers):
-            if isinstance(layer, Recurrent) and (layer.bidirectional or layer.reverse):
-                raise ValueError(
-                    f"A stream needs layers that read forward; layers[{number}] reads each "
-                    f"sequence from its last step: {layer!r}"
-                )
-        check_complete_state(model.layers, "for a stream")
+        require_stream(model.layer)
         super().__init__(whole, n_sequences is None, rows)
-        axes = () if n_sequences is None else (rows,)
+        self._model, self._one = model, n_sequences is None
         self._dtype = model.dtype
-        self._x_shape = (*axes, model.input_size)
-        self._y_shape = (*axes, model.output_size)
+        self._set_rows(rows)
         self._layers = _RunningLayers(model, rows) if whole is None else None
+
+    def _set_rows(self, rows: int) -> None:
+        self._rows = rows
+        axes = () if self._one else (rows,)
+        self._x_shape = (*axes, self._model.input_size)
+        self._y_shape = (*axes, self._model.output_size)
 
     def _step(self, x: npt.ArrayLike, out: Array | None = None) -> Array:
         """Step with what the core's `step` does not take as it stands, or refuse it."""
@@ -93,6 +93,49 @@ class Stream(core.Stream):  # type: ignore[misc, name-defined]
             y[...] = self._layers.step(given).reshape(self._y_shape)
         written: Array = y
         return written
+
+    @property
+    def state(self) -> State:
+        """The states of the layers, as from `Sequential.run`; assigning one sets them.
+
+        Reading returns a copy. None stands for the initial state.
+        """
+        if self._layers is not None:
+            return states.copied(self._layers.state)
+        held = iter([state for state in super().state() if state is not None])
+        shapes = self._model.layer.state_shapes(self._rows, self._model.input_size)
+        return _ordered(self._model.layer, shapes, held)
+
+    @state.setter
+    def state(self, value: State) -> None:
+        if value is None:
+            self.reset()
+            return
+        shapes = self._model.layer.state_shapes(self._rows, self._model.input_size)
+        value = states.checked("state", value, shapes, self._dtype)
+        if self._layers is not None:
+            self._layers.state = states.copied(value)
+            return
+        given = iter(_in_order(self._model.layer, value))
+        super().set_state([None if s is None else next(given) for s in super().state()])
+
+    def select(self, rows: npt.ArrayLike) -> None:
+        """Go on with the states of some of the sequences.
+
+        Parameters
+        ----------
+        rows : int array
+            Numbers of sequences, in the new order; one may occur several times. The stream then has
+            ``len(rows)`` sequences.
+        """
+        if self._one:
+            raise ValueError("n_sequences must be given for select; got None")
+        index = check.row_numbers("rows", rows, self._rows)
+        if self._layers is not None:
+            self._layers.select(index)
+        else:
+            super().select(index)
+        self._set_rows(len(index))
 
     def __repr__(self) -> str:
         """Return the sizes and the dtype."""
@@ -186,17 +229,40 @@ def _sizes(stream: Stream) -> str:
 class _RunningLayers:
     """Any layers, by their own `run`."""
 
-    def __init__(self, model: Sequential, rows: int) -> None:
+    def __init__(self, model: Model, rows: int) -> None:
         self.model, self.rows = model, rows
         self.reset()
 
     def reset(self) -> None:
-        self.state: tuple[State, ...] | None = None
+        self.state: State = None
+
+    def select(self, rows: npt.NDArray[np.int64]) -> None:
+        self.state, self.rows = states.select_rows(self.state, rows), len(rows)
 
     def step(self, x: Array) -> Array:
         seq = Sequence(x.reshape(self.rows, 1, -1))
         y, self.state = self.model._run(seq, self.state)
         return y
+
+
+def _ordered(layer: Any, shapes: Any, held: Iterator[State]) -> State:
+    """Return a tree of states of the leaves, which come in the order of computation."""
+    if not isinstance(layer, Chain):
+        return None if shapes is None else next(held)
+    tree: list[State] = [None] * len(layer.layers)
+    for number in layer.order:
+        tree[number] = _ordered(layer.layers[number], shapes[number], held)
+    return tuple(tree)
+
+
+def _in_order(layer: Any, state: State) -> Iterator[State]:
+    """Yield the states of the leaves that have one, in the order of computation."""
+    if not isinstance(layer, Chain):
+        if state is not None:
+            yield state
+        return
+    for number in layer.order:
+        yield from _in_order(layer.layers[number], state[number])
 
 
 def __dir__() -> list[str]:

@@ -13,11 +13,12 @@ from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._passes import truncated_pass, whole_pass
 from fusedlstm._sequences import read_sequences, read_series
-from fusedlstm._stacks import check_complete_state, check_truncation
-from fusedlstm.losses import Loss
+from fusedlstm._requirements import require_complete_state, require_truncation
+from fusedlstm.losses import Loss, SequenceLoss
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import Optimizer, OptimizerState, clip_by_norm
 from fusedlstm.schedules import Schedule, ScheduleState
+from fusedlstm.states import State
 
 __all__ = [
     "Batch",
@@ -160,9 +161,9 @@ def epochs(
     decay_mask = weight_mask(model) if weight_decay > 0 or optimizer.l1 > 0 else None
     if tbptt_steps is not None:
         check.positive_int("tbptt_steps", tbptt_steps)
-        check_truncation(model.layers)
+        require_truncation(model.layer)
     if getattr(source, "carries_states", False) and len(source) > 1:
-        check_complete_state(model.layers, "for batches that go on from each other")
+        require_complete_state(model.layer, "for batches that go on from each other")
     number = 0
     while True:
         number += 1
@@ -170,14 +171,14 @@ def epochs(
             schedule.look(at)
         order = source.order(rng)
         total, size = 0.0, 0
-        states = None
+        model_state: State = None
         for i in range(len(source)):
             batch = source.batch(order, i)
             grads[:] = 0
             if tbptt_steps is None:
-                states = states if batch.goes_on else None
-                passed = whole_pass(model, batch, loss, rng, grads, states)
-                states = passed.states
+                before = model_state if batch.goes_on else None
+                passed = whole_pass(model, batch, loss, rng, grads, before)
+                model_state = passed.state
             else:
                 passed = truncated_pass(model, batch, loss, rng, grads, tbptt_steps)
             if clip_norm is not None:

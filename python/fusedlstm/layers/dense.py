@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from fusedlstm._threads import get_num_threads
 from fusedlstm.activations import Activation, Resolved, as_activation
 from fusedlstm.initializers import xavier_uniform
 from fusedlstm.layers.base import Layer, Shapes, State
-from fusedlstm.sequence import Sequence
+from fusedlstm.sequence import Sequence, rows_of
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,9 @@ class Dense(Layer[_DenseSaved]):
     units: int
     activation: Activation = "linear"
 
+    pointwise = True
+    random = False
+
     def __post_init__(self) -> None:
         check.positive_int("units", self.units)
         as_activation("activation", self.activation)
@@ -65,9 +69,6 @@ class Dense(Layer[_DenseSaved]):
         """The activation as the core takes it."""
         name = self.activation
         return name if isinstance(name, str) else as_activation("activation", name)
-
-    def draws(self) -> bool:
-        return False
 
     def output_size(self, input_size: int) -> int:
         return self.units
@@ -89,9 +90,9 @@ class Dense(Layer[_DenseSaved]):
         rng: np.random.Generator | None = None,
         all_steps: bool = True,
     ) -> tuple[tuple[Sequence, State], _DenseSaved]:
-        x = _real_rows(seq, seq.steps())
+        x = seq.rows()
         y = core.dense_forward(params, x, self.units, self.core_activation, get_num_threads())
-        return (Sequence(_from_rows(seq, y), seq.lengths), None), _DenseSaved(seq, x, y)
+        return (seq.with_rows(y), None), _DenseSaved(seq, x, y)
 
     def backward(
         self,
@@ -106,7 +107,7 @@ class Dense(Layer[_DenseSaved]):
             params,
             saved.x,
             saved.y,
-            _real_rows(saved.seq, dseq.steps()),
+            rows_of(dseq.steps(), saved.seq.mask()),
             self.core_activation,
             input_gradient,
             grads,
@@ -114,26 +115,8 @@ class Dense(Layer[_DenseSaved]):
         )
         if dx is None:
             return None, None
-        return Sequence(_from_rows(saved.seq, dx), saved.seq.lengths), None
+        return saved.seq.with_rows(dx), None
 
-
-def _real_rows(seq: Sequence, array: Array) -> Array:
-    """The real steps of an array (B, T, F) as rows (N, F)."""
-    if array.ndim == 2:
-        return check.contiguous(array)
-    mask = seq.mask()
-    rows = array.reshape(-1, array.shape[-1]) if mask is None else array[mask]
-    return check.contiguous(rows)
-
-
-def _from_rows(seq: Sequence, rows: Array) -> Array:
-    """The way back, zero past the end of each sequence."""
-    if seq.steps().ndim == 2:
-        return rows
-    shape = (*seq.steps().shape[:-1], rows.shape[1])
-    mask = seq.mask()
-    if mask is None:
-        return rows.reshape(shape)
-    array = np.zeros(shape, rows.dtype)
-    array[mask] = rows
-    return array
+    def lower(self, program: Any, params: Any, input_size: int, all_steps: bool) -> bool:
+        program.add_dense(self.units, params, self.core_activation)
+        return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +12,8 @@ from fusedlstm._core import Array
 from fusedlstm.layers.base import Layer, State
 from fusedlstm.sequence import Sequence
 
-_Factors: TypeAlias = tuple[Array | None, Array | None]
-"""What ``x`` and ``last`` are multiplied with; None: nothing."""
-
-
 @dataclass(frozen=True)
-class Dropout(Layer[_Factors]):
+class Dropout(Layer[Any]):
     """Set features to zero at random while training, and scale the others up to make up for it.
 
     Parameters
@@ -39,10 +35,13 @@ class Dropout(Layer[_Factors]):
 
     rate: float
 
+    pointwise = True
+
     def __post_init__(self) -> None:
         check.fraction("rate", self.rate)
 
-    def draws(self) -> bool:
+    @property
+    def random(self) -> bool:
         return self.rate > 0
 
     def output_size(self, input_size: int) -> int:
@@ -58,34 +57,24 @@ class Dropout(Layer[_Factors]):
         state: State = None,
         rng: np.random.Generator | None = None,
         all_steps: bool = True,
-    ) -> tuple[tuple[Sequence, State], _Factors]:
+    ) -> tuple[tuple[Sequence, State], Array | None]:
         if rng is None or self.rate == 0:
-            return (seq, None), (None, None)
-        factors = (self._factors(seq.x, rng), self._factors(seq.last, rng))
-        return (self._scaled(seq, factors), None), factors
+            return (seq, None), None
+        x = seq.steps()
+        kept = rng.random(x.shape, dtype=np.float32) >= self.rate
+        factors: Array = kept.astype(x.dtype) / x.dtype.type(1 - self.rate)
+        return (Sequence(x * factors, seq.lengths), None), factors
 
     def backward(
         self,
         params: Array,
-        saved: _Factors,
+        saved: Array | None,
         dseq: Sequence,
         dstate: State,
         grads: Array,
         input_gradient: bool = True,
     ) -> tuple[Sequence | None, State]:
-        return self._scaled(dseq, saved), None
+        return (dseq if saved is None else dseq._replace(x=dseq.steps() * saved)), None
 
-    def _factors(self, like: Array | None, rng: np.random.Generator) -> Array | None:
-        if like is None:
-            return None
-        kept = rng.random(like.shape, dtype=np.float32) >= self.rate
-        factors: Array = kept.astype(like.dtype) / like.dtype.type(1 - self.rate)
-        return factors
-
-    @staticmethod
-    def _scaled(seq: Sequence, factors: _Factors) -> Sequence:
-        x, last = (
-            array if array is None or factor is None else array * factor
-            for array, factor in zip((seq.x, seq.last), factors, strict=True)
-        )
-        return Sequence(x, seq.lengths, last)
+    def lower(self, program: Any, params: Any, input_size: int, all_steps: bool) -> bool:
+        return True

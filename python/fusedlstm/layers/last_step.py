@@ -1,8 +1,9 @@
-"""From a sequence to a vector."""
+"""The last step of each sequence."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,8 @@ class LastStep(Layer[Sequence]):
     """Reduce each sequence to one vector, its last output.
 
     After a recurrent layer it is each direction's own final state, PyTorch's ``h_n``: for the
-    reverse direction that of the first step. After any other layer it is the last real step.
+    reverse direction that of the first step. Pointwise layers in between, such as `Dense` and
+    `Dropout`, are applied to this vector. After any other layer it is the last real step.
 
     Examples
     --------
@@ -28,8 +30,10 @@ class LastStep(Layer[Sequence]):
     (5, 3)
     """
 
-    def draws(self) -> bool:
-        return False
+    causal = True
+    reduces = True
+    random = False
+    selects = True
 
     def output_size(self, input_size: int) -> int:
         return input_size
@@ -64,6 +68,10 @@ class LastStep(Layer[Sequence]):
         dx = np.zeros_like(saved.steps())
         dx[self._last_steps(saved)] = dseq.steps()
         return Sequence(dx, saved.lengths), None
+
+    def lower(self, program: Any, params: Any, input_size: int, all_steps: bool) -> bool:
+        program.add_last_step()
+        return True
 
     @staticmethod
     def _last_steps(seq: Sequence) -> tuple[Array, Array | int]:

@@ -128,14 +128,30 @@ class Recurrent(ShortRepr, Layer[Saved], abc.ABC):
         """The suffixes of the parameters' names, one a direction."""
         return ("", "_reverse") if self.bidirectional else ("",)
 
-    def draws(self) -> bool:
+    @property
+    def causal(self) -> bool:
+        return not self.reads_backward
+
+    @property
+    def random(self) -> bool:
         return any(self._rates) or self.weight_dropout > 0
+
+    @property
+    def maskable(self) -> bool:
+        return True
+
+    @property
+    def reads_backward(self) -> bool:
+        return self.bidirectional or self.reverse
+
+    def gives_last(self, given: bool) -> bool:
+        return True
 
     def output_size(self, input_size: int) -> int:
         joined = len(self.directions) if self.merge == "concat" else 1
         return joined * self.state_sizes()[0]
 
-    def state_shapes(self, batch: int) -> tuple[tuple[int, ...], ...] | None:
+    def state_shapes(self, batch: int, input_size: int = 1) -> tuple[tuple[int, ...], ...]:
         return tuple((len(self.directions), batch, size) for size in self.state_sizes())
 
     def param_shapes(self, input_size: int) -> Shapes:
@@ -167,7 +183,7 @@ class Recurrent(ShortRepr, Layer[Saved], abc.ABC):
         return _Packed(packed, params[count:].copy())
 
     def run(
-        self, params: Array, seq: Sequence, state: State = None, all_steps: bool = True
+        self, params: Any, seq: Sequence, state: State = None, all_steps: bool = True
     ) -> tuple[Sequence, State]:
         expected = (None, *self._rates) if self._zones_out else None
         y, state, _ = self._call(params, seq, state, all_steps, False, expected)
@@ -231,16 +247,9 @@ class Recurrent(ShortRepr, Layer[Saved], abc.ABC):
             grads[count:] += np.concatenate([np.ravel(d.sum(axis=1)) for d in before])
         return (Sequence(dx, saved.lengths) if input_gradient else None), before or None
 
-    def add_to(self, model: Any, params: Any, all_steps: bool) -> bool:
-        """Add the layer, its parameters packed or not, to a whole model of the core, if it can be.
-
-        Parameters that are not packed are read at every call, but for a trainable state: that has
-        to be packed.
-        """
+    def lower(self, program: Any, params: Any, input_size: int, all_steps: bool) -> bool:
+        # A trainable state has to be packed.
         packed = params if isinstance(params, _Packed) else None
-        own = type(self)
-        if own.run is not Recurrent.run or own.forward is not Recurrent.forward:
-            return False
         if self.bidirectional and self.merge != "concat":
             return False
         if not isinstance(self._cell, str) or (packed is None and self.trainable_state):
@@ -249,7 +258,7 @@ class Recurrent(ShortRepr, Layer[Saved], abc.ABC):
         if packed is not None and self.trainable_state:
             sizes = len(self.directions) * np.array(self.state_sizes())
             first[: len(sizes)] = np.split(packed.state, np.cumsum(sizes)[:-1])
-        model.add_recurrent(
+        program.add_recurrent(
             self._cell,
             len(self.directions),
             self.reverse,

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from fusedlstm import _validation as check
-from fusedlstm.losses.base import Loss, each_step, log_softmax, sigmoid
+from fusedlstm.losses.base import Loss, SequenceLoss, each_step, log_softmax, sigmoid
 from fusedlstm.losses.classification import ClassificationLoss, Focal, LogLoss, log_loss
 from fusedlstm.losses.regression import (
     AbsoluteError,
@@ -38,6 +38,7 @@ __all__ = [
     "Pinball",
     "Poisson",
     "RegressionLoss",
+    "SequenceLoss",
     "SquaredError",
     "absolute_error",
     "as_loss",

@@ -1,20 +1,134 @@
-"""What training asks of a loss, and what several losses share."""
+"""Losses of vectors, of steps and of sequences, and functions that several losses share."""
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
+from fusedlstm.sequence import Sequence, rows_of
 
 Loss: TypeAlias = Callable[[Array, Array, "Array | None"], "tuple[float, Array]"]
+"""A function of outputs (N, n_outputs), targets (N, ...) and weights (N,) or None.
+
+It returns the mean of the rows' weighted losses, and its gradient by the outputs. For models with an
+output at every step the rows are the real steps of all sequences of a batch.
+"""
+
+
+class SequenceLoss(abc.ABC):
+    """A loss that needs to know which steps belong to one sequence.
+
+    Examples
+    --------
+    A squared error with a penalty on changes from one step to the next, for sequences of equal
+    lengths:
+
+    >>> import numpy as np
+    >>> from fusedlstm.losses import SequenceLoss
+    >>> class Smooth(SequenceLoss):
+    ...     def __call__(self, out, y, weights=None):
+    ...         error, change = out.x - y, np.diff(out.x, axis=1)
+    ...         dx = 2 * error
+    ...         dx[:, 1:] += 2 * change
+    ...         dx[:, :-1] -= 2 * change
+    ...         value = (error**2).sum() + (change**2).sum()
+    ...         return value / error.size, out._replace(x=dx / error.size)
+    """
+
+    @abc.abstractmethod
+    def __call__(
+        self, out: Sequence, y: Any, weights: Array | None = None
+    ) -> tuple[float, Sequence]:
+        """Return the loss of a batch and its gradient.
+
+        Parameters
+        ----------
+        out : Sequence
+            The output of the model: ``x`` (B, T, n_outputs) or (B, n_outputs), and ``lengths``.
+        y : array (B, ...)
+        weights : array (B,) or None
+
+        Returns
+        -------
+        value : float
+            The mean over the real steps of the batch, or over the vectors.
+        dout : Sequence
+            The gradient by ``out.x``, zero past the end of each sequence.
+        """
+
+
+class Evaluated(NamedTuple):
+    """The loss of a batch.
+
+    Attributes
+    ----------
+    loss : float
+    dout : array
+        Gradient by the outputs.
+    size : int
+        Number of outputs that the loss is the mean over.
+    """
+
+    loss: float
+    dout: Array
+    size: int
+
+
+def evaluate(
+    loss: Loss | SequenceLoss, out: Sequence, y: Array, weights: Array | None
+) -> Evaluated:
+    """Evaluate a loss on the real steps of a batch, or on its vectors.
+
+    Parameters
+    ----------
+    loss : callable
+    out : Sequence
+        With an output at every step, the loss is the mean over the real steps of the batch.
+    y : array (B, ...) or (B, T, ...)
+        Targets of the sequences or of the steps.
+    weights : array (B,) or (B, T) or None
+        Of the sequences, or relative weights of the steps.
+    """
+    x, mask = out.steps(), out.mask()
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller sees it in the loss
+        if isinstance(loss, SequenceLoss):
+            value, dout = loss(out, y, weights)
+            size = len(x) if x.ndim == 2 else int(x[..., 0].size if mask is None else mask.sum())
+            return Evaluated(value, dout.steps(), size)
+        if x.ndim == 2:
+            value, dy = loss(x, y, weights)
+            return Evaluated(value, dy, len(x))
+        if np.shape(y)[:2] != x.shape[:2]:
+            needed = f"targets of all steps, of shape {x.shape[:2]} and more"
+            raise ValueError(check.needs("y", needed, y))
+        rows = out.rows()
+        value, drows = loss(rows, rows_of(y, mask, 2), _step_weights(weights, x, mask))
+        size = getattr(loss, "count", len)(rows_of(y, mask, 2))
+    return Evaluated(value, out.with_rows(drows).steps(), size)
+
+
+def _step_weights(
+    weights: Array | None, x: Array, mask: npt.NDArray[np.bool_] | None
+) -> Array | None:
+    if weights is None:
+        return None
+    if weights.ndim == 1:
+        return rows_of(np.repeat(weights[:, np.newaxis], x.shape[1], axis=1), mask, 2)
+    rows = rows_of(weights, mask, 2)
+    scaled: Array = rows / rows.mean()
+    return scaled
 
 
 def each_step(loss: Loss) -> Loss:
     """Turn a loss of vectors into one of the outputs at all steps.
+
+    Training needs no such loss: it evaluates losses of vectors on all real steps.
 
     Parameters
     ----------
@@ -26,7 +140,7 @@ def each_step(loss: Loss) -> Loss:
     callable
         Takes y_pred (B, T, n_outputs), y (B, T, ...) and weights (B, T) or None. The mean is that
         of all steps, weighted: with weights of 1 for real steps and 0 for padding, that of the
-        real steps.
+        real steps. Rows (N, n_outputs) are taken as by ``loss``.
 
     Examples
     --------
@@ -39,16 +153,13 @@ def each_step(loss: Loss) -> Loss:
     """
 
     def of_steps(y_pred: Array, y: Array, weights: Array | None = None) -> tuple[float, Array]:
+        if np.ndim(y_pred) == 2:
+            return loss(y_pred, y, weights)
         rows = None if weights is None else np.ravel(weights) / np.mean(weights)
-        value, dy = loss(_rows(y_pred), _rows(y), rows)
+        value, dy = loss(rows_of(y_pred, None, 2), rows_of(y, None, 2), rows)
         return value, dy.reshape(y_pred.shape)
 
     return of_steps
-
-
-def _rows(array: Array) -> Array:
-    """The steps of (B, T, ...) one below the other."""
-    return array.reshape(-1, *array.shape[2:])
 
 
 def mean_and_gradient(
