@@ -32,7 +32,7 @@ from fusedlstm.losses import (
     as_loss,
 )
 from fusedlstm.model import Sequential
-from fusedlstm.optimizers import AnyOptimizer
+from fusedlstm.optimizers import LBFGS, AnyOptimizer, as_optimizer
 from fusedlstm.schedules import Schedule
 from fusedlstm.streaming import EstimatorStream
 
@@ -63,7 +63,7 @@ object, default "squared_error"
         slowly and more steadily.
     weight_decay : float or "auto", default "auto"
         L2 penalty on weights, not on biases; decoupled for ``"adamw"`` and ``"lion"``. ``"auto"``:
-        1 / n_samples, but at most 0.02. The penalty then has the weight of one sequence.
+        1 / n_samples, but at most 0.02; 0 for L-BFGS. The penalty has the weight of one sequence.
     max_iter : int, default 100
         Number of epochs. All of them are trained, unless ``early_stopping`` ends the fit or the
         line search of L-BFGS finds no decrease.
@@ -390,8 +390,11 @@ object, default "squared_error"
         return isinstance(self.weight_decay, str) and self.weight_decay == "auto"
 
     def _decay_for(self, n_sequences: int) -> float:
-        auto = self._has_auto_decay()
-        return min(1 / n_sequences, LARGEST_DECAY) if auto else float(self.weight_decay)
+        if not self._has_auto_decay():
+            return float(self.weight_decay)
+        if isinstance(as_optimizer(self.optimizer), LBFGS):
+            return 0.0
+        return min(1 / n_sequences, LARGEST_DECAY)
 
     def _adjust_initial(self, model: Sequential) -> None:
         """Scale the input weights of the first layer from LeCun's variance to Xavier's.
