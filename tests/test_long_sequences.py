@@ -120,11 +120,6 @@ def test_layers_that_read_backward_are_refused(options, message):
     assert not hasattr(model, "model_")
 
 
-def test_models_of_all_steps_are_refused():
-    with pytest.raises(ValueError, match=r"tbptt_steps must be None without LastStep .*SeriesBat"):
-        gradient([LSTM(3), Dense(1)], X, 3)
-
-
 def peak_memory(script):
     """MB by which a script's resident memory grew at most after its line PREPARED."""
     start = """if True:

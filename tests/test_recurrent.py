@@ -227,7 +227,7 @@ def test_weight_dropout(layer, bidirectional):
 
     before = model.params.copy()
     y, saved = model.forward(X, rng=np.random.default_rng(5))
-    masks = saved.layers[0].weight_masks
+    masks = saved.layer[1][0].weight_masks
     grads = np.zeros_like(model.params)
     model.backward(saved, np.ones_like(y), grads)
     np.testing.assert_array_equal(model.params, before)

@@ -12,7 +12,12 @@ from fusedlstm._threads import get_num_threads, set_num_threads
 if TYPE_CHECKING:
     from fusedlstm._saving import load, save
     from fusedlstm.convert.torch import load_torch_state_dict, to_torch_state_dict
-    from fusedlstm.estimators import LSTMClassifier, LSTMRegressor
+    from fusedlstm.estimators import (
+        LSTMClassifier,
+        LSTMRegressor,
+        LSTMStepRegressor,
+        LSTMTagger,
+    )
     from fusedlstm.model import Model, Sequential
     from fusedlstm.plotting import ForecastDisplay, LossCurveDisplay
     from fusedlstm.preprocessing import (
@@ -30,6 +35,8 @@ __all__ = [
     "ForecastDisplay",
     "LSTMClassifier",
     "LSTMRegressor",
+    "LSTMStepRegressor",
+    "LSTMTagger",
     "LossCurveDisplay",
     "Model",
     "PadSequences",
@@ -54,6 +61,8 @@ _LAZY = {
     "ForecastDisplay": "plotting",
     "LSTMClassifier": "estimators",
     "LSTMRegressor": "estimators",
+    "LSTMStepRegressor": "estimators",
+    "LSTMTagger": "estimators",
     "LossCurveDisplay": "plotting",
     "Model": "model",
     "PadSequences": "preprocessing",
@@ -78,6 +87,7 @@ _MODULES = {
     "initializers",
     "layers",
     "losses",
+    "metrics",
     "model",
     "optimizers",
     "plotting",

@@ -88,7 +88,10 @@ def problem_of(estimator: Any, data: dict[str, Data], initial: Array | None) -> 
     sequences = {}
     for name, part in data.items():
         sequences["X" + name] = _digest_of_sequences(part.sequences)
-        arrays["y" + name] = part.y
+        if isinstance(part.y, Sequences):
+            sequences["y" + name] = _digest_of_sequences(part.y)
+        else:
+            arrays["y" + name] = part.y
         if part.weights is not None:
             arrays["sample_weight" + name] = part.weights
     schedule = as_schedule(estimator.schedule)

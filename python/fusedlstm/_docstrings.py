@@ -13,15 +13,15 @@ _ENTRY = re.compile(r"(\w+(?:, \w+)*)(?: : .*)?")
 _HEADING = re.compile(r"^(\w[\w ]*)\n-+$", re.MULTILINE)
 
 
-def describes_as(other: type) -> Callable[[type[T]], type[T]]:
+def describes_as(*others: type) -> Callable[[type[T]], type[T]]:
     """Replace entries "names : see `Other`" in a class's docstring by the entries of Other.
 
     So `help` shows every parameter, and each is written once.
 
     Parameters
     ----------
-    other : type
-        A class with a numpydoc docstring that describes the same parameters or attributes.
+    *others : type
+        Classes with numpydoc docstrings that describe the same parameters or attributes.
 
     Returns
     -------
@@ -30,8 +30,9 @@ def describes_as(other: type) -> Callable[[type[T]], type[T]]:
     """
 
     def decorate(cls: type[T]) -> type[T]:
-        if cls.__doc__ is not None and other.__doc__ is not None:  # python -OO drops both
-            cls.__doc__ = expanded(cls.__doc__, other.__doc__, other.__name__)
+        for other in others:
+            if cls.__doc__ is not None and other.__doc__ is not None:  # python -OO drops both
+                cls.__doc__ = expanded(cls.__doc__, other.__doc__, other.__name__)
         return cls
 
     return decorate

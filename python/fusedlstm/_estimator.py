@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.metrics import get_scorer
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -25,7 +26,7 @@ from fusedlstm._files import FileName
 from fusedlstm._fit_state import FitState, Progress, Watch
 from fusedlstm._following import Following
 from fusedlstm._parameters import CELLS, Parameters
-from fusedlstm._reading import Data, all_or_nothing, over_mean, read_weights, read_X
+from fusedlstm._reading import Data, Targets, all_or_nothing, over_mean, read_weights, read_X
 from fusedlstm._requirements import require_deterministic, require_truncation
 from fusedlstm._saving import Savable
 from fusedlstm._sequences import Sequences
@@ -33,8 +34,8 @@ from fusedlstm._hidden_layers import check_hidden_layers
 from fusedlstm._standardization import StandardizedSequences, Standardizer, mean_and_scale
 from fusedlstm._summary import summary
 from fusedlstm._threads import thread_limit
-from fusedlstm.layers import Chain, Dense, Dropout, LastStep, Layer
-from fusedlstm.losses import ClassificationLoss, RegressionLoss
+from fusedlstm.layers import Chain, Dense, Dropout, Layer
+from fusedlstm.losses import ClassificationLoss, Loss, RegressionLoss
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import LBFGS, as_optimizer
 from fusedlstm.predictor import Predictor
@@ -104,20 +105,16 @@ class SequenceEstimator(
     )
 
     @abc.abstractmethod
-    def _read_targets(self, y: Any) -> Array:
-        """Return targets as an array of the kind that the estimator takes."""
+    def _read_targets(self, y: Any, sequences: Sequences, name: str) -> Targets:
+        """Return targets as an array of the kind that the estimator takes, or of steps."""
 
     @abc.abstractmethod
-    def _learn_targets(self, y: Array, weights: Array | None, classes: Any) -> None:
+    def _learn_targets(self, y: Any, weights: Array | None, classes: Any) -> None:
         """Learn what there is to know about all targets from those of the first fit."""
 
     @abc.abstractmethod
-    def _encode_targets(self, y: Array, name: str) -> Array:
+    def _encode_targets(self, y: Any, name: str) -> Any:
         """Return targets as the loss takes them."""
-
-    @abc.abstractmethod
-    def _decode_targets(self, y: Array) -> Array:
-        """Return encoded targets as the user gave them."""
 
     @abc.abstractmethod
     def _n_outputs(self) -> int:
@@ -237,7 +234,7 @@ class SequenceEstimator(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
         sequences = read_X(self, X, self.dtype, reset, "X" + suffix)
-        targets = self._read_targets(y)
+        targets = self._read_targets(y, sequences, "y" + suffix)
         if len(targets) != len(sequences):
             raise ValueError(
                 f"Found input variables with inconsistent numbers of samples: "
@@ -292,11 +289,27 @@ class SequenceEstimator(
                 )
                 if self.dropout > 0:
                     body.append(Dropout(self.dropout))
-        if not any(layer.reduces for layer in body):
-            body.append(LastStep())
+        body = self._with_reduction(body)
         if self.tbptt_steps is not None:
             require_truncation(Chain(*body))
         return [*body, Dense(self._n_outputs())]
+
+    @abc.abstractmethod
+    def _with_reduction(self, body: list[Layer[Any]]) -> list[Layer[Any]]:
+        """Return the layers before the output layer, with one that reduces if it is wanted."""
+
+    def _training_loss(self) -> Loss:
+        """Return the loss that the epochs minimize."""
+        return self._loss()
+
+    def _evaluate_loss(self, data: Data) -> float:
+        """Return the loss of the model on data."""
+        value, _ = self._loss()(self._outputs(data.sequences), data.y, data.weights)
+        return float(value)
+
+    def _scorer(self, name: str) -> Any:
+        """Return the scorer of scikit-learn of this name."""
+        return get_scorer(name)
 
     def _draw_seed(self) -> int:
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -382,7 +395,7 @@ class SequenceEstimator(
             return full_batch.epochs(
                 self.model_,
                 source,
-                self._loss(),
+                self._training_loss(),
                 optimizer,
                 weight_decay=decay,
                 state=progress.state,
@@ -392,7 +405,7 @@ class SequenceEstimator(
         return epochs(
             self.model_,
             source,
-            self._loss(),
+            self._training_loss(),
             optimizer,
             learning_rate=float(self.learning_rate),
             schedule=None if schedule is None else schedule.over(self.max_iter),
@@ -509,17 +522,21 @@ class SequenceEstimator(
         model = self.model_
         predictor, _, standardizer = self._predicting()
         predict = predictor.predict
-        width = sequences.n_features + 2 * model.output_size
-        rows = max(1, NUMBERS_OF_A_CHUNK // (sequences.longest() * width))
-        if rows >= len(sequences):
+        chunks = self._parts(sequences)
+        if len(chunks) == 1:
             if standardizer is None:
                 return predict(*sequences.take(slice(None), model.dtype))
             x, lengths = sequences.take(slice(None), None)
             return predict(standardizer(x), lengths)
         if standardizer is not None:
             sequences = StandardizedSequences(sequences, standardizer)
-        chunks = (slice(start, start + rows) for start in range(0, len(sequences), rows))
         return np.concatenate([predict(*sequences.take(c, model.dtype)) for c in chunks])
+
+    def _parts(self, sequences: Sequences) -> list[slice]:
+        """Return slices of sequences that are predicted at a time."""
+        width = sequences.n_features + 2 * self.model_.output_size
+        rows = max(1, NUMBERS_OF_A_CHUNK // (sequences.longest() * width))
+        return [slice(start, start + rows) for start in range(0, len(sequences), rows)]
 
     def _outputs_for(self, X: Any) -> Array:
         """Return the model's raw output, in its dtype."""

@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import get_scorer
 
 from fusedlstm._callbacks import NoTask
 from fusedlstm._checkpoints import Checkpoint, CheckpointFile
 from fusedlstm._constant_loss import constant_loss
 from fusedlstm._fit_state import FitState
 from fusedlstm._progress import ProgressReport
-from fusedlstm._reading import Data
+from fusedlstm._reading import Data, given_targets
 from fusedlstm._warnings import warn
 from fusedlstm.losses import (
     AbsoluteError,
@@ -29,6 +28,9 @@ from fusedlstm.training import Epoch
 
 NO_BETTER = 0.01
 """Share of the constant prediction's loss that the training loss must be below it."""
+
+MOST_ROWS = 50_000
+"""Targets of which the best constant prediction is computed, evenly spaced."""
 
 NEGLIGIBLE_LOSS = 1e-6
 """Loss of a constant prediction that leaves nothing to learn."""
@@ -101,7 +103,8 @@ class Following:
         curve = estimator.loss_curve_
         if self.interrupted or not self.finite or not curve:
             return
-        if (train.y == train.y[0]).all():  # nothing to learn
+        y, weights = train.target_rows(MOST_ROWS)
+        if (y == y[0]).all():  # nothing to learn
             return
         final = curve[estimator.best_iter_ - 1] if estimator.early_stopping else curve[-1]
         loss = estimator._loss()
@@ -109,8 +112,8 @@ class Following:
         constant = constant_loss(
             loss,
             estimator._n_outputs(),
-            train.y,
-            train.weights,
+            y,
+            weights,
             estimator._start(train),
         )
         if constant - final <= margin * abs(constant) and abs(constant) > NEGLIGIBLE_LOSS:
@@ -177,7 +180,7 @@ class Following:
         estimator, state = self.estimator, self.state
         watched = loss
         if self.validation is not None:
-            validation_loss = self._loss_of(self.validation)
+            validation_loss = estimator._evaluate_loss(self.validation)
             if estimator.early_stopping:
                 scored = estimator.scoring is not None
                 watched = -self._score(self.validation) if scored else validation_loss
@@ -188,11 +191,6 @@ class Following:
         waited = state.watch.update(epoch, watched, params, estimator.early_stopping)
         return bool(estimator.early_stopping) and waited
 
-    def _loss_of(self, data: Data) -> float:
-        outputs = self.estimator._outputs(data.sequences)
-        value, _ = self.estimator._loss()(outputs, data.y, data.weights)
-        return float(value)
-
     def _score(self, data: Data) -> float:
         """Return the value of ``scoring`` for the data, with the targets that the user gave.
 
@@ -202,7 +200,8 @@ class Following:
         if callable(estimator.scoring):
             if self.validation_X is None:
                 self.validation_X = data.given_X()
-            score = float(estimator.scoring(estimator, self.validation_X, data.targets))
+            y = given_targets(data.targets)
+            score = float(estimator.scoring(estimator, self.validation_X, y))
             if np.isnan(score) and not self.score_was_nan:
                 self.score_was_nan = True
                 warn(
@@ -211,7 +210,7 @@ class Following:
                     RuntimeWarning,
                 )
             return score
-        scorer = get_scorer(estimator.scoring)
+        scorer = estimator._scorer(estimator.scoring)
         takes_weights = "sample_weight" in inspect.signature(scorer._score_func).parameters
         weights = {}
         if takes_weights and data.sample_weight is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from sklearn.metrics import get_scorer_names
@@ -36,38 +37,44 @@ CELLS: dict[str, type[Recurrent]] = {
 """What the estimators' ``cell`` names."""
 
 
+@dataclass(repr=False, eq=False)
 class Parameters:
-    """The parameters that both constructors have."""
+    """The parameters that all estimators have, with their defaults.
 
-    hidden_size: int
-    num_layers: int
-    cell: str
-    bidirectional: bool
-    layers: tuple[Layer[Any], ...] | None
-    dropout: float
-    recurrent_dropout: float
-    loss: str | RegressionLoss | ClassificationLoss
-    optimizer: str | AnyOptimizer
-    learning_rate: float
-    schedule: str | Schedule | None
-    weight_decay: float | str
-    clip_norm: float | None
-    batch_size: int | str
-    max_iter: int
-    tbptt_steps: int | None
-    shuffle: bool
-    early_stopping: bool
-    scoring: Any
-    validation_fraction: float
-    validation_split: str
-    n_iter_no_change: int
-    tol: float
-    standardize: bool | str
-    dtype: str
-    n_threads: int | None
-    random_state: Any
-    warm_start: bool
-    verbose: int
+    An estimator is a dataclass derived from this one. It repeats a parameter whose default differs
+    and adds its own ones.
+    """
+
+    hidden_size: int = 64
+    _: KW_ONLY
+    num_layers: int = 1
+    cell: str = "lstm"
+    bidirectional: bool = False
+    layers: tuple[Layer[Any], ...] | None = None
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    loss: Any = None
+    optimizer: str | AnyOptimizer = "adam"
+    learning_rate: float = 0.003
+    schedule: str | Schedule | None = None
+    weight_decay: float | str = 0.0
+    clip_norm: float | None = 1.0
+    batch_size: int | str = "auto"
+    max_iter: int = 100
+    tbptt_steps: int | None = None
+    shuffle: bool = True
+    early_stopping: bool = False
+    scoring: Any = None
+    validation_fraction: float = 0.1
+    validation_split: str = "random"
+    n_iter_no_change: int = 10
+    tol: float = 1e-4
+    standardize: bool | str = "auto"
+    dtype: str = "float32"
+    n_threads: int | None = None
+    random_state: Any = None
+    warm_start: bool = False
+    verbose: int = 0
 
     @abc.abstractmethod
     def _loss(self) -> RegressionLoss | ClassificationLoss:

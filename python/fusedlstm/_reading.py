@@ -7,7 +7,7 @@ import math
 import numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,22 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._frames import check_frames, check_names
-from fusedlstm._sequences import Sequences, is_frame, read_sequences
+from fusedlstm._sequences import Sequences, all_steps, as_list, is_frame, read_sequences
+
+
+Targets: TypeAlias = "Array | Sequences"
+"""Targets of sequences, (n, ...), or of steps."""
+
+
+def select_targets(y: Targets, rows: npt.NDArray[np.intp]) -> Targets:
+    """Return the targets of some sequences."""
+    selected: Targets = y.select(rows) if isinstance(y, Sequences) else y[rows]
+    return selected
+
+
+def given_targets(y: Targets) -> Any:
+    """Return targets as a user may hold them: an array, or of steps a list of arrays."""
+    return as_list(y) if isinstance(y, Sequences) else y
 
 
 @dataclass(frozen=True)
@@ -28,9 +43,9 @@ class Data:
     Attributes
     ----------
     sequences : Sequences
-    targets : array (n, ...)
-        Targets as the user gave them.
-    y : array (n, ...)
+    targets : array (n, ...) or Sequences
+        Targets as the user gave them, of the sequences or of the steps.
+    y : array (n, ...) or Sequences
         Targets as the loss takes them.
     weights : array (n,) or None
         Sample weights times class weights, relative to their mean.
@@ -43,8 +58,8 @@ class Data:
     """
 
     sequences: Sequences
-    targets: Array
-    y: Array
+    targets: Any
+    y: Any
     weights: Array | None
     X: Any = None
     sample_weight: Array | None = None
@@ -55,13 +70,26 @@ class Data:
         weights = None if self.weights is None else self.weights[rows]
         return Data(
             self.sequences.select(rows),
-            self.targets[rows],
-            self.y[rows],
+            select_targets(self.targets, rows),
+            select_targets(self.y, rows),
             over_mean(weights),
             self.X,
             None if self.sample_weight is None else self.sample_weight[rows],
             rows if self.rows is None else self.rows[rows],
         )
+
+    def target_rows(self, most: int | None = None) -> tuple[Array, Array | None]:
+        """Return targets and weights of sequences or of real steps, (N, ...) and (N,) or None.
+
+        Of more than ``most``, some that are evenly spaced.
+        """
+        y, weights = self.y, self.weights
+        if isinstance(y, Sequences):
+            if weights is not None:
+                weights = np.repeat(weights, y.lengths())
+            y = all_steps(y)
+        every = 1 if most is None else -(-len(y) // most)
+        return y[::every], None if weights is None else weights[::every]
 
     def given_X(self) -> Any:
         """Return the sequences as the user gave them; of a part, a copy or a view of its rows."""
@@ -103,8 +131,8 @@ class Data:
             problem = fraction_problem(fraction, self.y, stratify)
             raise ValueError(problem) from error
         rest, aside = (self.select(np.sort(rows)) for rows in parts)
-        missing = ~np.isin(aside.y, rest.y)
-        if has_classes and missing.any():
+        missing = ~np.isin(aside.y, rest.y) if has_classes else np.zeros(1, bool)
+        if missing.any():
             label = aside.targets[int(np.argmax(missing))]
             raise ValueError(
                 f"the training part must have sequences of every class; got none of class "

@@ -33,6 +33,8 @@ from fusedlstm.schedules import ScheduleState
 ESTIMATORS = (
     "LSTMClassifier",
     "LSTMRegressor",
+    "LSTMStepRegressor",
+    "LSTMTagger",
     "PadSequences",
     "SequenceImputer",
     "SequenceScaler",
@@ -71,6 +73,8 @@ _OF_A_MODEL = ("n_features_in_", "_fitted_on_2d", "model_", "n_iter_", "loss_cur
 REQUIRED: dict[str, tuple[str, ...]] = {
     "LSTMClassifier": (*_OF_A_MODEL, "classes_", "_multilabel"),
     "LSTMRegressor": (*_OF_A_MODEL, "_y_ndim", "_y_mean", "_y_scale", "_fitted_loss"),
+    "LSTMStepRegressor": (*_OF_A_MODEL, "_y_ndim", "_y_mean", "_y_scale", "_fitted_loss"),
+    "LSTMTagger": (*_OF_A_MODEL, "classes_"),
     "PadSequences": ("n_features_in_", "_fitted_on_2d", "width_"),
     "SequenceImputer": ("n_features_in_", "_fitted_on_2d", "statistics_"),
     "SequenceScaler": ("n_features_in_", "_fitted_on_2d", "mean_", "scale_"),

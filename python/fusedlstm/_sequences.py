@@ -112,7 +112,10 @@ class PaddedSequences(Sequences):
 
 @dataclass(frozen=True, eq=False)
 class PackedSequences(Sequences):
-    """All steps end to end, (total steps, F); sequence i is ``values[starts[i]:starts[i + 1]]``."""
+    """All steps end to end, (total steps, F); sequence i is ``values[starts[i]:starts[i + 1]]``.
+
+    Targets of steps may be (total steps,).
+    """
 
     values: Array
     starts: Lengths
@@ -121,7 +124,7 @@ class PackedSequences(Sequences):
     @property
     def n_features(self) -> int:  # type: ignore[override]
         """Features of a step."""
-        return int(self.values.shape[1])
+        return 1 if self.values.ndim == 1 else int(self.values.shape[1])
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -174,6 +177,25 @@ class SelectedSequences(Sequences):
 
     def numbers(self) -> Array:
         return self.base.numbers()
+
+
+def as_list(sequences: Sequences) -> list[Array]:
+    """Return the sequences as a list of arrays (T_i, ...)."""
+    taken = (sequences.take(slice(i, i + 1), None)[0][0] for i in range(len(sequences)))
+    return list(taken)
+
+
+def all_steps(sequences: Sequences) -> Array:
+    """Return the real steps of all sequences, (N, ...)."""
+    if isinstance(sequences, PackedSequences):
+        return sequences.values
+    if isinstance(sequences, SelectedSequences) and isinstance(sequences.base, PackedSequences):
+        base = sequences.base
+        starts, lengths = base.starts[sequences.rows], sequences.lengths()
+        first = np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
+        steps: Array = base.values[first + np.arange(lengths.sum())]
+        return steps
+    return np.concatenate(as_list(sequences))
 
 
 def _in_dtype(array: Array, dtype: npt.DTypeLike | None) -> Array:

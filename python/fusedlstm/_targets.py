@@ -1,8 +1,15 @@
-"""Checks of a classifier's y of several columns."""
+"""Targets: checks of those of several columns, and those of steps."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fusedlstm import _validation as check
 from fusedlstm._core import Array
+from fusedlstm._sequences import PackedSequences, is_frame
 from fusedlstm._warnings import warn
 
 
@@ -31,3 +38,62 @@ def warn_of_label_matrix(y: Array, n_timesteps: int) -> None:
             "For classes that exclude each other pass y.argmax(axis=1).",
             UserWarning,
         )
+
+
+def pack_targets(y: Any, lengths: npt.NDArray[np.int64], name: str = "y") -> PackedSequences:
+    """Return targets of steps, end to end.
+
+    Parameters
+    ----------
+    y : list of arrays (T_i, ...), or array (n, T, ...)
+        In an array, what is past the end of a sequence is ignored.
+    lengths : int array (n,)
+        Number of steps of each sequence.
+    name : str
+
+    Returns
+    -------
+    PackedSequences
+    """
+    check.without_mask(name, y)
+    if isinstance(y, np.ndarray) and y.dtype.kind != "O":
+        longest = int(lengths.max())
+        needed = f"targets of all steps, an array of shape {(len(lengths), longest)} and more"
+        if y.ndim not in (2, 3) or len(y) != len(lengths) or y.shape[1] < longest:
+            raise ValueError(check.needs(name, needed, y))
+        rows: Any = [row[:n] for row, n in zip(y, lengths, strict=True)]
+    elif isinstance(y, (list, tuple, np.ndarray)) or is_frame(y):
+        rows = list(y.to_numpy()) if is_frame(y) else list(y)
+    else:
+        needed = "a list of arrays, one target for each step of each sequence"
+        raise TypeError(check.needs(name, needed, y))
+    if len(rows) != len(lengths):
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: "
+            f"[{len(lengths)}, {len(rows)}]"
+        )
+    arrays = [
+        _targets_of_one(row, n, f"{name}[{i}]")
+        for i, (row, n) in enumerate(zip(rows, lengths.tolist(), strict=True))
+    ]
+    first = arrays[0]
+    for i, array in enumerate(arrays):
+        if array.shape[1:] != first.shape[1:]:
+            needed = f"of shape (n_timesteps, {first.shape[1]})" if first.ndim == 2 else "1-D"
+            raise ValueError(check.needs(f"{name}[{i}]", f"{needed}, as {name}[0]", array))
+        if (array.dtype.kind in "US") != (first.dtype.kind in "US"):
+            needed = "all text or all numbers"
+            raise ValueError(check.needs(name, needed, f"{first.dtype} and {array.dtype}"))
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return PackedSequences(np.concatenate(arrays), starts)
+
+
+def _targets_of_one(row: Any, n: int, name: str) -> Array:
+    needed = f"{n} targets, one for each step of the sequence"
+    try:
+        array = row.to_numpy() if is_frame(row) else np.asarray(row)
+    except ValueError:  # nested lists of unequal lengths
+        raise ValueError(check.needs(name, needed, row)) from None
+    if array.ndim not in (1, 2) or len(array) != n:
+        raise ValueError(check.needs(name, needed, row))
+    return array

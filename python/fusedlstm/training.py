@@ -12,7 +12,8 @@ import numpy.typing as npt
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._passes import truncated_pass, whole_pass
-from fusedlstm._sequences import read_sequences, read_series
+from fusedlstm._sequences import Sequences, read_sequences, read_series
+from fusedlstm._targets import pack_targets
 from fusedlstm._requirements import require_complete_state, require_truncation
 from fusedlstm.losses import Loss, SequenceLoss
 from fusedlstm.model import Sequential
@@ -293,7 +294,8 @@ class SequenceBatches:
     ----------
     X : array (n, T, F), or any other form that the estimators take
         A memory map is fine: only a batch at a time is copied.
-    y : array (n, ...)
+    y : array (n, ...), or list of arrays (T_i, ...)
+        Targets of sequences, or of steps.
     weights : array (n,) or None
     batch_size : int
     dtype : {"float32", "float64"}, default "float32"
@@ -312,7 +314,7 @@ class SequenceBatches:
     def __init__(
         self,
         X: Any,
-        y: Array,
+        y: Any,
         *,
         batch_size: int,
         weights: Array | None = None,
@@ -325,7 +327,11 @@ class SequenceBatches:
         self.dtype = check.float_dtype("dtype", dtype)
         self.shuffle = check.true_or_false("shuffle", shuffle)
         needed = f"an array of length {len(self.sequences)}, as X"
-        given = {"y": y} if weights is None else {"y": y, "weights": weights}
+        if isinstance(y, (list, tuple)):
+            self.y = y = pack_targets(y, self.sequences.lengths())
+        given = {} if isinstance(y, Sequences) else {"y": y}
+        if weights is not None:
+            given["weights"] = weights
         for name, array in given.items():
             if not isinstance(cast(object, array), np.ndarray):
                 raise TypeError(check.needs(name, needed, array))
@@ -347,7 +353,8 @@ class SequenceBatches:
         """Return batch ``i``, cut to its longest sequence."""
         rows = order[i * self.batch_size : (i + 1) * self.batch_size]
         x, lengths = self.sequences.take(rows, self.dtype)
-        return Batch(x, lengths, self.y[rows], None if self.weights is None else self.weights[rows])
+        y = self.y.take(rows, None)[0] if isinstance(self.y, Sequences) else self.y[rows]
+        return Batch(x, lengths, y, None if self.weights is None else self.weights[rows])
 
 
 def __dir__() -> list[str]:

@@ -1,9 +1,11 @@
-"""The scikit-learn estimators: two ways to encode targets, name a head and decode outputs."""
+"""The scikit-learn estimators."""
 
 from fusedlstm.estimators.classifier import LSTMClassifier
 from fusedlstm.estimators.regressor import LSTMRegressor
+from fusedlstm.estimators.step_regressor import LSTMStepRegressor
+from fusedlstm.estimators.tagger import LSTMTagger
 
-__all__ = ["LSTMClassifier", "LSTMRegressor"]
+__all__ = ["LSTMClassifier", "LSTMRegressor", "LSTMStepRegressor", "LSTMTagger"]
 
 
 def __dir__() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -13,21 +14,21 @@ from sklearn.utils.validation import column_or_1d
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
-from fusedlstm._estimator import Decoder, SequenceEstimator, takes_batches
+from fusedlstm._estimator import Decoder, takes_batches
+from fusedlstm._pooled import PooledEstimator
 from fusedlstm._reading import Data
+from fusedlstm._sequences import Sequences
 from fusedlstm._targets import warn_of_label_matrix
-from fusedlstm.layers import Layer
 from fusedlstm.losses import (
     CLASSIFICATION_LOSSES,
     ClassificationLoss,
     as_loss,
     log_softmax,
 )
-from fusedlstm.optimizers import AnyOptimizer
-from fusedlstm.schedules import Schedule
 
 
-class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
+@dataclass(repr=False, eq=False, kw_only=True)
+class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
     """Classify sequences with a recurrent network.
 
     A stack of recurrent layers reads the sequence; from the last one's final state a dense layer
@@ -164,73 +165,11 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     True
     """
 
-    _saved_attributes = (*SequenceEstimator._saved_attributes, "classes_", "_multilabel")
-    classes_: Array
-
-    def __init__(
-        self,
-        hidden_size: int = 64,
-        *,
-        num_layers: int = 1,
-        cell: str = "lstm",
-        bidirectional: bool = False,
-        layers: tuple[Layer[Any], ...] | None = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        loss: str | ClassificationLoss = "log_loss",
-        optimizer: str | AnyOptimizer = "adam",
-        learning_rate: float = 0.003,
-        schedule: str | Schedule | None = None,
-        weight_decay: float = 0.0,
-        clip_norm: float | None = 1.0,
-        batch_size: int | str = "auto",
-        max_iter: int = 200,
-        tbptt_steps: int | None = None,
-        shuffle: bool = True,
-        early_stopping: bool = False,
-        scoring: Any = None,
-        validation_fraction: float = 0.1,
-        validation_split: str = "random",
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        standardize: bool | str = "auto",
-        class_weight: Any = None,
-        dtype: str = "float32",
-        n_threads: int | None = None,
-        random_state: Any = None,
-        warm_start: bool = False,
-        verbose: int = 0,
-    ) -> None:
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.cell = cell
-        self.bidirectional = bidirectional
-        self.layers = layers
-        self.dropout = dropout
-        self.recurrent_dropout = recurrent_dropout
-        self.loss = loss
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.weight_decay = weight_decay
-        self.clip_norm = clip_norm
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.tbptt_steps = tbptt_steps
-        self.shuffle = shuffle
-        self.early_stopping = early_stopping
-        self.scoring = scoring
-        self.validation_fraction = validation_fraction
-        self.validation_split = validation_split
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.standardize = standardize
-        self.dtype = dtype
-        self.n_threads = n_threads
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.class_weight = class_weight
+    _saved_attributes = (*PooledEstimator._saved_attributes, "classes_", "_multilabel")
+    loss: str | ClassificationLoss = "log_loss"
+    learning_rate: float = 0.003
+    max_iter: int = 200
+    class_weight: Any = None
 
     def predict(self, X: Any) -> Array:
         """Return the most probable class of each sequence, or its labels.
@@ -369,7 +308,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
             warn_of_label_matrix(data.y, data.sequences.longest())
         return data
 
-    def _read_targets(self, y: Any) -> Array:
+    def _read_targets(self, y: Any, sequences: Sequences, name: str) -> Array:
         check.without_mask("y", y)
         with np.errstate(invalid="ignore"):  # NaN, about which it has more to say
             kind = type_of_target(y, input_name="y")

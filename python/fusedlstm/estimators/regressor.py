@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -14,35 +13,19 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from fusedlstm import _validation as check
-from fusedlstm._core import Array, core
+from fusedlstm._core import Array
 from fusedlstm._docstrings import describes_as
-from fusedlstm._estimator import Decoder, SequenceEstimator, takes_batches
-from fusedlstm._reading import Data, is_constant
+from fusedlstm._estimator import takes_batches
+from fusedlstm._pooled import PooledEstimator
+from fusedlstm._sequences import Sequences
+from fusedlstm.estimators._numbers import NumberTargets
 from fusedlstm.estimators.classifier import LSTMClassifier
-from fusedlstm.layers import Layer
-from fusedlstm.losses import (
-    REGRESSION_LOSSES,
-    AbsoluteError,
-    Gaussian,
-    Huber,
-    Pinball,
-    Poisson,
-    RegressionLoss,
-    SquaredError,
-    as_loss,
-)
-from fusedlstm.model import Sequential
-from fusedlstm.optimizers import LBFGS, AnyOptimizer, as_optimizer
-from fusedlstm.schedules import Schedule
 from fusedlstm.streaming import EstimatorStream
 
 
-LARGEST_DECAY = 0.02
-"""Upper bound of ``weight_decay="auto"``."""
-
-
 @describes_as(LSTMClassifier)
-class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
+@dataclass(repr=False, eq=False, kw_only=True)
+class LSTMRegressor(RegressorMixin, NumberTargets, PooledEstimator):  # type: ignore[misc]
     """Predict numbers from sequences with a recurrent network.
 
     A stack of recurrent layers reads the sequence; from the last one's final state a dense layer
@@ -93,77 +76,12 @@ object, default "squared_error"
     """
 
     _saved_attributes = (
-        *SequenceEstimator._saved_attributes,
+        *PooledEstimator._saved_attributes,
         "_y_ndim",
         "_y_mean",
         "_y_scale",
         "_fitted_loss",
     )
-
-    def __init__(
-        self,
-        hidden_size: int = 64,
-        *,
-        num_layers: int = 1,
-        cell: str = "lstm",
-        bidirectional: bool = False,
-        layers: tuple[Layer[Any], ...] | None = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        loss: str | RegressionLoss = "squared_error",
-        optimizer: str | AnyOptimizer = "adam",
-        learning_rate: float = 0.002,
-        schedule: str | Schedule | None = None,
-        weight_decay: float | str = "auto",
-        clip_norm: float | None = 1.0,
-        batch_size: int | str = "auto",
-        max_iter: int = 100,
-        tbptt_steps: int | None = None,
-        shuffle: bool = True,
-        early_stopping: bool = False,
-        scoring: Any = None,
-        validation_fraction: float = 0.1,
-        validation_split: str = "random",
-        n_iter_no_change: int = 10,
-        tol: float = 1e-4,
-        standardize: bool | str = "auto",
-        normalize_y: bool | str = "auto",
-        dtype: str = "float32",
-        n_threads: int | None = None,
-        random_state: Any = None,
-        warm_start: bool = False,
-        verbose: int = 0,
-    ) -> None:
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.cell = cell
-        self.bidirectional = bidirectional
-        self.layers = layers
-        self.dropout = dropout
-        self.recurrent_dropout = recurrent_dropout
-        self.loss = loss
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.weight_decay = weight_decay
-        self.clip_norm = clip_norm
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.tbptt_steps = tbptt_steps
-        self.shuffle = shuffle
-        self.early_stopping = early_stopping
-        self.scoring = scoring
-        self.validation_fraction = validation_fraction
-        self.validation_split = validation_split
-        self.n_iter_no_change = n_iter_no_change
-        self.tol = tol
-        self.standardize = standardize
-        self.dtype = dtype
-        self.n_threads = n_threads
-        self.random_state = random_state
-        self.warm_start = warm_start
-        self.verbose = verbose
-        self.normalize_y = normalize_y
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
         """Return the prediction for each sequence.
@@ -197,15 +115,6 @@ object, default "squared_error"
         """
         outputs = self._outputs_for(X)
         return self._std_decoder()(outputs) if return_std else self._decode(outputs)
-
-    def _std_decoder(self) -> Callable[[Array], tuple[Array, Array]]:
-        """Return a function that decodes outputs to means and standard deviations."""
-        if not isinstance(self._fitted_loss, Gaussian):
-            raise ValueError("return_std must be False unless the loss is 'gaussian'; got True")
-        decode = self._predicting()[1]
-        return partial(
-            _decode_with_std, decode, self._fitted_loss, self._y_scale, self._y_ndim == 1
-        )
 
     def stream(
         self, n_sequences: int | None = None, *, return_std: bool = False
@@ -272,26 +181,6 @@ object, default "squared_error"
             return float(np.mean(scores))
         return float(super().score(X, y, sample_weight))
 
-    def _quantiles(self) -> tuple[float, ...]:
-        """Return the quantiles that predictions have an axis for."""
-        levels = self._fitted_loss.quantiles if isinstance(self._fitted_loss, Pinball) else ()
-        return levels if isinstance(levels, tuple) else ()
-
-    def _new_decoder(self) -> Decoder:
-        kind = _DECODERS.get(type(self._fitted_loss))
-        if kind is None:
-            loss, mean, scale = self._fitted_loss, self._y_mean, self._y_scale
-            return partial(_decode_by, loss, mean, scale, self._y_ndim == 1)
-        targets = () if self._y_ndim == 1 else self._y_mean.shape
-        decoder: Decoder = core.Decoder(
-            kind,
-            self._n_outputs(),
-            [*targets, *np.shape(self._quantiles() or 0.0)],
-            self._y_scale,
-            self._y_mean,
-        )
-        return decoder
-
     @available_if(takes_batches)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> LSTMRegressor:
         """Train the model for one more epoch, on these data; make it in the first call.
@@ -324,15 +213,7 @@ object, default "squared_error"
         self._partial_fit(X, y, sample_weight)
         return self
 
-    def _check_params(self) -> None:
-        super()._check_params()
-        if not (isinstance(self.normalize_y, str) and self.normalize_y == "auto"):
-            check.true_or_false("normalize_y", self.normalize_y)
-            if self.normalize_y and not self._loss().location_scale:
-                needed = f"'auto' or False with loss={self.loss!r}"
-                raise ValueError(check.needs("normalize_y", needed, self.normalize_y))
-
-    def _read_targets(self, y: Any) -> Array:
+    def _read_targets(self, y: Any, sequences: Sequences, name: str) -> Array:
         targets = check.real_array("y", y, np.float64)
         if targets.ndim not in (1, 2):
             needed = "of shape (n_samples,) or (n_samples, n_outputs)"
@@ -340,77 +221,10 @@ object, default "squared_error"
         return cast(Array, check_array(targets, ensure_2d=False, input_name="y"))
 
     def _learn_targets(self, y: Array, weights: Array | None, classes: Any) -> None:
-        columns = y.reshape(len(y), -1)
-        self._y_ndim = y.ndim
-        self._fitted_loss = self._loss()
-        self._y_mean, self._y_scale = np.zeros(columns.shape[1]), np.ones(columns.shape[1])
-        if self.normalize_y and self._fitted_loss.location_scale:
-            self._y_mean = np.average(columns, axis=0, weights=weights)
-            with np.errstate(over="ignore"):
-                squares = np.average((columns - self._y_mean) ** 2, axis=0, weights=weights)
-            if not np.isfinite(squares).all():
-                raise ValueError(check.needs("y", "numbers with finite squares", np.abs(y).max()))
-            spread = np.sqrt(squares)
-            self._y_scale = np.where(is_constant(self._y_mean, spread), 1.0, spread)
+        self._learn_columns(y.reshape(len(y), -1), weights, y.ndim)
 
     def _encode_targets(self, y: Array, name: str) -> Array:
-        columns = y.reshape(len(y), -1)
-        lowest = self._loss().lowest_target
-        if columns.min() < lowest:
-            needed = f"at least {lowest:g} with loss={self.loss!r}"
-            raise ValueError(check.needs(name, needed, columns.min()))
-        if self._fitted_loss != self._loss():
-            needed = f"{self._fitted_loss!r}, as in the first fit, for it to go on"
-            raise ValueError(check.needs("loss", needed, self.loss))
-        if columns.shape[1] != len(self._y_mean):
-            raise ValueError(
-                f"{name} must have {len(self._y_mean)} outputs, as in fit; got {columns.shape[1]}"
-            )
-        with np.errstate(over="ignore", invalid="ignore"):
-            encoded: Array = ((columns - self._y_mean) / self._y_scale).astype(self.dtype)
-        if not np.isfinite(encoded).all():
-            raise ValueError(check.needs(name, f"numbers within {self.dtype}'s range", y))
-        return encoded
-
-    def _decode_targets(self, y: Array) -> Array:
-        decoded: Array = y * self._y_scale + self._y_mean
-        return decoded[:, 0] if self._y_ndim == 1 else decoded
-
-    def _n_outputs(self) -> int:
-        return self._fitted_loss.n_outputs(len(self._y_mean))
-
-    def _loss(self) -> RegressionLoss:
-        return as_loss(self.loss, REGRESSION_LOSSES, RegressionLoss)  # type: ignore[type-abstract]
-
-    def _check_weight_decay(self) -> None:
-        if not self._has_auto_decay():
-            super()._check_weight_decay()
-
-    def _has_auto_decay(self) -> bool:
-        return isinstance(self.weight_decay, str) and self.weight_decay == "auto"
-
-    def _decay_for(self, n_sequences: int) -> float:
-        if not self._has_auto_decay():
-            return float(self.weight_decay)
-        if isinstance(as_optimizer(self.optimizer), LBFGS):
-            return 0.0
-        return min(1 / n_sequences, LARGEST_DECAY)
-
-    def _adjust_initial(self, model: Sequential) -> None:
-        """Scale the input weights of the first layer from LeCun's variance to Xavier's.
-
-        The network then starts as a smoother function of its inputs, which predicts numbers better
-        from few noisy sequences (bench/defaults.py). Layers of the user's own stay as they are.
-        """
-        if self.layers is not None:
-            return
-        gain = np.sqrt(2 * model.input_size / (model.input_size + self.hidden_size))
-        for name, values in model.named_params().items():
-            if name.startswith("0.weight_ih"):
-                values *= gain
-
-    def _start(self, train: Data) -> Array | None:
-        return self._loss().start(train.y, train.weights)
+        return self._encode_columns(y.reshape(len(y), -1), name)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -418,30 +232,3 @@ object, default "squared_error"
         with contextlib.suppress(TypeError, ValueError):  # `fit` says what is wrong with the loss
             tags.target_tags.positive_only = self._loss().lowest_target >= 0
         return tags
-
-
-_DECODERS: dict[type[RegressionLoss], str] = {
-    SquaredError: "values",
-    AbsoluteError: "values",
-    Huber: "values",
-    Gaussian: "values",
-    Poisson: "exponentials",
-    Pinball: "quantiles",
-}
-"""What the core makes of outputs trained with each loss; one of the user's own does so itself."""
-
-
-def _decode_with_std(
-    decode: Decoder, loss: Gaussian, scale: Array, one_target: bool, outputs: Array
-) -> tuple[Array, Array]:
-    std = loss.predict_std(outputs.astype(np.float64)) * scale
-    return decode(outputs), std[:, 0] if one_target else std
-
-
-def _decode_by(
-    loss: RegressionLoss, mean: Array, scale: Array, one_target: bool, outputs: Array
-) -> Array:
-    predicted = loss.predict(outputs.astype(np.float64))
-    across = (slice(None),) + (np.newaxis,) * (predicted.ndim - 2)
-    decoded: Array = predicted * scale[across] + mean[across]
-    return decoded[:, 0] if one_target else decoded

@@ -230,7 +230,7 @@ class Recurrent(ShortRepr, Layer[Saved], abc.ABC):
             saved.core,
             saved.params[:count],
             saved.x,
-            self._unmerged(dseq.x),
+            None if dseq.x is None else check.contiguous(self._unmerged(dseq.x)),
             dh,
             dc,
             input_gradient,

@@ -62,6 +62,10 @@ class RegressionLoss(ShortRepr, abc.ABC):
         """Return the outputs of a model for so many targets."""
         return n_targets
 
+    def target_of_outputs(self, n_targets: int) -> Array:
+        """Return for each output of the model the number of the target that it is for."""
+        return np.repeat(np.arange(n_targets), self.n_outputs(n_targets) // n_targets)
+
     def start(self, y: Array, weights: Array | None) -> Array | None:
         """Return what the output should be before training; None: zero."""
         return None
@@ -273,6 +277,9 @@ class Gaussian(RegressionLoss):
 
     def n_outputs(self, n_targets: int) -> int:
         return 2 * n_targets
+
+    def target_of_outputs(self, n_targets: int) -> Array:
+        return np.tile(np.arange(n_targets), 2)
 
     def of_targets(self, z: Array, y: Array) -> tuple[Array, Array]:
         std = self.predict_std(z)

@@ -1,0 +1,96 @@
+"""Estimators with one prediction per step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from fusedlstm._core import Array
+from fusedlstm._estimator import SequenceEstimator
+from fusedlstm._reading import Data, read_X
+from fusedlstm._sequences import Sequences, all_steps
+from fusedlstm._standardization import StandardizedSequences
+from fusedlstm._targets import pack_targets
+from fusedlstm._threads import thread_limit
+from fusedlstm.layers import Layer
+from fusedlstm.losses.base import evaluate
+from fusedlstm.metrics import step_scorer
+from fusedlstm.sequence import Sequence, rows_of
+
+
+@dataclass(repr=False, eq=False, kw_only=True)
+class StepEstimator(SequenceEstimator):
+    """The part of tagger and step regressor that has targets and predictions at every step."""
+
+    def _with_reduction(self, body: list[Layer[Any]]) -> list[Layer[Any]]:
+        for layer in body:
+            if layer.reduces:
+                raise ValueError(
+                    f"layers must keep the steps for {type(self).__name__}, which predicts at "
+                    f"every step; got {layer!r}"
+                )
+        return body
+
+    def _read_targets(self, y: Any, sequences: Sequences, name: str) -> Sequences:
+        if isinstance(y, Sequences):
+            return y
+        return pack_targets(y, sequences.lengths(), name)
+
+    def _scorer(self, name: str) -> Any:
+        return step_scorer(name)
+
+    def _chunks(self, sequences: Sequences) -> Iterator[tuple[slice, Sequence]]:
+        """Yield the model's raw output for some sequences at a time."""
+        model = self.model_
+        predictor, _, standardizer = self._predicting()
+        if standardizer is not None:
+            sequences = StandardizedSequences(sequences, standardizer)
+        for part in self._parts(sequences):
+            x, lengths = sequences.take(part, model.dtype)
+            yield part, Sequence(predictor.predict(x, lengths), lengths)
+
+    def _evaluate_loss(self, data: Data) -> float:
+        total, size, loss = 0.0, 0, self._training_loss()
+        for part, out in self._chunks(data.sequences):
+            y = data.y.take(part, None)[0]
+            weights = None if data.weights is None else data.weights[part]
+            evaluated = evaluate(loss, out, y, weights)
+            total += evaluated.loss * evaluated.size
+            size += evaluated.size
+        return total / size if size else 0.0
+
+    def _predicted(self, X: Any, decode: Callable[[Array], Array]) -> Any:
+        """Return predictions in the form of X: a list for a list, an array for an array."""
+        if "model_" not in vars(self):
+            check_is_fitted(self, "model_")
+        with thread_limit(self.n_threads):
+            sequences = read_X(self, X, self.model_.dtype, reset=False)
+            rows = [rows_of(out.steps(), out.mask(), 2) for _, out in self._chunks(sequences)]
+        values, lengths = decode(np.concatenate(rows)), sequences.lengths()
+        if isinstance(X, Sequences):
+            return values
+        if sequences.form == "ragged":
+            return np.split(values, np.cumsum(lengths)[:-1])
+        shape = (len(lengths), sequences.longest())
+        if int(lengths.min()) == shape[1]:
+            return values.reshape(*shape, *values.shape[1:])
+        padded = np.full((*shape, *values.shape[1:]), self._padding(values))
+        padded[np.arange(shape[1]) < lengths[:, np.newaxis]] = values
+        return padded
+
+    def _padding(self, values: Array) -> Any:
+        """Return the value of predictions past the end of a sequence in a padded array."""
+        return {"f": np.nan, "U": "", "S": b"", "b": False, "O": None}.get(values.dtype.kind, -1)
+
+    def _rows(self, X: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
+        """Return targets, predictions and weights of all real steps, for a score."""
+        sequences = read_X(self, X, self.model_.dtype, reset=False)
+        targets = self._read_targets(y, sequences, "y")
+        weights = self._read_weights(targets, sample_weight)
+        if weights is not None:
+            weights = np.repeat(weights, sequences.lengths())
+        return all_steps(targets), self.predict(sequences), weights
