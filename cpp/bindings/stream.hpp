@@ -60,8 +60,7 @@ StreamState<S> state_of(const py::object& given, const std::vector<std::vector<I
                      std::string("an array of ") + (sizeof(S) == 4 ? "float32" : "float64") + " of shape (1, " +
                          std::to_string(rows) + ", " + std::to_string(width) + ")",
                      item);
-      const auto array = py::array_t<S, py::array::c_style | py::array::forcecast>::ensure(item);
-      if (!array) throw py::error_already_set();
+      const py::array_t<S, py::array::c_style | py::array::forcecast> array(item);
       StateArray<S> read{width, std::vector<S>(std::size_t(rows * width))};
       std::memcpy(read.values.data(), array.data(), read.values.size() * sizeof(S));
       state[k].push_back(std::move(read));
@@ -210,8 +209,7 @@ class PyStream {
     const bool fits = py::isinstance<py::array_t<std::int64_t>>(given) && py::cast<py::array>(given).ndim() == 1;
     if (!fits || py::len(given) == 0)
       throw std::invalid_argument("rows must be an array of int64 of one axis, not empty; got " + described(given));
-    const auto array = Rows::ensure(given);
-    if (!array) throw py::error_already_set();
+    const Rows array(given);
     const std::vector<Index> rows(array.data(), array.data() + array.size());
     require(!one_ || rows.size() == 1, "rows must have one entry for a stream whose arrays have no axis of sequences");
     with_stream([&](auto& stream, auto tag) {

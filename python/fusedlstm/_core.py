@@ -57,11 +57,11 @@ class Core(Protocol):
     Stream: Any
     """Of a whole model, packed, or None: one step at a time, `step(x, out)` and `reset()`.
 
-    `state()` returns a list with an entry for each layer that was added: a tuple of arrays
-    (1, rows, n), or None for a layer without state. Recurrent: h, and c if the cell has one; pooling:
-    the sums (1, rows, F) and the number of steps (1, rows, 1), or the largest values. `set_state`
-    takes such a list. `select(rows)` goes on with the sequences of these numbers, an int64 array.
-    The errors are ValueErrors, which change nothing.
+    `state()` returns a list with an entry for each layer that was added: a tuple of arrays, or None
+    for a layer without state. Recurrent: h and, if the cell has one, c (1, rows, H). Pooling: the
+    sums (1, rows, F) and the number of steps (1, rows, 1), or the largest values (1, rows, F).
+    `set_state` takes such a list. `select(rows)` goes on with the sequences of these numbers, an
+    int64 array. A ValueError refuses anything else and changes nothing.
     """
 
     EstimatorStream: Any
