@@ -1,7 +1,10 @@
 // The functions that run once per call or step: the drivers of the layers, the optimizers' steps and the named
 // activations.
+#include "ops/dense.hpp"
+#include "ops/last_step.hpp"
+#include "ops/pool.hpp"
+#include "ops/recurrent.hpp"
 #include "staged/layer.hpp"
-#include "stream.hpp"
 #include "updates.hpp"
 
 namespace fusedlstm {
@@ -14,10 +17,14 @@ FUSEDLSTM_DENSE(, float);
 FUSEDLSTM_DENSE(, double);
 FUSEDLSTM_LAYER(, float);
 FUSEDLSTM_LAYER(, double);
-FUSEDLSTM_WHOLE_MODEL(, float);
-FUSEDLSTM_WHOLE_MODEL(, double);
-FUSEDLSTM_STREAM_LAYERS(, float);
-FUSEDLSTM_STREAM_LAYERS(, double);
+FUSEDLSTM_RECURRENT_OP(, float);
+FUSEDLSTM_RECURRENT_OP(, double);
+FUSEDLSTM_DENSE_OP(, float);
+FUSEDLSTM_DENSE_OP(, double);
+FUSEDLSTM_LAST_STEP_OP(, float);
+FUSEDLSTM_LAST_STEP_OP(, double);
+FUSEDLSTM_POOL_OP(, float);
+FUSEDLSTM_POOL_OP(, double);
 
 namespace staged {
 FUSEDLSTM_STAGED_LAYER(, float);

@@ -100,11 +100,13 @@ def test_a_fork_while_another_thread_is_in_a_step_of_a_stream():
 import os, signal, threading
 import numpy as np
 import fusedlstm
+from fusedlstm._core import core
 from fusedlstm.layers import LSTM
 
 fusedlstm.set_num_threads(1)
 model = fusedlstm.Sequential([LSTM(256)], 64, random_state=0)
 x = np.ones((200, 64), "f")
+state, rows = core.Stream.state(model.stream(200)), np.arange(200)
 expected = model.stream(200).step(x).tobytes()
 stream = model.stream(200)
 stop = threading.Event()
@@ -119,10 +121,16 @@ for _ in range(10):
     child = os.fork()
     if child == 0:
         signal.alarm(60)  # ends a child that hangs
-        try:
-            stream.step(x)
-        except RuntimeError as error:
-            assert "must be reset" in str(error), error
+        for call, *arguments in [
+            (stream.step, x),
+            (core.Stream.state, stream),
+            (core.Stream.select, stream, rows),
+            (core.Stream.set_state, stream, state),
+        ]:
+            try:
+                call(*arguments)
+            except RuntimeError as error:
+                assert "must be reset" in str(error), error
         stream.reset()
         os._exit(stream.step(x).tobytes() != expected)
     assert os.waitpid(child, 0)[1] == 0

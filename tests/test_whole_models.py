@@ -95,8 +95,9 @@ def test_what_a_whole_model_refuses(core):
     assert whole.predict_as_it_is(x, lambda: 1).shape == (2, 4, 2)
     for other in (x.astype(float), x[:, ::2], x[0], x[:, :, :2], x[:0], x.tolist(), None):
         assert whole.predict_as_it_is(other, lambda: 1) is None
-    with pytest.raises(ValueError, match="takes no lengths"):
-        whole.predict(x, np.array([1, 2]), lambda: 1)
+    assert whole.takes_lengths
+    with pytest.raises(ValueError, match="lengths must be between"):
+        whole.predict(x, np.array([1, 5]), lambda: 1)
     with pytest.raises(ValueError, match="two arguments"):
         whole.predict_as_it_is(x)
     whole.add_dense(1, np.zeros(3, "f"), "linear")

@@ -5,15 +5,69 @@
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <utility>
 
-#include "../stream.hpp"
+#include "../ops/stream.hpp"
 #include "decoding.hpp"
 #include "numpy_views.hpp"
 #include "standardize.hpp"
 #include "whole_model.hpp"
 
 namespace fusedlstm {
+
+// An object in an error.
+inline std::string described(const py::handle& object) {
+  if (!py::isinstance<py::array>(object)) return std::string("an object of type ") + Py_TYPE(object.ptr())->tp_name;
+  const auto array = py::reinterpret_borrow<py::array>(object);
+  return "an array of " + std::string(py::str(array.dtype())) + " of shape " +
+         std::string(py::str(object.attr("shape")));
+}
+
+// Of a list as PyStream::state returns it. Throws std::invalid_argument for anything else.
+template <class S>
+StreamState<S> state_of(const py::object& given, const std::vector<std::vector<Index>>& columns, Index rows) {
+  const auto is_sequence = [](const py::handle& object) {
+    return py::isinstance<py::list>(object) || py::isinstance<py::tuple>(object);
+  };
+  const auto needed = [](const std::string& name, const std::string& what, const py::handle& got) {
+    return std::invalid_argument(name + " must be " + what + "; got " + described(got));
+  };
+  if (!is_sequence(given)) throw needed("state", "a list", given);
+  const auto list = py::reinterpret_borrow<py::sequence>(given);
+  if (list.size() != columns.size())
+    throw std::invalid_argument("state must have " + std::to_string(columns.size()) + " entries; got " +
+                                std::to_string(list.size()));
+  StreamState<S> state(columns.size());
+  for (std::size_t k = 0; k < columns.size(); k++) {
+    const std::string name = "state[" + std::to_string(k) + "]";
+    const py::object entry = list[k];
+    const std::size_t count = columns[k].size();
+    if (count == 0 && !entry.is_none()) throw needed(name, "None", entry);
+    if (count == 0) continue;
+    if (!is_sequence(entry) || py::len(entry) != count)
+      throw needed(name, "a tuple of " + std::to_string(count) + (count == 1 ? " array" : " arrays"), entry);
+    for (std::size_t j = 0; j < count; j++) {
+      const py::object item = py::reinterpret_borrow<py::sequence>(entry)[j];
+      const Index width = columns[k][j];
+      const auto fits = [&] {
+        if (!py::isinstance<py::array_t<S>>(item)) return false;
+        const auto array = py::reinterpret_borrow<py::array>(item);
+        return array.ndim() == 3 && array.shape(0) == 1 && array.shape(1) == rows && array.shape(2) == width;
+      };
+      if (!fits())
+        throw needed(name + "[" + std::to_string(j) + "]",
+                     std::string("an array of ") + (sizeof(S) == 4 ? "float32" : "float64") + " of shape (1, " +
+                         std::to_string(rows) + ", " + std::to_string(width) + ")",
+                     item);
+      const py::array_t<S, py::array::c_style | py::array::forcecast> array(item);
+      StateArray<S> read{width, std::vector<S>(std::size_t(rows * width))};
+      std::memcpy(read.values.data(), array.data(), read.values.size() * sizeof(S));
+      state[k].push_back(std::move(read));
+    }
+  }
+  return state;
+}
 
 // Calls the method `_step` with the arguments that `step` was called with.
 inline PyObject* step_in_python(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
@@ -40,16 +94,12 @@ class PyStream {
     if (model.is_none()) return;
     py::cast<const PyWholeModel&>(model).with_model([&](const auto& packed, auto tag) {
       require(packed.packed(), "a stream needs packed weights");
+      require(packed.causal(), "a stream needs layers that read forward");
       require_room<decltype(tag)>(rows, 1, packed.features(), packed.widest());
       stream_.emplace<Stream<decltype(tag)>>(packed, rows);
     });
-    with_stream([&](auto& stream, auto) {
-      forks_ = forks();
-      releases_ = stream.work() >= worth_a_release;
-      inputs_[0] = outputs_[0] = rows;
-      inputs_[1] = stream.features();
-      outputs_[1] = stream.outputs();
-    });
+    forks_ = forks();
+    read_sizes();
   }
 
   bool computes() const { return stream_.index() > 0; }
@@ -114,13 +164,84 @@ class PyStream {
     if (!computes()) return;
     notice_forks();
     with_stream([&](auto& stream, auto) {
-      const std::lock_guard<std::mutex> one_at_a_time(mutex_);
-      stream.reset();
-      interrupted_ = false;
+      while_no_step([&] {
+        stream.reset();
+        interrupted_ = false;
+      });
     });
   }
 
+  // A list with an entry for each op of the model: a tuple of arrays (1, rows, columns), or None.
+  py::list state() {
+    refuse_without_ops();
+    return with_stream([&](auto& stream, auto tag) {
+      using S = decltype(tag);
+      StreamState<S> state;
+      while_no_step([&] { state = stream.state(); });
+      py::list list;
+      for (const auto& arrays : state) {
+        py::object entry = py::none();
+        if (!arrays.empty()) {
+          py::tuple tuple(arrays.size());
+          for (std::size_t k = 0; k < arrays.size(); k++) {
+            const std::vector<S>& values = arrays[k].values;
+            auto array = empty<S>({1, Index(values.size()) / arrays[k].columns, arrays[k].columns});
+            std::copy(values.begin(), values.end(), array.mutable_data());
+            tuple[k] = std::move(array);
+          }
+          entry = std::move(tuple);
+        }
+        list.append(std::move(entry));
+      }
+      return list;
+    });
+  }
+  void set_state(const py::object& given) {
+    refuse_without_ops();
+    with_stream([&](auto& stream, auto tag) {
+      const auto state = state_of<decltype(tag)>(given, stream.state_columns(), stream.rows());
+      while_no_step([&] { stream.set_state(state); });
+    });
+  }
+  void select(const py::object& given) {
+    refuse_without_ops();
+    using Rows = py::array_t<std::int64_t, py::array::c_style | py::array::forcecast>;
+    const bool fits = py::isinstance<py::array_t<std::int64_t>>(given) && py::cast<py::array>(given).ndim() == 1;
+    if (!fits || py::len(given) == 0)
+      throw std::invalid_argument("rows must be an array of int64 of one axis, not empty; got " + described(given));
+    const Rows array(given);
+    const std::vector<Index> rows(array.data(), array.data() + array.size());
+    require(!one_ || rows.size() == 1, "rows must have one entry for a stream whose arrays have no axis of sequences");
+    with_stream([&](auto& stream, auto tag) {
+      while_no_step([&] {
+        require_room<decltype(tag)>(Index(rows.size()), 1, stream.features(), stream.widest());
+        stream.select(rows);
+        read_sizes();
+      });
+    });
+  }
+
+  // Calls `work`, which must not call Python, under the GIL.
+  template <class Work>
+  void while_no_step(Work&& work) {
+    const std::lock_guard<std::mutex> one_at_a_time(mutex_);
+    work();
+  }
+
  private:
+  void refuse_without_ops() {
+    require(computes(), "the model has layers that the core does not know");
+    refuse_interrupted();
+  }
+  void read_sizes() {
+    with_stream([&](auto& stream, auto) {
+      releases_ = stream.work() >= worth_a_release;
+      inputs_[0] = outputs_[0] = stream.rows();
+      inputs_[1] = stream.features();
+      outputs_[1] = stream.outputs();
+    });
+  }
+
   // Null, without an error, if x is not what the stream takes as it stands.
   PyObject* step_into_new(PyObject* x) {
     return with_stream([&](auto& stream, auto tag) -> PyObject* {
@@ -166,12 +287,9 @@ class PyEstimatorStream {
     require(decoder.decoder().outputs == model.output_shape()[model.axes() - 1], "the decoder is of another model");
     stream_ = &model;
     decoder_ = &decoder.decoder();
-    model.with_stream([&](auto& running, auto tag) {
-      x_.emplace<std::vector<decltype(tag)>>(static_cast<std::size_t>(model.inputs()));
-      list_.resize(static_cast<std::size_t>(model.inputs()));
-      rows_ = running.rows();
-    });
-    if (!model.one()) shape_.push_back(rows_);
+    model.with_stream([&](auto&, auto tag) { x_.emplace<std::vector<decltype(tag)>>(); });
+    if (!model.one()) shape_.push_back(0);
+    model.with_stream([&](auto& running, auto tag) { follow<decltype(tag)>(running.rows()); });
     shape_.insert(shape_.end(), decoder.shape().begin(), decoder.shape().end());
   }
 
@@ -185,6 +303,14 @@ class PyEstimatorStream {
   }
 
  private:
+  // Makes room for so many sequences.
+  template <class S>
+  void follow(Index rows) {
+    list_.resize(static_cast<std::size_t>(stream_->inputs()));
+    std::get<std::vector<S>>(x_).resize(static_cast<std::size_t>(stream_->inputs()));
+    if (!stream_->one()) shape_[0] = rows;
+    rows_ = rows;
+  }
   template <class S>
   bool read_list(PyObject* list, S* to, Index count) {
     if (PyList_GET_SIZE(list) != count) return false;
@@ -215,6 +341,8 @@ class PyEstimatorStream {
   PyObject* predict(PyObject* x) {
     return stream_->with_stream([&](auto& stream, auto tag) -> PyObject* {
       using S = decltype(tag);
+      // After a select.
+      if (stream.rows() != rows_) stream_->while_no_step([&] { follow<S>(stream.rows()); });
       S* input = std::get<std::vector<S>>(x_).data();
       const bool number = shape_.empty();
       double alone = 0;
@@ -247,7 +375,10 @@ inline void define_stream(py::module_& module) {
            [](PyStream& stream, const py::handle& x, const py::handle& out) {
              require(stream.feed(x.ptr(), out.ptr()), "x and out must be what the stream takes as it stands");
            })
-      .def("reset", &PyStream::reset);
+      .def("reset", &PyStream::reset)
+      .def("state", &PyStream::state)
+      .def("set_state", &PyStream::set_state)
+      .def("select", &PyStream::select);
   static PyMethodDef step = {"step", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&PyStream::step)),
                              METH_FASTCALL | METH_KEYWORDS, R"(step($self, /, x, out=None)
 --

@@ -4,8 +4,12 @@
 #include <variant>
 
 #include "../cells.hpp"
-#include "../whole_model.hpp"
+#include "../ops/dense.hpp"
+#include "../ops/last_step.hpp"
+#include "../ops/program.hpp"
+#include "../ops/recurrent.hpp"
 #include "numpy_views.hpp"
+#include "pool.hpp"
 
 namespace fusedlstm {
 
@@ -86,8 +90,9 @@ inline constexpr Index work_of_a_part = Index(1) << 35, rows_of_a_part = 32;
 
 // `most_threads` is asked where there is work for more than one.
 template <class S>
-PyObject* predict_into_new(const WholeModel<S>& model, Index batch, Index steps, const Index* lengths,
+PyObject* predict_into_new(const Program<S>& model, Index batch, Index steps, const Index* lengths,
                            Sequences<const S> x, const py::handle& most_threads) {
+  require(model.complete(), "the last layer must give its steps");
   require_room<S>(batch, steps, model.features(), model.widest());
   const Index work = checked_product(batch * steps, model.work());
   const bool small = work < worth_a_release;
@@ -98,7 +103,7 @@ PyObject* predict_into_new(const WholeModel<S>& model, Index batch, Index steps,
   if (!y) throw py::error_already_set();
   S* out = values_of_new<S>(y.ptr());
   if (small) {
-    fusedlstm::predict(model, batch, steps, lengths, x, out, threads);
+    model.predict(batch, steps, lengths, x, out, threads);
     return y.release().ptr();
   }
   // Rows in parts, between which Python's signals are handled: Ctrl-C waits for one part. The bits do not depend on it.
@@ -109,8 +114,8 @@ PyObject* predict_into_new(const WholeModel<S>& model, Index batch, Index steps,
     const Index first = batch * part / parts, rows = batch * (part + 1) / parts - first;
     if (part > 0 && outlive_python(PyErr_CheckSignals) != 0) throw py::error_already_set();
     const ReleaseGil release;
-    fusedlstm::predict(model, rows, steps, lengths ? lengths + first : nullptr, {x.at(first, 0), x.by_row, x.by_step},
-                       out + first * row, threads);
+    model.predict(rows, steps, lengths ? lengths + first : nullptr, {x.at(first, 0), x.by_row, x.by_step},
+                  out + first * row, threads);
   }
   return y.release().ptr();
 }
@@ -119,15 +124,15 @@ class PyWholeModel {
  public:
   PyWholeModel(const std::string& dtype, Index features) {
     require(features > 0, "sizes must be positive");
-    if (dtype == "float32") model_.emplace<std::shared_ptr<WholeModel<float>>>(new WholeModel<float>(features));
-    else model_.emplace<std::shared_ptr<WholeModel<double>>>(new WholeModel<double>(features));
+    if (dtype == "float32") model_.emplace<std::shared_ptr<Program<float>>>(new Program<float>(features));
+    else model_.emplace<std::shared_ptr<Program<double>>>(new Program<double>(features));
   }
 
   // Calls work(model, S()).
   template <class Work>
   auto with_model(Work&& work) const {
-    if (auto* model = std::get_if<std::shared_ptr<WholeModel<float>>>(&model_)) return work(**model, float());
-    return work(*std::get<std::shared_ptr<WholeModel<double>>>(model_), double());
+    if (auto* model = std::get_if<std::shared_ptr<Program<float>>>(&model_)) return work(**model, float());
+    return work(*std::get<std::shared_ptr<Program<double>>>(model_), double());
   }
 
   // `weights`: packed, or an array that is read at every call.
@@ -141,7 +146,6 @@ class PyWholeModel {
       require(directions >= 1 && directions <= most_directions && hidden_size > 0, "sizes must be positive");
       require(!reverse || directions == 1, "a reverse layer has one direction");
       require_room<S>(1, 1, sizes.input, checked_product(directions, hidden_size));
-      require(!model.reduces(), "a layer for sequences must not follow one that reduces them");
       const auto packed = packed_of<PackedRecurrent<S>>(weights);
       require(!weights.is_none(), "weights must not be None");
       require(!packed || (packed->cell == &found && packed->shape.directions == directions &&
@@ -153,14 +157,17 @@ class PyWholeModel {
         const S* values = input_of<S>(array, states);
         return values ? std::vector<S>(values, values + states) : std::vector<S>();
       };
-      model.add(RecurrentPart<S>{&found, shape, packed,
-                                 packed ? nullptr : input_of<S>(weights, directions * weight_count(sizes)),
-                                 numbers(initial_hidden), numbers(initial_state), all_steps});
+      const S* parameters = packed ? nullptr : input_of<S>(weights, directions * weight_count(sizes));
+      model.add(recurrent_op(RecurrentConfig<S>{&found, shape, packed, parameters, numbers(initial_hidden),
+                                                numbers(initial_state), all_steps}));
     });
     kept_.push_back(weights);
   }
   void add_last_step() {
-    with_model([&](auto& model, auto) { model.add(LastStepPart{}); });
+    with_model([&](auto& model, auto tag) { model.add(last_step_op<decltype(tag)>(model.outputs())); });
+  }
+  void add_pool(const std::string& kind) {
+    with_model([&](auto& model, auto tag) { model.add(pool_op<decltype(tag)>(pooling_of(kind), model.outputs())); });
   }
   void add_dense(Index units, const py::object& weights, const py::object& activation) {
     with_model([&](auto& model, auto tag) {
@@ -172,7 +179,8 @@ class PyWholeModel {
       require(!weights.is_none(), "weights must not be None");
       require(!packed || (packed->shape.features == shape.features && packed->shape.units == units),
               "packed weights are of another layer");
-      model.add(DensePart<S>{shape, packed, packed ? nullptr : input_of<S>(weights, dense_weight_count(shape))});
+      const S* parameters = packed ? nullptr : input_of<S>(weights, dense_weight_count(shape));
+      model.add(dense_op(DenseConfig<S>{shape, packed, parameters}));
     });
     kept_.push_back(weights);
   }
@@ -184,7 +192,6 @@ class PyWholeModel {
       const Sequences<const S> sequences = sequences_of<S>(x);
       const Index batch = x.shape(0), steps = x.shape(1);
       require(batch > 0 && steps > 0 && x.shape(2) == model.features(), "x must be (batch, steps, features)");
-      require(lengths.is_none() || model.takes_lengths(), "the model takes no lengths");
       return py::reinterpret_steal<py::object>(
           predict_into_new(model, batch, steps, lengths_of(lengths, batch, steps), sequences, most_threads));
     });
@@ -206,23 +213,23 @@ class PyWholeModel {
     });
   }
 
-  bool takes_lengths() const {
-    return with_model([](auto& model, auto) { return model.takes_lengths(); });
-  }
+  bool takes_lengths() const { return true; }  // every op does
 
  private:
   std::vector<py::object> kept_;  // whose memory the model reads
-  std::variant<std::shared_ptr<WholeModel<float>>, std::shared_ptr<WholeModel<double>>> model_;
+  std::variant<std::shared_ptr<Program<float>>, std::shared_ptr<Program<double>>> model_;
 };
 
 inline void define_whole_model(py::module_& module) {
   module.def("pack_recurrent", &pack_recurrent);
   module.def("pack_dense", &pack_dense);
+  define_pool(module);
   py::class_<PyWholeModel> whole(module, "WholeModel", py::module_local());
   whole.def(py::init<const std::string&, Index>())
       .def("add_recurrent", &PyWholeModel::add_recurrent)
       .def("add_last_step", &PyWholeModel::add_last_step)
       .def("add_dense", &PyWholeModel::add_dense)
+      .def("add_pool", &PyWholeModel::add_pool)
       .def("predict", &PyWholeModel::predict)
       .def_property_readonly("takes_lengths", &PyWholeModel::takes_lengths);
   static PyMethodDef predict = {

@@ -47,14 +47,22 @@ class Core(Protocol):
         """
 
     WholeModel: Any
-    """Layers that run in one call: `add_recurrent`, `add_last_step`, `add_dense`, `predict`."""
+    """Layers that run in one call: `add_recurrent`, `add_last_step`, `add_dense`, `add_pool` of
+    "mean" or "max", `predict`. With lengths, steps past the end are zero in the output."""
 
     Decoder: Any
     """Of the kind, the model's outputs, the shape of a prediction, and of each target scale and
     mean: a function of outputs (n, n_outputs), see cpp/decoding.hpp."""
 
     Stream: Any
-    """Of a whole model, packed, or None: one step at a time, `step(x, out)` and `reset()`."""
+    """Of a whole model, packed, or None: one step at a time, `step(x, out)` and `reset()`.
+
+    `state()` returns a list with an entry for each layer that was added: a tuple of arrays, or None
+    for a layer without state. Recurrent: h and, if the cell has one, c (1, rows, H). Pooling: the
+    sums (1, rows, F) and the number of steps (1, rows, 1), or the largest values (1, rows, F).
+    `set_state` takes such a list. `select(rows)` goes on with the sequences of these numbers, an
+    int64 array. A ValueError refuses anything else and changes nothing.
+    """
 
     EstimatorStream: Any
     """Of a stream, a decoder or None, and a standardizer or None: `step(x)`."""
@@ -176,6 +184,23 @@ class Core(Protocol):
         /,
     ) -> Array | None:
         """Add to ``grads``; return dx (N, I) if wanted."""
+
+    def pool_forward(
+        self,
+        kind: Literal["mean", "max"],
+        x: Array,
+        lengths: npt.NDArray[np.int64] | None,
+        before: Array | None,
+        threads: int,
+        /,
+    ) -> tuple[Array, npt.NDArray[np.int64] | None]:
+        """Pool the real steps of ``x (B, T, F)``, whose first two strides are free.
+
+        Returns for "mean" the sums (B, F) and None; for "max" the largest values, NaN if one is,
+        and the first step of each. ``before`` are the sums or largest values (B, F) of the steps
+        before x; where such a value is the largest, its step is -1. Sums are added in the order of
+        the steps: they do not depend on how a sequence is cut, on the batch or on threads.
+        """
 
     def clip_norm(self, grads: Array, max_norm: float, /) -> float:
         """Scale ``grads`` to at most this Euclidean norm; return the norm before."""
