@@ -141,6 +141,8 @@ PARAMETERS = [
     ("dropout", "half", "dropout must be a number in [0, 1); got 'half'"),
     ("recurrent_dropout", 1.0, "recurrent_dropout must be a number in [0, 1); got 1.0"),
     ("recurrent_dropout", None, "recurrent_dropout must be a number in [0, 1); got None"),
+    ("pooling", "mea", "got 'mea'. Did you mean 'mean'?"),
+    ("pooling", None, "pooling must be one of last, mean, max; got None"),
     ("loss", "squared_los", "loss must be one of"),
     ("loss", log_loss.__call__, "loss must be one of"),
     ("loss", LogLoss, "Did you mean LogLoss()?"),

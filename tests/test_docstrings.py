@@ -91,7 +91,7 @@ def test_completion_offers_submodules():
         assert getattr(fusedlstm, name) is not None
 
 
-@pytest.mark.parametrize("name", ["LSTMClassifier", "LSTMRegressor"])
+@pytest.mark.parametrize("name", ["LSTMClassifier", "LSTMRegressor", "LSTMStepRegressor", "LSTMTagger"])
 def test_help_describes_every_parameter(name):
     doc = inspect.getdoc(getattr(fusedlstm, name))
     section = doc.partition("Parameters\n----------\n")[2].partition("\n\nAttributes\n")[0]
@@ -102,7 +102,7 @@ def test_help_describes_every_parameter(name):
     parameters = set(inspect.signature(getattr(fusedlstm, name)).parameters)
     assert set(described) == parameters
     assert all(text.strip() for text in described.values())
-    assert "see `LSTMClassifier`" not in doc
+    assert "see `LSTM" not in doc
     attributes = doc.partition("\nAttributes\n----------\n")[2]
     assert "validation_loss_curve_" in attributes
     assert "model_ : Sequential" in attributes

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fusedlstm import states
+from fusedlstm import _states as states
 from fusedlstm._core import Array
 from fusedlstm.losses.base import Evaluated, Loss, SequenceLoss, evaluate
 from fusedlstm.model import Sequential
 from fusedlstm.sequence import Sequence
-from fusedlstm.states import State
+from fusedlstm._states import State
 
 if TYPE_CHECKING:
     from fusedlstm.training import Batch

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fusedlstm._core import Array
 from fusedlstm._estimator import SequenceEstimator
-from fusedlstm._reading import Data, read_X
+from fusedlstm._reading import Data, read_weights, read_X
 from fusedlstm._sequences import Sequences, all_steps
 from fusedlstm._standardization import StandardizedSequences
 from fusedlstm._targets import pack_targets
@@ -90,7 +90,7 @@ class StepEstimator(SequenceEstimator):
         """Return targets, predictions and weights of all real steps, for a score."""
         sequences = read_X(self, X, self.model_.dtype, reset=False)
         targets = self._read_targets(y, sequences, "y")
-        weights = self._read_weights(targets, sample_weight)
+        weights = read_weights(sample_weight, len(sequences))
         if weights is not None:
             weights = np.repeat(weights, sequences.lengths())
         return all_steps(targets), self.predict(sequences), weights

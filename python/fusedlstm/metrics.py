@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import get_scorer
+from sklearn.utils.metaestimators import available_if
 
 from fusedlstm._sequences import Sequences, all_steps
 
-__all__ = ["step_scorer"]
+__all__ = ["StepScorer", "step_scorer"]
 
 
 def step_scorer(scoring: str) -> StepScorer:
@@ -25,8 +27,8 @@ def step_scorer(scoring: str) -> StepScorer:
     -------
     callable
         ``scorer(estimator, X, y, sample_weight=None)`` for an estimator that predicts at every
-        step, and y of one target per step. It is the score of all real steps as rows; weights are
-        those of the sequences.
+        step, and y of one target per step. It is the score of all real steps whose target is not
+        NaN; weights are those of the sequences.
 
     Examples
     --------
@@ -55,35 +57,49 @@ class StepScorer:
 
     def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the score."""
-        rows = _rows(y)
-        options = {}
+        rows, options = _rows(y), {}
         if sample_weight is not None:
             lengths = y.lengths() if isinstance(y, Sequences) else [len(part) for part in y]
             options["sample_weight"] = np.repeat(sample_weight, lengths)
+        present = np.ones(len(rows), bool)
+        if rows.dtype.kind == "f":
+            present = ~np.isnan(rows.reshape(len(rows), -1)).any(axis=1)
+            options = {name: weights[present] for name, weights in options.items()}
         kind = _Classifier if hasattr(estimator, "classes_") else _Regressor
-        return float(self._scorer(kind(estimator), X, rows, **options))
+        return float(self._scorer(kind(estimator, present), X, rows[present], **options))
 
     def __repr__(self) -> str:
         """Return the call that makes the scorer."""
         return f"step_scorer({self.scoring!r})"
 
 
+def _has(method: str) -> Callable[[Any], bool]:
+    return lambda flat: hasattr(flat.estimator, method)
+
+
 class _Flat(BaseEstimator):  # type: ignore[misc]
     """An estimator whose predictions of all steps are rows."""
 
-    def __init__(self, estimator: Any) -> None:
-        self.estimator = estimator
+    def __init__(self, estimator: Any, present: Any) -> None:
+        self.estimator, self.present = estimator, present
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "classes_":
-            return self.estimator.classes_
-        if name in ("predict", "predict_proba", "decision_function"):
-            method = getattr(self.estimator, name)
-            return lambda X: _rows(method(X))
-        raise AttributeError(name)
+    @property
+    def classes_(self) -> Any:
+        return self.estimator.classes_
+
+    def predict(self, X: Any) -> Any:
+        return _rows(self.estimator.predict(X))[self.present]
+
+    @available_if(_has("predict_proba"))  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> Any:
+        return _rows(self.estimator.predict_proba(X))[self.present]
+
+    @available_if(_has("decision_function"))  # type: ignore[untyped-decorator]
+    def decision_function(self, X: Any) -> Any:
+        return _rows(self.estimator.decision_function(X))[self.present]
 
 
 class _Classifier(ClassifierMixin, _Flat):  # type: ignore[misc]

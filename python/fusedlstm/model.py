@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fusedlstm import _validation as check
-from fusedlstm import states
+from fusedlstm import _states as states
 from fusedlstm._core import Array, core
 from fusedlstm._masking import RealSteps
 from fusedlstm._requirements import require_complete_state, require_maskable
@@ -24,7 +24,7 @@ from fusedlstm.layers.base import can_lower
 from fusedlstm.layers.composite import checked_layers, count_of
 from fusedlstm.predictor import Predictor
 from fusedlstm.sequence import Sequence
-from fusedlstm.states import State
+from fusedlstm._states import State
 from fusedlstm.streaming import Stream
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fusedlstm._core import Array
 
-__all__ = ["Sequence"]
+__all__ = ["Sequence", "rows_of"]
 
 
 class Sequence(NamedTuple):

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
-from fusedlstm import states
+from fusedlstm import _states as states
 from fusedlstm._requirements import require_stream
 from fusedlstm.layers import Chain
 from fusedlstm.sequence import Sequence
-from fusedlstm.states import State
+from fusedlstm._states import State
 
 if TYPE_CHECKING:
     from fusedlstm._standardization import Standardizer

@@ -19,7 +19,7 @@ from fusedlstm.losses import Loss, SequenceLoss
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import Optimizer, OptimizerState, clip_by_norm
 from fusedlstm.schedules import Schedule, ScheduleState
-from fusedlstm.states import State
+from fusedlstm._states import State
 
 __all__ = [
     "Batch",

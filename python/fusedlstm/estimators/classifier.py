@@ -48,11 +48,15 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         Read every sequence from both ends.
     layers : tuple of layers, optional
         From `fusedlstm.layers`, in place of the four above and the two below, which then have no
-        effect. The output layer is added, and before it `LastStep` if it is missing.
+        effect. The output layer is added, and before it the layer of ``pooling`` if none reduces.
     dropout : float in [0, 1), default 0
         Of the output of each recurrent layer.
     recurrent_dropout : float in [0, 1), default 0
         Of each recurrent layer's hidden state on its way into the next step.
+    pooling : {"last", "mean", "max"}, default "last"
+        How the steps of the last recurrent layer become one vector: the final state of each
+        direction, the mean or the maximum over the steps. For sequences of many hundred steps,
+        ``"mean"`` and ``"max"`` learn more easily. Not used if ``layers`` has a layer that reduces.
     loss : {"log_loss", "focal"} or object, default "log_loss"
         An object from `fusedlstm.losses` sets the rest: ``LogLoss(label_smoothing=0.1)``.
         ``"cross_entropy"`` is an alias of ``"log_loss"``.
@@ -158,10 +162,10 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
     >>> import numpy as np
     >>> from fusedlstm import LSTMClassifier
     >>> rng = np.random.default_rng(0)
-    >>> X = rng.standard_normal((200, 20, 1))
+    >>> X = rng.standard_normal((400, 20, 1))
     >>> y = np.where(X.sum(axis=(1, 2)) > 0, "up", "down")
-    >>> clf = LSTMClassifier(hidden_size=16, random_state=0).fit(X[:150], y[:150])
-    >>> bool(clf.score(X[150:], y[150:]) > 0.85)
+    >>> clf = LSTMClassifier(hidden_size=16, random_state=0).fit(X[:200], y[:200])
+    >>> bool(clf.score(X[200:], y[200:]) > 0.85)
     True
     """
 

@@ -34,7 +34,7 @@ class LSTMRegressor(RegressorMixin, NumberTargets, PooledEstimator):  # type: ig
     Parameters
     ----------
     hidden_size, num_layers, cell, bidirectional, layers : see `LSTMClassifier`
-    dropout, recurrent_dropout : see `LSTMClassifier`
+    dropout, recurrent_dropout, pooling : see `LSTMClassifier`
     loss : {"squared_error", "absolute_error", "huber", "pinball", "poisson", "gaussian"} or \
 object, default "squared_error"
         An object from `fusedlstm.losses` sets the rest: ``Pinball((0.1, 0.5, 0.9))`` predicts three
@@ -204,11 +204,11 @@ object, default "squared_error"
         >>> from fusedlstm import LSTMRegressor
         >>> rng = np.random.default_rng(0)
         >>> model = LSTMRegressor(hidden_size=8, random_state=0)
-        >>> for _ in range(30):
+        >>> for _ in range(50):
         ...     X = rng.standard_normal((64, 5, 1))
         ...     model = model.partial_fit(X, X[:, -1, 0])
         >>> model.n_iter_, bool(model.score(X, X[:, -1, 0]) > 0.9)
-        (30, True)
+        (50, True)
         """
         self._partial_fit(X, y, sample_weight)
         return self

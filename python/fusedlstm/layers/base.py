@@ -10,8 +10,8 @@ import numpy as np
 
 from fusedlstm._core import Array
 from fusedlstm.sequence import Sequence
-from fusedlstm.states import Shapes as StateShapes
-from fusedlstm.states import State
+from fusedlstm._states import Shapes as StateShapes
+from fusedlstm._states import State
 
 Shapes = dict[str, tuple[int, ...]]
 """Shapes of parameters, by name."""

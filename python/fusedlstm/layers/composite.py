@@ -17,8 +17,8 @@ from fusedlstm._draws import Draws
 from fusedlstm.layers.base import Layer, Shapes, can_lower
 from fusedlstm.layers.dense import Dense
 from fusedlstm.sequence import Sequence
-from fusedlstm.states import Shapes as StateShapes
-from fusedlstm.states import State
+from fusedlstm._states import Shapes as StateShapes
+from fusedlstm._states import State
 
 
 class Place(NamedTuple):

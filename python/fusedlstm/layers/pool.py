@@ -12,7 +12,7 @@ from fusedlstm._core import Array, core
 from fusedlstm._threads import get_num_threads
 from fusedlstm.layers.base import Layer, State
 from fusedlstm.sequence import Sequence
-from fusedlstm.states import Shapes as StateShapes
+from fusedlstm._states import Shapes as StateShapes
 
 
 class _PoolSaved(NamedTuple):

@@ -11,7 +11,7 @@ from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm.layers.base import Layer, Shapes, State, can_lower
 from fusedlstm.sequence import Sequence
-from fusedlstm.states import Shapes as StateShapes
+from fusedlstm._states import Shapes as StateShapes
 
 
 @dataclass(frozen=True)
