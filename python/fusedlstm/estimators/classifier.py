@@ -157,10 +157,10 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
     >>> import numpy as np
     >>> from fusedlstm import LSTMClassifier
     >>> rng = np.random.default_rng(0)
-    >>> X = rng.standard_normal((200, 20, 1))
+    >>> X = rng.standard_normal((400, 20, 1))
     >>> y = np.where(X.sum(axis=(1, 2)) > 0, "up", "down")
-    >>> clf = LSTMClassifier(hidden_size=16, random_state=0).fit(X[:150], y[:150])
-    >>> bool(clf.score(X[150:], y[150:]) > 0.85)
+    >>> clf = LSTMClassifier(hidden_size=16, random_state=0).fit(X[:200], y[:200])
+    >>> bool(clf.score(X[200:], y[200:]) > 0.85)
     True
     """
 

@@ -315,11 +315,11 @@ object, default "squared_error"
         >>> from fusedlstm import LSTMRegressor
         >>> rng = np.random.default_rng(0)
         >>> model = LSTMRegressor(hidden_size=8, random_state=0)
-        >>> for _ in range(30):
+        >>> for _ in range(50):
         ...     X = rng.standard_normal((64, 5, 1))
         ...     model = model.partial_fit(X, X[:, -1, 0])
         >>> model.n_iter_, bool(model.score(X, X[:, -1, 0]) > 0.9)
-        (30, True)
+        (50, True)
         """
         self._partial_fit(X, y, sample_weight)
         return self
