@@ -36,7 +36,6 @@ from fusedlstm.optimizers import AnyOptimizer
 from fusedlstm.schedules import Schedule
 from fusedlstm.streaming import EstimatorStream
 
-
 LARGEST_DECAY = 0.02
 """Upper bound of ``weight_decay="auto"``."""
 
