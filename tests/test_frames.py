@@ -345,3 +345,27 @@ def test_arrays_in_cells():
         SequenceScaler().fit(cells.to_numpy())
     with pytest.raises(ValueError, match=r"X must be an array or a list .*Pass a list of arrays"):
         SequenceScaler().fit(Awkward())
+
+
+@pytest.mark.parametrize("estimator", [LSTMClassifier, LSTMRegressor])
+def test_names_of_streamed_steps(estimator, rng):
+    X = frames(rng)
+    model = estimator(**SMALL).fit(X, np.arange(20) % 2)
+    step = X[0].iloc[0]
+    expected = model.stream().step(step.to_numpy())
+    stream = model.stream()
+    with pytest.raises(ValueError, match="Feature names must be in the same order as they were in"):
+        stream.step(step[["b", "a"]])
+    with pytest.raises(ValueError, match="Feature names unseen at fit time:\n- z"):
+        stream.step(step.rename({"a": "z"}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(stream.step(step), expected)
+        for unnamed in (step.reset_index(drop=True), step.tolist()):
+            np.testing.assert_array_equal(model.stream().step(unnamed), expected)
+    several = model.stream(2)
+    with pytest.raises(ValueError, match="Feature names must be in the same order"):
+        several.step(X[0][["b", "a"]].iloc[:2])
+    np.testing.assert_array_equal(several.step(X[0].iloc[:2])[0], expected)
+    model.fit([x.to_numpy() for x in X], np.arange(20) % 2)
+    model.stream().step(step[["b", "a"]])

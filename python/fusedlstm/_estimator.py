@@ -24,6 +24,7 @@ from fusedlstm._core import Array
 from fusedlstm._files import FileName
 from fusedlstm._fit_state import FitState, Progress, Watch
 from fusedlstm._following import Following
+from fusedlstm._frames import step_names_check
 from fusedlstm._parameters import CELLS, Parameters
 from fusedlstm._reading import Data, all_or_nothing, over_mean, read_weights, read_X
 from fusedlstm._saving import Savable
@@ -473,7 +474,8 @@ class SequenceEstimator(
         EstimatorStream
             ``step(x_t)`` takes the features of a step, (n_features,), and returns what
             ``predict_proba`` (classifier) or ``predict`` (regressor) gives for the sequence so far;
-            ``reset()`` begins anew.
+            ``reset()`` begins anew. If the estimator has ``feature_names_in_``, the names of a
+            pandas Series or data frame are compared with them.
 
         Raises
         ------
@@ -488,7 +490,9 @@ class SequenceEstimator(
         """Return a stream with the decoder of predictions, or with another function of outputs."""
         check_is_fitted(self, "model_")
         model, usual, standardizer = self._predicting()
-        return EstimatorStream(model.stream(n_sequences), decode or usual, standardizer)
+        return EstimatorStream(
+            model.stream(n_sequences), decode or usual, standardizer, step_names_check(self)
+        )
 
     def summary(self) -> str:
         """Return the model's layers with the shapes of their outputs, their parameters and bytes.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_feature_names, validate_data
 
 from fusedlstm import _validation as check
 from fusedlstm._sequences import is_frame
@@ -76,6 +78,35 @@ def check_names(estimator: Any, X: Any, n_features: int, name: str, reset: bool)
         vars(estimator).pop("feature_names_in_", None)
     elif hasattr(estimator, "feature_names_in_") and not estimator._fitted_on_2d:
         validate_data(estimator, np.empty((1, n_features)), reset=False, skip_check_array=True)
+
+
+def step_names_check(estimator: Any) -> Callable[[Any], None] | None:
+    """Return a function that compares the names of a step's features with those of `fit`.
+
+    Parameters
+    ----------
+    estimator : object
+        A fitted estimator.
+
+    Returns
+    -------
+    callable or None
+        It takes a step, and raises scikit-learn's ValueError for a pandas Series or data frame with
+        other names or another order. None: the features of a step have no names.
+    """
+    if "feature_names_in_" not in vars(estimator) or estimator._fitted_on_2d:
+        return None
+    fitted = SimpleNamespace(feature_names_in_=estimator.feature_names_in_)
+
+    def check_step(x: Any) -> None:
+        if not is_frame(x):
+            if not hasattr(x, "to_frame") or not hasattr(x, "iloc"):
+                return
+            x = x.to_frame().T
+        if all(isinstance(name, str) for name in x.columns):
+            _check_feature_names(fitted, x, reset=False)
+
+    return check_step
 
 
 def _first(X: Any) -> Any:
