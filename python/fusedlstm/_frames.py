@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -34,6 +35,18 @@ _TIDY_NAMES = {
 }
 """Names of columns that hold no values of a time step."""
 
+_ID_NAME = re.compile(
+    r"(.*[_ .-])?(id|ids|uid|uuid|patient|subject|participant|person|user|customer|client|account|"
+    r"household|machine|device|engine|vehicle|session|unit_?(no|nr|number))([_ .-]?(no|nr|number))?"
+)
+"""Names of columns that hold ids, if they are integers."""
+
+_CALENDAR_NAMES = {
+    *("year", "quarter", "month", "week", "day", "hour", "minute", "second"),
+    *("t", "ts", "ds", "step", "tick", "cycle", "period"),
+}
+"""Names of columns that hold times, if their numbers ascend."""
+
 _FEWEST_ROWS = 10
 """Rows from which a sorted column of integers is no coincidence."""
 
@@ -56,6 +69,8 @@ def check_frames(X: Any, name: str, reset: bool) -> None:
     first = _first(X)
     if is_frame(first):
         _check_numeric(first, f"{name}[0]")
+        if reset:
+            _warn_of_tidy_columns(X, name)
 
 
 def check_names(estimator: Any, X: Any, n_features: int, name: str, reset: bool) -> None:
@@ -138,8 +153,22 @@ def _check_numeric(frame: Any, name: str) -> None:
 
 def _warn_of_tidy(frame: Any, name: str) -> None:
     """Warn if a 2-D data frame seems to have one row per time step instead of one per sequence."""
-    suspect = [c for c in frame.columns if str(c).lower() in _TIDY_NAMES]
     kinds = [getattr(dtype, "kind", "") for dtype in frame.dtypes]
+    suspect = []
+    for i, (column, kind) in enumerate(zip(frame.columns, kinds, strict=True)):
+        label = _label(column)
+        if label in _TIDY_NAMES or (kind in ("i", "u") and _ID_NAME.fullmatch(label)):
+            suspect.append(column)
+        elif label in _CALENDAR_NAMES and hasattr(frame, "iloc"):
+            suspect += [column] if _ascends(np.asarray(frame.iloc[:, i])) else []
+    if not suspect and _has_time_level(frame):
+        warn(
+            f"Each row of a 2-D data frame is read as one sequence of one feature, its columns as "
+            f"time steps; the index of {name} looks like ids and times. Call reset_index() first. "
+            f"{TIDY_HINT}",
+            UserWarning,
+        )
+        return
     if not suspect and "f" in kinds and len(frame) >= _FEWEST_ROWS:
         for i, (column, kind) in enumerate(zip(frame.columns, kinds, strict=True)):
             if kind in ("i", "u") and _is_sorted(np.asarray(frame.iloc[:, i])):
@@ -150,6 +179,61 @@ def _warn_of_tidy(frame: Any, name: str) -> None:
             f"time steps; column {suspect[0]!r} of {name} looks like an id or a time. {TIDY_HINT}",
             UserWarning,
         )
+
+
+def _warn_of_tidy_columns(X: Any, name: str) -> None:
+    """Warn if the data frames of a list seem to have an id or a time among their features."""
+    some = [item for item in X[:_FEWEST_ROWS] if is_frame(item) and hasattr(item, "iloc")]
+    if len(some) < 2 or any(len(item.columns) != len(some[0].columns) for item in some):
+        return
+    for i, column in enumerate(some[0].columns):
+        label = _label(column)
+        if label not in _TIDY_NAMES and not _ID_NAME.fullmatch(label):
+            continue
+        values = [np.asarray(item.iloc[:, i]) for item in some]
+        is_id = _ID_NAME.fullmatch(label) and all(
+            each.dtype.kind in "iu" and (each == each[:1]).all() for each in values
+        )
+        differs = len({each[0] for each in values if len(each)}) > 1
+        if (is_id and differs) or (not is_id and all(map(_ascends, values))):
+            warn(
+                f"Every column of the data frames is a feature; column {column!r} of {name}[0] "
+                f"looks like an id or a time. Leave it out if it is no feature. {TIDY_HINT}",
+                UserWarning,
+            )
+            return
+
+
+def _label(column: Any) -> str:
+    """Return the name of a column in lower case, with an underscore before capitals."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(column)).lower()
+
+
+def _has_time_level(frame: Any) -> bool:
+    """Return True for an index of several levels of which one looks like a time."""
+    index: Any = getattr(frame, "index", None)
+    if getattr(index, "nlevels", 1) < 2:
+        return False
+    for level in range(1, index.nlevels):
+        values = index.get_level_values(level)
+        kind = getattr(values.dtype, "kind", "")
+        if kind in ("M", "m") or hasattr(values.dtype, "freq"):
+            return True
+        named = _label(values.name) in _TIDY_NAMES | _CALENDAR_NAMES or values.name is None
+        if named and _ascends(np.asarray(values)) and values.nunique() < len(values):
+            return True
+    return False
+
+
+def _ascends(values: Any) -> bool:
+    """Return True for whole numbers that increase, or that mostly increase by the same amount."""
+    if values.dtype.kind not in "iuf" or len(values) < 3 or not np.isfinite(values).all():
+        return False
+    steps = np.diff(values.astype(np.float64))
+    if (values % 1 != 0).any() or len(np.unique(values)) < 3:
+        return False
+    amounts, counts = np.unique(steps[steps > 0], return_counts=True)
+    return bool((steps >= 0).all() or (amounts.size and counts.max() >= len(steps) / 2))
 
 
 def _is_sorted(values: Any) -> bool:
