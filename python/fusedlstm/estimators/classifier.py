@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 
 import numpy as np
@@ -25,6 +26,11 @@ from fusedlstm.losses import (
 )
 from fusedlstm.optimizers import AnyOptimizer
 from fusedlstm.schedules import Schedule
+
+_CROSS_ENTROPY = re.compile(
+    r"(sparse_|categorical_|binary_)+cross_?entropy|crossentropy|bce|nll", re.IGNORECASE
+)
+"""Names of the log loss in other libraries, which may stand for several losses there."""
 
 
 class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
@@ -355,7 +361,8 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         super()._check_params()
         weights = self.class_weight
         if weights is None or isinstance(weights, str):
-            check.choice("class_weight", weights or "balanced", ["balanced"])
+            needed = "a dict, 'balanced' or None"
+            check.choice("class_weight", weights or "balanced", ["balanced"], needed)
             return
         for of_output in weights if isinstance(weights, list) else [weights]:
             if not isinstance(of_output, dict):
@@ -363,10 +370,10 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
             for label, weight in of_output.items():
                 check.not_negative(f"class_weight[{label!r}]", weight)
 
-    def _read(self, *args: Any, reset: bool, **options: Any) -> Data:
-        data = super()._read(*args, reset=reset, **options)
+    def _read(self, X: Any, y: Any, *args: Any, reset: bool, **options: Any) -> Data:
+        data = super()._read(X, y, *args, reset=reset, **options)
         if reset and self._multilabel:
-            warn_of_label_matrix(data.y, data.sequences.longest())
+            warn_of_label_matrix(data.y, data.sequences.longest(), y)
         return data
 
     def _read_targets(self, y: Any) -> Array:
@@ -432,6 +439,10 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         return not self._multilabel
 
     def _loss(self) -> ClassificationLoss:
+        if isinstance(self.loss, str) and _CROSS_ENTROPY.fullmatch(self.loss):
+            needed = "one of " + ", ".join(CLASSIFICATION_LOSSES)
+            hint = "Did you mean 'cross_entropy', an alias of 'log_loss'?"
+            raise ValueError(check.needs("loss", needed, self.loss, hint))
         return as_loss(self.loss, CLASSIFICATION_LOSSES, ClassificationLoss)  # type: ignore[type-abstract]
 
     def __sklearn_tags__(self) -> Any:

@@ -335,7 +335,8 @@ object, default "squared_error"
         targets = check.real_array("y", y, np.float64)
         if targets.ndim not in (1, 2):
             needed = "of shape (n_samples,) or (n_samples, n_outputs)"
-            raise ValueError(check.needs("y", needed, y))
+            hint = "Pass y.reshape(len(y), -1)." if targets.ndim == 3 else ""
+            raise ValueError(check.needs("y", needed, y, hint))
         return cast(Array, check_array(targets, ensure_2d=False, input_name="y"))
 
     def _learn_targets(self, y: Array, weights: Array | None, classes: Any) -> None:
