@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -423,3 +424,21 @@ def test_names_of_streamed_steps(estimator, rng):
     np.testing.assert_array_equal(several.step(X[0].iloc[:2])[0], expected)
     model.fit([x.to_numpy() for x in X], np.arange(20) % 2)
     model.stream().step(step[["b", "a"]])
+
+
+def test_columns_of_very_different_scales():
+    rng = np.random.default_rng(0)
+    columns = {"age": rng.normal(40, 12, 50), "income": rng.normal(5e4, 2e4, 50)}
+    frame = pandas.DataFrame(columns)
+    y = np.arange(50) % 2
+    message = "deviation of column 'income' of X is 1... times that of column 'age'.*to_numpy"
+    with pytest.warns(UserWarning, match=message) as caught:
+        LSTMClassifier(**SMALL).fit(frame, y)
+    assert sum("standard deviation" in str(each.message) for each in caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        LSTMClassifier(**SMALL).fit(frame.to_numpy()[:, np.newaxis], y)
+        LSTMClassifier(**SMALL).fit(frame.assign(income=frame["income"] / 1000), y)
+        digits = load_digits(as_frame=True)
+        LSTMClassifier(4, max_iter=1).fit(digits.data, digits.target)

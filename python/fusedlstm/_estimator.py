@@ -30,7 +30,12 @@ from fusedlstm._reading import Data, all_or_nothing, over_mean, read_weights, re
 from fusedlstm._saving import Savable
 from fusedlstm._sequences import Sequences
 from fusedlstm._stacks import check_hidden_layers, check_layers, check_truncation
-from fusedlstm._standardization import StandardizedSequences, Standardizer, mean_and_scale
+from fusedlstm._standardization import (
+    StandardizedSequences,
+    Standardizer,
+    mean_and_scale,
+    warn_of_constant_features,
+)
 from fusedlstm._summary import summary
 from fusedlstm._threads import thread_limit
 from fusedlstm.layers import Dense, Dropout, LastStep, Layer
@@ -218,6 +223,8 @@ class SequenceEstimator(
             with thread_limit(self.n_threads):
                 training.up_to(1)
             self._progress = progress if training.finite else None
+        if new:
+            warn_of_constant_features(train.sequences, self.X_scale_)
         if not training.finite:
             training.warn_of_divergence()
 

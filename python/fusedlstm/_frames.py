@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -51,6 +52,16 @@ _FEWEST_ROWS = 10
 """Rows from which a sorted column of integers is no coincidence."""
 
 
+_VERY_DIFFERENT = 100
+"""Ratio of standard deviations from which columns are probably not steps of one feature."""
+
+_MOST_ROWS = 10_000
+"""Rows that are looked at for it."""
+
+_MOSTLY = 0.9
+"""Share of equal values from which a column is not compared with others."""
+
+
 def check_frames(X: Any, name: str, reset: bool) -> None:
     """Refuse data frames with columns that are not numbers; in `fit` warn of id and time columns.
 
@@ -63,8 +74,8 @@ def check_frames(X: Any, name: str, reset: bool) -> None:
     """
     if is_frame(X):
         _check_numeric(X, name)
-        if reset:
-            _warn_of_tidy(X, name)
+        if reset and not _warn_of_tidy(X, name):
+            _warn_of_scales(X, name)
         return
     first = _first(X)
     if is_frame(first):
@@ -151,8 +162,14 @@ def _check_numeric(frame: Any, name: str) -> None:
             raise ValueError(f"{name} must be a data frame of numbers; {problem}. {TIDY_HINT}")
 
 
-def _warn_of_tidy(frame: Any, name: str) -> None:
-    """Warn if a 2-D data frame seems to have one row per time step instead of one per sequence."""
+def _warn_of_tidy(frame: Any, name: str) -> bool:
+    """Warn if a 2-D data frame seems to have one row per time step instead of one per sequence.
+
+    Returns
+    -------
+    bool
+        Whether a warning was given.
+    """
     kinds = [getattr(dtype, "kind", "") for dtype in frame.dtypes]
     suspect = []
     for i, (column, kind) in enumerate(zip(frame.columns, kinds, strict=True)):
@@ -168,7 +185,7 @@ def _warn_of_tidy(frame: Any, name: str) -> None:
             f"{TIDY_HINT}",
             UserWarning,
         )
-        return
+        return True
     if not suspect and "f" in kinds and len(frame) >= _FEWEST_ROWS:
         for i, (column, kind) in enumerate(zip(frame.columns, kinds, strict=True)):
             if kind in ("i", "u") and _is_sorted(np.asarray(frame.iloc[:, i])):
@@ -177,6 +194,41 @@ def _warn_of_tidy(frame: Any, name: str) -> None:
         warn(
             f"Each row of a 2-D data frame is read as one sequence of one feature, its columns as "
             f"time steps; column {suspect[0]!r} of {name} looks like an id or a time. {TIDY_HINT}",
+            UserWarning,
+        )
+    return bool(suspect)
+
+
+def _warn_of_scales(frame: Any, name: str) -> None:
+    """Warn if the columns of a 2-D data frame have very different scales.
+
+    Columns with the same value in most rows, such as the border pixels of images, are not compared.
+    """
+    if len(frame.columns) < 2:
+        return
+    try:
+        values = np.asarray(frame)[:_MOST_ROWS]
+        values = values.astype(np.float64) if values.dtype.kind != "c" else np.abs(values)
+    except (TypeError, ValueError):  # the error about such numbers comes later
+        return
+    if len(values) < _FEWEST_ROWS:
+        return
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # columns of NaN
+        spread = np.nanstd(values, axis=0)
+        at_median = (values == np.nanmedian(values, axis=0)).mean(axis=0)
+    compared = np.flatnonzero(np.isfinite(spread) & (spread > 0) & (at_median < _MOSTLY))
+    if not compared.size:
+        return
+    low, high = (int(compared[f(spread[compared])]) for f in (np.argmin, np.argmax))
+    if spread[high] > _VERY_DIFFERENT * spread[low]:
+        columns = list(frame.columns)
+        warn(
+            f"The columns of a 2-D data frame are read as time steps of one feature, with one mean "
+            f"and scale; the standard deviation of column {columns[high]!r} of {name} is "
+            f"{spread[high] / spread[low]:.0f} times that of column {columns[low]!r}. If the "
+            f"columns are different features, pass a 3-D array (n_samples, n_timesteps, "
+            f"n_features): {name}.to_numpy()[:, np.newaxis] for one time step per row.",
             UserWarning,
         )
 
