@@ -152,18 +152,20 @@ class SequenceEstimator(
             per value. For a data frame with one row per time step see
             `fusedlstm.sequences_from_frame`.
         y : array (n_samples,) or (n_samples, n_outputs)
-            For the classifier labels, or for several labels a sequence a matrix of zeros and
-            ones, a column a label. For the regressor numbers.
+            Targets. For the classifier: class labels, or a matrix of zeros and ones with one
+            column per label, if a sequence can have several labels. For the regressor: numbers.
         sample_weight : array (n_samples,) or None
-            Relative to their mean.
+            Weights of the sequences, relative to their mean.
         X_val, y_val, sample_weight_val : like X, y, sample_weight, or None
-            Data to watch. With ``early_stopping`` they take the place of a part of X.
+            Validation data. Their loss is computed after each epoch. With ``early_stopping`` they
+            are used instead of a part of X.
         checkpoint : str, path or None
-            A file in which the fit notes where it stands, as often as a twentieth of its time
-            allows. If it is killed, the same call goes on from there and ends with the same model,
-            bit for bit. The file stays: after the end the same call returns the same model and
-            trains no further, unless ``max_iter`` has been raised. A file of a fit with other data
-            or parameters is refused.
+            File to which the state of the training is saved after an epoch, so often that saving
+            takes at most about 5 % of the time. If the process is killed, the same call continues
+            from the file and ends with the same model, bit for bit. The file is kept: after the end
+            of the training the same call returns the same model without training, unless
+            ``max_iter`` has been increased. A file of a fit with other data or parameters raises an
+            error.
 
         Returns
         -------
@@ -474,7 +476,7 @@ class SequenceEstimator(
         Parameters
         ----------
         n_sequences : int or None, default None
-            So many side by side; None: one, and arrays have no axis for it.
+            Number of sequences that run side by side. None: one, and arrays have no axis for it.
 
         Returns
         -------
