@@ -290,6 +290,7 @@ def numbers(rows=24, **columns):
 TIDY_FRAMES = {
     "user_id": (numbers(user_id=np.arange(24)[::-1] // 6), "column 'user_id' of X"),
     "patient": (numbers(patient=np.arange(24)[::-1] // 6), "column 'patient' of X"),
+    "one word": (numbers(patientid=np.arange(24)[::-1] // 6), "column 'patientid' of X"),
     "capitals": (numbers(userId=np.arange(24)[::-1] // 6), "column 'userId' of X"),
     "a number": (numbers(unit_number=np.arange(24)[::-1] // 6), "column 'unit_number' of X"),
     "hours": (numbers(hour=np.arange(24) % 6), "column 'hour' of X"),
@@ -332,6 +333,10 @@ def test_an_id_or_a_time_among_the_features_of_a_list(column):
         numbers(user=np.random.default_rng(0).standard_normal(24), paid=1, humid=2, valid=0),
         numbers().set_index([np.arange(24) % 6, np.random.default_rng(0).permutation(24)]),
         numbers().set_index(pandas.date_range("2024", periods=24)),
+        pandas.concat({"train": numbers(12), "test": numbers(12)}),
+        numbers().set_index(
+            pandas.MultiIndex.from_product([range(4), range(6)], names=["site", "patient"])
+        ),
         pandas.DataFrame(np.random.default_rng(0).standard_normal((20, 6))),
         pandas.DataFrame(np.arange(120).reshape(20, 6), columns=list("abcdef")),
         pandas.DataFrame({"t0": np.arange(20.0), "t1": np.arange(20.0), "t2": 1}),

@@ -37,8 +37,9 @@ _TIDY_NAMES = {
 """Names of columns that hold no values of a time step."""
 
 _ID_NAME = re.compile(
-    r"(.*[_ .-])?(id|ids|uid|uuid|patient|subject|participant|person|user|customer|client|account|"
-    r"household|machine|device|engine|vehicle|session|unit_?(no|nr|number))([_ .-]?(no|nr|number))?"
+    r"(.*[_ .-])?(id|ids|uid|uuid|unit[_ .-]?(id|no|nr|number)|(patient|subject|participant|person|"
+    r"user|customer|client|account|household|machine|device|engine|vehicle|session)"
+    r"([_ .-]?(id|no|nr|number))?)"
 )
 """Names of columns that hold ids, if they are integers."""
 
@@ -271,8 +272,11 @@ def _has_time_level(frame: Any) -> bool:
         kind = getattr(values.dtype, "kind", "")
         if kind in ("M", "m") or hasattr(values.dtype, "freq"):
             return True
-        named = _label(values.name) in _TIDY_NAMES | _CALENDAR_NAMES or values.name is None
-        if named and _ascends(np.asarray(values)) and values.nunique() < len(values):
+        if values.name is not None and _label(values.name) not in _TIDY_NAMES | _CALENDAR_NAMES:
+            continue
+        # Two concatenated frames of sequences repeat an unnamed index, too.
+        repeats = len(values) / max(1, values.nunique())
+        if repeats > (2 if values.name is None else 1) and _ascends(np.asarray(values)):
             return True
     return False
 

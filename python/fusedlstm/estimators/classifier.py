@@ -135,7 +135,7 @@ class LSTMClassifier(ClassifierMixin, SequenceEstimator):  # type: ignore[misc]
         fresh state of the optimizer, instead of starting a new model.
     verbose : int, default 0
         1: show a progress bar on stderr with losses, score, samples per second and the time left.
-        If stderr is not a terminal, print a line every ten seconds. 2: print a line per epoch there.
+        If stderr is not a terminal, print a line every ten seconds. 2: then print a line per epoch.
 
     Attributes
     ----------

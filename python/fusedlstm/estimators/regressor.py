@@ -44,8 +44,8 @@ LARGEST_DECAY = 0.02
 class LSTMRegressor(RegressorMixin, SequenceEstimator):  # type: ignore[misc]
     """Predict numbers from sequences with a recurrent network.
 
-    A stack of recurrent layers reads the sequence. A dense layer computes the outputs from the final
-    state of the last recurrent layer.
+    A stack of recurrent layers reads the sequence. A dense layer computes the outputs from the
+    final state of the last recurrent layer.
 
     Parameters
     ----------
