@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import inspect
 from typing import Any
 
 from sklearn.metrics import get_scorer_names
@@ -33,6 +34,17 @@ CELLS: dict[str, type[Recurrent]] = {
     "layer_norm_lstm": LayerNormLSTM,
 }
 """What the estimators' ``cell`` names."""
+
+
+def _is_metric(function: object) -> bool:
+    """Return True for a function of true and predicted targets, as in `sklearn.metrics`."""
+    if not callable(function):
+        return False
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # a compiled function
+        return False
+    return names[:1] == ["y_true"]
 
 
 class Parameters:
@@ -106,6 +118,11 @@ class Parameters:
         if self.scoring is not None and not callable(self.scoring):
             needed = "a name from sklearn.metrics.get_scorer_names(), a function or None"
             check.choice("scoring", self.scoring, get_scorer_names(), needed)
+        elif _is_metric(self.scoring):
+            name = getattr(self.scoring, "__name__", "...")
+            needed = "a function of the estimator, X and y"
+            hint = f"Use sklearn.metrics.make_scorer({name}) for a function of y_true and y_pred."
+            raise TypeError(check.needs("scoring", needed, self.scoring, hint))
         check.real_in(
             "validation_fraction",
             self.validation_fraction,

@@ -154,6 +154,12 @@ def epochs(
     >>> losses[-1] < losses[0]
     True
     """
+    if not hasattr(optimizer, "step"):
+        needed = "an optimizer from fusedlstm.optimizers, such as Adam()"
+        raise TypeError(check.needs("optimizer", needed, optimizer))
+    if not callable(loss):
+        needed = "a loss from fusedlstm.losses, such as log_loss"
+        raise TypeError(check.needs("loss", needed, loss))
     grads = np.zeros_like(model.params)
     state = optimizer.init(model.params) if state is None else state
     at = ScheduleState() if schedule_state is None else schedule_state
