@@ -20,6 +20,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import accuracy_score
 from sklearn.utils.fixes import parse_version
 
 import fusedlstm
@@ -33,10 +34,10 @@ from fusedlstm import (
     make_windows,
 )
 from fusedlstm.layers import CIFGLSTM, GRU, LSTM, RNN, Dense, Dropout, LastStep, PeepholeLSTM
-from fusedlstm.losses import Huber, LogLoss, log_loss
+from fusedlstm.losses import Huber, LogLoss, log_loss, squared_error
 from fusedlstm.optimizers import SGD, Adam, AdamW, RMSprop, as_optimizer, clip_by_norm
 from fusedlstm.schedules import Cosine
-from fusedlstm.training import SequenceBatches
+from fusedlstm.training import SequenceBatches, epochs
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((20, 5, 2))
@@ -185,6 +186,11 @@ PARAMETERS = [
     ("shuffle", 1, "shuffle must be True or False; got 1"),
     ("early_stopping", None, "early_stopping must be True or False; got None"),
     ("scoring", "acuracy", "got 'acuracy'. Did you mean 'accuracy'?"),
+    (
+        "scoring",
+        accuracy_score,
+        "Use sklearn.metrics.make_scorer(accuracy_score) for a function of",
+    ),
     ("scoring", 3, "scoring must be a name from sklearn.metrics.get_scorer_names(), a function"),
     ("validation_fraction", 1, "validation_fraction must be a number in (0, 1); got 1"),
     ("validation_fraction", "10%", "validation_fraction must be a number in (0, 1); got '10%'"),
@@ -212,7 +218,14 @@ PARAMETERS = [
     ("verbose", "yes", "verbose must be an integer of at least 0; got 'yes'"),
 ]
 OF_CLASSIFIERS = [
-    ("class_weight", "balance", "got 'balance'. Did you mean 'balanced'?"),
+    ("loss", "categorical_crossentropy", "Did you mean 'cross_entropy', an alias of 'log_loss'?"),
+    ("loss", "binary_crossentropy", "Did you mean 'cross_entropy', an alias of 'log_loss'?"),
+    ("loss", "BCE", "Did you mean 'cross_entropy', an alias of 'log_loss'?"),
+    (
+        "class_weight",
+        "balance",
+        "a dict, 'balanced' or None; got 'balance'. Did you mean 'balanced'?",
+    ),
     ("class_weight", 3, "class_weight must be a dict, 'balanced' or None; got 3"),
     ("class_weight", [1, 2], "class_weight must be a dict, 'balanced' or None; got [1, 2]"),
     ("class_weight", {"zero": 1}, "The classes, ['minus', 'plus'], are not in class_weight"),
@@ -537,6 +550,10 @@ TARGETS = {
     "too large": (lambda w: w.reg.fit(X, TOTAL * 1e200), "y must be numbers with finite squares"),
     "complex": (lambda w: w.reg.fit(X, TOTAL + 0j), "Complex data not supported"),
     "a cube": (lambda w: w.reg.fit(X, np.zeros((20, 2, 2))), "y must be of shape (n_samples,) or "),
+    "several steps of several targets": (
+        lambda w: w.reg.fit(X, np.zeros((20, 2, 2))),
+        "Pass y.reshape(len(y), -1).",
+    ),
     "no columns": (lambda w: w.reg.fit(X, np.zeros((20, 0))), "Found array with 0 feature(s)"),
     "unequal rows": (lambda w: w.reg.fit(X, [[1], [2, 3]] * 10), "y must be an array of numbers"),
     "one number": (lambda w: w.reg.fit(X, 5), "y must be of shape (n_samples,) or (n_samples, n_"),
@@ -631,7 +648,9 @@ def test_targets(w, call, sentence):
 
 WEIGHTS = {
     "too few": (np.ones(19), "sample_weight.shape == (19,), expected (20,)!"),
-    "a matrix": (np.ones((20, 1)), "Sample weights must be 1D array or scalar"),
+    "a matrix": (np.ones((20, 1)), "sample_weight must be None, a number or an array of shape"),
+    "validation data": (X, "Pass validation data by name: fit(X, y, X_val=..., y_val=...)."),
+    "a list of sequences": ([*X], "Pass validation data by name: fit(X, y, X_val=..., y_val=...)."),
     "negative": (changed(ONES, 3, -1), "Negative values in data passed to `sample_weight`"),
     "zeros": (np.zeros(20), "Sample weights must contain at least one non-zero number"),
     "NaN": (changed(ONES, 3, np.nan), "Input sample_weight contains NaN"),
@@ -640,7 +659,10 @@ WEIGHTS = {
     "a string": ("balanced", "sample_weight must be an array of numbers; got 'balanced'"),
     "strings": (["a"] * 20, "sample_weight must be an array of numbers; got ['a', 'a'"),
     "a dict": ({0: 1}, "sample_weight must be an array of numbers; got {0: 1}"),
-    "unequal rows": ([[1], [2, 3]] * 10, "sample_weight must be an array of numbers; got [[1], "),
+    "unequal rows": (
+        [[1], [2, 3]] * 10,
+        "sample_weight must be None, a number or an array of shape (20,); g",
+    ),
 }
 
 
@@ -1014,15 +1036,18 @@ PARTS = {
     "Dropout(-0.1)": (lambda w: Dropout(-0.1), "rate must be a number in [0, 1); got -0.1"),
     "Dropout('half')": (lambda w: Dropout("half"), "rate must be a number in [0, 1); got 'half'"),
     "Dropout(nan)": (lambda w: Dropout(np.nan), "rate must be a number in [0, 1); got nan"),
-    "SGD(1)": (lambda w: SGD(1), "momentum must be a number in [0, 1); got 1"),
+    "SGD(momentum=1)": (lambda w: SGD(momentum=1), "momentum must be a number in [0, 1); got 1"),
     "SGD(nesterov)": (lambda w: SGD(nesterov=True), "momentum must be positive with nesterov=True"),
     "SGD('yes')": (lambda w: SGD(nesterov="yes"), "nesterov must be True or False; got 'yes'"),
-    "RMSprop(-1)": (lambda w: RMSprop(-1), "rho must be a number in [0, 1); got -1"),
+    "RMSprop(rho=-1)": (lambda w: RMSprop(rho=-1), "rho must be a number in [0, 1); got -1"),
     "RMSprop(epsilon=0)": (lambda w: RMSprop(epsilon=0), "epsilon must be a positive number; got "),
-    "Adam(1.0)": (lambda w: Adam(1.0), "beta1 must be a number in [0, 1); got 1.0"),
+    "Adam(beta1=1.0)": (lambda w: Adam(beta1=1.0), "beta1 must be a number in [0, 1); got 1.0"),
     "Adam(beta2=None)": (lambda w: Adam(beta2=None), "beta2 must be a number in [0, 1); got None"),
     "Adam(epsilon=inf)": (lambda w: Adam(epsilon=np.inf), "epsilon must be a positive number; got"),
-    "AdamW('0.9')": (lambda w: AdamW("0.9"), "beta1 must be a number in [0, 1); got '0.9'"),
+    "AdamW(beta1='0.9')": (
+        lambda w: AdamW(beta1="0.9"),
+        "beta1 must be a number in [0, 1); got '0.9'",
+    ),
     "'adm'": (
         lambda w: as_optimizer("adm"),
         "nadam, adamw, lion, lbfgs; got 'adm'. Did you mean 'adam'?",
@@ -1091,8 +1116,17 @@ def test_layers_optimizers_and_batches(w, call, sentence):
 
 # Functions
 
+BATCHES = SequenceBatches(X, TOTAL[:, np.newaxis], batch_size=4)
 SERIES = "series must be numbers of shape (n_timesteps,) or (n_timesteps, n_features); got"
 FUNCTIONS = {
+    "epochs with the name of an optimizer": (
+        lambda w: next(epochs(w.model, BATCHES, squared_error, "adam", learning_rate=0.1, rng=RNG)),
+        "optimizer must be an optimizer from fusedlstm.optimizers, such as Adam(); got 'adam'",
+    ),
+    "epochs with the name of a loss": (
+        lambda w: next(epochs(w.model, BATCHES, "mse", Adam(), learning_rate=0.1, rng=RNG)),
+        "loss must be a loss from fusedlstm.losses, such as log_loss; got 'mse'",
+    ),
     "a short series": (
         lambda w: make_windows([1, 2, 3], 3),
         "series must have at least width + horizon = 4 steps; got 3",
@@ -1135,3 +1169,32 @@ FUNCTIONS = {
 @rows(FUNCTIONS)
 def test_functions(w, call, sentence):
     check(w, call, sentence)
+
+
+def test_another_number_of_steps_after_a_fit_on_two_dimensions(w):
+    message = "X has 3 features, but LSTMRegressor is expecting 5 .* fit on 3-D X, np.asarray"
+    with pytest.raises(ValueError, match=message):
+        w.flat.predict(X[:, :3, 0])
+
+
+def test_padding_in_two_dimensions(w):
+    pandas = pytest.importorskip("pandas")
+    hint = r"If NaN at the end of a row is padding, pass a 3-D array, np.asarray\(X\)\[..., np.newa"
+    padded, gap = X[:, :, 0].copy(), X[:, :, 0].copy()
+    padded[2, 3:] = gap[2, 3] = np.nan
+    for rows_of in (padded, pandas.DataFrame(padded)):
+        with pytest.raises(ValueError, match=r"X\[2\] contains NaN at step 3; .*" + hint):
+            w.flat.fit(rows_of, TOTAL)
+        clone(w.flat).fit(np.asarray(rows_of)[..., np.newaxis], TOTAL)
+    with pytest.raises(ValueError, match="SequenceImputer fills missing values$"):
+        w.flat.fit(gap, TOTAL)
+
+
+def test_missing_values_of_pandas(w):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X[:, :, 0]).astype("Float64")
+    frame.iloc[2, 1] = pandas.NA
+    with pytest.raises(ValueError, match=r"Input X contains NaN: X\[2\] contains NaN at step 1"):
+        w.flat.fit(frame, TOTAL)
+    filled = SequenceImputer().fit_transform([frame] * 2)
+    assert np.isfinite(filled[0]).all()

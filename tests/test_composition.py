@@ -83,8 +83,9 @@ def test_predictions_of_all_kinds_are_the_same(layers):
         expected = model.forward(x, lengths)[0]
         for other in (model, model.predictor(), pickle.loads(pickle.dumps(model))):
             assert other.predict(x, lengths).tobytes() == expected.tobytes()
-        rows = [model.predict(x[[i]], None if lengths is None else lengths[i : i + 1])
-                for i in range(5)]
+        rows = [
+            model.predict(x[[i]], None if lengths is None else lengths[i : i + 1]) for i in range(5)
+        ]
         for row, whole in zip(rows, expected, strict=True):
             assert row[0].tobytes() == whole[: row.shape[1] if row.ndim == 3 else None].tobytes()
         if lengths is not None and expected.ndim == 3:
@@ -99,7 +100,7 @@ def test_files_and_values(layers, tmp_path):
     assert same.layers == model.layers
     assert hash(same.layers) == hash(model.layers)
     assert repr(same) == repr(model)
-    assert eval(repr(model.layers), vars(fusedlstm.layers)) == model.layers  # noqa: S307
+    assert eval(repr(model.layers), vars(fusedlstm.layers)) == model.layers
     assert same.predict(numbers()).tobytes() == model.predict(numbers()).tobytes()
     assert sum(view.size for view in model.named_params().values()) == model.params.size
 
@@ -254,9 +255,15 @@ def test_an_ambiguous_last_step_is_refused(layers):
         (lambda: Chain(), "layers must be a sequence of layers"),
         (lambda: Residual(3), r"layers\[0\] must be a layer; got 3"),
         (lambda: Residual(LSTM), r"Did you mean LSTM\(\.\.\.\)"),
-        (lambda: Residual(LSTM(3), LastStep()), r"layers\[1\] must be a layer that keeps the steps"),
+        (
+            lambda: Residual(LSTM(3), LastStep()),
+            r"layers\[1\] must be a layer that keeps the steps",
+        ),
         (lambda: Parallel(LSTM(3), LastStep()), "branches must be layers that all keep the steps"),
-        (lambda: Chain(LastStep(), LSTM(2)), r"layers\[1\] must be a layer for vectors, since Last"),
+        (
+            lambda: Chain(LastStep(), LSTM(2)),
+            r"layers\[1\] must be a layer for vectors, since Last",
+        ),
         (lambda: Chain(LastStep(), Residual(LSTM(2))), "must be a layer for vectors"),
         (lambda: Tied(-1, LSTM(2)), "number must be the number of an earlier layer; got -1"),
         (lambda: Tied(0, "LSTM"), "layer must be a layer; got 'LSTM'"),

@@ -142,6 +142,39 @@ def test_weights_of_an_estimator_take_effect(of_model):
     np.testing.assert_array_equal(back["2.weight"], theirs.out.weight.detach())
 
 
+def test_weights_for_the_own_scales_of_X_and_y():
+    class Module(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = torch.nn.LSTM(3, 6, batch_first=True)
+            self.out = torch.nn.Linear(6, 1)
+
+        def forward(self, x):
+            return self.out(self.lstm(x)[0][:, -1])[:, 0]
+
+    module = Module()
+    expected = module(torch.from_numpy(X).float()).detach().numpy()
+    y = [10.0, 20.0, 30.0, 40.0]
+    own = LSTMRegressor(6, max_iter=1, standardize=False, normalize_y=False).fit(X, y)
+    load_torch_state_dict(own, module.state_dict())
+    np.testing.assert_allclose(own.predict(X), expected, atol=1e-6)
+    scaled = LSTMRegressor(6, max_iter=1).fit(X, y)
+    module.load_state_dict(
+        dict(zip(module.state_dict(), to_torch_state_dict(scaled).values(), strict=True))
+    )
+    standardized = torch.from_numpy((X - scaled.X_mean_) / scaled.X_scale_).float()
+    normalized = module(standardized).detach().numpy()
+    np.testing.assert_allclose(normalized * np.std(y) + np.mean(y), scaled.predict(X), rtol=1e-5)
+
+
+def test_a_module_in_place_of_its_state_dictionary():
+    message = (
+        r"state_dict must be a mapping of names .*; got LSTM\(3, 5\). Pass module.state_dict()"
+    )
+    with pytest.raises(TypeError, match=message):
+        load_torch_state_dict(stacked(LSTM(5), 1), torch.nn.LSTM(3, 5))
+
+
 def test_only_fitted_estimators_have_weights():
     with pytest.raises(NotFittedError):
         load_torch_state_dict(LSTMRegressor(), {})

@@ -91,7 +91,9 @@ def test_completion_offers_submodules():
         assert getattr(fusedlstm, name) is not None
 
 
-@pytest.mark.parametrize("name", ["LSTMClassifier", "LSTMRegressor", "LSTMStepRegressor", "LSTMTagger"])
+@pytest.mark.parametrize(
+    "name", ["LSTMClassifier", "LSTMRegressor", "LSTMStepRegressor", "LSTMTagger"]
+)
 def test_help_describes_every_parameter(name):
     doc = inspect.getdoc(getattr(fusedlstm, name))
     section = doc.partition("Parameters\n----------\n")[2].partition("\n\nAttributes\n")[0]

@@ -110,8 +110,29 @@ def test_a_model_that_learns_nothing(model, y):
     assert len(caught) == 1
     assert caught[0].filename == __file__
     curve = model.loss_curve_
-    constant = float(str(caught[0].message).split(" below ")[1].split(",")[0])
+    constant = float(re.split(" below | than ", str(caught[0].message))[1].split(",")[0])
     assert constant == pytest.approx(min(curve), rel=0.1, abs=1e-3)
+
+
+def test_a_loss_above_that_of_a_constant():
+    model = quick(max_iter=1, learning_rate=10.0, clip_norm=None)
+    with pytest.warns(
+        ConvergenceWarning, match=r"loss, [\d.]+, is no better than 1, the loss of t"
+    ):
+        model.fit(X, TOTAL)
+
+
+def test_a_single_sequence_for_validation():
+    model = quick(early_stopping=True, validation_fraction=0.02)
+    with pytest.warns(
+        UserWarning, match="sets 1 of 40 sequences aside.* Increase validation_fract"
+    ):
+        model.fit(X, TOTAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.set_params(validation_fraction=0.05).fit(X, TOTAL)
+        model.fit(X, TOTAL, X_val=X[:1], y_val=TOTAL[:1])
 
 
 def test_the_loss_of_the_priors_is_the_entropy():

@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -149,6 +150,10 @@ REFUSED = {
         {"target": "a"},
         "target column 'a' must have one value per sequence",
     ),
+    "a target among the features": (
+        {"target": "failed", "columns": ["a", "failed"]},
+        "columns must not contain the target 'failed'",
+    ),
     "no features": ({"columns": []}, "columns must be at least one column; got []"),
     "one name": ({"columns": "a"}, "columns must be a list of column names or None; got 'a'"),
 }
@@ -170,6 +175,8 @@ def test_refused_frames(tidy):
         pandas.concat([tidy, tidy[:1]]),
         f"df must have one row per id and time; got several of id {key} at time {at}",
     )
+    one = tidy[:1].assign(id=7, time=3)
+    check(pandas.concat([tidy, one, one]), "got several of id 7 at time 3")
     check(tidy.assign(a="text"), "column 'a' must be numbers; got dtype")
     check(tidy.assign(a=pandas.Timestamp(0)), "column 'a' must be numbers; got dtype datetime64")
     check(tidy.assign(time=tidy["time"].astype(str)), "column 'time' must be numbers or dates")
@@ -274,9 +281,62 @@ def test_a_tidy_frame(estimator, tidy):
         estimator.fit(tidy.groupby("id"), np.zeros(12))
 
 
+def numbers(rows=24, **columns):
+    """A data frame with a column of floats and others."""
+    values = np.random.default_rng(0).standard_normal(rows)
+    return pandas.DataFrame({"a": values, **columns})
+
+
+TIDY_FRAMES = {
+    "user_id": (numbers(user_id=np.arange(24)[::-1] // 6), "column 'user_id' of X"),
+    "patient": (numbers(patient=np.arange(24)[::-1] // 6), "column 'patient' of X"),
+    "one word": (numbers(patientid=np.arange(24)[::-1] // 6), "column 'patientid' of X"),
+    "capitals": (numbers(userId=np.arange(24)[::-1] // 6), "column 'userId' of X"),
+    "a number": (numbers(unit_number=np.arange(24)[::-1] // 6), "column 'unit_number' of X"),
+    "hours": (numbers(hour=np.arange(24) % 6), "column 'hour' of X"),
+    "years": (numbers(year=2000.0 + np.arange(24) // 2), "column 'year' of X"),
+    "steps": (numbers(t=np.arange(24) % 3), "column 't' of X"),
+    "an index of numbers": (
+        numbers().set_index([np.arange(24) // 6, np.arange(24) % 6]),
+        "the index of X looks like ids and times. Call reset_index",
+    ),
+    "an index of dates": (
+        numbers().set_index([np.arange(24) % 2, pandas.date_range("2024", periods=24)]),
+        "the index of X looks like ids and times. Call reset_index",
+    ),
+}
+
+
+@pytest.mark.parametrize(("frame", "message"), TIDY_FRAMES.values(), ids=TIDY_FRAMES)
+def test_tidy_frames(frame, message):
+    with pytest.warns(UserWarning, match=message):
+        SequenceScaler().fit(frame)
+
+
+@pytest.mark.parametrize("column", ["user_id", "timestamp"])
+def test_an_id_or_a_time_among_the_features_of_a_list(column):
+    frame = numbers(user_id=np.arange(24) // 6, timestamp=np.arange(24))
+    X = [group[["a", column]] for _, group in frame.groupby("user_id")]
+    with pytest.warns(UserWarning, match=rf"column '{column}' of X\[0\] looks like an id"):
+        SequenceScaler().fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        SequenceScaler().fit([x[["a"]] for x in X])
+        SequenceScaler().fit([x.assign(**{column: [1, 0, 1, 3, 0, 2]}) for x in X])
+
+
 @pytest.mark.parametrize(
     "frame",
     [
+        numbers(hour=np.random.default_rng(0).integers(0, 24, 24)),
+        numbers(t=np.random.default_rng(0).standard_normal(24).cumsum()),
+        numbers(user=np.random.default_rng(0).standard_normal(24), paid=1, humid=2, valid=0),
+        numbers().set_index([np.arange(24) % 6, np.random.default_rng(0).permutation(24)]),
+        numbers().set_index(pandas.date_range("2024", periods=24)),
+        pandas.concat({"train": numbers(12), "test": numbers(12)}),
+        numbers().set_index(
+            pandas.MultiIndex.from_product([range(4), range(6)], names=["site", "patient"])
+        ),
         pandas.DataFrame(np.random.default_rng(0).standard_normal((20, 6))),
         pandas.DataFrame(np.arange(120).reshape(20, 6), columns=list("abcdef")),
         pandas.DataFrame({"t0": np.arange(20.0), "t1": np.arange(20.0), "t2": 1}),
@@ -345,3 +405,45 @@ def test_arrays_in_cells():
         SequenceScaler().fit(cells.to_numpy())
     with pytest.raises(ValueError, match=r"X must be an array or a list .*Pass a list of arrays"):
         SequenceScaler().fit(Awkward())
+
+
+@pytest.mark.parametrize("estimator", [LSTMClassifier, LSTMRegressor])
+def test_names_of_streamed_steps(estimator, rng):
+    X = frames(rng)
+    model = estimator(**SMALL).fit(X, np.arange(20) % 2)
+    step = X[0].iloc[0]
+    expected = model.stream().step(step.to_numpy())
+    stream = model.stream()
+    with pytest.raises(ValueError, match="Feature names must be in the same order as they were in"):
+        stream.step(step[["b", "a"]])
+    with pytest.raises(ValueError, match="Feature names unseen at fit time:\n- z"):
+        stream.step(step.rename({"a": "z"}))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(stream.step(step), expected)
+        for unnamed in (step.reset_index(drop=True), step.tolist()):
+            np.testing.assert_array_equal(model.stream().step(unnamed), expected)
+    several = model.stream(2)
+    with pytest.raises(ValueError, match="Feature names must be in the same order"):
+        several.step(X[0][["b", "a"]].iloc[:2])
+    np.testing.assert_array_equal(several.step(X[0].iloc[:2])[0], expected)
+    model.fit([x.to_numpy() for x in X], np.arange(20) % 2)
+    model.stream().step(step[["b", "a"]])
+
+
+def test_columns_of_very_different_scales():
+    rng = np.random.default_rng(0)
+    columns = {"age": rng.normal(40, 12, 50), "income": rng.normal(5e4, 2e4, 50)}
+    frame = pandas.DataFrame(columns)
+    y = np.arange(50) % 2
+    message = "deviation of column 'income' of X is 1... times that of column 'age'.*to_numpy"
+    with pytest.warns(UserWarning, match=message) as caught:
+        LSTMClassifier(**SMALL).fit(frame, y)
+    assert sum("standard deviation" in str(each.message) for each in caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        LSTMClassifier(**SMALL).fit(frame.to_numpy()[:, np.newaxis], y)
+        LSTMClassifier(**SMALL).fit(frame.assign(income=frame["income"] / 1000), y)
+        digits = load_digits(as_frame=True)
+        LSTMClassifier(4, max_iter=1).fit(digits.data, digits.target)

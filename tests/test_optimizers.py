@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import inspect
 import pickle
 
 import numpy as np
@@ -92,13 +94,13 @@ CASES = {
     "rmsprop": (RMSprop(rho=0.9, epsilon=1e-6), rmsprop, {"rho": 0.9, "epsilon": 1e-6}),
     "adam": (Adam(), adam, {}),
     "adam, own betas": (
-        Adam(0.8, 0.95, 1e-5),
+        Adam(beta1=0.8, beta2=0.95, epsilon=1e-5),
         adam,
         {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-5},
     ),
     "adamw": (AdamW(), adam, {"decoupled": True}),
     "adagrad": (Adagrad(), adagrad, {}),
-    "adagrad, own epsilon": (Adagrad(1e-3), adagrad, {"epsilon": 1e-3}),
+    "adagrad, own epsilon": (Adagrad(epsilon=1e-3), adagrad, {"epsilon": 1e-3}),
     "amsgrad": (Adam(amsgrad=True), amsgrad, {}),
     "amsgrad, short memory": (Adam(beta2=0.5, amsgrad=True), amsgrad, {"beta2": 0.5}),
     "amsgrad, decoupled": (
@@ -108,12 +110,12 @@ CASES = {
     ),
     "nadam": (Nadam(), nadam, {}),
     "nadam, own decay": (
-        Nadam(0.8, 0.9, 1e-6, 0.1),
+        Nadam(beta1=0.8, beta2=0.9, epsilon=1e-6, momentum_decay=0.1),
         nadam,
         {"beta1": 0.8, "beta2": 0.9, "epsilon": 1e-6, "psi": 0.1},
     ),
     "lion": (Lion(), lion, {}),
-    "lion, own betas": (Lion(0.8, 0.95), lion, {"beta1": 0.8, "beta2": 0.95}),
+    "lion, own betas": (Lion(beta1=0.8, beta2=0.95), lion, {"beta1": 0.8, "beta2": 0.95}),
 }
 
 
@@ -181,7 +183,7 @@ def test_penalties_and_clipping_by_value(optimizer, step, options, dtype, rng):
 def test_the_sign_of_anything(dtype):
     grads = np.array([1e-30, -1e-30, 0.0, -0.0, 1e30, -1e30, np.inf, -np.inf], dtype)
     params = np.zeros_like(grads)
-    Lion(0.0).step(params, grads, Lion(0.0).init(params), 1.0)
+    Lion(beta1=0.0).step(params, grads, Lion(beta1=0.0).init(params), 1.0)
     np.testing.assert_array_equal(params, -np.sign(grads))
 
 
@@ -278,3 +280,15 @@ def test_clipping_of_the_largest_gradients(size, max_norm):
 def test_clipping_of_gradients_that_are_not_finite():
     assert np.isnan(clip_by_norm(np.array([1.0, np.nan]), 1.0))
     assert clip_by_norm(np.array([1.0, -np.inf]), 1.0) == np.inf
+
+
+@pytest.mark.parametrize("kind", [SGD, RMSprop, Adagrad, Adam, AdamW, Nadam, Lion, LBFGS])
+def test_a_positional_learning_rate_is_refused(kind):
+    message = (
+        rf"^{kind.__name__} takes keyword arguments only; got 0\.01\. .* learning_rate= of the"
+    )
+    with pytest.raises(TypeError, match=message):
+        kind(0.01)
+    fields = inspect.signature(kind).parameters.values()
+    assert {field.kind for field in fields} == {inspect.Parameter.KEYWORD_ONLY}
+    assert pickle.loads(pickle.dumps(kind())) == copy.deepcopy(kind()) == kind()

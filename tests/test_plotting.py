@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
@@ -76,6 +77,8 @@ def test_forecasts():
     np.testing.assert_array_equal(display.lines_[1].get_ydata(), y + 1)
     np.testing.assert_allclose(display.upper - display.lower, 2 * 1.96)
     assert display.band_ is not None
+    names = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert names == ["actual", "us", "prediction interval"]
     display.figure_.canvas.draw()
     quantiles = y[:, np.newaxis] + [-3, -1, 0.5, 1, 4]
     display = ForecastDisplay.from_predictions(y, quantiles)
@@ -83,6 +86,22 @@ def test_forecasts():
     np.testing.assert_array_equal(display.lower, y - 3)
     np.testing.assert_array_equal(display.upper, y + 4)
     assert ForecastDisplay.from_predictions(y, y).band_ is None
+
+
+@pytest.mark.parametrize(("unit", "n"), [("M", 24), ("D", 100), ("h", 72)])
+def test_labels_of_dates_do_not_overlap(unit, n):
+    times = np.datetime64("2024-01-01", unit) + np.arange(n)
+    y = np.arange(float(n))
+    display = ForecastDisplay.from_predictions(y, y + 1, times=times)
+    display.figure_.canvas.draw()
+    boxes = [
+        label.get_window_extent()
+        for label in display.ax_.get_xticklabels()
+        if label.get_visible() and label.get_text()
+    ]
+    assert len(boxes) > 2
+    for left, right in itertools.pairwise(boxes):
+        assert left.x1 < right.x0
 
 
 @pytest.mark.parametrize(

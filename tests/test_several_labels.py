@@ -130,3 +130,14 @@ def test_true_labels_give_no_warning():
     quick().fit(X, Y)
     validation = np.eye(3, dtype=int)[[0, 1, 2]]
     quick().fit(X, Y, X_val=X[:3], y_val=validation)
+
+
+def test_a_one_hot_data_frame():
+    pandas = pytest.importorskip("pandas")
+    one_hot = pandas.get_dummies(pandas.Series(np.arange(20) % 3))
+    X = np.random.default_rng(0).standard_normal((20, 5, 2))
+    model = LSTMClassifier(4, max_iter=1)
+    with pytest.warns(UserWarning, match=r"pass y\.to_numpy\(\)\.argmax\(axis=1\)\.$"):
+        model.fit(X, one_hot)
+    model.fit(X, one_hot.to_numpy().argmax(axis=1))
+    assert model.classes_.tolist() == [0, 1, 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -63,9 +64,10 @@ def test_the_model_sees_standardized_sequences(ragged, targets, dtype):
 def test_a_fit_does_not_depend_on_the_scale_of_the_features(rng):
     X = rng.standard_normal((60, 8, 2))
     y = X.sum(axis=(1, 2))
-    model, shifted = fit(X, y, dtype="float64"), fit(1000 * X + 1e5, y, dtype="float64")
+    options = {"dtype": "float64", "learning_rate": 0.01}
+    model, shifted = fit(X, y, **options), fit(1000 * X + 1e5, y, **options)
     np.testing.assert_allclose(model.loss_curve_, shifted.loss_curve_, rtol=1e-6)
-    assert fit(1000 * X + 1e5, y, standardize=False).loss_ > 10 * model.loss_
+    assert fit(1000 * X + 1e5, y, standardize=False, **options).loss_ > 10 * model.loss_
 
 
 def test_weights_count(ragged, targets, rng):
@@ -208,3 +210,22 @@ def test_numbers_of_the_core_are_numpys(rng, dtype, shape):
 def test_other_values_are_refused(value, error):
     with pytest.raises(error, match=r"^standardize must be True, False or 'auto'; got "):
         LSTMRegressor(standardize=value).fit(np.zeros((2, 2, 1)), [0.0, 1.0])
+
+
+def test_a_feature_that_is_constant_in_the_first_part(rng):
+    X = rng.standard_normal((40, 6, 3))
+    first = X.copy()
+    first[:, :, 1] = 7.3
+    y = X[:, -1, 0]
+    with pytest.warns(UserWarning, match="in which feature 1 is constant: the scale") as caught:
+        LSTMRegressor(4).partial_fit(first, y).partial_fit(X, y)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="in which features 1, 2 are constant"):
+        LSTMRegressor(4).partial_fit([x * [1, 1, 0] for x in first], y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LSTMRegressor(4).partial_fit(X, y).partial_fit(first, y)
+        LSTMRegressor(4, standardize=False).partial_fit(first, y)
+        unit = np.where(np.arange(240).reshape(40, 6, 1) % 2, 1.0, -1.0)
+        LSTMRegressor(4).partial_fit(np.concatenate([X[:, :, :1], unit], axis=2), y)

@@ -260,7 +260,7 @@ def in_double_precision():
         (SGD(momentum=0.9, nesterov=True), "SGD", {"momentum": 0.9, "nesterov": True}),
         (RMSprop(), "RMSprop", {}),
         (Adam(), "Adam", {}),
-        (Adam(0.8, 0.99, 1e-6), "Adam", {"betas": (0.8, 0.99), "eps": 1e-6}),
+        (Adam(beta1=0.8, beta2=0.99, epsilon=1e-6), "Adam", {"betas": (0.8, 0.99), "eps": 1e-6}),
         (AdamW(), "AdamW", {}),
         (AdamW(amsgrad=True), "AdamW", {"amsgrad": True}),
         (Adam(beta2=0.5, amsgrad=True), "Adam", {"betas": (0.9, 0.5), "amsgrad": True}),
@@ -268,7 +268,7 @@ def in_double_precision():
         (Adagrad(), "Adagrad", {}),
         (Nadam(), "NAdam", {}),
         (
-            Nadam(0.8, 0.9, 1e-6, 0.1),
+            Nadam(beta1=0.8, beta2=0.9, epsilon=1e-6, momentum_decay=0.1),
             "NAdam",
             {"betas": (0.8, 0.9), "eps": 1e-6, "momentum_decay": 0.1},
         ),

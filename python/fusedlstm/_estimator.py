@@ -25,13 +25,19 @@ from fusedlstm._core import Array
 from fusedlstm._files import FileName
 from fusedlstm._fit_state import FitState, Progress, Watch
 from fusedlstm._following import Following
+from fusedlstm._frames import step_names_check
+from fusedlstm._hidden_layers import check_hidden_layers
 from fusedlstm._parameters import CELLS, Parameters
 from fusedlstm._reading import Data, Targets, all_or_nothing, over_mean, read_weights, read_X
 from fusedlstm._requirements import require_deterministic, require_truncation
 from fusedlstm._saving import Savable
 from fusedlstm._sequences import Sequences
-from fusedlstm._hidden_layers import check_hidden_layers
-from fusedlstm._standardization import StandardizedSequences, Standardizer, mean_and_scale
+from fusedlstm._standardization import (
+    StandardizedSequences,
+    Standardizer,
+    mean_and_scale,
+    warn_of_constant_features,
+)
 from fusedlstm._summary import summary
 from fusedlstm._threads import thread_limit
 from fusedlstm.layers import Chain, Dense, Dropout, Layer
@@ -144,18 +150,20 @@ class SequenceEstimator(
             per value. For a data frame with one row per time step see
             `fusedlstm.sequences_from_frame`.
         y : array (n_samples,) or (n_samples, n_outputs)
-            For the classifier labels, or for several labels a sequence a matrix of zeros and
-            ones, a column a label. For the regressor numbers.
+            Targets. For the classifier: class labels, or a matrix of zeros and ones with one
+            column per label, if a sequence can have several labels. For the regressor: numbers.
         sample_weight : array (n_samples,) or None
-            Relative to their mean.
+            Weights of the sequences, relative to their mean.
         X_val, y_val, sample_weight_val : like X, y, sample_weight, or None
-            Data to watch. With ``early_stopping`` they take the place of a part of X.
+            Validation data. Their loss is computed after each epoch. With ``early_stopping`` they
+            are used instead of a part of X.
         checkpoint : str, path or None
-            A file in which the fit notes where it stands, as often as a twentieth of its time
-            allows. If it is killed, the same call goes on from there and ends with the same model,
-            bit for bit. The file stays: after the end the same call returns the same model and
-            trains no further, unless ``max_iter`` has been raised. A file of a fit with other data
-            or parameters is refused.
+            File to which the state of the training is saved after an epoch, so often that saving
+            takes at most about 5 % of the time. If the process is killed, the same call continues
+            from the file and ends with the same model, bit for bit. The file is kept: after the end
+            of the training the same call returns the same model without training, unless
+            ``max_iter`` has been increased. A file of a fit with other data or parameters raises an
+            error.
 
         Returns
         -------
@@ -215,6 +223,8 @@ class SequenceEstimator(
             with thread_limit(self.n_threads):
                 training.up_to(1)
             self._progress = progress if training.finite else None
+        if new:
+            warn_of_constant_features(train.sequences, self.X_scale_)
         if not training.finite:
             training.warn_of_divergence()
 
@@ -477,14 +487,15 @@ class SequenceEstimator(
         Parameters
         ----------
         n_sequences : int or None, default None
-            So many side by side; None: one, and arrays have no axis for it.
+            Number of sequences that run side by side. None: one, and arrays have no axis for it.
 
         Returns
         -------
         EstimatorStream
             ``step(x_t)`` takes the features of a step, (n_features,), and returns what
             ``predict_proba`` (classifier) or ``predict`` (regressor) gives for the sequence so far;
-            ``reset()`` begins anew.
+            ``reset()`` begins anew. If the estimator has ``feature_names_in_``, the names of a
+            pandas Series or data frame are compared with them.
 
         Raises
         ------
@@ -499,7 +510,9 @@ class SequenceEstimator(
         """Return a stream with the decoder of predictions, or with another function of outputs."""
         check_is_fitted(self, "model_")
         model, usual, standardizer = self._predicting()
-        return EstimatorStream(model.stream(n_sequences), decode or usual, standardizer)
+        return EstimatorStream(
+            model.stream(n_sequences), decode or usual, standardizer, step_names_check(self)
+        )
 
     def summary(self) -> str:
         """Return the model's layers with the shapes of their outputs, their parameters and bytes.

@@ -117,8 +117,9 @@ class Following:
             estimator._start(train),
         )
         if constant - final <= margin * abs(constant) and abs(constant) > NEGLIGIBLE_LOSS:
+            than = "less than 1 % below" if final < constant else "no better than"
             warn(
-                f"The training loss, {final:.4g}, is not more than 1 % below {constant:.4g}, the "
+                f"The training loss, {final:.4g}, is {than} {constant:.4g}, the "
                 f"loss of the best constant prediction: the model has learned next to nothing from "
                 f"X. Increase max_iter, try another learning_rate or batch_size, or check that the "
                 f"rows of X and y belong together.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import inspect
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -10,7 +11,6 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 
 from fusedlstm import _validation as check
-from fusedlstm.layers.composite import checked_layers
 from fusedlstm.layers import (
     CIFGLSTM,
     GRU,
@@ -22,6 +22,7 @@ from fusedlstm.layers import (
     PeepholeLSTM,
     Recurrent,
 )
+from fusedlstm.layers.composite import checked_layers
 from fusedlstm.losses import ClassificationLoss, RegressionLoss
 from fusedlstm.optimizers import LBFGS, AnyOptimizer, as_optimizer
 from fusedlstm.schedules import Schedule, as_schedule
@@ -35,6 +36,17 @@ CELLS: dict[str, type[Recurrent]] = {
     "layer_norm_lstm": LayerNormLSTM,
 }
 """What the estimators' ``cell`` names."""
+
+
+def _is_metric(function: object) -> bool:
+    """Return True for a function of true and predicted targets, as in `sklearn.metrics`."""
+    if not callable(function):
+        return False
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # a compiled function
+        return False
+    return names[:1] == ["y_true"]
 
 
 @dataclass(repr=False, eq=False)
@@ -114,6 +126,11 @@ class Parameters:
         if self.scoring is not None and not callable(self.scoring):
             needed = "a name from sklearn.metrics.get_scorer_names(), a function or None"
             check.choice("scoring", self.scoring, get_scorer_names(), needed)
+        elif _is_metric(self.scoring):
+            name = getattr(self.scoring, "__name__", "...")
+            needed = "a function of the estimator, X and y"
+            hint = f"Use sklearn.metrics.make_scorer({name}) for a function of y_true and y_pred."
+            raise TypeError(check.needs("scoring", needed, self.scoring, hint))
         check.real_in(
             "validation_fraction",
             self.validation_fraction,

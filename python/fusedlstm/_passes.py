@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from fusedlstm import _states as states
 from fusedlstm._core import Array
+from fusedlstm._states import State
 from fusedlstm.losses.base import Evaluated, Loss, SequenceLoss, evaluate
 from fusedlstm.model import Sequential
 from fusedlstm.sequence import Sequence
-from fusedlstm._states import State
 
 if TYPE_CHECKING:
     from fusedlstm.training import Batch

@@ -19,7 +19,7 @@ from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._frames import check_frames, check_names
 from fusedlstm._sequences import Sequences, all_steps, as_list, is_frame, read_sequences
-
+from fusedlstm._warnings import warn
 
 Targets: TypeAlias = "Array | Sequences"
 """Targets of sequences, (n, ...), or of steps."""
@@ -131,6 +131,13 @@ class Data:
             problem = fraction_problem(fraction, self.y, stratify)
             raise ValueError(problem) from error
         rest, aside = (self.select(np.sort(rows)) for rows in parts)
+        if len(aside.y) == 1:
+            warn(
+                f"validation_fraction={fraction:g} sets 1 of {len(self.y)} sequences aside: early "
+                f"stopping depends on this sequence alone. Increase validation_fraction or pass "
+                f"X_val and y_val.",
+                UserWarning,
+            )
         missing = ~np.isin(aside.y, rest.y) if has_classes else np.zeros(1, bool)
         if missing.any():
             label = aside.targets[int(np.argmax(missing))]
@@ -202,7 +209,15 @@ def read_X(
             check_names(estimator, X, sequences.n_features, name, reset)
     elif named:
         # The number of columns, and their names if they have any, are scikit-learn's to check.
-        validate_data(estimator, X, reset=reset, skip_check_array=True)
+        try:
+            validate_data(estimator, X, reset=reset, skip_check_array=True)
+        except ValueError as error:
+            if reset or sequences.longest() == estimator.n_features_in_:
+                raise
+            raise ValueError(
+                f"{error} The columns of 2-D X are time steps: to predict for other numbers of "
+                f"steps, fit on 3-D X, np.asarray(X)[..., np.newaxis]."
+            ) from None
     elif sequences.longest() != estimator.n_features_in_:
         raise ValueError(
             f"{name} has {sequences.longest()} features, but {type(estimator).__name__} is "
@@ -226,6 +241,11 @@ def read_weights(sample_weight: Any, n: int) -> Array | None:
     if isinstance(sample_weight, numbers.Number):  # one for all
         sample_weight = check.not_negative("sample_weight", sample_weight)
     else:
+        first = sample_weight[:1] if isinstance(sample_weight, (list, tuple)) else ()
+        if getattr(sample_weight, "ndim", 1) > 1 or any(np.ndim(item) > 0 for item in first):
+            hint = "Pass validation data by name: fit(X, y, X_val=..., y_val=...)."
+            needed = f"None, a number or an array of shape ({n},)"
+            raise ValueError(check.needs("sample_weight", needed, sample_weight, hint))
         sample_weight = check.real_array("sample_weight", sample_weight, np.float64)
     rows = np.empty((n, 0))
     weights = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)

@@ -312,7 +312,13 @@ def _read_array(array: Array, name: str, allow_nan: bool) -> Sequences:
             f"{name} must have at least one sequence of at least one step and feature"
         )
     if numbers.ndim == 2:
-        _check_finite(numbers, name, allow_nan)
+        hint = ""
+        if not (allow_nan or _all_finite(numbers)) and _ends_in_nan(numbers):
+            hint = (
+                f". If NaN at the end of a row is padding, pass a 3-D array, "
+                f"np.asarray({name})[..., np.newaxis], or a list of sequences"
+            )
+        _check_finite(numbers, name, allow_nan, hint=hint)
         return PaddedSequences(numbers[:, :, np.newaxis], None, "2d")
     return PaddedSequences(numbers, _trailing_nan(numbers, name, allow_nan))
 
@@ -374,10 +380,17 @@ def _numbers(array: Array, name: str) -> Array:
         try:
             return array.astype(np.float64)
         except (TypeError, ValueError, OverflowError) as error:  # it names what is no number
+            missing = np.asarray(np.frompyfunc(_is_pandas_na, 1, 1)(array), bool)
+            if missing.any():
+                return _numbers(np.where(missing, np.nan, array), name)
             kind = TypeError if isinstance(error, TypeError) else ValueError
             hint = f"{error}".rstrip(".") + "."
             raise kind(check.needs(name, "numbers", array, hint)) from None
     raise ValueError(check.needs(name, "numbers", array))
+
+
+def _is_pandas_na(value: object) -> bool:
+    return type(value).__name__ == "NAType"
 
 
 def pieces(array: Array) -> Iterator[Array]:
@@ -405,6 +418,7 @@ def _check_finite(
     parent: str = "",
     real: Array | None = None,
     start: int = 0,
+    hint: str = "",
 ) -> None:
     """Refuse NaN, unless allowed, and infinity; the error names the sequence, step and feature.
 
@@ -421,6 +435,8 @@ def _check_finite(
         The steps to check; None: all.
     start : int
         Number of the first sequence of the array.
+    hint : str
+        Added to the message about NaN.
     """
     if _all_finite(array if real is None else array[real]):
         return
@@ -437,12 +453,22 @@ def _check_finite(
                 index[0] += row
                 item = name if of_one else f"{name}[{index.pop(0)}]"
                 at = f"step {index[0]}" + "".join(f", feature {i}" for i in index[1:])
-                hint = "; SequenceImputer fills missing values" if kind == "NaN" else ""
+                fill = f"; SequenceImputer fills missing values{hint}" if kind == "NaN" else ""
                 whole = parent or name
                 raise ValueError(
-                    f"Input {whole} contains {kind}: {item} contains {kind} at {at}{hint}"
+                    f"Input {whole} contains {kind}: {item} contains {kind} at {at}{fill}"
                 )
             row += len(piece)
+
+
+def _ends_in_nan(array: Array) -> bool:
+    """Return True if the NaN of an array (n, T) are at the end of its rows, and no row is NaN."""
+    for piece in pieces(array):
+        nan = np.isnan(piece)
+        at_end = np.logical_and.accumulate(nan[:, ::-1], axis=1)[:, ::-1]
+        if (nan != at_end).any() or at_end[:, 0].any():
+            return False
+    return True
 
 
 def _trailing_nan(array: Array, name: str, allow_nan: bool) -> Lengths | None:

@@ -16,6 +16,7 @@ from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
 from fusedlstm._reading import is_constant
 from fusedlstm._sequences import NUMBERS_OF_A_PIECE, Lengths, Sequences
+from fusedlstm._warnings import warn
 
 
 class Standardizer:
@@ -117,6 +118,36 @@ def mean_and_scale(sequences: Sequences, weights: Array | None) -> tuple[Array, 
         largest = np.nanmax(np.abs(sequences.numbers()))
         raise ValueError(check.needs("X", "numbers with finite squares", largest))
     return mean, np.where(is_constant(mean, scale), 1.0, scale)
+
+
+def warn_of_constant_features(sequences: Sequences, scale: Array | None) -> None:
+    """Warn if features are constant in the first call of `partial_fit`.
+
+    Parameters
+    ----------
+    sequences : Sequences
+        Of the first call.
+    scale : array (n_features,) or None
+        Scale of the features, which is 1 for a constant one. None: X is not standardized.
+    """
+    if scale is None:
+        return
+    values = sequences.numbers()
+    constant = []
+    for feature in np.flatnonzero(scale == 1):
+        low, high = (float(f(values[..., feature], None)) for f in (np.fmin.reduce, np.fmax.reduce))
+        if is_constant(np.array(low), np.array(high - low)):
+            constant.append(str(feature))
+    if constant:
+        which = "feature" if len(constant) == 1 else "features"
+        is_or_are = "is" if len(constant) == 1 else "are"
+        shown = ", ".join(constant[:5]) + (", ..." if len(constant) > 5 else "")
+        warn(
+            f"X is standardized by the first call of partial_fit, in which {which} {shown} "
+            f"{is_or_are} constant: the scale stays 1 in later calls. Pass a first batch in which "
+            f"every feature varies, or scale X before and set standardize=False.",
+            UserWarning,
+        )
 
 
 def _weighted_pieces(sequences: Sequences, weights: Array | None) -> Iterator[tuple[Array, Array]]:

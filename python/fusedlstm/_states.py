@@ -99,4 +99,3 @@ def checked(name: str, state: Any, shapes: Shapes, dtype: np.dtype[Any]) -> Stat
 
 def _holds_arrays(shapes: Shapes) -> bool:
     return bool(shapes) and isinstance(shapes[0], tuple) and isinstance(shapes[0][0], int)
-

@@ -13,7 +13,7 @@ from fusedlstm._sequences import PackedSequences, is_frame
 from fusedlstm._warnings import warn
 
 
-def warn_of_label_matrix(y: Array, n_timesteps: int) -> None:
+def warn_of_label_matrix(y: Array, n_timesteps: int, given: Any) -> None:
     """Warn if the columns of y are probably not independent labels.
 
     Parameters
@@ -22,6 +22,8 @@ def warn_of_label_matrix(y: Array, n_timesteps: int) -> None:
         Zeros and ones.
     n_timesteps : int
         Number of steps of the longest sequence.
+    given : object
+        y as the user gave it.
     """
     n_samples, n_labels = y.shape
     if n_labels < 2:
@@ -33,9 +35,10 @@ def warn_of_label_matrix(y: Array, n_timesteps: int) -> None:
             UserWarning,
         )
     elif n_samples > 1 and bool((y.sum(axis=1) == 1).all()):
+        array = "y.to_numpy()" if hasattr(given, "to_numpy") else "y"
         warn(
-            "Each row of y has exactly one 1, but its columns are taken as independent labels. "
-            "For classes that exclude each other pass y.argmax(axis=1).",
+            f"Each row of y has exactly one 1, but its columns are taken as independent labels. "
+            f"For classes that exclude each other pass {array}.argmax(axis=1).",
             UserWarning,
         )
 

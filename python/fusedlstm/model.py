@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from fusedlstm import _validation as check
 from fusedlstm import _states as states
+from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
 from fusedlstm._masking import RealSteps
 from fusedlstm._requirements import require_complete_state, require_maskable
+from fusedlstm._states import State
 from fusedlstm._summary import summary
 from fusedlstm._threads import get_num_threads
 from fusedlstm.layers import Chain, Layer
@@ -24,7 +25,6 @@ from fusedlstm.layers.base import can_lower
 from fusedlstm.layers.composite import checked_layers, count_of
 from fusedlstm.predictor import Predictor
 from fusedlstm.sequence import Sequence
-from fusedlstm._states import State
 from fusedlstm.streaming import Stream
 
 if TYPE_CHECKING:
@@ -313,9 +313,7 @@ class Model:
             y = real.spread(y)
         return y, Saved(kept, out, shape, y.shape, real, after, before is not None)
 
-    def backward(
-        self, saved: Saved, dy: npt.ArrayLike, grads: Array, dstate: State = None
-    ) -> Any:
+    def backward(self, saved: Saved, dy: npt.ArrayLike, grads: Array, dstate: State = None) -> Any:
         """Propagate a gradient back.
 
         Parameters
@@ -491,9 +489,7 @@ class Model:
         if saved.real is not None and array.ndim == 3:
             array = saved.real.gather(array)
         dseq = Sequence(check.contiguous(array), saved.output.lengths)
-        return self.layer.backward(
-            self._params, saved.layer, dseq, of_state, grads, input_gradient
-        )
+        return self.layer.backward(self._params, saved.layer, dseq, of_state, grads, input_gradient)
 
 
 class Sequential(Model):

@@ -144,7 +144,7 @@ class ForecastDisplay:
     ----------
     y_true, y_pred : array (n_samples,)
     lower, upper : array (n_samples,), optional
-        A band around the prediction.
+        A band around the prediction, which the legend calls "prediction interval".
     times : array (n_samples,), optional
         What stands at the horizontal axis: numbers, dates; None: 0 to n_samples - 1.
 
@@ -256,11 +256,29 @@ class ForecastDisplay:
         if self.lower is not None and self.upper is not None:
             color = self.lines_[1].get_color()
             self.band_ = self.ax_.fill_between(
-                times, self.lower, self.upper, color=color, alpha=0.2, linewidth=0
+                times,
+                self.lower,
+                self.upper,
+                color=color,
+                alpha=0.2,
+                linewidth=0,
+                label="prediction interval",
             )
+        _shorten_dates(self.ax_.xaxis)
         self.ax_.set(xlabel="Step" if self.times is None else "Time", ylabel="Value")
         self.ax_.legend()
         return self
+
+
+def _shorten_dates(axis: Any) -> None:
+    """Format the dates of an axis so that their labels do not overlap."""
+    from matplotlib import dates
+
+    untyped = cast(Any, dates)
+    if isinstance(axis.get_major_formatter(), untyped.AutoDateFormatter):
+        locator = untyped.AutoDateLocator()
+        axis.set_major_locator(locator)
+        axis.set_major_formatter(untyped.ConciseDateFormatter(locator))
 
 
 def _axes(display: object, ax: Any) -> tuple[Any, Any]:

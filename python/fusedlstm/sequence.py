@@ -80,9 +80,7 @@ class Sequence(NamedTuple):
         return self._replace(x=np.where(mask[:, :, np.newaxis], self.steps(), 0))
 
 
-def rows_of(
-    array: Array, mask: npt.NDArray[np.bool_] | None, axes: int | None = None
-) -> Array:
+def rows_of(array: Array, mask: npt.NDArray[np.bool_] | None, axes: int | None = None) -> Array:
     """Return the real steps of an array (B, T, ...) as rows (N, ...).
 
     Parameters

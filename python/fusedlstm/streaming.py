@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fusedlstm import _states as states
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
-from fusedlstm import _states as states
 from fusedlstm._requirements import require_stream
+from fusedlstm._states import State
 from fusedlstm.layers import Chain
 from fusedlstm.sequence import Sequence
-from fusedlstm._states import State
 
 if TYPE_CHECKING:
     from fusedlstm._standardization import Standardizer
@@ -168,7 +168,7 @@ class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
     True
     """
 
-    __slots__ = ("_decode", "_standardizer", "_stream")
+    __slots__ = ("_check_names", "_decode", "_standardizer", "_stream")
 
     if TYPE_CHECKING:  # the core has it, and its documentation
 
@@ -182,6 +182,7 @@ class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
         stream: Stream,
         decode: Callable[[Array], Any],
         standardizer: Standardizer | None = None,
+        check_names: Callable[[Any], None] | None = None,
     ) -> None:
         super().__init__(
             stream,
@@ -189,10 +190,13 @@ class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
             None if standardizer is None else standardizer.core,
         )
         self._stream, self._decode, self._standardizer = stream, decode, standardizer
+        self._check_names = check_names
 
     def _step(self, x: Any) -> Any:
         """Step with what the core's `step` does not take as it stands, or refuse it."""
         array: Array = x
+        if self._check_names is not None and type(x) is not np.ndarray:
+            self._check_names(x)
         if type(x) is not np.ndarray or x.dtype.kind != "f":
             array = check.real_array("x", x, np.float64)  # as `predict` reads it
         dtype, shape = self._stream._dtype, self._stream._x_shape

@@ -12,14 +12,14 @@ import numpy.typing as npt
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._passes import truncated_pass, whole_pass
-from fusedlstm._sequences import Sequences, read_sequences, read_series
-from fusedlstm._targets import pack_targets
 from fusedlstm._requirements import require_complete_state, require_truncation
-from fusedlstm.losses import Loss, SequenceLoss
+from fusedlstm._sequences import Sequences, read_sequences, read_series
+from fusedlstm._states import State
+from fusedlstm._targets import pack_targets
+from fusedlstm.losses import Loss
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import Optimizer, OptimizerState, clip_by_norm
 from fusedlstm.schedules import Schedule, ScheduleState
-from fusedlstm._states import State
 
 __all__ = [
     "Batch",
@@ -156,6 +156,12 @@ def epochs(
     >>> losses[-1] < losses[0]
     True
     """
+    if not hasattr(optimizer, "step"):
+        needed = "an optimizer from fusedlstm.optimizers, such as Adam()"
+        raise TypeError(check.needs("optimizer", needed, optimizer))
+    if not callable(loss):
+        needed = "a loss from fusedlstm.losses, such as log_loss"
+        raise TypeError(check.needs("loss", needed, loss))
     grads = np.zeros_like(model.params)
     state = optimizer.init(model.params) if state is None else state
     at = ScheduleState() if schedule_state is None else schedule_state

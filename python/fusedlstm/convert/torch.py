@@ -44,11 +44,11 @@ def load_torch_state_dict(
     model : Sequential, or fitted LSTMClassifier or LSTMRegressor
         Of layers that PyTorch has: `LSTM` (also with ``projection_size``), `GRU`, `RNN`, `Dense`,
         and such without parameters. Nothing changes if anything does not fit. Of an estimator, the
-        weights of ``model_`` are replaced, and its predictions follow. They are weights for
-        standardized X unless the estimator was fitted with ``standardize=False``. The outputs of
-        a regressor's ``model_`` are in standardized target units unless it was fitted with
-        ``normalize_y=False`` or a loss for counts: ``predict`` multiplies them by the standard
-        deviation of y in `fit` and adds the mean.
+        weights of ``model_`` are replaced, and its predictions follow. ``model_`` gets standardized
+        X, and in a regressor it predicts normalized y: ``predict`` multiplies the outputs by the
+        standard deviation of y in `fit` and adds the mean. For weights that were trained on X and
+        y on their own scales, fit the classifier with ``standardize=False`` and the regressor with
+        ``standardize=False, normalize_y=False``.
     state_dict : mapping of str to tensor or array
         ``module.state_dict()`` of a module that registers its parts in the order in which data
         passes them, or the contents of a safetensors file of it.
@@ -76,6 +76,10 @@ def load_torch_state_dict(
     [5.0, 5.0, 5.0, 5.0]
     """
     network = _as_model(model)
+    if not isinstance(state_dict, Mapping):
+        hint = "Pass module.state_dict()." if hasattr(state_dict, "state_dict") else ""
+        needed = "a mapping of names to tensors or arrays"
+        raise TypeError(check.needs("state_dict", needed, state_dict, hint))
     theirs = list(_parts(state_dict))
     ours = [(n, layer) for n, layer in enumerate(network.layers) if layer.param_shapes(1)]
     if len(theirs) != len(ours):
@@ -115,7 +119,10 @@ def to_torch_state_dict(model: Sequential | SequenceEstimator) -> dict[str, Any]
     dict of str to tensor
         For modules in an ``nn.ModuleList`` or ``nn.Sequential`` that are numbered as the layers
         are; each recurrent layer is a module of one layer, such as ``"0.weight_ih_l0"``. Rename
-        the keys for other names. The second bias is zero, but for the GRU's candidate.
+        the keys for other names. The second bias is zero, but for the GRU's candidate. The scales
+        of X and y are not in the dictionary: a module with the weights of an estimator expects
+        ``(X - X_mean_) / X_scale_``, unless ``standardize=False``, and with those of a regressor it
+        predicts normalized y, unless ``normalize_y=False``.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -26,33 +27,39 @@ from fusedlstm.losses import (
     log_softmax,
 )
 
+_CROSS_ENTROPY = re.compile(
+    r"(sparse_|categorical_|binary_)+cross_?entropy|crossentropy|bce|nll", re.IGNORECASE
+)
+"""Names of the log loss in other libraries, which may stand for several losses there."""
+
 
 @dataclass(repr=False, eq=False, kw_only=True)
 class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
     """Classify sequences with a recurrent network.
 
-    A stack of recurrent layers reads the sequence; from the last one's final state a dense layer
-    computes a logit a class, one for two classes, or where y is a matrix of zeros and ones one a
-    label, which are then taken to be independent. Classes that exclude each other are passed as an
-    array of labels: a one-hot y gives a warning.
+    A stack of recurrent layers reads the sequence. A dense layer computes logits from the final
+    state of the last recurrent layer: one logit for two classes, otherwise one logit per class. If
+    y is a matrix of zeros and ones, each column is an independent label with one logit. For classes
+    that exclude each other pass an array of labels: a one-hot y gives a warning.
 
     Parameters
     ----------
     hidden_size : int, default 64
-        Units of each recurrent layer and direction.
+        Number of units of each recurrent layer and direction.
     num_layers : int, default 1
-        Recurrent layers, stacked.
+        Number of stacked recurrent layers.
     cell : {"lstm", "gru", "rnn", "peephole_lstm", "cifg_lstm", "layer_norm_lstm"}, default "lstm"
-        What the layers are made of; ``layers`` gives access to all options.
+        Type of the recurrent layers. ``layers`` gives access to all their options.
     bidirectional : bool, default False
         Read every sequence from both ends.
     layers : tuple of layers, optional
-        From `fusedlstm.layers`, in place of the four above and the two below, which then have no
-        effect. The output layer is added, and before it the layer of ``pooling`` if none reduces.
+        Layers from `fusedlstm.layers`. If given, ``hidden_size``, ``num_layers``, ``cell``,
+        ``bidirectional``, ``dropout`` and ``recurrent_dropout`` have no effect. The output layer
+        is added, and before it the layer of ``pooling`` if no layer reduces.
     dropout : float in [0, 1), default 0
-        Of the output of each recurrent layer.
+        Dropout rate of the output of each recurrent layer.
     recurrent_dropout : float in [0, 1), default 0
-        Of each recurrent layer's hidden state on its way into the next step.
+        Dropout rate of the hidden state that each recurrent layer passes to the next time step.
     pooling : {"last", "mean", "max"}, default "last"
         How the steps of the last recurrent layer become one vector: the final state of each
         direction, the mean or the maximum over the steps. For sequences of many hundred steps,
@@ -75,7 +82,7 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         L2 penalty on weights, not on biases; decoupled for ``"adamw"`` and ``"lion"``. An L1
         penalty is the optimizer's: ``Adam(l1=1e-4)``.
     clip_norm : float or None, default 1.0
-        Largest Euclidean norm of the gradient of a batch.
+        Largest Euclidean norm of the gradient of a batch. None: no clipping.
     batch_size : int or "auto", default "auto"
         Number of sequences per update. ``"auto"``: a tenth of the training sequences, but at
         least 4 and at most 32, so that small data sets get enough updates. For L-BFGS, which sums
@@ -84,12 +91,13 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         Number of epochs. All of them are trained, unless ``early_stopping`` ends the fit or the
         line search of L-BFGS finds no decrease.
     tbptt_steps : int or None, default None
-        For long sequences: back-propagate through each one's last ``tbptt_steps`` steps only. The
-        state they start from comes from all steps before, in chunks of so many, through which no
-        gradient flows; memory for activations is bounded by it. Not for layers that read backward.
-        What fits is trained as without it.
+        Number of steps of truncated back-propagation through time, for long sequences. The
+        gradient flows through the last ``tbptt_steps`` steps of each sequence only. The earlier
+        steps are read in chunks of ``tbptt_steps`` steps and determine the state at which the last
+        steps start. This bounds the memory for activations. Sequences of at most ``tbptt_steps``
+        steps are trained in the same way as with None. Layers that read backward are not supported.
     shuffle : bool, default True
-        Draw a new order in every epoch.
+        Shuffle the sequences in every epoch.
     early_stopping : bool, default False
         Stop when the validation loss, or ``scoring``, does not improve for ``n_iter_no_change``
         epochs, and restore the best weights. If ``max_iter`` is reached first, a
@@ -114,30 +122,32 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
     standardize : bool or "auto", default "auto"
         Subtract the mean of each feature of X and divide by its standard deviation, both computed
         over the real steps of the training sequences of the first fit, weighted by
-        ``sample_weight``. ``"auto"``: yes. ``model_`` and weights loaded into it see standardized
-        X; ``predict`` and ``stream`` take X on its own scale.
+        ``sample_weight``. ``"auto"`` currently has the same effect as True; it is meant for inputs
+        that later versions will not standardize, such as columns of tokens. ``model_`` gets
+        standardized X; ``predict`` and ``stream`` take X on its own scale.
     class_weight : dict, list of dict, "balanced" or None, default None
-        Factors of the sample weights, by class; for several labels a sequence a dict a label.
+        Factors of the sample weights, by class. For a y of several columns a list with one dict per
+        column.
     dtype : {"float32", "float64"}, default "float32"
-        What the model computes in. Predictions are float64.
+        Data type of the model's computations. Predictions are float64.
     n_threads : int or None, default None
-        At most so many; None: `fusedlstm.get_num_threads`. Results do not depend on it.
+        Largest number of threads. None: `fusedlstm.get_num_threads`. Results do not depend on it.
     random_state : int, RandomState or None, default None
-        Of initial weights, order, dropout and validation split. The same integer gives the same
-        model, bit for bit, on the same kind of machine.
+        Seed of the initial weights, the order of the sequences, dropout and the validation split.
+        The same integer gives the same model, bit for bit, on the same kind of machine.
     warm_start : bool, default False
         Let ``fit`` go on from the weights of the fit before, for ``max_iter`` more epochs with a
         fresh state of the optimizer, instead of starting a new model.
     verbose : int, default 0
-        1: a progress bar on stderr with losses, score, samples a second and time left; where that
-        is no terminal, a line every ten seconds. 2: there a line an epoch.
+        1: show a progress bar on stderr with losses, score, samples per second and the time left.
+        If stderr is not a terminal, print a line every ten seconds. 2: then print a line per epoch.
 
     Attributes
     ----------
     classes_ : array (n_classes,)
-        In order; for several labels a sequence, the numbers of the columns of y.
+        Sorted class labels. For a y of several columns, the numbers of the columns.
     n_features_in_ : int
-        Features of a step; after a fit on 2-D X, its columns.
+        Number of features of a time step. After a fit on 2-D X, its number of columns.
     X_mean_, X_scale_ : array (n_features,) or None
         Mean and standard deviation by which X is standardized; None without ``standardize``. For
         2-D X there is one feature.
@@ -145,13 +155,17 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         Predictions come from a snapshot of it, taken at the end of training, and again after
         ``model_.params = values``; writing into ``model_.params`` does not change them.
     n_iter_ : int
-        Epochs run, all in all.
+        Number of epochs trained in all calls since the model was made.
     best_iter_ : int
-        Epoch of the last fit with the best watched value, counted from 1.
+        Epoch of the last call of `fit` with the best monitored value, counted from 1. With
+        ``early_stopping`` the value is the validation loss or the score, and the model has the
+        weights of this epoch. Otherwise it is the training loss, and the model has the weights of
+        the last epoch.
     loss_ : float
         Training loss of the last epoch.
     loss_curve_, validation_loss_curve_ : list of float
-        By epoch; the second is empty without validation data.
+        Losses by epoch. ``validation_loss_curve_`` is empty without validation data, which are set
+        aside with ``early_stopping`` or passed to `fit` as X_val and y_val.
 
     References
     ----------
@@ -298,7 +312,8 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         super()._check_params()
         weights = self.class_weight
         if weights is None or isinstance(weights, str):
-            check.choice("class_weight", weights or "balanced", ["balanced"])
+            needed = "a dict, 'balanced' or None"
+            check.choice("class_weight", weights or "balanced", ["balanced"], needed)
             return
         for of_output in weights if isinstance(weights, list) else [weights]:
             if not isinstance(of_output, dict):
@@ -306,10 +321,10 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
             for label, weight in of_output.items():
                 check.not_negative(f"class_weight[{label!r}]", weight)
 
-    def _read(self, *args: Any, reset: bool, **options: Any) -> Data:
-        data = super()._read(*args, reset=reset, **options)
+    def _read(self, X: Any, y: Any, *args: Any, reset: bool, **options: Any) -> Data:
+        data = super()._read(X, y, *args, reset=reset, **options)
         if reset and self._multilabel:
-            warn_of_label_matrix(data.y, data.sequences.longest())
+            warn_of_label_matrix(data.y, data.sequences.longest(), y)
         return data
 
     def _read_targets(self, y: Any, sequences: Sequences, name: str) -> Array:
@@ -375,6 +390,10 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         return not self._multilabel
 
     def _loss(self) -> ClassificationLoss:
+        if isinstance(self.loss, str) and _CROSS_ENTROPY.fullmatch(self.loss):
+            needed = "one of " + ", ".join(CLASSIFICATION_LOSSES)
+            hint = "Did you mean 'cross_entropy', an alias of 'log_loss'?"
+            raise ValueError(check.needs("loss", needed, self.loss, hint))
         return as_loss(self.loss, CLASSIFICATION_LOSSES, ClassificationLoss)  # type: ignore[type-abstract]
 
     def __sklearn_tags__(self) -> Any:

@@ -28,8 +28,8 @@ from fusedlstm.streaming import EstimatorStream
 class LSTMRegressor(RegressorMixin, NumberTargets, PooledEstimator):  # type: ignore[misc]
     """Predict numbers from sequences with a recurrent network.
 
-    A stack of recurrent layers reads the sequence; from the last one's final state a dense layer
-    computes the outputs.
+    A stack of recurrent layers reads the sequence. A dense layer computes the outputs from the
+    final state of the last recurrent layer.
 
     Parameters
     ----------
@@ -217,7 +217,8 @@ object, default "squared_error"
         targets = check.real_array("y", y, np.float64)
         if targets.ndim not in (1, 2):
             needed = "of shape (n_samples,) or (n_samples, n_outputs)"
-            raise ValueError(check.needs("y", needed, y))
+            hint = "Pass y.reshape(len(y), -1)." if targets.ndim == 3 else ""
+            raise ValueError(check.needs("y", needed, y, hint))
         return cast(Array, check_array(targets, ensure_2d=False, input_name="y"))
 
     def _learn_targets(self, y: Array, weights: Array | None, classes: Any) -> None:

@@ -165,7 +165,9 @@ object, default "squared_error"
             return targets
         values = check.real_array(name, all_steps(targets), np.float64)
         if np.isinf(values).any():
-            raise ValueError(check.needs(name, "finite numbers, or NaN where there is none", np.inf))
+            raise ValueError(
+                check.needs(name, "finite numbers, or NaN where there is none", np.inf)
+            )
         if np.isnan(values).all():
             raise ValueError(check.needs(name, "numbers; NaN only where there is none", np.nan))
         starts = np.concatenate([[0], np.cumsum(targets.lengths())]).astype(np.int64)

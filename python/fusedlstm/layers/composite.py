@@ -14,11 +14,11 @@ import numpy as np
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._draws import Draws
+from fusedlstm._states import Shapes as StateShapes
+from fusedlstm._states import State
 from fusedlstm.layers.base import Layer, Shapes, can_lower
 from fusedlstm.layers.dense import Dense
 from fusedlstm.sequence import Sequence
-from fusedlstm._states import Shapes as StateShapes
-from fusedlstm._states import State
 
 
 class Place(NamedTuple):

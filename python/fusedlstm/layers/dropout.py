@@ -12,6 +12,7 @@ from fusedlstm._core import Array
 from fusedlstm.layers.base import Layer, State
 from fusedlstm.sequence import Sequence
 
+
 @dataclass(frozen=True)
 class Dropout(Layer[Any]):
     """Set features to zero at random while training, and scale the others up to make up for it.

@@ -9,10 +9,10 @@ import numpy as np
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
+from fusedlstm._states import Shapes as StateShapes
 from fusedlstm._threads import get_num_threads
 from fusedlstm.layers.base import Layer, State
 from fusedlstm.sequence import Sequence
-from fusedlstm._states import Shapes as StateShapes
 
 
 class _PoolSaved(NamedTuple):

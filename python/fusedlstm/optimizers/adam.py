@@ -7,10 +7,11 @@ from typing import ClassVar
 
 from fusedlstm import _validation as check
 from fusedlstm._core import core
-from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step
+from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step, keyword_only
 
 
-@dataclass(frozen=True, repr=False)
+@keyword_only
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Adam(Optimizer):
     """Running mean of the gradient over the root of that of its square.
 
@@ -77,7 +78,8 @@ class Adam(Optimizer):
             core.adam_step(params, grads, mean, squares, *options)
 
 
-@dataclass(frozen=True, repr=False)
+@keyword_only
+@dataclass(frozen=True, kw_only=True, repr=False)
 class AdamW(Adam):
     """Adam with weight decay that shrinks the parameters themselves.
 
@@ -100,7 +102,8 @@ class AdamW(Adam):
     _decoupled: ClassVar[bool] = True
 
 
-@dataclass(frozen=True, repr=False)
+@keyword_only
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Nadam(Optimizer):
     """Adam with Nesterov's momentum, which grows with the steps.
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from fusedlstm import _validation as check
 from fusedlstm._core import core
-from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step
+from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step, keyword_only
 
 
-@dataclass(frozen=True, repr=False)
+@keyword_only
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Adagrad(Optimizer):
     """Gradients divided by the root of the sum of all their squares so far.
 
@@ -50,7 +51,8 @@ class Adagrad(Optimizer):
         )
 
 
-@dataclass(frozen=True, repr=False)
+@keyword_only
+@dataclass(frozen=True, kw_only=True, repr=False)
 class RMSprop(Optimizer):
     """Gradients divided by a running root mean square of their own.
 

@@ -3,14 +3,37 @@
 from __future__ import annotations
 
 import abc
+import functools
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._repr import ShortRepr
+
+T = TypeVar("T")
+
+
+def keyword_only(cls: type[T]) -> type[T]:
+    """Let the constructor of an optimizer explain why it refuses a positional argument.
+
+    Other libraries take the learning rate as the first argument of an optimizer.
+    """
+    init = cls.__init__
+
+    @functools.wraps(init)
+    def initialize(self: T, *args: Any, **fields: Any) -> None:
+        if args:
+            raise TypeError(
+                f"{cls.__name__} takes keyword arguments only; got {check.shown(args[0])}. A "
+                f"learning rate is set with learning_rate= of the estimator or of training.epochs."
+            )
+        init(self, **fields)
+
+    cls.__init__ = initialize  # type: ignore[assignment]
+    return cls
 
 
 @dataclass

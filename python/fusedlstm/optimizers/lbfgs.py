@@ -9,10 +9,11 @@ import numpy as np
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._repr import ShortRepr
-from fusedlstm.optimizers.base import OptimizerState
+from fusedlstm.optimizers.base import OptimizerState, keyword_only
 
 
-@dataclass(frozen=True, repr=False)
+@keyword_only
+@dataclass(frozen=True, kw_only=True, repr=False)
 class LBFGS(ShortRepr):
     """Limited-memory BFGS on all data at once, for small data sets.
 

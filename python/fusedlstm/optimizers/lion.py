@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from fusedlstm import _validation as check
 from fusedlstm._core import core
-from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step
+from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step, keyword_only
 
 
-@dataclass(frozen=True, repr=False)
+@keyword_only
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Lion(Optimizer):
     """Steps of one length for all parameters, by the sign of an average of gradients.
 

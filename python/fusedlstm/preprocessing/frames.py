@@ -57,7 +57,8 @@ def sequences_from_frame(
         ``pandas.Index``.
     ValueError
         If a column is missing or is not numeric, an id or a time is missing, two rows have the
-        same id and time, or a target has several values in one sequence.
+        same id and time, a target has several values in one sequence, or a target is among
+        ``columns``.
 
     Examples
     --------
@@ -99,6 +100,12 @@ def sequences_from_frame(
         _check_there(frame, name)
     for name in [*ids, *times]:
         _check_not_missing(frame, name)
+    for name in columns or []:
+        if name in targets:
+            raise ValueError(
+                f"columns must not contain the target {name!r}: the model would read what it is to "
+                f"predict"
+            )
     used = {*ids, *times, *targets}
     features = [name for name in frame.columns if name not in used] if columns is None else columns
     features = list(features)
@@ -209,11 +216,17 @@ def _check_no_duplicates(
     times = frame[time].array[order]
     same = (number[1:] == number[:-1]) & np.asarray(times[1:] == times[:-1])
     if same.any():
-        row = frame.iloc[order[int(np.argmax(same))]]
-        at = ", ".join(f"{name} {check.shown(row[name])}" for name in ids)
+        row = order[int(np.argmax(same))]
         raise ValueError(
-            f"df must have one row per id and time; got several of {at} at {time} {row[time]}"
+            f"df must have one row per id and time; got several of {_at(frame, ids, row)} at "
+            f"{time} {frame[time].iloc[row]}"
         )
+
+
+def _at(frame: Any, ids: list[Any], row: Any) -> str:
+    """Return names and values of the ids of a row."""
+    # Column by column: a row of several columns would convert integers to floats.
+    return ", ".join(f"{name} {check.shown(frame[name].iloc[row])}" for name in ids)
 
 
 def _feature_values(frame: Any, features: list[Any]) -> npt.NDArray[Any]:
@@ -242,8 +255,7 @@ def _target_values(
     counts = column.groupby(number, sort=True).nunique(dropna=False).to_numpy()
     if counts.max() > 1:
         wrong = int(np.argmax(counts > 1))
-        row = frame.iloc[order[starts[wrong]]]
-        at = ", ".join(f"{key} {check.shown(row[key])}" for key in ids)
+        at = _at(frame, ids, order[starts[wrong]])
         raise ValueError(
             f"target column {name!r} must have one value per sequence; {at} has {counts[wrong]}"
         )

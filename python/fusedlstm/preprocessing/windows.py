@@ -51,6 +51,11 @@ def make_windows(
         Without the axis of the horizon if that is 1, and without that of the targets for series of
         one dimension or a single ``target``.
 
+    Raises
+    ------
+    ValueError
+        If a series is too short, or the pandas index of a series holds times that do not increase.
+
     Examples
     --------
     >>> import numpy as np
@@ -117,7 +122,8 @@ def last_window(
     Raises
     ------
     ValueError
-        If a series has fewer than ``width`` steps.
+        If a series has fewer than ``width`` steps, or the pandas index of a series holds times that
+        do not increase.
 
     Examples
     --------
@@ -155,10 +161,13 @@ def _read(
         raise ValueError("series must be arrays of the same number of features")
     others = _exogenous_parts(exogenous, parts, several)
     if groups is None:
+        for part, name in zip(series if several else [series], names, strict=True):
+            _check_increasing(getattr(part, "index", None), name)
         return parts, others, names
     if several:
         raise ValueError(check.needs("groups", "None for a list of series", groups))
-    return _split(parts[0], others[0] if others else None, groups)
+    index = getattr(series, "index", None)
+    return _split(parts[0], others[0] if others else None, groups, index)
 
 
 def _spans(array: Array, width: int, stride: int) -> Array:
@@ -225,8 +234,21 @@ def _exogenous_parts(exogenous: Any, parts: list[Array], several: bool) -> list[
     return others
 
 
+def _check_increasing(index: Any, name: str) -> None:
+    """Refuse a pandas index of times that are not in order."""
+    dtype = getattr(index, "dtype", None)
+    is_time = getattr(dtype, "kind", "") in ("M", "m") or hasattr(dtype, "freq")
+    if not is_time or index.is_monotonic_increasing:
+        return
+    wrong = int(np.argmin(np.asarray(index[1:] >= index[:-1])))
+    raise ValueError(
+        f"{name} must be in order of time; got {index[wrong + 1]} after {index[wrong]} in its "
+        f"index. Call sort_index() first."
+    )
+
+
 def _split(
-    part: Array, other: Array | None, groups: npt.ArrayLike
+    part: Array, other: Array | None, groups: npt.ArrayLike, index: Any
 ) -> tuple[list[Array], list[Array], list[str]]:
     """Return the series of each group, what is exogenous to them, and their names."""
     labels = np.asarray(groups)
@@ -235,5 +257,7 @@ def _split(
     _, first, number = np.unique(labels, return_index=True, return_inverse=True)
     rows = [np.flatnonzero(number == number[i]) for i in np.sort(first)]
     names = [f"group {check.shown(labels[each[0]])}" for each in rows]
+    for each, name in zip(rows, names, strict=True):
+        _check_increasing(index[each] if hasattr(index, "dtype") else None, name)
     others = [] if other is None else [other[each] for each in rows]
     return [part[each] for each in rows], others, names
