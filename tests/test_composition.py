@@ -296,7 +296,7 @@ def test_tied_layers_have_their_parameters_once():
 
 def test_a_model_of_any_layer():
     model = Model(Parallel(LSTM(3), GRU(2)), 3, random_state=0)
-    assert list(model.named_params())[0] == "0.weight_ih"
+    assert next(iter(model.named_params())) == "0.weight_ih"
     assert model.predict(numbers()).shape == (3, 4, 5)
     assert repr(model) == (
         "Model(Parallel(LSTM(hidden_size=3), GRU(hidden_size=2)), input_size=3, dtype='float32')"

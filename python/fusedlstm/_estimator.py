@@ -257,7 +257,7 @@ class SequenceEstimator(
         encoded = self._encode_targets(targets, "y" + suffix)
         return Data(sequences, targets, encoded, weights, X, given)
 
-    def _training_weights(self, y: Array, sample_weight: Array | None) -> Array | None:
+    def _training_weights(self, y: Any, sample_weight: Array | None) -> Array | None:
         """Return the weights of the sequences in the loss, or None."""
         return sample_weight
 

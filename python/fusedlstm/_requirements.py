@@ -9,7 +9,7 @@ from fusedlstm.layers import Composite, Layer
 
 
 def leaves(layer: Layer[Any], name: str = "layer") -> Iterator[tuple[str, Layer[Any]]]:
-    """Yield the layers that do not consist of layers, with names such as ``layers[1].layers[0]``."""
+    """Yield the layers that consist of no layers, with names such as ``layers[1].layers[0]``."""
     if isinstance(layer, Composite):
         prefix = "" if name == "layer" else f"{name}."
         for number, part in enumerate(layer.layers):

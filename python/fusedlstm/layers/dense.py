@@ -10,10 +10,11 @@ import numpy as np
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
+from fusedlstm._states import State
 from fusedlstm._threads import get_num_threads
 from fusedlstm.activations import Activation, Resolved, as_activation
 from fusedlstm.initializers import xavier_uniform
-from fusedlstm.layers.base import Layer, Shapes, State
+from fusedlstm.layers.base import Layer, Shapes
 from fusedlstm.sequence import Sequence, rows_of
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm.layers.base import Layer, State
+from fusedlstm._states import State
+from fusedlstm.layers.base import Layer
 from fusedlstm.sequence import Sequence
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from fusedlstm._core import Array
-from fusedlstm.layers.base import Layer, State
+from fusedlstm._states import State
+from fusedlstm.layers.base import Layer
 from fusedlstm.sequence import Sequence
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
 from fusedlstm._states import Shapes as StateShapes
+from fusedlstm._states import State
 from fusedlstm._threads import get_num_threads
-from fusedlstm.layers.base import Layer, State
+from fusedlstm.layers.base import Layer
 from fusedlstm.sequence import Sequence
 
 
@@ -45,7 +46,7 @@ class Pool(Layer[_PoolSaved]):
     [[6.0], [4.0]]
     """
 
-    kind: str = "mean"
+    kind: Literal["mean", "max"] = "mean"
 
     causal = True
     reduces = True
@@ -99,7 +100,7 @@ class Pool(Layer[_PoolSaved]):
         if self.kind == "mean":
             dx = np.broadcast_to(dy[:, np.newaxis], seq.steps().shape)
             dx = Sequence(dx, seq.lengths).zeroed().steps()
-            before = (dy[np.newaxis], np.zeros((1, len(dy), 1), dy.dtype))
+            before: State = (dy[np.newaxis], np.zeros((1, len(dy), 1), dy.dtype))
         else:
             assert saved.where is not None
             here = saved.where >= 0

@@ -14,8 +14,9 @@ import numpy as np
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
 from fusedlstm._repr import ShortRepr
+from fusedlstm._states import State
 from fusedlstm._threads import get_num_threads
-from fusedlstm.layers.base import Layer, Shapes, State
+from fusedlstm.layers.base import Layer, Shapes
 from fusedlstm.sequence import Sequence
 
 MERGES = ("concat", "sum", "average")
@@ -226,11 +227,12 @@ class Recurrent(ShortRepr, Layer[Saved], abc.ABC):
         count = self._core_count(grads)
         into = np.zeros_like(grads[:count]) if saved.weight_masks else grads[:count]
         trains_state = saved.own_state and self.trainable_state
+        dy = self._unmerged(dseq.x)
         dx, dh0, dc0 = self._backward_function(
             saved.core,
             saved.params[:count],
             saved.x,
-            None if dseq.x is None else check.contiguous(self._unmerged(dseq.x)),
+            None if dy is None else check.contiguous(dy),
             dh,
             dc,
             input_gradient,

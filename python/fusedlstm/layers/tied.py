@@ -10,7 +10,8 @@ import numpy as np
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._states import Shapes as StateShapes
-from fusedlstm.layers.base import Layer, Shapes, State, can_lower
+from fusedlstm._states import State
+from fusedlstm.layers.base import Layer, Shapes, can_lower
 from fusedlstm.sequence import Sequence
 
 

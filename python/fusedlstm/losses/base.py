@@ -16,8 +16,8 @@ from fusedlstm.sequence import Sequence, rows_of
 Loss: TypeAlias = Callable[[Array, Array, "Array | None"], "tuple[float, Array]"]
 """A function of outputs (N, n_outputs), targets (N, ...) and weights (N,) or None.
 
-It returns the mean of the rows' weighted losses, and its gradient by the outputs. For models with an
-output at every step the rows are the real steps of all sequences of a batch.
+It returns the mean of the rows' weighted losses, and its gradient by the outputs. For models with
+an output at every step the rows are the real steps of all sequences of a batch.
 """
 
 
