@@ -535,20 +535,24 @@ class SequenceEstimator(
         model = self.model_
         predictor, _, standardizer = self._predicting()
         predict = predictor.predict
-        chunks = self._parts(sequences)
-        if len(chunks) == 1:
+        if self._rows_at_a_time(sequences) >= len(sequences):
             if standardizer is None:
                 return predict(*sequences.take(slice(None), model.dtype))
             x, lengths = sequences.take(slice(None), None)
             return predict(standardizer(x), lengths)
         if standardizer is not None:
             sequences = StandardizedSequences(sequences, standardizer)
-        return np.concatenate([predict(*sequences.take(c, model.dtype)) for c in chunks])
+        parts = self._parts(sequences)
+        return np.concatenate([predict(*sequences.take(part, model.dtype)) for part in parts])
+
+    def _rows_at_a_time(self, sequences: Sequences) -> int:
+        """Return the number of sequences that are predicted at a time."""
+        width = sequences.n_features + 2 * self.model_.output_size
+        return max(1, NUMBERS_OF_A_CHUNK // (sequences.longest() * width))
 
     def _parts(self, sequences: Sequences) -> list[slice]:
         """Return slices of sequences that are predicted at a time."""
-        width = sequences.n_features + 2 * self.model_.output_size
-        rows = max(1, NUMBERS_OF_A_CHUNK // (sequences.longest() * width))
+        rows = self._rows_at_a_time(sequences)
         return [slice(start, start + rows) for start in range(0, len(sequences), rows)]
 
     def _outputs_for(self, X: Any) -> Array:

@@ -483,8 +483,10 @@ class Model:
         if array.shape != saved.output_shape:
             raise ValueError(check.needs("dy", f"an array of shape {saved.output_shape}", dy))
         check.flat_array("grads", grads, self._params)
-        shapes = states.mapped(np.shape, saved.state)
-        of_state = states.checked("dstate", dstate, shapes, self.dtype)
+        of_state = None
+        if dstate is not None:
+            shapes = states.mapped(np.shape, saved.state)
+            of_state = states.checked("dstate", dstate, shapes, self.dtype)
         saved.used = True
         if saved.real is not None and array.ndim == 3:
             array = saved.real.gather(array)

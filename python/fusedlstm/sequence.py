@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,9 +34,8 @@ class Sequence(NamedTuple):
     @property
     def size(self) -> int:
         """Number of features."""
-        array = self.last if self.x is None else self.x
-        assert array is not None
-        return int(array.shape[-1])
+        array: Any = self.last if self.x is None else self.x
+        return array.shape[-1]  # type: ignore[no-any-return]
 
     def steps(self) -> Array:
         """Return ``x``, which must be there."""
@@ -52,7 +51,7 @@ class Sequence(NamedTuple):
 
     def rows(self) -> Array:
         """Return the real steps of all sequences, or the vectors, as rows (N, F)."""
-        return rows_of(self.steps(), self.mask())
+        return rows_of(self.steps(), None if self.lengths is None else self.mask())
 
     def with_rows(self, rows: Array) -> Sequence:
         """Return a batch of the same lengths with these real steps, zero past the end.
@@ -62,9 +61,10 @@ class Sequence(NamedTuple):
         rows : array (N, K)
             One for each row of `rows`.
         """
-        x, mask = self.steps(), self.mask()
+        x = self.steps()
         if x.ndim == 2:
             return Sequence(rows)
+        mask = self.mask()
         shape = (*x.shape[:2], *rows.shape[1:])
         if mask is None:
             return Sequence(rows.reshape(shape))

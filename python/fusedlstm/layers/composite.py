@@ -31,10 +31,12 @@ class Place(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A layer of a `Chain` at its turn, and whether all steps of its output are read."""
+    """A layer of a `Chain` at its turn."""
 
     place: Place
-    all_steps: bool
+    all_steps: bool  # of its output are read
+    reads_last: bool
+    random: bool
 
 
 class Packed(NamedTuple):
@@ -262,7 +264,8 @@ class Chain(Composite):
         if key not in self._steps_by_size:
             places, steps = self.places(input_size), []
             for number in reversed(self.order):
-                steps.append(Step(places[number], all_steps))
+                layer = self.layers[number]
+                steps.append(Step(places[number], all_steps, layer.reads_last, layer.random))
                 all_steps = self.layers[number].needs_steps(all_steps)
             self._steps_by_size[key] = tuple(reversed(steps))
         return self._steps_by_size[key]
@@ -271,10 +274,12 @@ class Chain(Composite):
         self, params: Any, seq: Sequence, state: State = None, all_steps: bool = True
     ) -> tuple[Sequence, State]:
         after: list[State] = [None] * len(self.layers)
-        for place, wanted in self.steps(seq.size, all_steps):
+        for place, wanted, reads_last, _ in self.steps(seq.size, all_steps):
+            if not reads_last and seq.last is not None:
+                seq = Sequence(seq.x, seq.lengths)
             own = params_of(params, place)
             before = None if state is None else state[place.number]
-            seq, after[place.number] = place.layer.run(own, readable(seq, place), before, wanted)
+            seq, after[place.number] = place.layer.run(own, seq, before, wanted)
         return seq, tuple(after)
 
     def forward(
@@ -285,15 +290,23 @@ class Chain(Composite):
         rng: np.random.Generator | None = None,
         all_steps: bool = True,
     ) -> tuple[tuple[Sequence, State], Any]:
-        after: list[State] = [None] * len(self.layers)
-        generators, saved, steps = Generators(rng), [], self.steps(seq.size, all_steps)
-        for place, wanted in steps:
-            before = None if state is None else state[place.number]
-            (seq, after[place.number]), kept = place.layer.forward(
-                params[place.params], readable(seq, place), before, generators.of(place), wanted
+        steps, saved = self.steps(seq.steps().shape[-1], all_steps), []
+        after: list[State] = [None] * len(steps)
+        draws = None if rng is None else Draws(rng)
+        for place, wanted, reads_last, random in steps:
+            number, layer, own, _ = place
+            if not reads_last and seq.last is not None:
+                seq = Sequence(seq.x, seq.lengths)
+            (seq, after[number]), kept = layer.forward(
+                params[own],
+                seq,
+                None if state is None else state[number],
+                draws.of_layer(number) if random and draws is not None else None,
+                wanted,
             )
             saved.append(kept)
-        generators.end()
+        if draws is not None:
+            draws.end()
         return (seq, tuple(after)), (steps, saved)
 
     def backward(
@@ -305,18 +318,17 @@ class Chain(Composite):
         grads: Array,
         input_gradient: bool = True,
     ) -> tuple[Sequence | None, State]:
-        steps, kept_by_layer = saved
-        before: list[State] = [None] * len(self.layers)
-        gradient: Sequence | None = dseq
-        for turn in reversed(range(len(steps))):
-            place, kept = steps[turn].place, kept_by_layer[turn]
-            assert gradient is not None
-            gradient, before[place.number] = place.layer.backward(
-                params[place.params],
-                kept,
+        steps, kept = saved
+        before: list[State] = [None] * len(steps)
+        gradient: Any = dseq
+        for turn in range(len(steps) - 1, -1, -1):
+            number, layer, own, _ = steps[turn].place
+            gradient, before[number] = layer.backward(
+                params[own],
+                kept[turn],
                 gradient,
-                None if dstate is None else dstate[place.number],
-                grads[place.params],
+                None if dstate is None else dstate[number],
+                grads[own],
                 input_gradient or turn > 0,
             )
         return gradient, tuple(before)
@@ -325,7 +337,7 @@ class Chain(Composite):
         return all(
             can_lower(place.layer)
             and place.layer.lower(program, params_of(params, place), place.input_size, wanted)
-            for place, wanted in self.steps(input_size, all_steps)
+            for place, wanted, _, _ in self.steps(input_size, all_steps)
         )
 
 
