@@ -221,8 +221,7 @@ def all_or_nothing(estimator: Any) -> Iterator[dict[str, Any]]:
     try:
         yield before
     except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
+        estimator.__dict__ = before  # in one step, so that Ctrl-C does not leave a part
         raise
 
 
