@@ -6,6 +6,7 @@ import functools
 import multiprocessing
 import operator
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from sklearn.metrics import get_scorer, make_scorer, precision_score, recall_sco
 
 import fusedlstm
 from fusedlstm import LSTMClassifier, LSTMRegressor, _files
+from fusedlstm._checkpoints import CheckpointFile
 from fusedlstm._describe import UndescribableError, describe
 from fusedlstm.losses import RegressionLoss
 from fusedlstm.schedules import Schedule
@@ -374,10 +376,13 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
         raise OSError("no locks")
 
     monkeypatch.setattr(_files.fcntl, "flock", flock)
-    (tmp_path / ".file.0123abcd").touch()
+    (tmp_path / ".file.0123abcd.fusedlstm-tmp").touch()
     _files.write(tmp_path / "file", {}, {})
     _files.sweep(tmp_path / "file")  # cannot know whether somebody writes it
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".file.0123abcd", "file"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".file.0123abcd.fusedlstm-tmp",
+        "file",
+    ]
 
 
 # Full disks
@@ -441,6 +446,28 @@ def test_a_full_disk_does_not_end_a_fit(begin, end, often, epochs, tmp_path):
         assert "File too large" in line
         assert line.endswith("Training goes on; the file holds an earlier epoch.")
     assert [path.name for path in tmp_path.iterdir()] == ["fit"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes of POSIX")
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_place_that_becomes_something_else(make, tmp_path, monkeypatch):
+    path, written = tmp_path / "fit", CheckpointFile.write
+
+    def write(self, checkpoint, now):
+        if checkpoint.state.epochs == 2:
+            path.unlink()
+            make(path)
+        self._next_time = 0.0
+        written(self, checkpoint, now)
+
+    monkeypatch.setattr(CheckpointFile, "write", write)
+    with pytest.warns(RuntimeWarning, match="'.*fit' was not written after epoch") as caught:
+        model = quick(max_iter=4).fit(X, TOTAL, checkpoint=path)
+    texts = [str(w.message) for w in caught if w.category is RuntimeWarning]
+    assert [re.findall(r"epoch (\d)", text)[0] for text in texts] == ["2", "4"]
+    expected = quick(max_iter=4).fit(X, TOTAL)
+    assert model.model_.params.tobytes() == expected.model_.params.tobytes()
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_disk_that_is_full_before_training_is_an_error(tmp_path):

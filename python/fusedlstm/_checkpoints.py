@@ -195,7 +195,7 @@ class CheckpointFile:
         header = {"class": Checkpoint.__name__, "problem": self.problem, "content": content}
         try:
             _files.write(self.path, header, arrays, "checkpoint")
-        except (OSError, MemoryError) as error:
+        except (OSError, ValueError, MemoryError) as error:  # ValueError: a pipe or a device
             if not self._was_written:
                 raise
             if now or not self._is_failing:  # once while it fails, and at the end

@@ -24,7 +24,7 @@ from fusedlstm._encoding import (
     fields_of,
     of_object,
 )
-from fusedlstm._files import FileName, read, refused, write
+from fusedlstm._files import FileName, checked, read, refused, sweep, write
 from fusedlstm._fit_state import Progress
 from fusedlstm.losses import RegressionLoss
 from fusedlstm.model import Sequential
@@ -93,7 +93,7 @@ class Savable:
         Parameters
         ----------
         path : str or path
-            A file there is replaced, once the new one is complete.
+            A file there is replaced, once the new one is complete; its permissions are kept.
 
         Raises
         ------
@@ -132,7 +132,7 @@ def save(estimator: Any, path: FileName) -> None:
         A fitted estimator or transformer of this package, a model of layers, or a
         `sklearn.pipeline.Pipeline` with steps of this package, None or ``"passthrough"``.
     path : str or path
-        An existing file is replaced, once the new one is complete.
+        An existing file is replaced, once the new one is complete; its permissions are kept.
 
     Raises
     ------
@@ -179,6 +179,7 @@ def save(estimator: Any, path: FileName) -> None:
         needed = "of a class of fusedlstm itself to be saved: "
         needed += ", ".join(("Sequential", *ESTIMATORS)) + ", or a Pipeline of them"
         raise TypeError(check.needs("type", needed, type(estimator)))
+    sweep(checked(path))
     write(path, header, arrays)
 
 
