@@ -649,6 +649,24 @@ def test_a_file_without_a_field_that_came_later(tmp_path):
     assert fusedlstm.load(tmp_path / "file").verbose == 0
 
 
+LATER = ("X_mean_", "X_scale_", "best_iter_", "loss_", "validation_loss_curve_", "_schedule_state")
+
+
+def test_a_file_without_attributes_that_have_a_default(tmp_path):
+    def drop(header):
+        for name in LATER:
+            del header["attributes"][name]
+
+    changed_header(drop)(tmp_path / "file")
+    model = fusedlstm.load(tmp_path / "file")
+    assert model.best_iter_ == model.n_iter_ == 2
+    assert model.loss_ == model.loss_curve_[-1]
+    assert model.validation_loss_curve_ == []
+    assert model.X_mean_ is model.X_scale_ is None
+    model.set_params(warm_start=True, schedule="cosine").fit(X, SIGNS)
+    assert model.n_iter_ == 4
+
+
 def test_loading_runs_no_code(tmp_path):
     # Everything by which Python could be made to run what stands in a file.
     quick(LSTMRegressor).fit(X, TOTAL).save(tmp_path / "file")

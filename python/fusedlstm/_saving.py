@@ -6,6 +6,7 @@ code comes from a file, nor the name of anything to import.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -76,6 +77,16 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "SequenceScaler": ("n_features_in_", "_fitted_on_2d", "mean_", "scale_"),
 }
 """Attributes without which an object of the class cannot work. Files of every version have them."""
+
+DEFAULTS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "X_mean_": lambda attributes: None,
+    "X_scale_": lambda attributes: None,
+    "best_iter_": lambda attributes: attributes["n_iter_"],
+    "loss_": lambda attributes: (attributes["loss_curve_"] or [np.nan])[-1],
+    "validation_loss_curve_": lambda attributes: [],
+    "_schedule_state": lambda attributes: ScheduleState(attributes["n_iter_"]),
+}
+"""Values of other attributes of a fitted model that a file does not have."""
 
 OF_FEATURES = ("feature_names_in_", "X_mean_", "X_scale_", "mean_", "scale_", "statistics_")
 """Attributes with a number or a name per feature."""
@@ -323,6 +334,10 @@ def _decode_estimator(content: Any, arrays: dict[str, Array]) -> Any:
     for key in REQUIRED[name]:
         if key not in attributes:
             raise ValueError(f"{name} must have an attribute {key}; got none")
+    if "model_" in attributes:
+        for key, default in DEFAULTS.items():
+            if key not in attributes:
+                attributes[key] = default(attributes)
     _check_sizes(attributes)
     estimator.__setstate__(attributes)
     if "model_" in attributes and attributes["model_"].output_size != estimator._n_outputs():
