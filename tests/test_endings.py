@@ -275,11 +275,11 @@ class InterruptAtLine:
                 raise KeyboardInterrupt
         return self.line
 
-    def fit(self, model):
+    def fit(self, model, method="fit"):
         before = sys.gettrace()
         sys.settrace(self)
         try:
-            return model.fit(X, TOTAL)
+            return getattr(model, method)(X, TOTAL)
         finally:
             sys.settrace(before)
 
@@ -316,6 +316,19 @@ def test_interrupted_at_any_line(options):
         assert fitted_state(interrupted) == expected[interrupted.n_iter_], at
         seen.add(interrupted.n_iter_)
     assert seen == {0, 1, 2, 3}
+
+
+def test_partial_fit_interrupted_at_any_line():
+    model = quick(dropout=0.3, schedule="reduce_on_plateau").partial_fit(X, TOTAL)
+    before = fitted_state(model)
+    counter = InterruptAtLine(("_following.py", "_fit_state.py"))
+    expected = fitted_state(counter.fit(copy.deepcopy(model), "partial_fit"))
+    assert counter.count > 30
+    for at in range(1, counter.count + 1):
+        with pytest.raises(KeyboardInterrupt):
+            InterruptAtLine(counter.modules, at).fit(model, "partial_fit")
+        assert fitted_state(model) == before, at
+    assert fitted_state(model.partial_fit(X, TOTAL)) == expected
 
 
 def test_interrupted_after_the_last_epoch(monkeypatch):
