@@ -17,7 +17,7 @@ from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
 from fusedlstm._docstrings import describes_as
 from fusedlstm._estimator import Decoder, SequenceEstimator, takes_batches
-from fusedlstm._reading import Data, is_constant
+from fusedlstm._reading import Data, is_constant, spread_of
 from fusedlstm.estimators.classifier import LSTMClassifier
 from fusedlstm.layers import Layer
 from fusedlstm.losses import (
@@ -347,10 +347,9 @@ object, default "squared_error"
         if self.normalize_y and self._fitted_loss.location_scale:
             self._y_mean = np.average(columns, axis=0, weights=weights)
             with np.errstate(over="ignore"):
-                squares = np.average((columns - self._y_mean) ** 2, axis=0, weights=weights)
-            if not np.isfinite(squares).all():
+                spread = spread_of(columns - self._y_mean, weights)
+            if not np.isfinite(spread).all():
                 raise ValueError(check.needs("y", "numbers with finite squares", np.abs(y).max()))
-            spread = np.sqrt(squares)
             self._y_scale = np.where(is_constant(self._y_mean, spread), 1.0, spread)
 
     def _encode_targets(self, y: Array, name: str) -> Array:
