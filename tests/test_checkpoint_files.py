@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import json
 import multiprocessing
 import operator
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,8 +20,10 @@ from sklearn.metrics import get_scorer, make_scorer, precision_score, recall_sco
 
 import fusedlstm
 from fusedlstm import LSTMClassifier, LSTMRegressor, _files
+from fusedlstm._checkpoints import CheckpointFile
 from fusedlstm._describe import UndescribableError, describe
 from fusedlstm.losses import RegressionLoss
+from fusedlstm.optimizers import Adam
 from fusedlstm.schedules import Schedule
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -374,10 +378,13 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
         raise OSError("no locks")
 
     monkeypatch.setattr(_files.fcntl, "flock", flock)
-    (tmp_path / ".file.0123abcd").touch()
+    (tmp_path / ".file.0123abcd.fusedlstm-tmp").touch()
     _files.write(tmp_path / "file", {}, {})
     _files.sweep(tmp_path / "file")  # cannot know whether somebody writes it
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".file.0123abcd", "file"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".file.0123abcd.fusedlstm-tmp",
+        "file",
+    ]
 
 
 # Full disks
@@ -443,6 +450,28 @@ def test_a_full_disk_does_not_end_a_fit(begin, end, often, epochs, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["fit"]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes of POSIX")
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_place_that_becomes_something_else(make, tmp_path, monkeypatch):
+    path, written = tmp_path / "fit", CheckpointFile.write
+
+    def write(self, checkpoint, now):
+        if checkpoint.state.epochs == 2:
+            path.unlink()
+            make(path)
+        self._next_time = 0.0
+        written(self, checkpoint, now)
+
+    monkeypatch.setattr(CheckpointFile, "write", write)
+    with pytest.warns(RuntimeWarning, match="'.*fit' was not written after epoch") as caught:
+        model = quick(max_iter=4).fit(X, TOTAL, checkpoint=path)
+    texts = [str(w.message) for w in caught if w.category is RuntimeWarning]
+    assert [re.findall(r"epoch (\d)", text)[0] for text in texts] == ["2", "4"]
+    expected = quick(max_iter=4).fit(X, TOTAL)
+    assert model.model_.params.tobytes() == expected.model_.params.tobytes()
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_disk_that_is_full_before_training_is_an_error(tmp_path):
     ran = on_a_full_disk(tmp_path, 0, 1, "seldom")
     assert f"OSError: [Errno 27] File too large: '{tmp_path}/fit'" in ran.stderr
@@ -485,10 +514,14 @@ def test_a_read_only_folder_is_noticed_before_training():
 # Files of strangers
 
 
-def changed(change, path):
-    quick().fit(X, TOTAL, checkpoint=path)
+def changed(change, path, **options):
+    quick(**options).fit(X, TOTAL, checkpoint=path)
     header, arrays = _files.read(path)
+    arrays["five"] = np.zeros(5, "float32")
+    arrays["doubles"] = arrays["params"].astype(np.float64)
     change(header)
+    used = json.dumps(header)
+    arrays = {name: array for name, array in arrays.items() if f'"{name}"' in used}
     _files.write(path, header, arrays)
 
 
@@ -515,6 +548,64 @@ STRANGE = {
         "state"
     ]["OptimizerState"].update(averages=None),
 }
+
+
+def in_state(*names):
+    """Return a function that finds an object in the state of a fit, by the path of its fields."""
+
+    def find(header):
+        found = header["content"]["state"]["FitState"]
+        for name in names:
+            ((_, found),) = found[name].items()
+        return found
+
+    return find
+
+
+def five_averages(header):
+    """Let parameters, best weights and averages have a wrong size, the same."""
+    header["content"].update(params={"array": "five"})
+    state = in_state("progress", "state")(header)
+    state["averages"] = {"dict": [[name, {"array": "five"}] for name in Adam().averages()]}
+
+
+STRANGE |= {
+    "parameters of another size": lambda h: h["content"].update(params={"array": "five"}),
+    "parameters of another dtype": lambda h: h["content"].update(params={"array": "doubles"}),
+    "everything of another size": five_averages,
+    "a negative seed": lambda h: in_state()(h).update(seed=-1),
+    "a large seed": lambda h: in_state()(h).update(seed=2**40),
+    "negative epochs": lambda h: in_state()(h).update(epochs=-1),
+    "more epochs than losses": lambda h: in_state()(h).update(epochs=4),
+    "a best epoch that is none": lambda h: in_state("watch")(h).update(best_iter=4),
+    "a longer validation curve": lambda h: h["content"].update(validation_loss_curve=[1.0] * 4),
+    "negative steps": lambda h: in_state("progress", "state")(h).update(t=-1),
+    "a negative epoch": lambda h: in_state("progress", "schedule")(h).update(epoch=-1),
+    "another optimizer": lambda h: in_state("progress")(h).update(optimizer={"LBFGS": {}}),
+    "other numbers of an optimizer": lambda h: in_state("progress", "optimizer")(h).update(
+        beta1=0.5
+    ),
+}
+
+
+OF_LBFGS = {
+    "no steps": {"dict": [["changes", {"array": "none"}]]},
+    "no averages": {"dict": []},
+    "steps of another size": {
+        "dict": [["steps", {"array": "five"}], ["changes", {"array": "five"}]]
+    },
+    "flat steps": {"dict": [["steps", {"array": "doubles"}], ["changes", {"array": "doubles"}]]},
+}
+
+
+@pytest.mark.parametrize("averages", OF_LBFGS.values(), ids=OF_LBFGS)
+def test_states_of_strangers_for_lbfgs(averages, tmp_path):
+    def change(header):
+        in_state("progress", "state")(header).update(averages=averages)
+
+    changed(change, tmp_path / "fit", optimizer="lbfgs")
+    with pytest.raises(ValueError, match=r"^checkpoint must name .*does not know \(.* must "):
+        quick(optimizer="lbfgs", max_iter=5).fit(X, TOTAL, checkpoint=tmp_path / "fit")
 
 
 @pytest.mark.parametrize("change", STRANGE.values(), ids=STRANGE)

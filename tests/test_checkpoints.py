@@ -199,12 +199,13 @@ def test_places_that_will_not_do(tmp_path):
 
 
 def test_what_was_left_by_a_kill_in_mid_write_is_removed(tmp_path):
-    left, other = tmp_path / ".fit.0123abcd", tmp_path / ".fit.mine"
+    left = tmp_path / ".fit.0123abcd.fusedlstm-tmp"
     left.write_bytes(b"half")
-    other.write_bytes(b"whole")
+    names = [".fit.mine", ".fit.20261121", ".fit.x.0123abcd.fusedlstm-tmp", ".fit.0123abcd"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"whole")
     quick(max_iter=1).fit(X, TOTAL, checkpoint=tmp_path / "fit")
-    assert not left.exists()
-    assert other.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "fit"])
 
 
 def test_a_loss_that_is_not_finite_comes_again(tmp_path):

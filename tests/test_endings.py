@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 import signal
 import subprocess
@@ -270,6 +271,102 @@ def test_a_part_that_is_interrupted_can_come_again(monkeypatch):
     model.partial_fit(X, TOTAL)
     assert model.loss_curve_ == expected.loss_curve_
     assert model.model_.params.tobytes() == expected.model_.params.tobytes()
+
+
+class InterruptAtLine:
+    """Trace function that raises KeyboardInterrupt at one line that a fit executes.
+
+    Parameters
+    ----------
+    at : int or None
+        Number of the line event in the named modules, counted from 1; None: only count.
+    """
+
+    def __init__(self, modules, at=None):
+        self.modules, self.at, self.count = modules, at, 0
+
+    def __call__(self, frame, event, arg):
+        folder, name = os.path.split(frame.f_code.co_filename)
+        return self.line if name in self.modules and folder.endswith("fusedlstm") else None
+
+    def line(self, frame, event, arg):
+        if event == "line":
+            self.count += 1
+            if self.count == self.at:
+                raise KeyboardInterrupt
+        return self.line
+
+    def fit(self, model, method="fit"):
+        before = sys.gettrace()
+        sys.settrace(self)
+        try:
+            return getattr(model, method)(X, TOTAL)
+        finally:
+            sys.settrace(before)
+
+
+def fitted_state(model):
+    names = ("n_iter_", "best_iter_", "loss_", "loss_curve_", "validation_loss_curve_")
+    schedule = repr(model._schedule_state)
+    predicted = model.predict(X).tobytes()
+    return model.model_.params.tobytes(), predicted, schedule, *(vars(model)[n] for n in names)
+
+
+@pytest.mark.filterwarnings("ignore:Training was interrupted")
+@pytest.mark.parametrize("options", [{}, {"early_stopping": True, "learning_rate": 0.2}], ids=str)
+def test_interrupted_at_any_line(options):
+    def model(max_iter=3):
+        return quick(max_iter=max_iter, schedule="reduce_on_plateau", **options)
+
+    expected = {n: fitted_state(model(n).fit(X, TOTAL)) for n in (1, 2, 3)}
+    modules = ("_following.py", "_fit_state.py", "_progress.py")
+    counter = InterruptAtLine(modules)
+    counter.fit(model())
+    assert counter.count > 100
+    seen = set()
+    for at in range(1, counter.count + 1):
+        interrupted = model()
+        try:
+            InterruptAtLine(modules, at).fit(interrupted)
+        except KeyboardInterrupt:
+            if not hasattr(interrupted, "model_"):
+                assert vars(interrupted).keys() == interrupted.get_params().keys()
+                seen.add(0)
+                continue
+            assert interrupted.n_iter_ == 3  # the fit had ended, and looked what to warn of
+        assert fitted_state(interrupted) == expected[interrupted.n_iter_], at
+        seen.add(interrupted.n_iter_)
+    assert seen == {0, 1, 2, 3}
+
+
+def test_partial_fit_interrupted_at_any_line():
+    model = quick(dropout=0.3, schedule="reduce_on_plateau").partial_fit(X, TOTAL)
+    before = fitted_state(model)
+    counter = InterruptAtLine(("_following.py", "_fit_state.py"))
+    expected = fitted_state(counter.fit(copy.deepcopy(model), "partial_fit"))
+    assert counter.count > 30
+    for at in range(1, counter.count + 1):
+        with pytest.raises(KeyboardInterrupt):
+            InterruptAtLine(counter.modules, at).fit(model, "partial_fit")
+        assert fitted_state(model) == before, at
+    assert fitted_state(model.partial_fit(X, TOTAL)) == expected
+
+
+def test_interrupted_after_the_last_epoch(monkeypatch):
+    settle, calls = LSTMRegressor._freeze, []
+
+    def interrupt(self):
+        calls.append(1)
+        if len(calls) < 3:
+            raise KeyboardInterrupt
+        return settle(self)
+
+    monkeypatch.setattr(LSTMRegressor, "_freeze", interrupt)
+    model = quick(max_iter=2)
+    with pytest.warns(UserWarning, match="^Training was interrupted after its last epoch, 2: the"):
+        model.fit(X, TOTAL)
+    monkeypatch.undo()
+    assert fitted_state(model) == fitted_state(quick(max_iter=2).fit(X, TOTAL))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -105,3 +106,67 @@ assert not [w for w in caught if "Tqdm" in w.category.__name__], caught
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert "1/1" in done.stderr
+
+
+class Broken(io.StringIO):
+    """A stream whose methods fail, from a number of calls of ``write`` on."""
+
+    def __init__(self, error, terminal, after=0):
+        super().__init__()
+        self.error, self.terminal, self.after = error, terminal, after
+
+    def isatty(self):
+        return self.terminal
+
+    def write(self, text):
+        self.after -= 1
+        if self.after < 0:
+            raise self.error
+        return super().write(text)
+
+
+def expected_without_progress():
+    return fit().fit(X, TOTAL).predict(X).tobytes()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("after", [0, 1, 3])
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space"), ValueError("closed")]
+)
+def test_a_stream_that_fails_does_not_cost_the_fit(error, after, terminal, monkeypatch):
+    expected = expected_without_progress()
+    broken = Broken(error, terminal, after)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", broken)
+        model = fit(verbose=2).fit(X, TOTAL)
+    assert broken.after < 0
+    assert model.predict(X).tobytes() == expected
+
+
+class Untouchable:
+    """A stream that must not be used."""
+
+    def __getattr__(self, name):
+        raise AssertionError(name)
+
+
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+def test_no_stderr(verbose, monkeypatch):
+    expected = expected_without_progress()
+    closed = open(os.devnull, "w")  # noqa: SIM115
+    closed.close()
+    for stream in (None, closed, *([Untouchable()] if verbose == 0 else [])):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stderr", stream)
+            model = fit(verbose=verbose).fit(X, TOTAL)
+        assert model.predict(X).tobytes() == expected
+
+
+def test_a_bar_as_wide_as_the_terminal(monkeypatch):
+    import tqdm.std
+
+    monkeypatch.setattr(tqdm.std, "_screen_shape_wrapper", lambda: lambda file: (120, 24))
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    fit(verbose=1).fit(X, TOTAL)
+    assert len(sys.stderr.getvalue().split("\r")[-1].rstrip("\n")) == 120

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import fusedlstm
-from fusedlstm import LSTMClassifier, LSTMRegressor
+from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler
 from fusedlstm._sequences import read_sequences
 from fusedlstm._standardization import Standardizer, mean_and_scale
 
@@ -156,6 +156,46 @@ def test_pieces_of_large_data_add_up(rng, monkeypatch):
     monkeypatch.setattr("fusedlstm._standardization.NUMBERS_OF_A_PIECE", 64)
     in_pieces = mean_and_scale(read_sequences(X), np.arange(50.0))
     np.testing.assert_allclose(in_pieces, whole, rtol=1e-12)
+
+
+SMALL = [1e-150, 1e-165, 1e-200, 1e-300]
+
+
+@pytest.mark.parametrize("factor", SMALL)
+@pytest.mark.parametrize("mean", [0.0, 3.0])
+def test_spreads_whose_squares_underflow(factor, mean, rng, monkeypatch):
+    x = rng.standard_normal((20, 5, 3)) + mean
+    X = x * [factor, 1.0, factor]
+    X[:, :, 1] = 0
+    expected = x.std(axis=(0, 1)) * [factor, 1.0, factor]
+    expected[1] = 1
+    weights = np.ones(20)
+    for pieces in (10**6, 16):
+        monkeypatch.setattr("fusedlstm._standardization.NUMBERS_OF_A_PIECE", pieces)
+        _, scale = mean_and_scale(read_sequences(X), weights)
+        np.testing.assert_allclose(scale, expected, rtol=1e-12)
+    np.testing.assert_allclose(SequenceScaler().fit(X).scale_, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("factor", SMALL)
+def test_small_numbers_are_learned_as_others(factor, rng):
+    X = rng.standard_normal((60, 8, 2))
+    y = X.sum(axis=(1, 2))
+    factor = 2.0 ** round(np.log2(factor))  # so that nothing is rounded
+    model = fit(X, y, dtype="float64")
+    small_y = fit(X, y * factor, dtype="float64")
+    small_X = fit(X * factor, y, dtype="float64")
+    assert small_y.loss_curve_ == small_X.loss_curve_ == model.loss_curve_
+    np.testing.assert_array_equal(small_y.predict(X), model.predict(X) * factor)
+    np.testing.assert_array_equal(small_X.predict(X * factor), model.predict(X))
+
+
+def test_numbers_whose_inverse_overflows_are_constants(rng):
+    X = rng.standard_normal((20, 5, 1))
+    assert fit(X * 1e-310, X[:, 0, 0], dtype="float64").X_scale_ == 1
+    assert SequenceScaler().fit(X * 1e-310).scale_ == 1
+    model = fit(X, X[:, 0, 0] * 1e-310)
+    assert np.isfinite(model.predict(X)).all()
 
 
 def test_squares_beyond_the_range_are_refused():

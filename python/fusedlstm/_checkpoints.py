@@ -32,13 +32,17 @@ from fusedlstm._fit_state import FitState
 from fusedlstm._reading import Data
 from fusedlstm._sequences import NUMBERS_OF_A_PIECE, Sequences, pieces
 from fusedlstm._warnings import warn
-from fusedlstm.optimizers import Optimizer
+from fusedlstm.optimizers import AnyOptimizer, Optimizer
 from fusedlstm.schedules import as_schedule
 
 NEEDED = "checkpoint must name a new file or one that this fit wrote"
 
 SHARE_OF_TIME = 1 / 20
 """What writing may take of a fit's time."""
+
+LARGEST_SEED = 2**32 - 1
+
+LARGEST_COUNT = 2**63 - 1
 
 WITHOUT_EFFECT = ("max_iter", "n_threads", "verbose")
 """Parameters that change no epoch, only how many there are and what is seen of them."""
@@ -151,8 +155,7 @@ class CheckpointFile:
         except MemoryError:
             raise
         except Exception as error:  # whatever a stranger's file may lead to
-            what = f"whose content this version of fusedlstm does not know ({error})"
-            raise _files.refused(self.path, what, NEEDED) from error
+            raise _unknown(self.path, error) from error
         finished = checkpoint.state.epochs
         if finished > max_iter:
             needed = f"at least {finished}, the epochs that are finished in {str(self.path)!r}"
@@ -176,13 +179,20 @@ class CheckpointFile:
         for name, value in fields.items():
             check_type(name, value, FIELDS[name])
         checkpoint = Checkpoint(**fields)
-        shape, best = checkpoint.params.shape, checkpoint.state.watch.best_params
-        if best is not None and best.shape != shape:
-            raise ValueError(check.needs("best_params", f"an array of shape {shape}", best))
-        progress = checkpoint.state.progress
-        if isinstance(progress.optimizer, Optimizer):
-            progress.optimizer._check_state(progress.state, checkpoint.params)
+        _check_content(checkpoint)
         return checkpoint
+
+    def check_size(self, checkpoint: Checkpoint, params: Array, optimizer: AnyOptimizer) -> None:
+        """Refuse a checkpoint that does not belong to parameters and optimizer of this fit."""
+        try:
+            if checkpoint.params.shape != params.shape or checkpoint.params.dtype != params.dtype:
+                needed = f"{params.size} numbers of {params.dtype}"
+                raise ValueError(check.needs("params", needed, checkpoint.params))
+            if checkpoint.state.progress.optimizer != optimizer:
+                own = checkpoint.state.progress.optimizer
+                raise ValueError(check.needs("optimizer", repr(optimizer), own))
+        except ValueError as error:
+            raise _unknown(self.path, error) from error
 
     def write(self, checkpoint: Checkpoint, now: bool) -> None:
         """Write the file, unless it is too early and need not be ``now``.
@@ -198,7 +208,7 @@ class CheckpointFile:
         header = {"class": Checkpoint.__name__, "problem": self.problem, "content": content}
         try:
             _files.write(self.path, header, arrays, "checkpoint")
-        except (OSError, MemoryError) as error:
+        except (OSError, ValueError, MemoryError) as error:  # ValueError: a pipe or a device
             if not self._was_written:
                 raise
             if now or not self._is_failing:  # once while it fails, and at the end
@@ -218,6 +228,48 @@ class CheckpointFile:
 
 class _OtherFitError(Exception):
     """The file is of another fit."""
+
+
+def _unknown(path: _files.FileName, error: Exception) -> ValueError:
+    what = f"whose content this version of fusedlstm does not know ({error})"
+    return _files.refused(path, what, NEEDED)
+
+
+def _check_content(checkpoint: Checkpoint) -> None:
+    """Refuse numbers and sizes of which training would fail."""
+    params, state = checkpoint.params, checkpoint.state
+    if params.dtype.name not in check.DTYPES or params.ndim != 1:
+        raise ValueError(check.needs("params", "a flat array of floats", params))
+    if not 0 <= state.seed <= LARGEST_SEED:
+        raise ValueError(check.needs("seed", f"an integer in [0, {LARGEST_SEED}]", state.seed))
+    best, progress = state.watch.best_params, state.progress
+    if best is not None and (best.shape != params.shape or best.dtype != params.dtype):
+        raise ValueError(check.needs("best_params", f"an array like {check.shown(params)}", best))
+    n_losses = len(checkpoint.loss_curve)
+    counts = {
+        "epochs": (state.epochs, n_losses),
+        "best_iter": (state.watch.best_iter, n_losses),
+        "length of validation_loss_curve": (len(checkpoint.validation_loss_curve), n_losses),
+        "t": (progress.state.t, LARGEST_COUNT),
+        "epoch": (progress.schedule.epoch, LARGEST_COUNT),
+    }
+    for name, (count, largest) in counts.items():
+        if not 0 <= count <= largest:
+            raise ValueError(check.needs(name, f"an integer in [0, {largest}]", count))
+    if isinstance(progress.optimizer, Optimizer):
+        progress.optimizer._check_state(progress.state, params)
+        return
+    averages = progress.state.averages
+    steps, changes = averages.get("steps"), averages.get("changes")
+    for name, array in {"steps": steps, "changes": changes}.items():
+        # As many of both, each as long as the parameters.
+        if (
+            array is None
+            or array.dtype != np.float64
+            or array.shape[1:] != params.shape
+            or (steps is not None and array.shape != steps.shape)
+        ):
+            raise ValueError(check.needs(name, f"float64 numbers (n, {params.size})", array))
 
 
 def _described(value: Any, name: str, arrays: dict[str, Array]) -> Any:

@@ -182,9 +182,10 @@ class SequenceEstimator(
                     self.validation_fraction, self.validation_split, seed, self._stratified()
                 )
             progress = self._prepare(train, new, seed)
-            if begun is None:
+            if begun is None or file is None:
                 state = self._fit_state(seed, progress)
             else:
+                file.check_size(begun, self.model_.params, progress.optimizer)
                 state = begun.state
                 self.model_.params = begun.params
                 self.loss_curve_[:] = begun.loss_curve

@@ -13,12 +13,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import glob
 import hashlib
 import io
 import json
 import math
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -61,6 +61,12 @@ DTYPES = {
     }.items()
 }
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+UNFINISHED = ".fusedlstm-tmp"
+"""End of the names of files that are being written."""
+
+CHARACTERS_OF_NAME = 50
+"""Characters of a file's name in that of its unfinished file, which must not become too long."""
 
 FileName: TypeAlias = "str | os.PathLike[str]"
 
@@ -114,7 +120,7 @@ def write(
 
 def check_writable(target: Path) -> None:
     """Raise the OSError that `write` would, if no file can be made beside the target."""
-    file, new = _create(target)
+    file, new = _create(target, None)
     with file:
         new.unlink()
 
@@ -199,13 +205,17 @@ def checked(path: object, name: str = "path") -> Path:
     text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else path
     if not isinstance(text, str) or not text:
         raise TypeError(check.needs(name, "a string or a path", path))
-    return Path(os.path.realpath(text))
+    try:
+        return Path(os.path.realpath(text))
+    except ValueError:  # a null character, or one that the file system cannot encode
+        needed = "a path that the file system can hold"
+        raise ValueError(check.needs(name, needed, text)) from None
 
 
 def _check_place(target: Path, name: str) -> None:
     """Refuse a target that cannot be replaced by a file, or that should not be."""
-    if not target.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent))
+    if not stat.S_ISDIR(os.stat(target.parent).st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(target.parent))
     try:
         mode = target.stat().st_mode
     except FileNotFoundError:
@@ -218,13 +228,19 @@ def _check_place(target: Path, name: str) -> None:
 
 @contextlib.contextmanager
 def _replacement(target: Path) -> Iterator[io.BufferedWriter]:
-    """Open a new file that takes the target's place if the body succeeds."""
-    file, new = _create(target)
+    """Open a new file that takes the target's place, and its permissions, if the body succeeds."""
+    permissions = None
+    with contextlib.suppress(FileNotFoundError):
+        permissions = stat.S_IMODE(os.stat(target).st_mode) & 0o777
+    file, new = _create(target, permissions)
     try:
         with file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            if permissions is not None:
+                with contextlib.suppress(OSError):  # a file system without permissions
+                    os.fchmod(file.fileno(), permissions)
             os.replace(new, target)  # while it is locked: `sweep` cannot remove it before
     except BaseException as error:
         with contextlib.suppress(OSError):
@@ -234,12 +250,22 @@ def _replacement(target: Path) -> Iterator[io.BufferedWriter]:
         raise
 
 
-def _create(target: Path) -> tuple[io.BufferedWriter, Path]:
-    """Create an unfinished file beside the target, locked while it is open."""
+def _create(target: Path, permissions: int | None) -> tuple[io.BufferedWriter, Path]:
+    """Create an unfinished file beside the target, locked while it is open.
+
+    Nobody may read it who may not read the target, whose ``permissions`` are None for a new file.
+    Its owner may read and write it, as `sweep` does.
+    """
+    mode = 0o666 if permissions is None else permissions | 0o600
+
+    def opener(path: str, flags: int) -> int:
+        return os.open(path, flags, mode)
+
     while True:
-        new = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        token = secrets.token_hex(4)
+        new = target.with_name(f".{target.name[:CHARACTERS_OF_NAME]}.{token}{UNFINISHED}")
         try:
-            file = new.open("xb")
+            file = open(new, "xb", opener=opener)  # noqa: SIM115
         except OSError as error:
             error.filename = str(target)
             raise
@@ -253,8 +279,13 @@ def _create(target: Path) -> tuple[io.BufferedWriter, Path]:
 
 
 def _unfinished(target: Path) -> list[Path]:
-    token = "[0-9a-f]" * 8
-    return list(target.parent.glob(f".{glob.escape(target.name)}.{token}"))
+    name = re.escape(target.name[:CHARACTERS_OF_NAME])
+    pattern = re.compile(rf"\.{name}\.[0-9a-f]{{8}}{re.escape(UNFINISHED)}", re.DOTALL)
+    try:
+        names = os.listdir(target.parent)
+    except OSError:
+        return []
+    return [target.with_name(each) for each in names if pattern.fullmatch(each)]
 
 
 @contextlib.contextmanager

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -13,7 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from fusedlstm._callbacks import NoTask
 from fusedlstm._checkpoints import Checkpoint, CheckpointFile
 from fusedlstm._constant_loss import constant_loss
-from fusedlstm._fit_state import FitState
+from fusedlstm._core import Array
+from fusedlstm._fit_state import FitState, Watch
 from fusedlstm._progress import ProgressReport
 from fusedlstm._reading import Data, given_targets
 from fusedlstm._warnings import warn
@@ -24,6 +25,7 @@ from fusedlstm.losses import (
     Pinball,
     SquaredError,
 )
+from fusedlstm.schedules import ScheduleState
 from fusedlstm.training import Epoch
 
 NO_BETTER = 0.01
@@ -37,6 +39,40 @@ NEGLIGIBLE_LOSS = 1e-6
 
 ZERO_AT_BEST = (ClassificationLoss, SquaredError, AbsoluteError, Huber, Pinball)
 """Losses that are 0 for perfect predictions, so that a share of the loss has a meaning."""
+
+
+class Finished(NamedTuple):
+    """State of a training after an epoch. Later epochs do not change it.
+
+    Attributes
+    ----------
+    epochs : int
+        Number of epochs of this fit.
+    stopped : bool
+        True if this epoch was the last one whatever ``max_iter`` is.
+    params : array (n_params,)
+    n_losses, n_validation_losses : int
+        Lengths of the loss curves.
+    watch : Watch
+    schedule : ScheduleState
+    """
+
+    epochs: int
+    stopped: bool
+    params: Array
+    n_losses: int
+    n_validation_losses: int
+    watch: Watch
+    schedule: ScheduleState
+
+
+def complete(step: Callable[[], None]) -> None:
+    """Call a function that may be repeated until Ctrl-C does not interrupt it."""
+    while True:
+        try:
+            return step()
+        except KeyboardInterrupt:
+            continue
 
 
 class Following:
@@ -65,6 +101,7 @@ class Following:
         self.validation, self.file = validation, file
         self.validation_X: Any = None  # as the user gave it, for a callable scoring
         self.finite, self.interrupted, self.score_was_nan = True, False, False
+        self.last = self._finished()
 
     def to_the_end(self, task: Any, told: dict[str, Any]) -> None:
         """Train for up to ``max_iter`` epochs, or until Ctrl-C after the first.
@@ -74,14 +111,20 @@ class Following:
         try:
             self.up_to(self.estimator.max_iter, task, told)
         except KeyboardInterrupt:
-            if self.state.epochs == 0:
+            if self.last.epochs == 0:
                 raise
             self.interrupted = True
 
     def warn_of_the_end(self) -> None:
         """Say so if ``max_iter``, Ctrl-C or a loss that is not finite ended it."""
         estimator = self.estimator
-        if self.interrupted:
+        if self.interrupted and (self.last.stopped or self.last.epochs == estimator.max_iter):
+            warn(
+                f"Training was interrupted after its last epoch, {estimator.n_iter_}: the model is "
+                f"fully trained.",
+                UserWarning,
+            )
+        elif self.interrupted:
             warn(
                 f"Training was interrupted in epoch {estimator.n_iter_ + 1}: it ends with the "
                 f"weights of the epoch before.",
@@ -139,35 +182,31 @@ class Following:
 
         Interrupted, it leaves what the last finished epoch left.
         """
-        task, told = task or NoTask(), told or {}
-        state, model = self.state, self.estimator.model_
-        good = model.params.copy()
         try:
-            with ProgressReport(n_epochs, state.epochs, self.estimator.verbose) as report:
-                while self.finite and state.epochs < n_epochs and not state.stopped:
-                    part = task.subcontext(task_name="epoch")
-                    part.call_on_fit_task_begin(**told)
-                    epoch = next(self.epochs)
-                    self.finite = bool(np.isfinite(epoch.loss) and np.isfinite(model.params).all())
-                    if self.finite:
-                        stop = self._note(epoch.loss) or epoch.converged
-                        good[:] = model.params
-                        state.epochs, state.stopped = state.epochs + 1, stop
-                        report.update(epoch.size, self._shown())
-                    else:
-                        model.params[:] = good
-                    if part.call_on_fit_task_end(
-                        **told, reconstruction_attributes=self._as_if_stopped
-                    ):
-                        state.stopped = True
-                    if self.finite:
-                        self.keep(now=state.stopped or state.epochs == n_epochs)
+            self._train(n_epochs, task or NoTask(), told or {})
+            self._settle()
         except KeyboardInterrupt:
-            model.params[:] = good
-            if state.epochs > 0:
-                self._settle()
+            if self.last.epochs > 0:
+                complete(self._settle)
             raise
-        self._settle()
+
+    def _train(self, n_epochs: int, task: Any, told: dict[str, Any]) -> None:
+        state, model = self.state, self.estimator.model_
+        with ProgressReport(n_epochs, state.epochs, self.estimator.verbose) as report:
+            while self.finite and state.epochs < n_epochs and not state.stopped:
+                part = task.subcontext(task_name="epoch")
+                part.call_on_fit_task_begin(**told)
+                epoch = next(self.epochs)
+                self.finite = bool(np.isfinite(epoch.loss) and np.isfinite(model.params).all())
+                if self.finite:
+                    self._note(epoch)
+                    report.update(epoch.size, self._shown())
+                else:
+                    model.params[:] = self.last.params
+                if part.call_on_fit_task_end(**told, reconstruction_attributes=self._as_if_stopped):
+                    state.stopped = True
+                if self.finite:
+                    self.keep(now=state.stopped or state.epochs == n_epochs)
 
     def keep(self, now: bool) -> None:
         """Write a checkpoint, if there is to be one and it is time."""
@@ -176,21 +215,36 @@ class Following:
             curves = of.loss_curve_, of.validation_loss_curve_
             self.file.write(Checkpoint(self.state, of.model_.params, *curves), now)
 
-    def _note(self, loss: float) -> bool:
-        """Note what an epoch came to; return whether it is time to stop."""
+    def _note(self, epoch: Epoch) -> None:
+        """Record a finished epoch. The assignment of ``last`` completes it."""
         estimator, state = self.estimator, self.state
-        watched = loss
+        watched, validation_losses = epoch.loss, []
         if self.validation is not None:
-            validation_loss = estimator._evaluate_loss(self.validation)
+            validation_losses = [estimator._evaluate_loss(self.validation)]
             if estimator.early_stopping:
                 scored = estimator.scoring is not None
-                watched = -self._score(self.validation) if scored else validation_loss
-            estimator.validation_loss_curve_.append(validation_loss)
-        estimator.loss_curve_.append(loss)
+                watched = -self._score(self.validation) if scored else validation_losses[0]
+        estimator.loss_curve_.append(epoch.loss)
+        estimator.validation_loss_curve_ += validation_losses
         state.progress.schedule.watched = watched
-        epoch, params = len(estimator.loss_curve_), estimator.model_.params
-        waited = state.watch.update(epoch, watched, params, estimator.early_stopping)
-        return bool(estimator.early_stopping) and waited
+        n_iter, params = len(estimator.loss_curve_), estimator.model_.params
+        waited = state.watch.update(n_iter, watched, params, estimator.early_stopping)
+        state.stopped = (bool(estimator.early_stopping) and waited) or epoch.converged
+        state.epochs += 1
+        self.last = self._finished()
+
+    def _finished(self) -> Finished:
+        """Return the present state, which must be that after an epoch."""
+        estimator, state = self.estimator, self.state
+        return Finished(
+            state.epochs,
+            state.stopped,
+            estimator.model_.params.copy(),
+            len(estimator.loss_curve_),
+            len(estimator.validation_loss_curve_),
+            copy.copy(state.watch),
+            copy.copy(state.progress.schedule),
+        )
 
     def _score(self, data: Data) -> float:
         """Return the value of ``scoring`` for the data, with the targets that the user gave.
@@ -237,23 +291,24 @@ class Following:
         return shown
 
     def _as_if_stopped(self) -> dict[str, Any]:
-        """Return the fitted attributes that training would leave if it stopped here."""
-        estimator, watch = self.estimator, self.state.watch
+        """Return the fitted attributes that training would leave after the last finished epoch."""
+        estimator, last = self.estimator, self.last
         model = copy.deepcopy(estimator.model_)
-        if watch.best_params is not None:
-            model.params = watch.best_params
-        curve = list(estimator.loss_curve_)
+        best = last.watch.best_params
+        model.params = last.params if best is None else best
+        curve = estimator.loss_curve_[: last.n_losses]
         return {
             "model_": model,
             "n_iter_": len(curve),
-            "best_iter_": watch.best_iter,
+            "best_iter_": last.watch.best_iter,
             "loss_": curve[-1] if curve else np.nan,
             "loss_curve_": curve,
-            "validation_loss_curve_": list(estimator.validation_loss_curve_),
+            "validation_loss_curve_": estimator.validation_loss_curve_[: last.n_validation_losses],
         }
 
     def _settle(self) -> None:
-        """Leave what a fit leaves."""
-        self.estimator._schedule_state = self.state.progress.schedule
-        vars(self.estimator).update(self._as_if_stopped())
-        self.estimator._freeze()
+        """Set the fitted attributes, all at once. A second call changes nothing."""
+        attributes = self._as_if_stopped()
+        attributes["_schedule_state"] = copy.copy(self.last.schedule)
+        vars(self.estimator).update(attributes)
+        self.estimator._freeze()  # predictions do not need it

@@ -11,8 +11,53 @@ from typing import Any
 SECONDS_BETWEEN_LINES = 10.0
 
 
+class _Output:
+    """A text stream that ignores what it is sent after the first error.
+
+    Parameters
+    ----------
+    stream : text stream or None
+        None: there is no output.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._works = stream, stream is not None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __eq__(self, other: object) -> bool:
+        """Return True for the stream itself: tqdm then takes the width of the terminal."""
+        return other is self or other is self._stream
+
+    def __hash__(self) -> int:
+        return hash(self._stream)
+
+    def write(self, text: str) -> int:
+        """Write a text if possible."""
+        self._call("write", text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream if possible."""
+        self._call("flush")
+
+    def isatty(self) -> bool:
+        """Return True for a terminal."""
+        return bool(self._call("isatty"))
+
+    def _call(self, name: str, *args: str) -> Any:
+        if not self._works:
+            return None
+        try:
+            return getattr(self._stream, name)(*args)
+        except (AttributeError, OSError, ValueError):  # no such method, broken pipe, closed file
+            self._works = False
+            return None
+
+
 class ProgressReport:
-    """Tells of epochs on stderr.
+    """Tells of epochs on stderr. If stderr is None or broken, nothing is shown.
 
     Parameters
     ----------
@@ -28,12 +73,14 @@ class ProgressReport:
     def __init__(self, n_epochs: int, done: int, verbose: int) -> None:
         self._n_epochs, self._verbose = n_epochs, verbose
         self._epoch = self._first = done
-        interactive = sys.stderr.isatty() or "ipykernel" in sys.modules
         self._bar = None
         if verbose:
             self._tqdm = _import_tqdm()
-            if interactive:
-                self._bar = self._tqdm(total=n_epochs, initial=done, unit="epoch")
+            self._output = _Output(sys.stderr)
+            notebook = "ipykernel" in sys.modules and sys.stderr is not None
+            if notebook or self._output.isatty():
+                file = None if notebook else self._output
+                self._bar = self._tqdm(total=n_epochs, initial=done, unit="epoch", file=file)
         self._start = self._told = time.monotonic()
         self._last_line = ""
 
@@ -49,7 +96,7 @@ class ProgressReport:
         if self._bar is not None:
             self._bar.close()
         elif self._last_line:
-            print(self._last_line, file=sys.stderr)
+            print(self._last_line, file=self._output)
 
     def update(self, n_samples: int, values: dict[str, float]) -> None:
         """Tell of a finished epoch: losses and scores, by name."""
@@ -69,7 +116,7 @@ class ProgressReport:
         line = ", ".join([counted, *shown, speed, f"{left} left"])
         first = self._epoch == self._first + 1
         if self._verbose > 1 or first or now - self._told >= SECONDS_BETWEEN_LINES:
-            print(line, file=sys.stderr, flush=True)
+            print(line, file=self._output, flush=True)
             self._told, line = now, ""
         self._last_line = line
 

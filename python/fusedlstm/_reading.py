@@ -21,6 +21,9 @@ from fusedlstm._frames import check_frames, check_names
 from fusedlstm._sequences import Sequences, all_steps, as_list, is_frame, read_sequences
 from fusedlstm._warnings import warn
 
+SMALL_SPREAD = 1e-140
+"""Bound below which a standard deviation may have been computed from squares that underflow."""
+
 Targets: TypeAlias = "Array | Sequences"
 """Targets of sequences, (n, ...), or of steps."""
 
@@ -269,12 +272,30 @@ def all_or_nothing(estimator: Any) -> Iterator[dict[str, Any]]:
     try:
         yield before
     except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
+        estimator.__dict__ = before  # in one step, so that Ctrl-C does not leave a part
         raise
 
 
-def is_constant(mean: Array, spread: Array) -> Array:
-    """Whether a spread is that of a constant: of the size of its mean's rounding errors."""
-    constant: Array = spread <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+def is_constant(mean: Array, spread: Array | float) -> Array:
+    """Return True where a spread is that of a constant.
+
+    It is then of the size of its mean's rounding errors, or so small that its inverse overflows.
+    """
+    numbers = np.finfo(np.float64)
+    constant: Array = spread <= np.maximum(10 * numbers.eps * np.abs(mean), numbers.tiny)
     return constant
+
+
+def spread_of(deviations: Array, weights: Array | None = None) -> Array:
+    """Return the root of the mean square of each column, also if the squares underflow."""
+    unit = unit_of(np.abs(deviations).max(axis=0))
+    squares = np.average((deviations / unit) ** 2, axis=0, weights=weights)
+    spread: Array = np.sqrt(squares) * unit
+    return spread
+
+
+def unit_of(largest: Array) -> Array:
+    """Return powers of two, at most 1, in which the squares of small numbers do not underflow."""
+    _, exponent = np.frexp(largest)
+    unit: Array = np.ldexp(1.0, np.clip(exponent, -1000, 0))
+    return unit

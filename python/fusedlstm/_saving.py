@@ -6,6 +6,7 @@ code comes from a file, nor the name of anything to import.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +25,7 @@ from fusedlstm._encoding import (
     fields_of,
     of_object,
 )
-from fusedlstm._files import FileName, read, refused, write
+from fusedlstm._files import FileName, checked, read, refused, sweep, write
 from fusedlstm._fit_state import Progress
 from fusedlstm.losses import RegressionLoss
 from fusedlstm.model import Sequential
@@ -81,6 +82,16 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 }
 """Attributes without which an object of the class cannot work. Files of every version have them."""
 
+DEFAULTS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "X_mean_": lambda attributes: None,
+    "X_scale_": lambda attributes: None,
+    "best_iter_": lambda attributes: attributes["n_iter_"],
+    "loss_": lambda attributes: (attributes["loss_curve_"] or [np.nan])[-1],
+    "validation_loss_curve_": lambda attributes: [],
+    "_schedule_state": lambda attributes: ScheduleState(attributes["n_iter_"]),
+}
+"""Values of other attributes of a fitted model that a file does not have."""
+
 OF_FEATURES = ("feature_names_in_", "X_mean_", "X_scale_", "mean_", "scale_", "statistics_")
 """Attributes with a number or a name per feature."""
 
@@ -97,7 +108,7 @@ class Savable:
         Parameters
         ----------
         path : str or path
-            A file there is replaced, once the new one is complete.
+            A file there is replaced, once the new one is complete; its permissions are kept.
 
         Raises
         ------
@@ -136,7 +147,7 @@ def save(estimator: Any, path: FileName) -> None:
         A fitted estimator or transformer of this package, a model of layers, or a
         `sklearn.pipeline.Pipeline` with steps of this package, None or ``"passthrough"``.
     path : str or path
-        An existing file is replaced, once the new one is complete.
+        An existing file is replaced, once the new one is complete; its permissions are kept.
 
     Raises
     ------
@@ -183,6 +194,7 @@ def save(estimator: Any, path: FileName) -> None:
         needed = "of a class of fusedlstm itself to be saved: "
         needed += ", ".join(("Sequential", *ESTIMATORS)) + ", or a Pipeline of them"
         raise TypeError(check.needs("type", needed, type(estimator)))
+    sweep(checked(path))
     write(path, header, arrays)
 
 
@@ -326,6 +338,10 @@ def _decode_estimator(content: Any, arrays: dict[str, Array]) -> Any:
     for key in REQUIRED[name]:
         if key not in attributes:
             raise ValueError(f"{name} must have an attribute {key}; got none")
+    if "model_" in attributes:
+        for key, default in DEFAULTS.items():
+            if key not in attributes:
+                attributes[key] = default(attributes)
     _check_sizes(attributes)
     estimator.__setstate__(attributes)
     if "model_" in attributes and attributes["model_"].output_size != estimator._n_outputs():

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
-from fusedlstm._reading import is_constant
+from fusedlstm._reading import SMALL_SPREAD, is_constant, unit_of
 from fusedlstm._sequences import NUMBERS_OF_A_PIECE, Lengths, Sequences
 from fusedlstm._warnings import warn
 
@@ -100,10 +100,33 @@ def mean_and_scale(sequences: Sequences, weights: Array | None) -> tuple[Array, 
     -----
     One pass over the data, of which only a piece is in memory at a time. The pieces' moments are
     merged (Chan, Golub and LeVeque, 1983), which keeps the variance accurate for a large mean.
+    Features whose squares may underflow take two more passes, and are measured in smaller units.
     """
+    mean, scale = _moments(sequences, weights)
+    if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
+        largest = np.nanmax(np.abs(sequences.numbers()))
+        raise ValueError(check.needs("X", "numbers with finite squares", largest))
+    small = (scale < SMALL_SPREAD) & ~is_constant(mean, SMALL_SPREAD)
+    if small.any():
+        largest = np.zeros_like(mean)
+        for steps, _ in _weighted_pieces(sequences, None):
+            largest = np.maximum(largest, np.abs(steps - mean).max(axis=0))
+        unit = np.where(small, unit_of(largest), 1.0)
+        if (unit < 1).any():
+            of_units = _moments(sequences, weights, unit)
+            mean, scale = (values * unit for values in of_units)
+    return mean, np.where(is_constant(mean, scale), 1.0, scale)
+
+
+def _moments(
+    sequences: Sequences, weights: Array | None, unit: Array | None = None
+) -> tuple[Array, Array]:
+    """Return mean and standard deviation of each feature, which is first divided by its unit."""
     total, mean, squares = 0.0, np.zeros(sequences.n_features), np.zeros(sequences.n_features)
     with np.errstate(over="ignore", invalid="ignore"):
         for steps, of_steps in _weighted_pieces(sequences, weights):
+            if unit is not None:
+                steps = steps / unit
             weight = of_steps.sum()
             if weight == 0:
                 continue
@@ -113,11 +136,7 @@ def mean_and_scale(sequences: Sequences, weights: Array | None) -> tuple[Array, 
             mean = mean + shift * share
             squares = squares + of_steps @ (steps - piece_mean) ** 2 + shift**2 * total * share
             total += weight
-        scale = np.sqrt(squares / total)
-    if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
-        largest = np.nanmax(np.abs(sequences.numbers()))
-        raise ValueError(check.needs("X", "numbers with finite squares", largest))
-    return mean, np.where(is_constant(mean, scale), 1.0, scale)
+        return mean, np.sqrt(squares / total)
 
 
 def warn_of_constant_features(sequences: Sequences, scale: Array | None) -> None:

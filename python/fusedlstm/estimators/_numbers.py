@@ -12,7 +12,7 @@ from sklearn.metrics import d2_pinball_score, r2_score
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
 from fusedlstm._estimator import Decoder, SequenceEstimator
-from fusedlstm._reading import Data, is_constant
+from fusedlstm._reading import Data, is_constant, spread_of
 from fusedlstm.losses import (
     REGRESSION_LOSSES,
     AbsoluteError,
@@ -89,11 +89,10 @@ class NumberTargets(SequenceEstimator):
         if self.normalize_y and self._fitted_loss.location_scale:
             self._y_mean = _mean(columns, weights)
             with np.errstate(over="ignore"):
-                squares = _mean((columns - self._y_mean) ** 2, weights)
-            if not np.isfinite(squares).all():
+                spread = _spread(columns, self._y_mean, weights)
+            if not np.isfinite(spread).all():
                 largest = np.nanmax(np.abs(columns))
                 raise ValueError(check.needs("y", "numbers with finite squares", largest))
-            spread = np.sqrt(squares)
             self._y_scale = np.where(is_constant(self._y_mean, spread), 1.0, spread)
 
     def _encode_columns(self, columns: Array, name: str) -> Array:
@@ -163,6 +162,18 @@ def _mean(columns: Array, weights: Array | None) -> Array:
     shares = ~missing * (1.0 if weights is None else weights[:, np.newaxis])
     total = np.where(missing, 0, columns * shares).sum(axis=0)
     return total / np.maximum(shares.sum(axis=0), np.finfo(np.float64).tiny)
+
+
+def _spread(columns: Array, mean: Array, weights: Array | None) -> Array:
+    """Return the weighted standard deviation of each column over the rows that are not NaN."""
+    present = ~np.isnan(columns)
+    if present.all():
+        return spread_of(columns - mean, weights)
+    spreads = []
+    for k, rows in enumerate(present.T):
+        of_rows = None if weights is None else weights[rows]
+        spreads.append(spread_of(columns[rows, k : k + 1] - mean[k], of_rows))
+    return np.concatenate(spreads)
 
 
 _DECODERS: dict[type[RegressionLoss], str] = {

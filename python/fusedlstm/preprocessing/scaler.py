@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._reading import is_constant
+from fusedlstm._reading import SMALL_SPREAD, is_constant, spread_of
 from fusedlstm._sequences import Sequences
 from fusedlstm.preprocessing.base import SequenceTransformer, in_form_of, real_steps
 
@@ -52,6 +52,9 @@ class SequenceScaler(SequenceTransformer):
             mean, spread = steps.mean(axis=0), steps.std(axis=0)
         if not (np.isfinite(mean) & np.isfinite(spread)).all():
             raise ValueError(check.needs("X", "numbers with finite squares", np.abs(steps).max()))
+        small = spread < SMALL_SPREAD
+        if small.any():
+            spread[small] = spread_of(steps[:, small] - mean[small])
         self.mean_ = mean
         self.scale_ = np.where(is_constant(self.mean_, spread), 1.0, spread)
 
