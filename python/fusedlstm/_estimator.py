@@ -1,7 +1,7 @@
 """What the estimators share.
 
-`fit` reads and checks everything first and makes a model; `Following` then goes through the epochs,
-where progress, callbacks, validation and early stopping live.
+`fit` reads and checks everything first and makes a model. `FitLoop` then goes through the epochs:
+progress, callbacks, validation, early stopping and checkpoints are its subject.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from fusedlstm import full_batch
 from fusedlstm._callbacks import CallbackSupportMixin, with_callbacks
 from fusedlstm._checkpoints import CheckpointFile, problem_of
 from fusedlstm._core import Array
+from fusedlstm._end_warnings import warn_if_constant, warn_of_divergence, warn_of_the_end
 from fusedlstm._files import FileName
+from fusedlstm._fit_loop import Curves, FitLoop, FitResult, attributes_of
 from fusedlstm._fit_state import FitState, Progress, Watch
-from fusedlstm._following import Following
 from fusedlstm._frames import step_names_check
 from fusedlstm._hidden_layers import check_hidden_layers
+from fusedlstm._monitor import Monitor
 from fusedlstm._parameters import CELLS, Parameters
 from fusedlstm._reading import Data, Targets, all_or_nothing, over_mean, read_weights, read_X
 from fusedlstm._requirements import require_deterministic, require_truncation
@@ -149,9 +151,11 @@ class SequenceEstimator(
             are padding. Integers are read as numbers: encode tokens and categories as one column
             per value. For a data frame with one row per time step see
             `fusedlstm.sequences_from_frame`.
-        y : array (n_samples,) or (n_samples, n_outputs)
-            Targets. For the classifier: class labels, or a matrix of zeros and ones with one
-            column per label, if a sequence can have several labels. For the regressor: numbers.
+        y : array (n_samples,) or (n_samples, n_outputs), or list of arrays
+            Targets. For `LSTMClassifier`: class labels, or a matrix of zeros and ones with one
+            column per label, if a sequence can have several labels. For `LSTMRegressor`: numbers.
+            For `LSTMTagger` and `LSTMStepRegressor`: a list with an array per sequence that has a
+            label, or numbers, for each step; or an array (n_samples, n_timesteps).
         sample_weight : array (n_samples,) or None
             Weights of the sequences, relative to their mean.
         X_val, y_val, sample_weight_val : like X, y, sample_weight, or None
@@ -191,9 +195,9 @@ class SequenceEstimator(
                 self.loss_curve_[:] = begun.loss_curve
                 self.validation_loss_curve_[:] = begun.validation_loss_curve
             run = self._epochs(train, state.progress)
-            training = Following(self, run, state, validation, file)
+            loop = self._fit_loop(run, state, validation, file)
             if begun is None:
-                training.keep(now=True)
+                loop.keep(now=True)
             self.__dict__.pop("_progress", None)
             metadata = {} if sample_weight is None else {"sample_weight": sample_weight}
             told = {"estimator": self, "X": X, "y": y, "metadata": metadata}
@@ -202,11 +206,39 @@ class SequenceEstimator(
             before.update({k: v for k, v in vars(self).items() if k not in own})
             task.call_on_fit_task_begin(**told)
             with thread_limit(self.n_threads):
-                training.to_the_end(task, told)
+                loop.run(self.max_iter, task, told)
             task.call_on_fit_task_end(**told, reconstruction_attributes={})
-        training.warn_of_the_end()
-        training.warn_if_constant(train)
+        watched = "loss" if self.scoring is None else "score"
+        warn_of_the_end(loop, self.n_iter_, self.max_iter, watched)
+        if loop.finite and not loop.interrupted and self.loss_curve_:
+            best = self.best_iter_ if self.early_stopping else self.n_iter_
+            final = self.loss_curve_[best - 1]
+            warn_if_constant(final, self._loss(), self._n_outputs(), train, self._start)
         return self
+
+    def _fit_loop(
+        self,
+        run: Iterator[Epoch],
+        state: FitState,
+        validation: Data | None = None,
+        file: CheckpointFile | None = None,
+    ) -> FitLoop:
+        return FitLoop(
+            self.model_,
+            run,
+            state,
+            Curves(self.loss_curve_, self.validation_loss_curve_),
+            self._install,
+            validation=None if validation is None else Monitor(self, validation),
+            early_stopping=self.early_stopping,
+            verbose=self.verbose,
+            file=file,
+        )
+
+    def _install(self, result: FitResult) -> None:
+        """Set the fitted attributes, all at once."""
+        self.__dict__.update({**attributes_of(result), "_schedule_state": result.schedule})
+        self._freeze()  # predictions do not need it
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
         """Train for one epoch."""
@@ -220,14 +252,14 @@ class SequenceEstimator(
             seed = self._draw_seed() if progress is None else 0
             progress = self._prepare(train, new, seed, progress)
             run = self._epochs(train, progress)
-            training = Following(self, run, self._fit_state(seed, progress))
+            loop = self._fit_loop(run, self._fit_state(seed, progress))
             with thread_limit(self.n_threads):
-                training.up_to(1)
-            self._progress = progress if training.finite else None
+                loop.up_to(1)
+            self._progress = progress if loop.finite else None
         if new:
             warn_of_constant_features(train.sequences, self.X_scale_)
-        if not training.finite:
-            training.warn_of_divergence()
+        if not loop.finite:
+            warn_of_divergence(self.n_iter_)
 
     def _read(
         self,
