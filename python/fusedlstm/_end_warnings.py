@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from sklearn.exceptions import ConvergenceWarning
 
 from fusedlstm._constant_loss import constant_loss
-from fusedlstm._core import Array
 from fusedlstm._fit_loop import FitLoop
 from fusedlstm._reading import Data
 from fusedlstm._warnings import warn
@@ -19,6 +15,7 @@ from fusedlstm.losses import (
     Pinball,
     SquaredError,
 )
+from fusedlstm.tasks import Task
 
 NO_BETTER = 0.01
 """Share of the constant prediction's loss that the training loss must be below it."""
@@ -76,26 +73,21 @@ def warn_of_divergence(n_iter: int) -> None:
     )
 
 
-def warn_if_constant(
-    final: float, loss: Any, n_outputs: int, train: Data, start: Callable[[Data], Array | None]
-) -> None:
+def warn_if_constant(final: float, task: Task, train: Data) -> None:
     """Warn if a model fits the training data no better than a constant prediction.
 
     Parameters
     ----------
     final : float
         The training loss.
-    loss : callable
-    n_outputs : int
+    task : Task
     train : Data
-    start : callable
-        Returns a first guess of the best constant output, or None.
     """
     y, weights = train.target_rows(MOST_ROWS)
     if (y == y[0]).all():  # nothing to learn
         return
-    margin = NO_BETTER if isinstance(loss, ZERO_AT_BEST) else 0.0
-    constant = constant_loss(loss, n_outputs, y, weights, start(train))
+    margin = NO_BETTER if isinstance(task.loss, ZERO_AT_BEST) else 0.0
+    constant = constant_loss(task.training_loss, task.n_outputs, y, weights, task.start(train))
     if constant - final <= margin * abs(constant) and abs(constant) > NEGLIGIBLE_LOSS:
         than = "less than 1 % below" if final < constant else "no better than"
         warn(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import copy
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, NamedTuple, TypeAlias, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -30,7 +30,7 @@ from fusedlstm._frames import step_names_check
 from fusedlstm._hidden_layers import check_hidden_layers
 from fusedlstm._monitor import Monitor
 from fusedlstm._parameters import CELLS, Parameters
-from fusedlstm._reading import Data, Targets, all_or_nothing, over_mean, read_weights, read_X
+from fusedlstm._reading import Data, all_or_nothing, over_mean, read_weights, read_X
 from fusedlstm._requirements import require_deterministic, require_truncation
 from fusedlstm._saving import Savable
 from fusedlstm._sequences import Sequences
@@ -43,12 +43,13 @@ from fusedlstm._standardization import (
 from fusedlstm._summary import summary
 from fusedlstm._threads import thread_limit
 from fusedlstm.layers import Chain, Dense, Dropout, Layer
-from fusedlstm.losses import ClassificationLoss, Loss, RegressionLoss
+from fusedlstm.losses import ClassificationLoss, RegressionLoss
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import LBFGS, as_optimizer
 from fusedlstm.predictor import Predictor
 from fusedlstm.schedules import ScheduleState, as_schedule
 from fusedlstm.streaming import EstimatorStream
+from fusedlstm.tasks import Decoder, Task
 from fusedlstm.training import Epoch, SequenceBatches, epochs
 
 NUMBERS_OF_A_CHUNK = 2**21
@@ -60,9 +61,6 @@ SMALLEST_BATCH, LARGEST_BATCH = 4, 32
 
 UPDATES_PER_EPOCH = 10
 """Number of updates per epoch that ``batch_size="auto"`` aims at."""
-
-Decoder: TypeAlias = Callable[[Array], Array]
-"""Makes predictions, in float64, of a model's outputs, (n, n_outputs)."""
 
 
 class Frozen(NamedTuple):
@@ -94,7 +92,11 @@ class SequenceEstimator(
     BaseEstimator,  # type: ignore[misc]
     abc.ABC,
 ):
-    """What classifier and regressor share. They encode targets, name a head, decode outputs."""
+    """Base class of the estimators.
+
+    An estimator reads X (`_reading`), has a task for its targets (`fusedlstm.tasks`), and trains its
+    model in a `FitLoop`.
+    """
 
     _saved_attributes: ClassVar[tuple[str, ...]] = (
         "n_features_in_",
@@ -113,20 +115,14 @@ class SequenceEstimator(
     )
 
     @abc.abstractmethod
-    def _read_targets(self, y: Any, sequences: Sequences, name: str) -> Targets:
-        """Return targets as an array of the kind that the estimator takes, or of steps."""
+    def _task(self) -> Task:
+        """Return the task; after a fit, with what it has learned of the targets."""
 
-    @abc.abstractmethod
-    def _learn_targets(self, y: Any, weights: Array | None, classes: Any) -> None:
-        """Learn what there is to know about all targets from those of the first fit."""
+    def _loss(self) -> RegressionLoss | ClassificationLoss:
+        return self._task().loss  # type: ignore[no-any-return]
 
-    @abc.abstractmethod
-    def _encode_targets(self, y: Any, name: str) -> Any:
-        """Return targets as the loss takes them."""
-
-    @abc.abstractmethod
     def _n_outputs(self) -> int:
-        """Return the outputs of the model."""
+        return self._task().n_outputs
 
     @with_callbacks  # type: ignore[untyped-decorator]
     def fit(
@@ -183,7 +179,7 @@ class SequenceEstimator(
             seed = self._draw_seed() if begun is None else begun.state.seed
             if validation is None and self.early_stopping:
                 train, validation = train.split(
-                    self.validation_fraction, self.validation_split, seed, self._stratified()
+                    self.validation_fraction, self.validation_split, seed, self._task().stratified
                 )
             progress = self._prepare(train, new, seed)
             if begun is None or file is None:
@@ -213,7 +209,7 @@ class SequenceEstimator(
         if loop.finite and not loop.interrupted and self.loss_curve_:
             best = self.best_iter_ if self.early_stopping else self.n_iter_
             final = self.loss_curve_[best - 1]
-            warn_if_constant(final, self._loss(), self._n_outputs(), train, self._start)
+            warn_if_constant(final, self._task(), train)
         return self
 
     def _fit_loop(
@@ -277,22 +273,20 @@ class SequenceEstimator(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
         sequences = read_X(self, X, self.dtype, reset, "X" + suffix)
-        targets = self._read_targets(y, sequences, "y" + suffix)
+        task = self._task()
+        targets = task.read(y, sequences, "y" + suffix)
         if len(targets) != len(sequences):
             raise ValueError(
                 f"Found input variables with inconsistent numbers of samples: "
                 f"[{len(sequences)}, {len(targets)}]"
             )
         given = read_weights(sample_weight, len(targets))
-        weights = over_mean(self._training_weights(targets, given))
+        weights = over_mean(task.training_weights(targets, given))
         if reset:
-            self._learn_targets(targets, weights, classes)
-        encoded = self._encode_targets(targets, "y" + suffix)
+            task = task.learn(targets, weights, classes)
+            self.__dict__.update(task.attributes())
+        encoded = task.encode(targets, "y" + suffix)
         return Data(sequences, targets, encoded, weights, X, given)
-
-    def _training_weights(self, y: Any, sample_weight: Array | None) -> Array | None:
-        """Return the weights of the sequences in the loss, or None."""
-        return sample_weight
 
     def _read_validation(self, X: Any, y: Any, sample_weight: Any) -> Data | None:
         """Read the data to watch, if there are any."""
@@ -304,16 +298,8 @@ class SequenceEstimator(
             raise ValueError("y_val must be given with X_val; got None")
         return self._read(X, y, sample_weight, "_val", reset=False)
 
-    def _start(self, train: Data) -> Array | None:
-        """Return what a new model's output should be; None: what it comes to be."""
-        return None
-
     def _adjust_initial(self, model: Sequential) -> None:
         """Change the initial parameters of a new model."""
-
-    def _stratified(self) -> bool:
-        """Whether data set aside have the classes of the rest."""
-        return False
 
     def _model_layers(self) -> list[Layer[Any]]:
         """Return the layers of a model, its head included."""
@@ -340,10 +326,6 @@ class SequenceEstimator(
     @abc.abstractmethod
     def _with_reduction(self, body: list[Layer[Any]]) -> list[Layer[Any]]:
         """Return the layers before the output layer, with one that reduces if it is wanted."""
-
-    def _training_loss(self) -> Loss:
-        """Return the loss that the epochs minimize."""
-        return self._loss()
 
     def _evaluate_loss(self, data: Data) -> float:
         """Return the loss of the model on data."""
@@ -382,7 +364,7 @@ class SequenceEstimator(
             self._learn_standardization(train)
             self.model_ = Sequential(layers, train.sequences.n_features, self.dtype, initial)
             self._adjust_initial(self.model_)
-            start = self._start(train)
+            start = self._task().start(train)
             if start is not None:
                 self.model_.named_params()[f"{len(layers) - 1}.bias"][:] = start
             self.loss_curve_: list[float] = []
@@ -438,7 +420,7 @@ class SequenceEstimator(
             return full_batch.epochs(
                 self.model_,
                 source,
-                self._training_loss(),
+                self._task().training_loss,
                 optimizer,
                 weight_decay=decay,
                 state=progress.state,
@@ -448,7 +430,7 @@ class SequenceEstimator(
         return epochs(
             self.model_,
             source,
-            self._training_loss(),
+            self._task().training_loss,
             optimizer,
             learning_rate=float(self.learning_rate),
             schedule=None if schedule is None else schedule.over(self.max_iter),
@@ -464,19 +446,11 @@ class SequenceEstimator(
         """Return the weight decay of a training with this number of sequences."""
         return float(self.weight_decay)
 
-    @abc.abstractmethod
-    def _loss(self) -> RegressionLoss | ClassificationLoss:
-        """Return the loss."""
-
-    @abc.abstractmethod
-    def _new_decoder(self) -> Decoder:
-        """Return what makes probabilities or values, in float64, of outputs (n, n_outputs)."""
-
     def _freeze(self) -> Frozen:
         """Take the snapshot that predictions come from until the next training."""
         model = self.model_
         self._frozen = Frozen(
-            model._values_id, Predictor._beside(model), self._new_decoder(), self._standardizer()
+            model._values_id, Predictor._beside(model), self._task().decoder(), self._standardizer()
         )
         return self._frozen
 
@@ -484,7 +458,7 @@ class SequenceEstimator(
         """Return the model for predictions, its decoder and the standardizer of X."""
         frozen = vars(self).get("_frozen")
         if frozen is None:  # in training
-            return self.model_, self._new_decoder(), self._standardizer()
+            return self.model_, self._task().decoder(), self._standardizer()
         if frozen.values_id is not self.model_._values_id:  # other parameters, or another model
             frozen = self._freeze()
         return frozen.predictor, frozen.decode, frozen.standardizer

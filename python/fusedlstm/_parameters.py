@@ -23,7 +23,6 @@ from fusedlstm.layers import (
     Recurrent,
 )
 from fusedlstm.layers.composite import checked_layers
-from fusedlstm.losses import ClassificationLoss, RegressionLoss
 from fusedlstm.optimizers import LBFGS, AnyOptimizer, as_optimizer
 from fusedlstm.schedules import Schedule, as_schedule
 
@@ -89,8 +88,8 @@ class Parameters:
     verbose: int = 0
 
     @abc.abstractmethod
-    def _loss(self) -> RegressionLoss | ClassificationLoss:
-        """Return the loss."""
+    def _task(self) -> Any:
+        """Return the task; it refuses a loss of another kind."""
 
     def _check_weight_decay(self) -> None:
         check.not_negative("weight_decay", self.weight_decay)
@@ -108,7 +107,7 @@ class Parameters:
             Chain(*checked_layers(self.layers))
         check.fraction("dropout", self.dropout)
         check.fraction("recurrent_dropout", self.recurrent_dropout)
-        self._loss()
+        self._task()
         check.positive("learning_rate", self.learning_rate)
         schedule, optimizer = as_schedule(self.schedule), as_optimizer(self.optimizer)
         if schedule is not None and isinstance(optimizer, LBFGS):

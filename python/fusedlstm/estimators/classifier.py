@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.utils import assert_all_finite, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import column_or_1d
+from sklearn.utils.multiclass import type_of_target
 
 from fusedlstm import _validation as check
-from fusedlstm._core import Array, core
-from fusedlstm._estimator import Decoder, takes_batches
+from fusedlstm._core import Array
+from fusedlstm._estimator import takes_batches
 from fusedlstm._pooled import PooledEstimator
 from fusedlstm._reading import Data
-from fusedlstm._sequences import Sequences
 from fusedlstm._targets import warn_of_label_matrix
 from fusedlstm.losses import (
     CLASSIFICATION_LOSSES,
@@ -26,6 +23,8 @@ from fusedlstm.losses import (
     as_loss,
     log_softmax,
 )
+from fusedlstm.tasks import Labels
+from fusedlstm.tasks.labels import check_class_weight
 
 _CROSS_ENTROPY = re.compile(
     r"(sparse_|categorical_|binary_)+cross_?entropy|crossentropy|bce|nll", re.IGNORECASE
@@ -203,10 +202,11 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         """
         outputs = self._outputs_for(X)
         if self._multilabel:
-            return self._decode_targets((outputs > 0).astype(np.intp))
-        if outputs.shape[1] == 1:
-            return self._decode_targets((outputs[:, 0] > 0).astype(np.intp))
-        return self._decode_targets(np.argmax(outputs, axis=1))
+            return (outputs > 0).astype(np.intp)
+        one = outputs.shape[1] == 1
+        numbers = (outputs[:, 0] > 0).astype(np.intp) if one else np.argmax(outputs, axis=1)
+        labels: Array = self.classes_[numbers]
+        return labels
 
     def decision_function(self, X: Any) -> Array:
         """Return the model's logits.
@@ -234,12 +234,6 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         array (n_samples, n_classes)
         """
         return self._decode(self._outputs_for(X))
-
-    def _new_decoder(self) -> Decoder:
-        n_outputs = self._n_outputs()
-        kind = "labels" if self._multilabel else "classes" if n_outputs > 1 else "two_classes"
-        decoder: Decoder = core.Decoder(kind, n_outputs, [len(self.classes_)], None, None)
-        return decoder
 
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithm of the probability of each class or label.
@@ -310,16 +304,7 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
 
     def _check_params(self) -> None:
         super()._check_params()
-        weights = self.class_weight
-        if weights is None or isinstance(weights, str):
-            needed = "a dict, 'balanced' or None"
-            check.choice("class_weight", weights or "balanced", ["balanced"], needed)
-            return
-        for of_output in weights if isinstance(weights, list) else [weights]:
-            if not isinstance(of_output, dict):
-                raise TypeError(check.needs("class_weight", "a dict, 'balanced' or None", weights))
-            for label, weight in of_output.items():
-                check.not_negative(f"class_weight[{label!r}]", weight)
+        check_class_weight(self.class_weight)
 
     def _read(self, X: Any, y: Any, *args: Any, reset: bool, **options: Any) -> Data:
         data = super()._read(X, y, *args, reset=reset, **options)
@@ -327,74 +312,19 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
             warn_of_label_matrix(data.y, data.sequences.longest(), y)
         return data
 
-    def _read_targets(self, y: Any, sequences: Sequences, name: str) -> Array:
-        check.without_mask("y", y)
-        with np.errstate(invalid="ignore"):  # NaN, about which it has more to say
-            kind = type_of_target(y, input_name="y")
-        if kind == "multilabel-indicator":
-            labels: Array = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
-            if not np.isin(labels, (0, 1)).all():
-                raise ValueError(
-                    check.needs("y", "labels (n_samples,) or a matrix of zeros and ones", labels)
-                )
-            return labels.astype(np.intp)
-        labels = cast(Array, column_or_1d(y, warn=True))
-        try:
-            assert_all_finite(labels, input_name="y")
-        except AttributeError:  # old versions ask each label whether it differs from itself
-            raise ValueError(check.needs("y", "class labels", labels)) from None
-        check_classification_targets(labels)
-        return labels
-
-    def _training_weights(self, y: Array, sample_weight: Array | None) -> Array | None:
-        if self.class_weight is None:
-            return sample_weight
-        of_class = compute_sample_weight(self.class_weight, y)
-        return cast(Array, of_class if sample_weight is None else of_class * sample_weight)
-
-    def _learn_targets(self, y: Array, weights: Array | None, classes: Any) -> None:
-        self._multilabel = y.ndim == 2
-        if self._multilabel:
-            self.classes_ = np.arange(y.shape[1])
-            return
-        self.classes_ = np.unique(y if classes is None else column_or_1d(classes))
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs at least 2 classes in y; got 1 class, "
-                f"{check.shown(self.classes_[0])}"
-            )
-
-    def _encode_targets(self, y: Array, name: str) -> Array:
-        if self._multilabel:
-            if y.shape[1:] != self.classes_.shape:
-                needed = f"a matrix of zeros and ones, a column for each of {len(self.classes_)}"
-                raise ValueError(check.needs(name, f"{needed} labels", y))
-            return y
-        if y.ndim == 2:
-            raise ValueError(check.needs(name, "labels (n_samples,), as in fit", y))
-        number = {label: i for i, label in enumerate(self.classes_.tolist())}
-        encoded = np.array([number.get(label, -1) for label in y.tolist()])
-        if encoded.min() < 0:
-            wrong = y[np.argmin(encoded)]
-            raise ValueError(check.needs(name, "of the classes of fit", wrong))
-        return encoded
-
-    def _decode_targets(self, y: Array) -> Array:
-        labels: Array = y if self._multilabel else self.classes_[y]
-        return labels
-
-    def _n_outputs(self) -> int:
-        return 1 if len(self.classes_) == 2 and not self._multilabel else len(self.classes_)
-
-    def _stratified(self) -> bool:
-        return not self._multilabel
-
-    def _loss(self) -> ClassificationLoss:
+    def _task(self) -> Labels:
         if isinstance(self.loss, str) and _CROSS_ENTROPY.fullmatch(self.loss):
             needed = "one of " + ", ".join(CLASSIFICATION_LOSSES)
             hint = "Did you mean 'cross_entropy', an alias of 'log_loss'?"
             raise ValueError(check.needs("loss", needed, self.loss, hint))
-        return as_loss(self.loss, CLASSIFICATION_LOSSES, ClassificationLoss)  # type: ignore[type-abstract]
+        fitted = vars(self)
+        return Labels(
+            as_loss(self.loss, CLASSIFICATION_LOSSES, ClassificationLoss),  # type: ignore[type-abstract]
+            self.class_weight,
+            type(self).__name__,
+            fitted.get("classes_"),
+            fitted.get("_multilabel", False),
+        )
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

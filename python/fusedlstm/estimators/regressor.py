@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.metrics import d2_pinball_score
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
 from fusedlstm import _validation as check
-from fusedlstm._core import Array
 from fusedlstm._docstrings import describes_as
 from fusedlstm._estimator import takes_batches
 from fusedlstm._pooled import PooledEstimator
-from fusedlstm._sequences import Sequences
-from fusedlstm.estimators._numbers import NumberTargets
+from fusedlstm.estimators._numbers import NumberEstimator
 from fusedlstm.estimators.classifier import LSTMClassifier
 from fusedlstm.streaming import EstimatorStream
+from fusedlstm.tasks import Numbers
 
 
 @describes_as(LSTMClassifier)
 @dataclass(repr=False, eq=False, kw_only=True)
-class LSTMRegressor(RegressorMixin, NumberTargets, PooledEstimator):  # type: ignore[misc]
+class LSTMRegressor(RegressorMixin, NumberEstimator, PooledEstimator):  # type: ignore[misc]
     """Predict numbers from sequences with a recurrent network.
 
     A stack of recurrent layers reads the sequence. A dense layer computes the outputs from the
@@ -114,7 +112,9 @@ object, default "squared_error"
         ((200,), (200,), True)
         """
         outputs = self._outputs_for(X)
-        return self._std_decoder()(outputs) if return_std else self._decode(outputs)
+        if not return_std:
+            return self._decode(outputs)
+        return self._task().std_decoder(self._decode)(outputs)
 
     def stream(
         self, n_sequences: int | None = None, *, return_std: bool = False
@@ -157,7 +157,7 @@ object, default "squared_error"
         if not check.true_or_false("return_std", return_std):
             return super().stream(n_sequences)
         check_is_fitted(self, "model_")
-        return self._new_stream(n_sequences, self._std_decoder())
+        return self._new_stream(n_sequences, self._task().std_decoder(self._predicting()[1]))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination, or of several quantiles its like.
@@ -172,14 +172,13 @@ object, default "squared_error"
             `sklearn.metrics.r2_score`; for several quantiles the mean over them of
             `sklearn.metrics.d2_pinball_score`.
         """
-        if "_fitted_loss" in vars(self) and self._quantiles():
-            predicted = np.moveaxis(self.predict(X), -1, 0)
-            scores = [
-                d2_pinball_score(y, of_level, alpha=level, sample_weight=sample_weight)
-                for level, of_level in zip(self._quantiles(), predicted, strict=True)
-            ]
-            return float(np.mean(scores))
-        return float(super().score(X, y, sample_weight))
+        task = self._task()
+        if not task.quantiles():
+            return float(super().score(X, y, sample_weight))
+        predicted = np.moveaxis(self.predict(X), -1, 0)
+        pairs = zip(task.scores(), predicted, strict=True)
+        scores = [score(y, of_level, sample_weight=sample_weight) for score, of_level in pairs]
+        return float(np.mean(scores))
 
     @available_if(takes_batches)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> LSTMRegressor:
@@ -213,23 +212,12 @@ object, default "squared_error"
         self._partial_fit(X, y, sample_weight)
         return self
 
-    def _read_targets(self, y: Any, sequences: Sequences, name: str) -> Array:
-        targets = check.real_array("y", y, np.float64)
-        if targets.ndim not in (1, 2):
-            needed = "of shape (n_samples,) or (n_samples, n_outputs)"
-            hint = "Pass y.reshape(len(y), -1)." if targets.ndim == 3 else ""
-            raise ValueError(check.needs("y", needed, y, hint))
-        return cast(Array, check_array(targets, ensure_2d=False, input_name="y"))
-
-    def _learn_targets(self, y: Array, weights: Array | None, classes: Any) -> None:
-        self._learn_columns(y.reshape(len(y), -1), weights, y.ndim)
-
-    def _encode_targets(self, y: Array, name: str) -> Array:
-        return self._encode_columns(y.reshape(len(y), -1), name)
+    def _task(self) -> Numbers:
+        return self._numbers()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         with contextlib.suppress(TypeError, ValueError):  # `fit` says what is wrong with the loss
-            tags.target_tags.positive_only = self._loss().lowest_target >= 0
+            tags.target_tags.positive_only = self._task().loss.lowest_target >= 0
         return tags
