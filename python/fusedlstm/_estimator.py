@@ -25,12 +25,12 @@ from fusedlstm._core import Array
 from fusedlstm._files import FileName
 from fusedlstm._fit_state import FitState, Progress, Watch
 from fusedlstm._following import Following
+from fusedlstm._hidden_layers import check_hidden_layers
 from fusedlstm._parameters import CELLS, Parameters
 from fusedlstm._reading import Data, Targets, all_or_nothing, over_mean, read_weights, read_X
 from fusedlstm._requirements import require_deterministic, require_truncation
 from fusedlstm._saving import Savable
 from fusedlstm._sequences import Sequences
-from fusedlstm._hidden_layers import check_hidden_layers
 from fusedlstm._standardization import StandardizedSequences, Standardizer, mean_and_scale
 from fusedlstm._summary import summary
 from fusedlstm._threads import thread_limit
@@ -109,7 +109,7 @@ class SequenceEstimator(
         """Return targets as an array of the kind that the estimator takes, or of steps."""
 
     @abc.abstractmethod
-    def _learn_targets(self, y: Any, weights: Array | None, classes: Any) -> None:
+    def _learn_targets(self, y: Any, weights: Any, classes: Any) -> None:
         """Learn what there is to know about all targets from those of the first fit."""
 
     @abc.abstractmethod
@@ -241,14 +241,14 @@ class SequenceEstimator(
                 f"[{len(sequences)}, {len(targets)}]"
             )
         given = read_weights(sample_weight, len(targets))
-        weights = over_mean(self._training_weights(targets, given))
+        weights = over_mean(self._training_weights(targets, given), targets)
         if reset:
             self._learn_targets(targets, weights, classes)
         encoded = self._encode_targets(targets, "y" + suffix)
-        return Data(sequences, targets, encoded, weights, X, given)
+        return Data(sequences, targets, encoded, weights, X, given, given_y=y)
 
-    def _training_weights(self, y: Array, sample_weight: Array | None) -> Array | None:
-        """Return the weights of the sequences in the loss, or None."""
+    def _training_weights(self, y: Any, sample_weight: Array | None) -> Targets | None:
+        """Return the weights of the sequences or of the steps in the loss, or None."""
         return sample_weight
 
     def _read_validation(self, X: Any, y: Any, sample_weight: Any) -> Data | None:
@@ -304,7 +304,8 @@ class SequenceEstimator(
 
     def _evaluate_loss(self, data: Data) -> float:
         """Return the loss of the model on data."""
-        value, _ = self._loss()(self._outputs(data.sequences), data.y, data.weights)
+        weights = cast("Array | None", data.weights)
+        value, _ = self._loss()(self._outputs(data.sequences), data.y, weights)
         return float(value)
 
     def _scorer(self, name: str) -> Any:
@@ -390,7 +391,7 @@ class SequenceEstimator(
             dtype=self.dtype,
             shuffle=self.shuffle,
         )
-        decay = self._decay_for(len(train.y))
+        decay = self._decay_for(train.n_targets())
         if isinstance(optimizer, LBFGS):
             return full_batch.epochs(
                 self.model_,
@@ -417,8 +418,8 @@ class SequenceEstimator(
             schedule_state=progress.schedule,
         )
 
-    def _decay_for(self, n_sequences: int) -> float:
-        """Return the weight decay of a training with this number of sequences."""
+    def _decay_for(self, n_targets: int) -> float:
+        """Return the weight decay, given the number of sequences or steps with targets."""
         return float(self.weight_decay)
 
     @abc.abstractmethod
@@ -451,7 +452,10 @@ class SequenceEstimator(
         self.X_mean_: Array | None = None
         self.X_scale_: Array | None = None
         if self.standardize:
-            self.X_mean_, self.X_scale_ = mean_and_scale(train.sequences, train.weights)
+            weights = train.weights
+            if isinstance(weights, Sequences):  # of steps
+                weights = train.sample_weight
+            self.X_mean_, self.X_scale_ = mean_and_scale(train.sequences, weights)
 
     def _standardizer(self) -> Standardizer | None:
         """Return the standardizer of X; None if X is not standardized."""

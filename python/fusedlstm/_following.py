@@ -13,9 +13,10 @@ from sklearn.exceptions import ConvergenceWarning
 from fusedlstm._callbacks import NoTask
 from fusedlstm._checkpoints import Checkpoint, CheckpointFile
 from fusedlstm._constant_loss import constant_loss
+from fusedlstm._core import Array
 from fusedlstm._fit_state import FitState
 from fusedlstm._progress import ProgressReport
-from fusedlstm._reading import Data, given_targets
+from fusedlstm._reading import Data
 from fusedlstm._warnings import warn
 from fusedlstm.losses import (
     AbsoluteError,
@@ -37,6 +38,15 @@ NEGLIGIBLE_LOSS = 1e-6
 
 ZERO_AT_BEST = (ClassificationLoss, SquaredError, AbsoluteError, Huber, Pinball)
 """Losses that are 0 for perfect predictions, so that a share of the loss has a meaning."""
+
+
+def _is_constant(y: Array) -> bool:
+    """Return True if all targets that are not NaN are the same."""
+    if y.dtype.kind == "f" and np.isnan(y).any():
+        columns = y.reshape(len(y), -1)
+        present = columns[:, ~np.isnan(columns).all(axis=0)]
+        return bool((np.nanmin(present, axis=0) == np.nanmax(present, axis=0)).all())
+    return bool((y == y[0]).all())
 
 
 class Following:
@@ -64,6 +74,7 @@ class Following:
         self.estimator, self.epochs, self.state = estimator, epochs, state
         self.validation, self.file = validation, file
         self.validation_X: Any = None  # as the user gave it, for a callable scoring
+        self.validation_y: Any = None
         self.finite, self.interrupted, self.score_was_nan = True, False, False
 
     def to_the_end(self, task: Any, told: dict[str, Any]) -> None:
@@ -104,13 +115,13 @@ class Following:
         if self.interrupted or not self.finite or not curve:
             return
         y, weights = train.target_rows(MOST_ROWS)
-        if (y == y[0]).all():  # nothing to learn
+        if _is_constant(y):  # nothing to learn
             return
         final = curve[estimator.best_iter_ - 1] if estimator.early_stopping else curve[-1]
         loss = estimator._loss()
         margin = NO_BETTER if isinstance(loss, ZERO_AT_BEST) else 0.0
         constant = constant_loss(
-            loss,
+            estimator._training_loss(),
             estimator._n_outputs(),
             y,
             weights,
@@ -152,7 +163,7 @@ class Following:
                         stop = self._note(epoch.loss) or epoch.converged
                         good[:] = model.params
                         state.epochs, state.stopped = state.epochs + 1, stop
-                        report.update(epoch.size, self._shown())
+                        report.update(round(epoch.size), self._shown())
                     else:
                         model.params[:] = good
                     if part.call_on_fit_task_end(
@@ -200,8 +211,8 @@ class Following:
         if callable(estimator.scoring):
             if self.validation_X is None:
                 self.validation_X = data.given_X()
-            y = given_targets(data.targets)
-            score = float(estimator.scoring(estimator, self.validation_X, y))
+                self.validation_y = data.given_targets()
+            score = float(estimator.scoring(estimator, self.validation_X, self.validation_y))
             if np.isnan(score) and not self.score_was_nan:
                 self.score_was_nan = True
                 warn(

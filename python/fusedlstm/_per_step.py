@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from fusedlstm._core import Array
 from fusedlstm._estimator import SequenceEstimator
 from fusedlstm._reading import Data, read_weights, read_X
-from fusedlstm._sequences import Sequences, all_steps
+from fusedlstm._sequences import PackedSequences, Sequences, all_steps
 from fusedlstm._standardization import StandardizedSequences
 from fusedlstm._targets import pack_targets
 from fusedlstm._threads import thread_limit
@@ -38,7 +38,13 @@ class StepEstimator(SequenceEstimator):
     def _read_targets(self, y: Any, sequences: Sequences, name: str) -> Sequences:
         if isinstance(y, Sequences):
             return y
-        return pack_targets(y, sequences.lengths(), name)
+        width = None if sequences.form == "ragged" else sequences.longest()
+        return pack_targets(y, sequences.lengths(), name, width)
+
+    def _training_weights(self, y: Any, sample_weight: Array | None) -> Sequences | None:
+        if sample_weight is None:
+            return None
+        return PackedSequences(np.repeat(sample_weight, y.lengths()), y.starts_of_all())
 
     def _scorer(self, name: str) -> Any:
         return step_scorer(name)
@@ -54,17 +60,22 @@ class StepEstimator(SequenceEstimator):
             yield part, Sequence(predictor.predict(x, lengths), lengths)
 
     def _evaluate_loss(self, data: Data) -> float:
-        total, size, loss = 0.0, 0, self._training_loss()
+        total, size, loss = 0.0, 0.0, self._training_loss()
         for part, out in self._chunks(data.sequences):
             y = data.y.take(part, None)[0]
-            weights = None if data.weights is None else data.weights[part]
+            weights = None
+            if isinstance(data.weights, Sequences):
+                weights = data.weights.take(part, None)[0]
             evaluated = evaluate(loss, out, y, weights)
             total += evaluated.loss * evaluated.size
             size += evaluated.size
         return total / size if size else 0.0
 
     def _predicted(self, X: Any, decode: Callable[[Array], Array]) -> Any:
-        """Return predictions in the form of X: a list for a list, an array for an array."""
+        """Return predictions in the form of X.
+
+        A list for a list or a tuple, an array of objects for one, an array for an array.
+        """
         if "model_" not in vars(self):
             check_is_fitted(self, "model_")
         with thread_limit(self.n_threads):
@@ -73,8 +84,13 @@ class StepEstimator(SequenceEstimator):
         values, lengths = decode(np.concatenate(rows)), sequences.lengths()
         if isinstance(X, Sequences):
             return values
-        if sequences.form == "ragged":
-            return np.split(values, np.cumsum(lengths)[:-1])
+        if isinstance(X, (list, tuple)) or sequences.form == "ragged":
+            parts = np.split(values, np.cumsum(lengths)[:-1])
+            if isinstance(X, (list, tuple)):
+                return parts
+            array = np.empty(len(parts), object)
+            array[:] = parts
+            return array
         shape = (len(lengths), sequences.longest())
         if int(lengths.min()) == shape[1]:
             return values.reshape(*shape, *values.shape[1:])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from sklearn.metrics import d2_pinball_score, r2_score
@@ -129,12 +128,12 @@ class NumberTargets(SequenceEstimator):
     def _has_auto_decay(self) -> bool:
         return isinstance(self.weight_decay, str) and self.weight_decay == "auto"
 
-    def _decay_for(self, n_sequences: int) -> float:
+    def _decay_for(self, n_targets: int) -> float:
         if not self._has_auto_decay():
             return float(self.weight_decay)
         if isinstance(as_optimizer(self.optimizer), LBFGS):
             return 0.0
-        return min(1 / n_sequences, LARGEST_DECAY)
+        return min(1 / n_targets, LARGEST_DECAY)
 
     def _adjust_initial(self, model: Sequential) -> None:
         """Scale the input weights of the first layer from LeCun's variance to Xavier's.
@@ -151,19 +150,33 @@ class NumberTargets(SequenceEstimator):
 
     def _start(self, train: Data) -> Array | None:
         y, weights = train.target_rows()
-        present = ~np.isnan(y).any(axis=1)
-        weights = weights if weights is None else weights[present]
-        return self._loss().start(y[present], weights)
+        loss = self._loss()
+        if not np.isnan(y).any():
+            return loss.start(y, weights)
+        outputs = loss.target_of_outputs(y.shape[1])
+        start = np.zeros(len(outputs))
+        for column in range(y.shape[1]):
+            present = ~np.isnan(y[:, column])
+            shares = None if weights is None else weights[present]
+            if not (present.any() if shares is None else shares.any()):
+                continue
+            of_column = loss.start(y[present, column : column + 1], shares)
+            if of_column is None:
+                return None
+            start[outputs == column] = of_column
+        return start
 
 
 def _mean(columns: Array, weights: Array | None) -> Array:
     """Return the weighted mean of each column over the rows that are not NaN."""
     missing = np.isnan(columns)
     if not missing.any():
-        return np.average(columns, axis=0, weights=weights)
+        mean: Array = np.average(columns, axis=0, weights=weights)
+        return mean
     shares = ~missing * (1.0 if weights is None else weights[:, np.newaxis])
     total = np.where(missing, 0, columns * shares).sum(axis=0)
-    return total / np.maximum(shares.sum(axis=0), np.finfo(np.float64).tiny)
+    over: Array = total / np.maximum(shares.sum(axis=0), np.finfo(np.float64).tiny)
+    return over
 
 
 _DECODERS: dict[type[RegressionLoss], str] = {

@@ -9,11 +9,11 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from fusedlstm import _validation as check
-from fusedlstm._core import Array
 from fusedlstm._docstrings import describes_as
 from fusedlstm._estimator import takes_batches
 from fusedlstm._per_step import StepEstimator
 from fusedlstm._sequences import PackedSequences, Sequences, all_steps
+from fusedlstm._targets import refuse_at
 from fusedlstm.estimators._numbers import NumberTargets
 from fusedlstm.estimators.classifier import LSTMClassifier
 from fusedlstm.estimators.regressor import LSTMRegressor
@@ -51,7 +51,8 @@ object, default "squared_error"
     scoring : str, callable or None, default None
         Metric that early stopping monitors. None: the validation loss. A scorer's name: the score
         of all steps, see `fusedlstm.metrics.step_scorer`. A callable: its value for the estimator,
-        the validation X and y.
+        the validation X and y, which are as they were given to `fit`, or the rows of them that are
+        set aside.
     validation_fraction, validation_split : see `LSTMClassifier`
     n_iter_no_change, tol, standardize : see `LSTMClassifier`
     normalize_y : see `LSTMRegressor`
@@ -105,7 +106,8 @@ object, default "squared_error"
         if not check.true_or_false("return_std", return_std):
             return self._predicted(X, self._decode)
         decode = self._std_decoder()
-        return tuple(self._predicted(X, lambda rows, i=i: decode(rows)[i]) for i in (0, 1))
+        mean = self._predicted(X, lambda rows: decode(rows)[0])
+        return mean, self._predicted(X, lambda rows: decode(rows)[1])
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination over all steps whose target is not NaN.
@@ -119,8 +121,8 @@ object, default "squared_error"
         Returns
         -------
         float
-            The mean over the outputs; for several quantiles, the mean over them of
-            `sklearn.metrics.d2_pinball_score`.
+            The mean over the outputs that have targets; for several quantiles, the mean over them
+            of `sklearn.metrics.d2_pinball_score`.
         """
         true, predicted, weights = self._rows(X, y, sample_weight)
         true = true.reshape(len(true), -1).astype(np.float64)
@@ -128,6 +130,8 @@ object, default "squared_error"
         scores = []
         for column in range(true.shape[1]):
             present = ~np.isnan(true[:, column])
+            if not present.any():  # at least one column has targets
+                continue
             of_rows = None if weights is None else weights[present]
             for k, score in enumerate(self._scores()):
                 scores.append(
@@ -160,27 +164,30 @@ object, default "squared_error"
         return self
 
     def _read_targets(self, y: Any, sequences: Sequences, name: str) -> Sequences:
+        if isinstance(y, Sequences):
+            return y
         targets = super()._read_targets(y, sequences, name)
-        if targets is y:
-            return targets
         values = check.real_array(name, all_steps(targets), np.float64)
-        if np.isinf(values).any():
-            raise ValueError(check.needs(name, "finite numbers, or NaN where there is none", np.inf))
+        wrong = np.asarray(np.isinf(values.reshape(len(values), -1)).any(axis=1))
+        refuse_at(name, "finite numbers, or NaN where there is none", targets, wrong, "infinity")
         if np.isnan(values).all():
             raise ValueError(check.needs(name, "numbers; NaN only where there is none", np.nan))
-        starts = np.concatenate([[0], np.cumsum(targets.lengths())]).astype(np.int64)
-        return PackedSequences(values, starts)
+        return PackedSequences(values, targets.starts_of_all())
 
-    def _learn_targets(self, y: Any, weights: Array | None, classes: Any) -> None:
+    def _learn_targets(self, y: Any, weights: Any, classes: Any) -> None:
         values = all_steps(y)
-        if weights is not None:
-            weights = np.repeat(weights, y.lengths())
-        self._learn_columns(values.reshape(len(values), -1), weights, values.ndim)
+        columns = values.reshape(len(values), -1)
+        missing = np.isnan(columns).all(axis=0)
+        if missing.any():
+            needed = "numbers for every output, not only NaN"
+            raise ValueError(check.needs("y", needed, f"NaN alone in column {missing.argmax()}"))
+        weights = None if weights is None else all_steps(weights)
+        self._learn_columns(columns, weights, values.ndim)
 
     def _encode_targets(self, y: Any, name: str) -> Sequences:
         values = all_steps(y)
-        starts = np.concatenate([[0], np.cumsum(y.lengths())]).astype(np.int64)
-        return PackedSequences(self._encode_columns(values.reshape(len(values), -1), name), starts)
+        columns = self._encode_columns(values.reshape(len(values), -1), name)
+        return PackedSequences(columns, y.starts_of_all())
 
     def _training_loss(self) -> Loss:
         return WithMissing(self._loss())
