@@ -94,19 +94,23 @@ class StepEstimator(SequenceEstimator):
         shape = (len(lengths), sequences.longest())
         if int(lengths.min()) == shape[1]:
             return values.reshape(*shape, *values.shape[1:])
-        padded = np.full((*shape, *values.shape[1:]), self._padding(values))
+        dtype, padding = _padding_of(values)
+        padded = np.full((*shape, *values.shape[1:]), padding, dtype)
         padded[np.arange(shape[1]) < lengths[:, np.newaxis]] = values
         return padded
 
-    def _padding(self, values: Array) -> Any:
-        """Return the value of predictions past the end of a sequence in a padded array."""
-        return {"f": np.nan, "U": "", "S": b"", "b": False, "O": None}.get(values.dtype.kind, -1)
-
     def _rows(self, X: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
         """Return targets, predictions and weights of all real steps, for a score."""
+        check_is_fitted(self, "model_")
         sequences = read_X(self, X, self.model_.dtype, reset=False)
         targets = self._read_targets(y, sequences, "y")
         weights = read_weights(sample_weight, len(sequences))
         if weights is not None:
             weights = np.repeat(weights, sequences.lengths())
         return all_steps(targets), self.predict(sequences), weights
+
+
+def _padding_of(values: Array) -> tuple[np.dtype[Any], Any]:
+    """Return data type and value of predictions past the end of a sequence in a padded array."""
+    dtype = np.result_type(values.dtype, np.int8) if values.dtype.kind == "u" else values.dtype
+    return dtype, {"f": np.nan, "U": "", "b": False, "O": None, "M": "NaT"}.get(dtype.kind, -1)

@@ -66,7 +66,7 @@ class StepScorer:
             present = ~np.isnan(rows.reshape(len(rows), -1)).any(axis=1)
             options = {name: weights[present] for name, weights in options.items()}
         kind = _Classifier if hasattr(estimator, "classes_") else _Regressor
-        flat = kind(estimator, lengths, present)
+        flat = kind(estimator, None if isinstance(X, Sequences) else lengths, present)
         return float(self._scorer(flat, X, rows[present], **options))
 
     def __repr__(self) -> str:
@@ -82,7 +82,8 @@ class _Flat(BaseEstimator):  # type: ignore[misc]
     """An estimator whose predictions of all steps are rows."""
 
     def __init__(self, estimator: Any, lengths: Any, present: Any) -> None:
-        self.estimator, self.lengths, self.present = estimator, lengths, present
+        self.estimator, self.present = estimator, present
+        self.lengths = lengths  # None: the estimator returns rows
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -129,14 +130,17 @@ def _is_array_of_steps(values: Any) -> bool:
 
 
 def _rows(values: Any, lengths: Any) -> Any:
-    """Return targets or predictions of all steps as rows, without padding."""
+    """Return targets or predictions of all steps as rows, without padding.
+
+    Without ``lengths`` they are rows already.
+    """
+    if lengths is None:
+        return values
     if isinstance(values, Sequences):
         return all_steps(values)
     if _is_array_of_steps(values):
         array = np.asarray(values)
         return array[np.arange(array.shape[1]) < lengths[:, np.newaxis]]
-    if isinstance(values, np.ndarray) and values.dtype.kind != "O":  # rows already
-        return values
     return np.concatenate([np.asarray(part) for part in values])
 
 
