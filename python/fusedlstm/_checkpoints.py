@@ -92,12 +92,11 @@ def problem_of(estimator: Any, data: dict[str, Data], initial: Array | None) -> 
     sequences = {}
     for name, part in data.items():
         sequences["X" + name] = _digest_of_sequences(part.sequences)
-        if isinstance(part.y, Sequences):
-            sequences["y" + name] = _digest_of_sequences(part.y)
-        else:
-            arrays["y" + name] = part.y
-        if part.weights is not None:
-            arrays["sample_weight" + name] = part.weights
+        for kind, values in (("y", part.y), ("sample_weight", part.weights)):
+            if isinstance(values, Sequences):
+                sequences[kind + name] = _digest_of_sequences(values)
+            elif values is not None:
+                arrays[kind + name] = values
     schedule = as_schedule(estimator.schedule)
     if schedule is not None:  # which may depend on max_iter
         parameters["schedule"] = _described(schedule.over(estimator.max_iter), "schedule", arrays)

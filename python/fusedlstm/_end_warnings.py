@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fusedlstm._constant_loss import constant_loss
+from fusedlstm._core import Array
 from fusedlstm._fit_loop import FitLoop
 from fusedlstm._reading import Data
 from fusedlstm._warnings import warn
@@ -84,7 +86,7 @@ def warn_if_constant(final: float, task: Task, train: Data) -> None:
     train : Data
     """
     y, weights = train.target_rows(MOST_ROWS)
-    if (y == y[0]).all():  # nothing to learn
+    if _is_constant(y):  # nothing to learn
         return
     margin = NO_BETTER if isinstance(task.loss, ZERO_AT_BEST) else 0.0
     constant = constant_loss(task.training_loss, task.n_outputs, y, weights, task.start(train))
@@ -97,3 +99,12 @@ def warn_if_constant(final: float, task: Task, train: Data) -> None:
             f"y belong together.",
             ConvergenceWarning,
         )
+
+
+def _is_constant(y: Array) -> bool:
+    """Return True if all targets that are not NaN are the same."""
+    if y.dtype.kind == "f" and np.isnan(y).any():
+        columns = y.reshape(len(y), -1)
+        present = columns[:, ~np.isnan(columns).all(axis=0)]
+        return bool((np.nanmin(present, axis=0) == np.nanmax(present, axis=0)).all())
+    return bool((y == y[0]).all())

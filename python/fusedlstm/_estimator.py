@@ -94,8 +94,8 @@ class SequenceEstimator(
 ):
     """Base class of the estimators.
 
-    An estimator reads X (`_reading`), has a task for its targets (`fusedlstm.tasks`), and trains its
-    model in a `FitLoop`.
+    An estimator reads X (`_reading`), has a task for its targets (`fusedlstm.tasks`), and trains
+    its model in a `FitLoop`.
     """
 
     _saved_attributes: ClassVar[tuple[str, ...]] = (
@@ -281,12 +281,12 @@ class SequenceEstimator(
                 f"[{len(sequences)}, {len(targets)}]"
             )
         given = read_weights(sample_weight, len(targets))
-        weights = over_mean(task.training_weights(targets, given))
+        weights = over_mean(task.training_weights(targets, given), targets)
         if reset:
             task = task.learn(targets, weights, classes)
             self.__dict__.update(task.attributes())
         encoded = task.encode(targets, "y" + suffix)
-        return Data(sequences, targets, encoded, weights, X, given)
+        return Data(sequences, targets, encoded, weights, X, given, given_y=y)
 
     def _read_validation(self, X: Any, y: Any, sample_weight: Any) -> Data | None:
         """Read the data to watch, if there are any."""
@@ -329,7 +329,8 @@ class SequenceEstimator(
 
     def _evaluate_loss(self, data: Data) -> float:
         """Return the loss of the model on data."""
-        value, _ = self._loss()(self._outputs(data.sequences), data.y, data.weights)
+        weights = cast("Array | None", data.weights)
+        value, _ = self._loss()(self._outputs(data.sequences), data.y, weights)
         return float(value)
 
     def _scorer(self, name: str) -> Any:
@@ -415,7 +416,7 @@ class SequenceEstimator(
             dtype=self.dtype,
             shuffle=self.shuffle,
         )
-        decay = self._decay_for(len(train.y))
+        decay = self._decay_for(train.n_targets())
         if isinstance(optimizer, LBFGS):
             return full_batch.epochs(
                 self.model_,
@@ -442,8 +443,8 @@ class SequenceEstimator(
             schedule_state=progress.schedule,
         )
 
-    def _decay_for(self, n_sequences: int) -> float:
-        """Return the weight decay of a training with this number of sequences."""
+    def _decay_for(self, n_targets: int) -> float:
+        """Return the weight decay, given the number of sequences or steps with targets."""
         return float(self.weight_decay)
 
     def _freeze(self) -> Frozen:
@@ -468,7 +469,10 @@ class SequenceEstimator(
         self.X_mean_: Array | None = None
         self.X_scale_: Array | None = None
         if self.standardize:
-            self.X_mean_, self.X_scale_ = mean_and_scale(train.sequences, train.weights)
+            weights = train.weights
+            if isinstance(weights, Sequences):  # of steps
+                weights = train.sample_weight
+            self.X_mean_, self.X_scale_ = mean_and_scale(train.sequences, weights)
 
     def _standardizer(self) -> Standardizer | None:
         """Return the standardizer of X; None if X is not standardized."""
@@ -571,7 +575,8 @@ class SequenceEstimator(
 
     def _decode(self, outputs: Array) -> Array:
         """Return probabilities or values, as `stream` does from step to step."""
-        return self._predicting()[1](outputs)
+        decoded: Array = self._predicting()[1](outputs)
+        return decoded
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

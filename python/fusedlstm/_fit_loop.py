@@ -171,7 +171,7 @@ class FitLoop:
                 epoch = next(self.epochs)
                 self.finite = bool(np.isfinite(epoch.loss) and np.isfinite(model.params).all())
                 if self.finite:
-                    report.update(epoch.size, self._note(epoch))
+                    report.update(round(epoch.size), self._note(epoch))
                 else:
                     model.params[:] = self.last.params
                 if part.call_on_fit_task_end(**told, reconstruction_attributes=self._attributes):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fusedlstm._reading import Data, given_targets
+from fusedlstm._reading import Data
 from fusedlstm._warnings import warn
 
 
@@ -23,7 +23,8 @@ class Monitor:
 
     def __init__(self, estimator: Any, data: Data) -> None:
         self.estimator, self.data = estimator, data
-        self.X: Any = None  # as the user gave it, for a callable scoring
+        self.X: Any = None  # as the user gave them, for a callable scoring
+        self.y: Any = None
         self.score_was_nan = False
 
     def loss(self) -> float:
@@ -42,8 +43,8 @@ class Monitor:
 
     def _of_callable(self, scoring: Any, epoch: int) -> float:
         if self.X is None:
-            self.X = self.data.given_X()
-        score = float(scoring(self.estimator, self.X, given_targets(self.data.targets)))
+            self.X, self.y = self.data.given_X(), self.data.given_targets()
+        score = float(scoring(self.estimator, self.X, self.y))
         if np.isnan(score) and not self.score_was_nan:
             self.score_was_nan = True
             warn(

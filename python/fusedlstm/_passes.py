@@ -13,7 +13,13 @@ import numpy.typing as npt
 from fusedlstm import _states as states
 from fusedlstm._core import Array
 from fusedlstm._states import State
-from fusedlstm.losses.base import Evaluated, Loss, SequenceLoss, evaluate
+from fusedlstm.losses.base import (
+    Evaluated,
+    Loss,
+    SequenceLoss,
+    evaluate,
+    require_step_targets,
+)
 from fusedlstm.model import Sequential
 from fusedlstm.sequence import Sequence
 
@@ -27,7 +33,7 @@ class Passed(NamedTuple):
     """The loss of a batch, the number of outputs it is the mean over, and the final state."""
 
     loss: float
-    size: int
+    size: float
     state: State
 
 
@@ -75,6 +81,12 @@ def _all_chunks(
     """Train on the targets of each chunk, whose gradient stays in it."""
     real = _real_steps(batch)
     y, weights = np.asarray(batch.y), batch.weights
+    require_step_targets(y, batch.x.shape[:2])
+    if isinstance(loss, SequenceLoss):
+        raise ValueError(
+            f"loss must be a loss of single steps with tbptt_steps, which cuts sequences into "
+            f"chunks; got {loss!r}"
+        )
     state: State = None
     parts: list[Evaluated] = []
     own, total = np.zeros_like(grads), np.zeros_like(grads)

@@ -14,7 +14,6 @@ from fusedlstm._estimator import SequenceEstimator
 from fusedlstm._reading import Data, read_weights, read_X
 from fusedlstm._sequences import Sequences, all_steps
 from fusedlstm._standardization import StandardizedSequences
-from fusedlstm._targets import pack_targets
 from fusedlstm._threads import thread_limit
 from fusedlstm.layers import Layer
 from fusedlstm.losses.base import evaluate
@@ -35,11 +34,6 @@ class StepEstimator(SequenceEstimator):
                 )
         return body
 
-    def _read_targets(self, y: Any, sequences: Sequences, name: str) -> Sequences:
-        if isinstance(y, Sequences):
-            return y
-        return pack_targets(y, sequences.lengths(), name)
-
     def _scorer(self, name: str) -> Any:
         return step_scorer(name)
 
@@ -54,17 +48,22 @@ class StepEstimator(SequenceEstimator):
             yield part, Sequence(predictor.predict(x, lengths), lengths)
 
     def _evaluate_loss(self, data: Data) -> float:
-        total, size, loss = 0.0, 0, self._training_loss()
+        total, size, loss = 0.0, 0.0, self._task().training_loss
         for part, out in self._chunks(data.sequences):
             y = data.y.take(part, None)[0]
-            weights = None if data.weights is None else data.weights[part]
+            weights = None
+            if isinstance(data.weights, Sequences):
+                weights = data.weights.take(part, None)[0]
             evaluated = evaluate(loss, out, y, weights)
             total += evaluated.loss * evaluated.size
             size += evaluated.size
         return total / size if size else 0.0
 
     def _predicted(self, X: Any, decode: Callable[[Array], Array]) -> Any:
-        """Return predictions in the form of X: a list for a list, an array for an array."""
+        """Return predictions in the form of X.
+
+        A list for a list or a tuple, an array of objects for one, an array for an array.
+        """
         if "model_" not in vars(self):
             check_is_fitted(self, "model_")
         with thread_limit(self.n_threads):
@@ -73,24 +72,33 @@ class StepEstimator(SequenceEstimator):
         values, lengths = decode(np.concatenate(rows)), sequences.lengths()
         if isinstance(X, Sequences):
             return values
-        if sequences.form == "ragged":
-            return np.split(values, np.cumsum(lengths)[:-1])
+        if isinstance(X, (list, tuple)) or sequences.form == "ragged":
+            parts = np.split(values, np.cumsum(lengths)[:-1])
+            if isinstance(X, (list, tuple)):
+                return parts
+            array = np.empty(len(parts), object)
+            array[:] = parts
+            return array
         shape = (len(lengths), sequences.longest())
         if int(lengths.min()) == shape[1]:
             return values.reshape(*shape, *values.shape[1:])
-        padded = np.full((*shape, *values.shape[1:]), self._padding(values))
+        dtype, padding = _padding_of(values)
+        padded = np.full((*shape, *values.shape[1:]), padding, dtype)
         padded[np.arange(shape[1]) < lengths[:, np.newaxis]] = values
         return padded
 
-    def _padding(self, values: Array) -> Any:
-        """Return the value of predictions past the end of a sequence in a padded array."""
-        return {"f": np.nan, "U": "", "S": b"", "b": False, "O": None}.get(values.dtype.kind, -1)
-
     def _rows(self, X: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
         """Return targets, predictions and weights of all real steps, for a score."""
+        check_is_fitted(self, "model_")
         sequences = read_X(self, X, self.model_.dtype, reset=False)
-        targets = self._read_targets(y, sequences, "y")
+        targets: Any = self._task().read(y, sequences)
         weights = read_weights(sample_weight, len(sequences))
         if weights is not None:
             weights = np.repeat(weights, sequences.lengths())
         return all_steps(targets), self.predict(sequences), weights
+
+
+def _padding_of(values: Array) -> tuple[np.dtype[Any], Any]:
+    """Return data type and value of predictions past the end of a sequence in a padded array."""
+    dtype = np.result_type(values.dtype, np.int8) if values.dtype.kind == "u" else values.dtype
+    return dtype, {"f": np.nan, "U": "", "b": False, "O": None, "M": "NaT"}.get(dtype.kind, -1)

@@ -18,7 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._frames import check_frames, check_names
-from fusedlstm._sequences import Sequences, all_steps, as_list, is_frame, read_sequences
+from fusedlstm._sequences import PackedSequences, Sequences, all_steps, is_frame, read_sequences
 from fusedlstm._warnings import warn
 
 SMALL_SPREAD = 1e-140
@@ -34,11 +34,6 @@ def select_targets(y: Targets, rows: npt.NDArray[np.intp]) -> Targets:
     return selected
 
 
-def given_targets(y: Targets) -> Any:
-    """Return targets as a user may hold them: an array, or of steps a list of arrays."""
-    return as_list(y) if isinstance(y, Sequences) else y
-
-
 @dataclass(frozen=True)
 class Data:
     """Sequences with targets, and weights relative to their mean.
@@ -50,10 +45,13 @@ class Data:
         Targets as the user gave them, of the sequences or of the steps.
     y : array (n, ...) or Sequences
         Targets as the loss takes them.
-    weights : array (n,) or None
-        Sample weights times class weights, relative to their mean.
+    weights : array (n,), Sequences or None
+        Sample weights times class weights, of the sequences or of the steps, relative to their
+        mean.
     X : object
         The sequences as the user gave them.
+    given_y : object
+        Targets of steps as the user gave them.
     sample_weight : array (n,) or None
         Sample weights as the user gave them.
     rows : int array (n,) or None
@@ -63,23 +61,36 @@ class Data:
     sequences: Sequences
     targets: Any
     y: Any
-    weights: Array | None
+    weights: Targets | None
     X: Any = None
     sample_weight: Array | None = None
     rows: npt.NDArray[np.intp] | None = None
+    given_y: Any = None
 
     def select(self, rows: npt.NDArray[np.intp]) -> Data:
         """Return a part of the data."""
-        weights = None if self.weights is None else self.weights[rows]
+        weights = None if self.weights is None else select_targets(self.weights, rows)
+        y = select_targets(self.y, rows)
         return Data(
             self.sequences.select(rows),
             select_targets(self.targets, rows),
-            select_targets(self.y, rows),
-            over_mean(weights),
+            y,
+            over_mean(weights, y),
             self.X,
             None if self.sample_weight is None else self.sample_weight[rows],
             rows if self.rows is None else self.rows[rows],
+            self.given_y,
         )
+
+    def given_targets(self) -> Any:
+        """Return the targets as the user gave them, those of sequences as an array."""
+        if not isinstance(self.targets, Sequences):
+            return self.targets
+        return self.given_y if self.rows is None else _some_of(self.given_y, self.rows)
+
+    def n_targets(self) -> int:
+        """Return the number of sequences, or of steps where they have the targets."""
+        return int(self.y.lengths().sum()) if isinstance(self.y, Sequences) else len(self.y)
 
     def target_rows(self, most: int | None = None) -> tuple[Array, Array | None]:
         """Return targets and weights of sequences or of real steps, (N, ...) and (N,) or None.
@@ -88,11 +99,17 @@ class Data:
         """
         y, weights = self.y, self.weights
         if isinstance(y, Sequences):
-            if weights is not None:
-                weights = np.repeat(weights, y.lengths())
             y = all_steps(y)
+        if isinstance(weights, Sequences):
+            weights = all_steps(weights)
         every = 1 if most is None else -(-len(y) // most)
         return y[::every], None if weights is None else weights[::every]
+
+    def has_no_target(self) -> bool:
+        """Return True if all targets are NaN."""
+        if not isinstance(self.y, Sequences) or self.y.numbers().dtype.kind != "f":
+            return False
+        return bool(np.isnan(all_steps(self.y)).all())
 
     def given_X(self) -> Any:
         """Return the sequences as the user gave them; of a part, a copy or a view of its rows."""
@@ -102,9 +119,7 @@ class Data:
         if not isinstance(self.X, (np.ndarray, list, tuple)) and not is_frame(self.X):
             each = (self.sequences.take(slice(i, i + 1), None)[0][0] for i in range(len(rows)))
             return list(each)
-        if rows[-1] - rows[0] == len(rows) - 1:  # a view, where X is an array
-            return _safe_indexing(self.X, slice(int(rows[0]), int(rows[-1]) + 1))
-        return _safe_indexing(self.X, rows)
+        return _some_of(self.X, rows)
 
     def split(self, fraction: float, kind: str, seed: int, stratify: bool) -> tuple[Data, Data]:
         """Return a training part and a validation part.
@@ -141,6 +156,13 @@ class Data:
                 f"X_val and y_val.",
                 UserWarning,
             )
+        for name, part in (("training", rest), ("validation", aside)):
+            if part.has_no_target():
+                raise ValueError(
+                    f"the {name} part must have targets that are not NaN; got none with "
+                    f"validation_split={kind!r} and validation_fraction={fraction:g}. Pass X_val "
+                    f"and y_val instead."
+                )
         missing = ~np.isin(aside.y, rest.y) if has_classes else np.zeros(1, bool)
         if missing.any():
             label = aside.targets[int(np.argmax(missing))]
@@ -255,14 +277,32 @@ def read_weights(sample_weight: Any, n: int) -> Array | None:
     return cast(Array, weights)
 
 
-def over_mean(weights: Array | None) -> Array | None:
-    """Return weights over their mean."""
+def over_mean(weights: Targets | None, y: Targets) -> Targets | None:
+    """Return weights over their mean: that over the targets that are not NaN, if of steps."""
     if weights is None:
         return None
+    if isinstance(weights, Sequences):
+        values, targets = all_steps(weights), all_steps(cast(Sequences, y))
+        present = None
+        if targets.dtype.kind == "f":
+            present = (~np.isnan(targets.reshape(len(targets), -1))).sum(axis=1)
+        counted = values if present is None else values[present > 0]
+        if counted.size and not counted.any():
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        if counted.size:
+            values = values / np.average(values, weights=present)
+        return PackedSequences(values, weights.starts_of_all())
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     relative: Array = weights / weights.mean()
     return relative
+
+
+def _some_of(given: Any, rows: npt.NDArray[np.intp]) -> Any:
+    """Return rows, in ascending order, of what a user gave; of an array a view if they adjoin."""
+    if rows[-1] - rows[0] == len(rows) - 1:
+        return _safe_indexing(given, slice(int(rows[0]), int(rows[-1]) + 1))
+    return _safe_indexing(given, rows)
 
 
 @contextlib.contextmanager

@@ -55,6 +55,12 @@ class Sequences(abc.ABC):
     def lengths(self) -> Lengths:
         """Return the number of steps of each sequence."""
 
+    def starts_of_all(self) -> Lengths:
+        """Return where each sequence starts if all are put end to end, and the end."""
+        starts = np.zeros(len(self) + 1, np.int64)
+        np.cumsum(self.lengths(), out=starts[1:])
+        return starts
+
     @abc.abstractmethod
     def longest(self) -> int:
         """Return a number of steps that none exceeds."""

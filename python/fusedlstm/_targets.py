@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._sequences import PackedSequences, is_frame
+from fusedlstm._sequences import PackedSequences, Sequences, all_steps, is_frame
 from fusedlstm._warnings import warn
 
 
@@ -43,7 +43,9 @@ def warn_of_label_matrix(y: Array, n_timesteps: int, given: Any) -> None:
         )
 
 
-def pack_targets(y: Any, lengths: npt.NDArray[np.int64], name: str = "y") -> PackedSequences:
+def pack_targets(
+    y: Any, lengths: npt.NDArray[np.int64], name: str = "y", width: int | None = None
+) -> PackedSequences:
     """Return targets of steps, end to end.
 
     Parameters
@@ -53,20 +55,29 @@ def pack_targets(y: Any, lengths: npt.NDArray[np.int64], name: str = "y") -> Pac
     lengths : int array (n,)
         Number of steps of each sequence.
     name : str
+    width : int or None
+        Number of steps of an array, its padding included. None: at least that of the longest
+        sequence.
 
     Returns
     -------
     PackedSequences
     """
     check.without_mask(name, y)
-    if isinstance(y, np.ndarray) and y.dtype.kind != "O":
-        longest = int(lengths.max())
-        needed = f"targets of all steps, an array of shape {(len(lengths), longest)} and more"
-        if y.ndim not in (2, 3) or len(y) != len(lengths) or y.shape[1] < longest:
+    array = y.to_numpy() if is_frame(y) else y
+    rows: Any
+    if isinstance(array, np.ndarray) and (array.dtype.kind != "O" or array.ndim > 1):
+        least = int(lengths.max()) if width is None else width
+        too_wide = width is not None and array.shape[1:2] > (width,)
+        if array.ndim not in (2, 3) or array.shape[1] < least or too_wide:
+            shape = f"({len(lengths)}, {least})"
+            needed = f"targets of all steps, of shape {shape} or {shape[:-1]}, n_outputs)"
             raise ValueError(check.needs(name, needed, y))
-        rows: Any = [row[:n] for row, n in zip(y, lengths, strict=True)]
-    elif isinstance(y, (list, tuple, np.ndarray)) or is_frame(y):
-        rows = list(y.to_numpy()) if is_frame(y) else list(y)
+        rows = list(array)
+        if len(rows) == len(lengths):
+            rows = [row[:n] for row, n in zip(rows, lengths, strict=True)]
+    elif isinstance(array, (list, tuple, np.ndarray)):
+        rows = list(array)
     else:
         needed = "a list of arrays, one target for each step of each sequence"
         raise TypeError(check.needs(name, needed, y))
@@ -91,8 +102,30 @@ def pack_targets(y: Any, lengths: npt.NDArray[np.int64], name: str = "y") -> Pac
     return PackedSequences(np.concatenate(arrays), starts)
 
 
+def refuse_at(
+    name: str, needed: str, targets: Sequences, wrong: npt.NDArray[np.bool_], got: str = ""
+) -> None:
+    """Raise a ValueError that names the first wrong target, if there is one.
+
+    Parameters
+    ----------
+    name, needed : str
+    targets : Sequences
+    wrong : bool array (n_steps,)
+        Of the steps of all sequences.
+    got : str
+        The kind of what came, in place of the target itself.
+    """
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        starts = targets.starts_of_all()
+        i = int(np.searchsorted(starts, first, side="right")) - 1
+        value = got or check.shown(all_steps(targets)[first])
+        raise ValueError(f"{name}[{i}] must be {needed}; got {value} at step {first - starts[i]}")
+
+
 def _targets_of_one(row: Any, n: int, name: str) -> Array:
-    needed = f"{n} targets, one for each step of the sequence"
+    needed = f"{n} target{'s'[: n > 1]}, one for each step of the sequence"
     try:
         array = row.to_numpy() if is_frame(row) else np.asarray(row)
     except ValueError:  # nested lists of unequal lengths

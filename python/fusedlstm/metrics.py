@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import get_scorer
 from sklearn.utils.metaestimators import available_if
 
-from fusedlstm._sequences import Sequences, all_steps
+from fusedlstm._sequences import Sequences, all_steps, is_frame, read_sequences
 
 __all__ = ["StepScorer", "step_scorer"]
 
@@ -57,16 +57,17 @@ class StepScorer:
 
     def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the score."""
-        rows, options = _rows(y), {}
+        lengths = _lengths(X, y)
+        rows, options = _rows(y, lengths), {}
         if sample_weight is not None:
-            lengths = y.lengths() if isinstance(y, Sequences) else [len(part) for part in y]
             options["sample_weight"] = np.repeat(sample_weight, lengths)
         present = np.ones(len(rows), bool)
         if rows.dtype.kind == "f":
             present = ~np.isnan(rows.reshape(len(rows), -1)).any(axis=1)
             options = {name: weights[present] for name, weights in options.items()}
         kind = _Classifier if hasattr(estimator, "classes_") else _Regressor
-        return float(self._scorer(kind(estimator, present), X, rows[present], **options))
+        flat = kind(estimator, None if isinstance(X, Sequences) else lengths, present)
+        return float(self._scorer(flat, X, rows[present], **options))
 
     def __repr__(self) -> str:
         """Return the call that makes the scorer."""
@@ -80,8 +81,9 @@ def _has(method: str) -> Callable[[Any], bool]:
 class _Flat(BaseEstimator):  # type: ignore[misc]
     """An estimator whose predictions of all steps are rows."""
 
-    def __init__(self, estimator: Any, present: Any) -> None:
+    def __init__(self, estimator: Any, lengths: Any, present: Any) -> None:
         self.estimator, self.present = estimator, present
+        self.lengths = lengths  # None: the estimator returns rows
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -91,15 +93,19 @@ class _Flat(BaseEstimator):  # type: ignore[misc]
         return self.estimator.classes_
 
     def predict(self, X: Any) -> Any:
-        return _rows(self.estimator.predict(X))[self.present]
+        return self._present(self.estimator.predict(X))
 
     @available_if(_has("predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Any:
-        return _rows(self.estimator.predict_proba(X))[self.present]
+        return self._present(self.estimator.predict_proba(X))
 
     @available_if(_has("decision_function"))  # type: ignore[untyped-decorator]
     def decision_function(self, X: Any) -> Any:
-        return _rows(self.estimator.decision_function(X))[self.present]
+        logits = self._present(self.estimator.decision_function(X))
+        return logits[:, 1] - logits[:, 0] if logits.shape[1:] == (2,) else logits
+
+    def _present(self, predicted: Any) -> Any:
+        return _rows(predicted, self.lengths)[self.present]
 
 
 class _Classifier(ClassifierMixin, _Flat):  # type: ignore[misc]
@@ -110,14 +116,32 @@ class _Regressor(RegressorMixin, _Flat):  # type: ignore[misc]
     pass
 
 
-def _rows(values: Any) -> Any:
-    """Return targets or predictions of all steps as rows."""
+def _lengths(X: Any, y: Any) -> Any:
+    """Return the number of steps of each sequence."""
+    if isinstance(y, Sequences):
+        return y.lengths()
+    if _is_array_of_steps(y) and _is_array_of_steps(X):  # which may have padding
+        return read_sequences(X, allow_nan=True).lengths()
+    return np.array([len(part) for part in y])
+
+
+def _is_array_of_steps(values: Any) -> bool:
+    return is_frame(values) or (isinstance(values, np.ndarray) and values.ndim > 1)
+
+
+def _rows(values: Any, lengths: Any) -> Any:
+    """Return targets or predictions of all steps as rows, without padding.
+
+    Without ``lengths`` they are rows already.
+    """
+    if lengths is None:
+        return values
     if isinstance(values, Sequences):
         return all_steps(values)
-    if isinstance(values, (list, tuple)):
-        return np.concatenate([np.asarray(part) for part in values])
-    array = np.asarray(values)
-    return array if array.ndim < 2 else array.reshape(-1, *array.shape[2:])
+    if _is_array_of_steps(values):
+        array = np.asarray(values)
+        return array[np.arange(array.shape[1]) < lengths[:, np.newaxis]]
+    return np.concatenate([np.asarray(part) for part in values])
 
 
 def __dir__() -> list[str]:

@@ -43,8 +43,8 @@ class Batch(NamedTuple):
     lengths : int64 array (B,) or None
     y : array (B, ...)
         Of sequences, or of all steps, (B, T, ...), as the loss takes them.
-    weights : array (B,) or None
-        Relative to the mean over the training set; what the loss takes.
+    weights : array (B,) or (B, T) or None
+        Of the sequences or of the steps, relative to the mean over the training set.
     goes_on : bool
         Its sequences are those of the batch before, further on: states are carried over.
     """
@@ -79,7 +79,7 @@ class Epoch:
         Counted from 1.
     loss : float
         Mean over the epoch's batches, weighted by their outputs, each before its update.
-    size : int
+    size : float
         How many outputs these were: sequences, or steps.
     converged : bool
         Whether further epochs would change nothing: the line search of L-BFGS found no decrease.
@@ -87,7 +87,7 @@ class Epoch:
 
     number: int
     loss: float
-    size: int
+    size: float
     converged: bool = False
 
 
@@ -132,7 +132,8 @@ def epochs(
         To go on from; None starts afresh.
     tbptt_steps : int or None
         Back-propagate through so many steps at the end of each sequence; what comes before them
-        only leads to the state they start from. Memory for activations is bounded by it.
+        only leads to the state they start from. With targets of steps the gradient goes through
+        every chunk of so many steps. Memory for activations is bounded by it.
 
     Yields
     ------
@@ -171,13 +172,14 @@ def epochs(
         require_truncation(model.layer)
     if getattr(source, "carries_states", False) and len(source) > 1:
         require_complete_state(model.layer, "for batches that go on from each other")
+    require_targets_of(model, source)
     number = 0
     while True:
         number += 1
         if schedule is not None:
             schedule.look(at)
         order = source.order(rng)
-        total, size = 0.0, 0
+        total, size = 0.0, 0.0
         model_state: State = None
         for i in range(len(source)):
             batch = source.batch(order, i)
@@ -302,7 +304,8 @@ class SequenceBatches:
         A memory map is fine: only a batch at a time is copied.
     y : array (n, ...), or list of arrays (T_i, ...)
         Targets of sequences, or of steps.
-    weights : array (n,) or None
+    weights : array (n,), list of arrays (T_i,), or None
+        Of the sequences or of the steps, relative to their mean.
     batch_size : int
     dtype : {"float32", "float64"}, default "float32"
     shuffle : bool, default True
@@ -323,7 +326,7 @@ class SequenceBatches:
         y: Any,
         *,
         batch_size: int,
-        weights: Array | None = None,
+        weights: Any = None,
         dtype: npt.DTypeLike = "float32",
         shuffle: bool = True,
     ) -> None:
@@ -333,12 +336,14 @@ class SequenceBatches:
         self.dtype = check.float_dtype("dtype", dtype)
         self.shuffle = check.true_or_false("shuffle", shuffle)
         needed = f"an array of length {len(self.sequences)}, as X"
-        if isinstance(y, (list, tuple)):
+        if _is_ragged(y):
             self.y = y = pack_targets(y, self.sequences.lengths())
-        given = {} if isinstance(y, Sequences) else {"y": y}
-        if weights is not None:
-            given["weights"] = weights
-        for name, array in given.items():
+        if _is_ragged(weights):
+            packed = pack_targets(weights, self.sequences.lengths(), "weights")
+            self.weights = weights = packed
+        for name, array in {"y": y, "weights": weights}.items():
+            if isinstance(array, Sequences) or (name == "weights" and array is None):
+                continue
             if not isinstance(cast(object, array), np.ndarray):
                 raise TypeError(check.needs(name, needed, array))
             if array.shape[:1] != (len(self.sequences),):
@@ -359,8 +364,30 @@ class SequenceBatches:
         """Return batch ``i``, cut to its longest sequence."""
         rows = order[i * self.batch_size : (i + 1) * self.batch_size]
         x, lengths = self.sequences.take(rows, self.dtype)
-        y = self.y.take(rows, None)[0] if isinstance(self.y, Sequences) else self.y[rows]
-        return Batch(x, lengths, y, None if self.weights is None else self.weights[rows])
+        weights = None if self.weights is None else _rows(self.weights, rows)
+        return Batch(x, lengths, _rows(self.y, rows), weights)
+
+
+def _is_ragged(values: Any) -> bool:
+    """Return whether these are values of steps, an object per sequence."""
+    if isinstance(values, np.ndarray):
+        return values.dtype.kind == "O" and values.ndim == 1
+    return isinstance(values, (list, tuple))
+
+
+def _rows(values: Any, rows: Order) -> Array:
+    """Return the values of some sequences, or padded those of their steps."""
+    array: Array = values.take(rows, None)[0] if isinstance(values, Sequences) else values[rows]
+    return array
+
+
+def require_targets_of(model: Sequential, source: BatchSource) -> None:
+    """Refuse targets of steps for a model with one output per sequence."""
+    if model.layer.reduces and isinstance(getattr(source, "y", None), Sequences):
+        raise ValueError(
+            "y must have one target per sequence for a model with one output per sequence; got "
+            "targets of all steps. For an output at every step leave out LastStep() or Pool()."
+        )
 
 
 def __dir__() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from fusedlstm.losses import REGRESSION_LOSSES, RegressionLoss, as_loss
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import LBFGS, as_optimizer
 from fusedlstm.tasks import Numbers
+
+NumbersT = TypeVar("NumbersT", bound=Numbers)
 
 LARGEST_DECAY = 0.02
 """Upper bound of ``weight_decay="auto"``."""
@@ -25,10 +28,11 @@ class NumberEstimator(SequenceEstimator):
     weight_decay: float | str = "auto"
     normalize_y: bool | str = "auto"
 
-    def _numbers(self) -> Numbers:
+    def _numbers(self, kind: type[NumbersT]) -> NumbersT:
+        """Return the task of the parameters and the fitted attributes."""
         fitted = vars(self)
         loss: RegressionLoss = as_loss(self.loss, REGRESSION_LOSSES, RegressionLoss)  # type: ignore[type-abstract]
-        return Numbers(
+        return kind(
             loss,
             self.loss,
             self.normalize_y,
@@ -41,7 +45,7 @@ class NumberEstimator(SequenceEstimator):
 
     def _check_params(self) -> None:
         super()._check_params()
-        self._numbers().check()
+        self._numbers(Numbers).check()
 
     def _check_weight_decay(self) -> None:
         if not self._has_auto_decay():

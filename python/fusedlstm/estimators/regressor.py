@@ -213,7 +213,7 @@ object, default "squared_error"
         return self
 
     def _task(self) -> Numbers:
-        return self._numbers()
+        return self._numbers(Numbers)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -9,21 +9,18 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 
 from fusedlstm import _validation as check
-from fusedlstm._core import Array
 from fusedlstm._docstrings import describes_as
 from fusedlstm._estimator import takes_batches
 from fusedlstm._per_step import StepEstimator
-from fusedlstm._sequences import PackedSequences, Sequences, all_steps
-from fusedlstm.estimators._numbers import NumberTargets
+from fusedlstm.estimators._numbers import NumberEstimator
 from fusedlstm.estimators.classifier import LSTMClassifier
 from fusedlstm.estimators.regressor import LSTMRegressor
-from fusedlstm.losses.base import Loss
-from fusedlstm.losses.missing import WithMissing
+from fusedlstm.tasks import StepNumbers
 
 
 @describes_as(LSTMClassifier, LSTMRegressor)
 @dataclass(repr=False, eq=False, kw_only=True)
-class LSTMStepRegressor(NumberTargets, StepEstimator):
+class LSTMStepRegressor(NumberEstimator, StepEstimator):
     """Predict numbers at every step of a sequence with a recurrent network.
 
     A stack of recurrent layers reads the sequence; from their output at each step a dense layer
@@ -51,7 +48,8 @@ object, default "squared_error"
     scoring : str, callable or None, default None
         Metric that early stopping monitors. None: the validation loss. A scorer's name: the score
         of all steps, see `fusedlstm.metrics.step_scorer`. A callable: its value for the estimator,
-        the validation X and y.
+        the validation X and y, which are as they were given to `fit`, or the rows of them that are
+        set aside.
     validation_fraction, validation_split : see `LSTMClassifier`
     n_iter_no_change, tol, standardize : see `LSTMClassifier`
     normalize_y : see `LSTMRegressor`
@@ -105,7 +103,8 @@ object, default "squared_error"
         if not check.true_or_false("return_std", return_std):
             return self._predicted(X, self._decode)
         decode = self._std_decoder()
-        return tuple(self._predicted(X, lambda rows, i=i: decode(rows)[i]) for i in (0, 1))
+        mean = self._predicted(X, lambda rows: decode(rows)[0])
+        return mean, self._predicted(X, lambda rows: decode(rows)[1])
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination over all steps whose target is not NaN.
@@ -119,8 +118,8 @@ object, default "squared_error"
         Returns
         -------
         float
-            The mean over the outputs; for several quantiles, the mean over them of
-            `sklearn.metrics.d2_pinball_score`.
+            The mean over the outputs that have targets; for several quantiles, the mean over them
+            of `sklearn.metrics.d2_pinball_score`.
         """
         true, predicted, weights = self._rows(X, y, sample_weight)
         true = true.reshape(len(true), -1).astype(np.float64)
@@ -128,6 +127,8 @@ object, default "squared_error"
         scores = []
         for column in range(true.shape[1]):
             present = ~np.isnan(true[:, column])
+            if not present.any():  # at least one column has targets
+                continue
             of_rows = None if weights is None else weights[present]
             for k, score in enumerate(self._scores()):
                 scores.append(
@@ -159,30 +160,5 @@ object, default "squared_error"
         self._partial_fit(X, y, sample_weight)
         return self
 
-    def _read_targets(self, y: Any, sequences: Sequences, name: str) -> Sequences:
-        targets = super()._read_targets(y, sequences, name)
-        if targets is y:
-            return targets
-        values = check.real_array(name, all_steps(targets), np.float64)
-        if np.isinf(values).any():
-            raise ValueError(
-                check.needs(name, "finite numbers, or NaN where there is none", np.inf)
-            )
-        if np.isnan(values).all():
-            raise ValueError(check.needs(name, "numbers; NaN only where there is none", np.nan))
-        starts = np.concatenate([[0], np.cumsum(targets.lengths())]).astype(np.int64)
-        return PackedSequences(values, starts)
-
-    def _learn_targets(self, y: Any, weights: Array | None, classes: Any) -> None:
-        values = all_steps(y)
-        if weights is not None:
-            weights = np.repeat(weights, y.lengths())
-        self._learn_columns(values.reshape(len(values), -1), weights, values.ndim)
-
-    def _encode_targets(self, y: Any, name: str) -> Sequences:
-        values = all_steps(y)
-        starts = np.concatenate([[0], np.cumsum(y.lengths())]).astype(np.int64)
-        return PackedSequences(self._encode_columns(values.reshape(len(values), -1), name), starts)
-
-    def _training_loss(self) -> Loss:
-        return WithMissing(self._loss())
+    def _task(self) -> StepNumbers:
+        return self._numbers(StepNumbers)

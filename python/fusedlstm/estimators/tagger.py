@@ -7,18 +7,15 @@ from typing import Any
 
 import numpy as np
 from sklearn.metrics import accuracy_score
-from sklearn.utils import assert_all_finite
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import check_classification_targets
 
-from fusedlstm import _validation as check
-from fusedlstm._core import Array, core
 from fusedlstm._docstrings import describes_as
-from fusedlstm._estimator import Decoder, takes_batches
+from fusedlstm._estimator import takes_batches
 from fusedlstm._per_step import StepEstimator
-from fusedlstm._sequences import PackedSequences, Sequences, all_steps
 from fusedlstm.estimators.classifier import LSTMClassifier
 from fusedlstm.losses import CLASSIFICATION_LOSSES, ClassificationLoss, as_loss, log_softmax
+from fusedlstm.tasks import StepLabels
+from fusedlstm.tasks.labels import check_class_weight
 
 
 @describes_as(LSTMClassifier)
@@ -55,9 +52,13 @@ class LSTMTagger(StepEstimator):
     scoring : str, callable or None, default None
         Metric that early stopping monitors. None: the validation loss. A scorer's name: the score
         of all steps, see `fusedlstm.metrics.step_scorer`. A callable: its value for the estimator,
-        the validation X and y.
+        the validation X and y, which are as they were given to `fit`, or the rows of them that are
+        set aside.
     validation_fraction, validation_split : see `LSTMClassifier`
     n_iter_no_change, tol, standardize : see `LSTMClassifier`
+    class_weight : dict, "balanced" or None, default None
+        Factors of the sample weights of each step, by its label. ``"balanced"``: in inverse
+        proportion to the number of steps of each label.
     dtype, n_threads, random_state, warm_start, verbose : see `LSTMClassifier`
 
     Attributes
@@ -91,6 +92,7 @@ class LSTMTagger(StepEstimator):
 
     bidirectional: bool = True
     loss: str | ClassificationLoss = "log_loss"
+    class_weight: Any = None
 
     def predict(self, X: Any) -> Any:
         """Return the most probable label of each step.
@@ -103,7 +105,7 @@ class LSTMTagger(StepEstimator):
         -------
         list of arrays (n_timesteps_i,), or array (n_samples, n_timesteps)
             A list for a list, an array for an array. In an array, steps that are padding have the
-            label NaN, "", False or -1, by the kind of the labels.
+            label NaN, "", False, None or -1, by the kind of the labels.
         """
         return self._predicted(X, lambda rows: self.classes_[np.argmax(rows, axis=1)])
 
@@ -188,44 +190,22 @@ class LSTMTagger(StepEstimator):
                 )
         elif classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit; got None")
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight must be a dict or None for partial_fit, which never sees all "
+                "labels at once; got 'balanced'"
+            )
         self._partial_fit(X, y, sample_weight, classes)
         return self
 
-    def _read_targets(self, y: Any, sequences: Sequences, name: str) -> Sequences:
-        targets = super()._read_targets(y, sequences, name)
-        labels = all_steps(targets)
-        if labels.ndim != 1:
-            raise ValueError(check.needs(name, "one label for each step", labels))
-        try:
-            assert_all_finite(labels, input_name=name)
-        except AttributeError:  # old versions ask each label whether it differs from itself
-            raise ValueError(check.needs(name, "labels", labels)) from None
-        check_classification_targets(labels)
-        return targets
+    def _check_params(self) -> None:
+        super()._check_params()
+        check_class_weight(self.class_weight, lists=False)
 
-    def _learn_targets(self, y: Any, weights: Array | None, classes: Any) -> None:
-        self.classes_ = np.unique(all_steps(y) if classes is None else np.asarray(classes))
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"{type(self).__name__} needs at least 2 classes in y; got 1 class, "
-                f"{check.shown(self.classes_[0])}"
-            )
-
-    def _encode_targets(self, y: Any, name: str) -> Sequences:
-        labels = all_steps(y)
-        wrong = ~np.isin(labels, self.classes_)
-        if wrong.any():
-            raise ValueError(check.needs(name, "of the classes of fit", labels[np.argmax(wrong)]))
-        starts = np.concatenate([[0], np.cumsum(y.lengths())]).astype(np.int64)
-        return PackedSequences(np.searchsorted(self.classes_, labels), starts)
-
-    def _n_outputs(self) -> int:
-        return len(self.classes_)
-
-    def _new_decoder(self) -> Decoder:
-        n_classes = len(self.classes_)
-        decoder: Decoder = core.Decoder("classes", n_classes, [n_classes], None, None)
-        return decoder
-
-    def _loss(self) -> ClassificationLoss:
-        return as_loss(self.loss, CLASSIFICATION_LOSSES, ClassificationLoss)  # type: ignore[type-abstract]
+    def _task(self) -> StepLabels:
+        return StepLabels(
+            as_loss(self.loss, CLASSIFICATION_LOSSES, ClassificationLoss),  # type: ignore[type-abstract]
+            self.class_weight,
+            type(self).__name__,
+            vars(self).get("classes_"),
+        )

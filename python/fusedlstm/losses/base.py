@@ -52,7 +52,7 @@ class SequenceLoss(abc.ABC):
         out : Sequence
             The output of the model: ``x`` (B, T, n_outputs) or (B, n_outputs), and ``lengths``.
         y : array (B, ...)
-        weights : array (B,) or None
+        weights : array (B,) or (B, T) or None
 
         Returns
         -------
@@ -71,13 +71,13 @@ class Evaluated(NamedTuple):
     loss : float
     dout : array
         Gradient by the outputs.
-    size : int
+    size : float
         Number of outputs that the loss is the mean over.
     """
 
     loss: float
     dout: Array
-    size: int
+    size: float
 
 
 def evaluate(
@@ -91,38 +91,64 @@ def evaluate(
     out : Sequence
         With an output at every step, the loss is the mean over the real steps of the batch.
     y : array (B, ...) or (B, T, ...)
-        Targets of the sequences or of the steps.
+        Targets of the sequences or of the steps. Where ``out`` has lengths, there may be more
+        steps than in ``out``: those past the end of a sequence are not read.
     weights : array (B,) or (B, T) or None
-        Of the sequences, or relative weights of the steps.
+        Of the sequences or of the steps, relative to their mean over the training set.
+
+    Raises
+    ------
+    ValueError
+        ``out`` has an output at every step and ``y`` no target for each.
     """
     x, mask = out.steps(), out.mask()
     with np.errstate(over="ignore", invalid="ignore"):  # the caller sees it in the loss
         if isinstance(loss, SequenceLoss):
             value, dout = loss(out, y, weights)
-            size = len(x) if x.ndim == 2 else int(x[..., 0].size if mask is None else mask.sum())
-            return Evaluated(value, dout.steps(), size)
+            count = len(x) if x.ndim == 2 else int(x[..., 0].size if mask is None else mask.sum())
+            return Evaluated(value, dout.steps(), count)
         if x.ndim == 2:
             value, dy = loss(x, y, weights)
             return Evaluated(value, dy, len(x))
-        if np.shape(y)[:2] != x.shape[:2]:
-            needed = f"targets of all steps, of shape {x.shape[:2]} and more"
-            raise ValueError(check.needs("y", needed, y))
-        rows = out.rows()
-        value, drows = loss(rows, rows_of(y, mask, 2), _step_weights(weights, x, mask))
-        size = getattr(loss, "count", len)(rows_of(y, mask, 2))
+        require_step_targets(y, x.shape[:2])
+        targets = rows_of(_of_steps("y", y, x, mask), mask, 2)
+        size: float = getattr(loss, "count", len)(targets)
+        of_rows = None
+        if weights is not None:
+            of_rows = _step_weights(weights, x, mask)
+            if weights.ndim == 2 and hasattr(loss, "scales_weights"):  # see `each_step`
+                size = float(of_rows.sum())
+                of_rows = of_rows / max(of_rows.mean(), np.finfo(np.float64).tiny)
+        value, drows = loss(out.rows(), targets, of_rows)
     return Evaluated(value, out.with_rows(drows).steps(), size)
 
 
-def _step_weights(
-    weights: Array | None, x: Array, mask: npt.NDArray[np.bool_] | None
-) -> Array | None:
-    if weights is None:
-        return None
-    if weights.ndim == 1:
-        return rows_of(np.repeat(weights[:, np.newaxis], x.shape[1], axis=1), mask, 2)
-    rows = rows_of(weights, mask, 2)
-    scaled: Array = rows / rows.mean()
-    return scaled
+def require_step_targets(y: Any, steps: tuple[int, ...]) -> None:
+    """Refuse targets of whole sequences for a model with an output at every step."""
+    if np.ndim(y) < 2 or len(y) != steps[0]:
+        needed = f"targets of all steps, of shape ({steps[0]}, {steps[1]}, ...)"
+        hint = (
+            "The model has an output at every step. For one target per sequence put LastStep() "
+            "or Pool() before its output layer."
+        )
+        raise ValueError(check.needs("y", needed, y, hint))
+
+
+def _of_steps(name: str, values: Array, x: Array, mask: npt.NDArray[np.bool_] | None) -> Array:
+    """Return values of the steps of x, without those past the end of the longest sequence."""
+    steps, shape = x.shape[:2], np.shape(values)
+    if shape[:2] == steps:
+        return values
+    if mask is None or shape[0] != steps[0] or shape[1] < steps[1]:
+        needed = f"of all steps, of shape ({steps[0]}, {steps[1]}, ...)"
+        raise ValueError(check.needs(name, needed, values))
+    return values[:, : steps[1]]
+
+
+def _step_weights(weights: Array, x: Array, mask: npt.NDArray[np.bool_] | None) -> Array:
+    if np.ndim(weights) == 1:
+        weights = np.repeat(weights[:, np.newaxis], x.shape[1], axis=1)
+    return rows_of(_of_steps("weights", weights, x, mask), mask, 2)
 
 
 def each_step(loss: Loss) -> Loss:
@@ -159,7 +185,15 @@ def each_step(loss: Loss) -> Loss:
         value, dy = loss(rows_of(y_pred, None, 2), rows_of(y, None, 2), rows)
         return value, dy.reshape(y_pred.shape)
 
+    of_steps.scales_weights = True  # type: ignore[attr-defined]
     return of_steps
+
+
+def require_rows(y_pred: Array) -> None:
+    """Refuse outputs at all steps, in a call of a loss of vectors."""
+    if np.ndim(y_pred) == 3:
+        hint = "each_step(loss) takes the outputs at all steps, (B, T, n_outputs)."
+        raise ValueError(check.needs("y_pred", "an array (B, n_outputs)", y_pred, hint))
 
 
 def mean_and_gradient(

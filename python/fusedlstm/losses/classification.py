@@ -10,7 +10,7 @@ import numpy as np
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._repr import ShortRepr
-from fusedlstm.losses.base import log_softmax, mean_and_gradient, sigmoid, softplus
+from fusedlstm.losses.base import log_softmax, mean_and_gradient, require_rows, sigmoid, softplus
 
 
 class ClassificationLoss(ShortRepr, abc.ABC):
@@ -41,6 +41,7 @@ class ClassificationLoss(ShortRepr, abc.ABC):
             The shapes do not go together, or y holds a class that does not exist. Rows of weight 0
             need a class too.
         """
+        require_rows(y_pred)
         y = np.asarray(y)
         if y.shape != (y_pred.shape if y.ndim == 2 else y_pred.shape[:1]):
             needed = f"classes {y_pred.shape[:1]} or labels {y_pred.shape}, as y_pred has it"

@@ -31,10 +31,13 @@ class WithMissing:
             return self.loss(y_pred, y, weights)
         value, dy = self.loss.of_targets(y_pred, np.where(missing, 0, y).astype(y.dtype))
         columns = self.loss.target_of_outputs(y.shape[1])
-        value, dy = np.where(missing, 0, value), np.where(missing[:, columns], 0, dy)
-        present = max(int(missing.size - missing.sum()), 1)
-        return mean_and_gradient(value, dy, present, weights, y_pred.dtype)
+        # A loss of several quantiles has one more axis.
+        of_value = missing.reshape(missing.shape + (1,) * (value.ndim - 2))
+        value, dy = np.where(of_value, 0, value), np.where(missing[:, columns], 0, dy)
+        present = int(missing.size - missing.sum()) * (value.size // missing.size)
+        return mean_and_gradient(value, dy, max(present, 1), weights, y_pred.dtype)
 
     def count(self, y: Array) -> float:
         """Return the number of rows that the targets that are not missing would fill."""
-        return float(np.sum(~np.isnan(y))) / y.shape[1]
+        present = int(np.count_nonzero(~np.isnan(y)))
+        return present / int(y.shape[1])

@@ -13,7 +13,7 @@ import numpy as np
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._repr import ShortRepr
-from fusedlstm.losses.base import mean_and_gradient, sigmoid, softplus
+from fusedlstm.losses.base import mean_and_gradient, require_rows, sigmoid, softplus
 
 
 class RegressionLoss(ShortRepr, abc.ABC):
@@ -47,6 +47,7 @@ class RegressionLoss(ShortRepr, abc.ABC):
         ValueError
             The shapes do not go together.
         """
+        require_rows(y_pred)
         y = np.asarray(y)
         if y.ndim != 2 or y_pred.shape != (len(y), self.n_outputs(y.shape[1])):
             needed = f"an array (n, n_targets) that goes with y_pred {y_pred.shape}"

@@ -3,8 +3,9 @@
 from fusedlstm.tasks.base import Decoder, Task
 from fusedlstm.tasks.labels import Labels
 from fusedlstm.tasks.numbers import Numbers
+from fusedlstm.tasks.steps import StepLabels, StepNumbers
 
-__all__ = ["Decoder", "Labels", "Numbers", "Task"]
+__all__ = ["Decoder", "Labels", "Numbers", "StepLabels", "StepNumbers", "Task"]
 
 
 def __dir__() -> list[str]:

@@ -22,10 +22,8 @@ class Task(abc.ABC):
     `decoder` and `n_outputs` need such a task.
     """
 
-    @property
-    @abc.abstractmethod
-    def loss(self) -> Any:
-        """The loss of the estimator's parameter ``loss``."""
+    loss: Any
+    """The loss of the estimator's parameter ``loss``."""
 
     @property
     def training_loss(self) -> Loss:
@@ -47,7 +45,7 @@ class Task(abc.ABC):
         """Return targets as an array, or of steps as sequences."""
 
     @abc.abstractmethod
-    def learn(self, y: Any, weights: Array | None, classes: Any = None) -> Task:
+    def learn(self, y: Any, weights: Any, classes: Any = None) -> Task:
         """Return the task with what there is to learn of all targets.
 
         ``weights`` are relative to their mean; ``classes`` are all labels, if they are given.

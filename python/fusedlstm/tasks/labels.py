@@ -111,14 +111,13 @@ def check_labels(labels: Array, name: str, needed: str) -> None:
     check_classification_targets(labels)
 
 
-def check_class_weight(weights: Any) -> None:
-    """Check the parameter ``class_weight``."""
+def check_class_weight(weights: Any, lists: bool = True) -> None:
+    """Check the parameter ``class_weight``; ``lists``: one dict per label is allowed."""
     needed = "a dict, 'balanced' or None"
-    if weights is None or (isinstance(weights, str) and weights == "balanced"):
+    if weights is None or isinstance(weights, str):
+        check.choice("class_weight", weights or "balanced", ["balanced"], needed)
         return
-    if isinstance(weights, str):
-        raise ValueError(check.needs("class_weight", needed, weights))
-    for of_output in weights if isinstance(weights, list) else [weights]:
+    for of_output in weights if lists and isinstance(weights, list) else [weights]:
         if not isinstance(of_output, dict):
             raise TypeError(check.needs("class_weight", needed, weights))
         for label, weight in of_output.items():

@@ -89,8 +89,7 @@ class Numbers(Task):
                 largest = np.nanmax(np.abs(columns))
                 raise ValueError(check.needs("y", "numbers with finite squares", largest))
             scale = np.where(is_constant(mean, spread), 1.0, spread)
-        learned = {"fitted_loss": self.loss, "mean": mean, "scale": scale, "ndim": y.ndim}
-        return dataclasses.replace(self, **learned)
+        return dataclasses.replace(self, fitted_loss=self.loss, mean=mean, scale=scale, ndim=y.ndim)
 
     def encode(self, y: Array, name: str = "y") -> Array:
         columns = y.reshape(len(y), -1)
@@ -143,18 +142,32 @@ class Numbers(Task):
 
     def start(self, data: Data) -> Array | None:
         y, weights = data.target_rows()
-        present = ~np.isnan(y).any(axis=1)
-        return self.loss.start(y[present], weights if weights is None else weights[present])
+        if not np.isnan(y).any():
+            return self.loss.start(y, weights)
+        outputs = self.loss.target_of_outputs(y.shape[1])
+        start = np.zeros(len(outputs))
+        for column in range(y.shape[1]):
+            present = ~np.isnan(y[:, column])
+            shares = None if weights is None else weights[present]
+            if not (present.any() if shares is None else shares.any()):
+                continue
+            of_column = self.loss.start(y[present, column : column + 1], shares)
+            if of_column is None:
+                return None
+            start[outputs == column] = of_column
+        return start
 
 
 def _mean(columns: Array, weights: Array | None) -> Array:
     """Return the weighted mean of each column over the rows that are not NaN."""
     missing = np.isnan(columns)
     if not missing.any():
-        return np.average(columns, axis=0, weights=weights)
+        mean: Array = np.average(columns, axis=0, weights=weights)
+        return mean
     shares = ~missing * (1.0 if weights is None else weights[:, np.newaxis])
     total = np.where(missing, 0, columns * shares).sum(axis=0)
-    return total / np.maximum(shares.sum(axis=0), np.finfo(np.float64).tiny)
+    over: Array = total / np.maximum(shares.sum(axis=0), np.finfo(np.float64).tiny)
+    return over
 
 
 def _spread(columns: Array, mean: Array, weights: Array | None) -> Array:
