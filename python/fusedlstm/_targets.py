@@ -96,7 +96,8 @@ def pack_targets(
             needed = "all text or all numbers"
             raise ValueError(check.needs(name, needed, f"{first.dtype} and {array.dtype}"))
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return PackedSequences(np.concatenate(arrays), starts)
+    # In one order of memory, so that sums over steps have the same bits.
+    return PackedSequences(np.ascontiguousarray(np.concatenate(arrays)), starts)
 
 
 def refuse_at(

@@ -120,9 +120,11 @@ def _lengths(X: Any, y: Any) -> Any:
     """Return the number of steps of each sequence."""
     if isinstance(y, Sequences):
         return y.lengths()
-    if _is_array_of_steps(y) and _is_array_of_steps(X):  # which may have padding
+    if not _is_array_of_steps(y):
+        return np.array([len(part) for part in y])
+    if _is_array_of_steps(X):  # which may have padding
         return read_sequences(X, allow_nan=True).lengths()
-    return np.array([len(part) for part in y])
+    return np.array([len(part) for part in X])
 
 
 def _is_array_of_steps(values: Any) -> bool:

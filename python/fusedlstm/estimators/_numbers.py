@@ -105,15 +105,20 @@ class NumberTargets(SequenceEstimator):
         if self._fitted_loss != self._loss():
             needed = f"{self._fitted_loss!r}, as in the first fit, for it to go on"
             raise ValueError(check.needs("loss", needed, self.loss))
-        if columns.shape[1] != len(self._y_mean):
-            raise ValueError(
-                f"{name} must have {len(self._y_mean)} outputs, as in fit; got {columns.shape[1]}"
-            )
+        self._check_columns(columns, name)
         with np.errstate(over="ignore", invalid="ignore"):
             encoded: Array = ((columns - self._y_mean) / self._y_scale).astype(self.dtype)
         if np.isinf(encoded).any():
             raise ValueError(check.needs(name, f"numbers within {self.dtype}'s range", columns))
         return encoded
+
+    def _check_columns(self, columns: Array, name: str) -> None:
+        """Refuse another number of targets than in fit."""
+        expected = len(self._y_mean)
+        if columns.shape[1] != expected:
+            raise ValueError(
+                f"{name} must have {expected} outputs, as in fit; got {columns.shape[1]}"
+            )
 
     def _n_outputs(self) -> int:
         return self._fitted_loss.n_outputs(len(self._y_mean))

@@ -126,6 +126,7 @@ object, default "squared_error"
         """
         true, predicted, weights = self._rows(X, y, sample_weight)
         true = true.reshape(len(true), -1).astype(np.float64)
+        self._check_columns(true, "y")
         predicted = predicted.reshape(*true.shape, -1)
         scores = []
         for column in range(true.shape[1]):
