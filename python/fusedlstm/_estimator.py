@@ -145,7 +145,9 @@ class SequenceEstimator(
             `fusedlstm.sequences_from_frame`.
         y : array (n_samples,) or (n_samples, n_outputs)
             For the classifier labels, or for several labels a sequence a matrix of zeros and
-            ones, a column a label. For the regressor numbers.
+            ones, a column a label. For the regressor numbers. For the estimators that predict at
+            every step, a list of arrays (n_timesteps_i,) or (n_timesteps_i, n_outputs), or an array
+            (n_samples, n_timesteps, ...), where what is past the end of a sequence is not read.
         sample_weight : array (n_samples,) or None
             Relative to their mean.
         X_val, y_val, sample_weight_val : like X, y, sample_weight, or None

@@ -12,7 +12,8 @@ class ShortRepr:
     def __repr__(self) -> str:
         """Return a call that makes it."""
         # A user's own loss may be no dataclass.
-        options: Any = fields(self) if is_dataclass(self) else ()
+        own: Any = self
+        options = fields(own) if is_dataclass(own) else ()
         given = [
             f"{option.name}={value!r}"
             for option in options

@@ -62,6 +62,8 @@ def pack_targets(
     """
     check.without_mask(name, y)
     array = y.to_numpy() if is_frame(y) else y
+    if not isinstance(y, (list, tuple)) and hasattr(y, "__array__"):  # such as a Series of arrays
+        array = np.asarray(y)
     rows: Any
     if isinstance(array, np.ndarray) and (array.dtype.kind != "O" or array.ndim > 1):
         least = int(lengths.max()) if width is None else width
