@@ -80,6 +80,7 @@ FORMS = {
     "padded, list": lambda: (padded(X), Y),
     "list, padded": lambda: (X, padded(Y, "")),
     "frames": lambda: ([pd.DataFrame(x) for x in X], [pd.Series(y) for y in Y]),
+    "series": lambda: (pd.Series(X), pd.Series(Y)),
     "frame of targets": lambda: (padded(X), pd.DataFrame(padded(Y, ""))),
     "Fortran order": lambda: ([np.asfortranarray(x) for x in X], Y),
     "not contiguous": lambda: ([np.repeat(x, 2, axis=0)[::2] for x in X], Y),
@@ -349,6 +350,18 @@ def test_scorers_with_a_name(name, form):
     stopped.fit(*given, X_val=given[0], y_val=given[1])
     score = step_scorer(name)(stopped, *given)
     assert np.isfinite(score)
+
+
+def test_scorers_refuse_targets_of_other_lengths():
+    fitted, score = model().fit(X, Y), step_scorer("accuracy")
+    for given in (X, padded(X)):
+        for targets in (Y[:-1], padded(Y[:-1], "")):
+            with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[12, 11\]"):
+                score(fitted, given, targets)
+        with pytest.raises(ValueError, match="y must have one target for each step .* sequence 1"):
+            score(fitted, given, Y[::-1])
+        with pytest.raises(ValueError, match="y must be of 6 steps, as X"):
+            score(fitted, given, padded([part[:3] for part in Y], ""))
 
 
 def test_scorers_take_weights_of_sequences():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 
@@ -11,7 +11,9 @@ class ShortRepr:
 
     def __repr__(self) -> str:
         """Return a call that makes it."""
-        options: Any = fields(self)  # type: ignore[arg-type]
+        # A user's own loss may be no dataclass.
+        own: Any = self
+        options = fields(own) if is_dataclass(own) else ()
         given = [
             f"{option.name}={value!r}"
             for option in options

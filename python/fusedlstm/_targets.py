@@ -65,6 +65,8 @@ def pack_targets(
     """
     check.without_mask(name, y)
     array = y.to_numpy() if is_frame(y) else y
+    if not isinstance(y, (list, tuple)) and hasattr(y, "__array__"):  # such as a Series of arrays
+        array = np.asarray(y)
     rows: Any
     if isinstance(array, np.ndarray) and (array.dtype.kind != "O" or array.ndim > 1):
         least = int(lengths.max()) if width is None else width
@@ -99,7 +101,8 @@ def pack_targets(
             needed = "all text or all numbers"
             raise ValueError(check.needs(name, needed, f"{first.dtype} and {array.dtype}"))
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return PackedSequences(np.concatenate(arrays), starts)
+    # In one order of memory, so that sums over steps have the same bits.
+    return PackedSequences(np.ascontiguousarray(np.concatenate(arrays)), starts)
 
 
 def refuse_at(

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import get_scorer
+from sklearn.utils import check_consistent_length
 from sklearn.utils.metaestimators import available_if
 
+from fusedlstm import _validation as check
 from fusedlstm._sequences import Sequences, all_steps, is_frame, read_sequences
 
 __all__ = ["StepScorer", "step_scorer"]
@@ -58,13 +60,16 @@ class StepScorer:
     def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the score."""
         lengths = _lengths(X, y)
-        rows, options = _rows(y, lengths), {}
+        rows, options = _rows(y, lengths, "y"), {}
         if sample_weight is not None:
             options["sample_weight"] = np.repeat(sample_weight, lengths)
         present = np.ones(len(rows), bool)
         if rows.dtype.kind == "f":
             present = ~np.isnan(rows.reshape(len(rows), -1)).any(axis=1)
             options = {name: weights[present] for name, weights in options.items()}
+        if not present.any():
+            needed = "of steps with targets that are not NaN"
+            raise ValueError(check.needs("y", needed, "no step with all of its targets"))
         kind = _Classifier if hasattr(estimator, "classes_") else _Regressor
         flat = kind(estimator, None if isinstance(X, Sequences) else lengths, present)
         return float(self._scorer(flat, X, rows[present], **options))
@@ -105,7 +110,7 @@ class _Flat(BaseEstimator):  # type: ignore[misc]
         return logits[:, 1] - logits[:, 0] if logits.shape[1:] == (2,) else logits
 
     def _present(self, predicted: Any) -> Any:
-        return _rows(predicted, self.lengths)[self.present]
+        return _rows(predicted, self.lengths, "predictions")[self.present]
 
 
 class _Classifier(ClassifierMixin, _Flat):  # type: ignore[misc]
@@ -120,16 +125,17 @@ def _lengths(X: Any, y: Any) -> Any:
     """Return the number of steps of each sequence."""
     if isinstance(y, Sequences):
         return y.lengths()
-    if _is_array_of_steps(y) and _is_array_of_steps(X):  # which may have padding
+    check_consistent_length(X, y)
+    if _is_array_of_steps(X):  # which may have padding
         return read_sequences(X, allow_nan=True).lengths()
-    return np.array([len(part) for part in y])
+    return np.array([len(part) for part in (X if _is_array_of_steps(y) else y)])
 
 
 def _is_array_of_steps(values: Any) -> bool:
     return is_frame(values) or (isinstance(values, np.ndarray) and values.ndim > 1)
 
 
-def _rows(values: Any, lengths: Any) -> Any:
+def _rows(values: Any, lengths: Any, name: str) -> Any:
     """Return targets or predictions of all steps as rows, without padding.
 
     Without ``lengths`` they are rows already.
@@ -140,8 +146,17 @@ def _rows(values: Any, lengths: Any) -> Any:
         return all_steps(values)
     if _is_array_of_steps(values):
         array = np.asarray(values)
+        if array.shape[1] < lengths.max():
+            raise ValueError(check.needs(name, f"of {lengths.max()} steps, as X", array))
         return array[np.arange(array.shape[1]) < lengths[:, np.newaxis]]
-    return np.concatenate([np.asarray(part) for part in values])
+    parts = [np.asarray(part) for part in values]
+    for i, (part, n) in enumerate(zip(parts, lengths.tolist(), strict=True)):
+        if len(part) != n:
+            raise ValueError(
+                f"y must have one target for each step of each sequence; got {n} and {len(part)} "
+                f"for sequence {i}"
+            )
+    return np.concatenate(parts)
 
 
 def __dir__() -> list[str]:

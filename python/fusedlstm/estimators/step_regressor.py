@@ -102,7 +102,7 @@ object, default "squared_error"
         """
         if not check.true_or_false("return_std", return_std):
             return self._predicted(X, self._decode)
-        decode = self._std_decoder()
+        decode = self._task().std_decoder(self._decode)
         mean = self._predicted(X, lambda rows: decode(rows)[0])
         return mean, self._predicted(X, lambda rows: decode(rows)[1])
 
@@ -123,6 +123,8 @@ object, default "squared_error"
         """
         true, predicted, weights = self._rows(X, y, sample_weight)
         true = true.reshape(len(true), -1).astype(np.float64)
+        task = self._task()
+        task.check_columns(true, "y")
         predicted = predicted.reshape(*true.shape, -1)
         scores = []
         for column in range(true.shape[1]):
@@ -130,7 +132,7 @@ object, default "squared_error"
             if not present.any():  # at least one column has targets
                 continue
             of_rows = None if weights is None else weights[present]
-            for k, score in enumerate(self._scores()):
+            for k, score in enumerate(task.scores()):
                 scores.append(
                     score(
                         true[present, column],

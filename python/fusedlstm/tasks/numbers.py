@@ -100,15 +100,19 @@ class Numbers(Task):
         if self.fitted_loss != self.loss:
             needed = f"{self.fitted_loss!r}, as in the first fit, for it to go on"
             raise ValueError(check.needs("loss", needed, self.given_loss))
-        if columns.shape[1] != len(self.mean):
-            raise ValueError(
-                f"{name} must have {len(self.mean)} outputs, as in fit; got {columns.shape[1]}"
-            )
+        self.check_columns(columns, name)
         with np.errstate(over="ignore", invalid="ignore"):
             encoded: Array = ((columns - self.mean) / self.scale).astype(self.dtype)
         if np.isinf(encoded).any():
             raise ValueError(check.needs(name, f"numbers within {self.dtype}'s range", columns))
         return encoded
+
+    def check_columns(self, columns: Array, name: str) -> None:
+        """Refuse another number of targets than in fit."""
+        if columns.shape[1] != len(self.mean):
+            raise ValueError(
+                f"{name} must have {len(self.mean)} outputs, as in fit; got {columns.shape[1]}"
+            )
 
     def decoder(self) -> Decoder:
         kind = _DECODERS.get(type(self.fitted_loss))
