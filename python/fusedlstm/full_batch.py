@@ -11,11 +11,11 @@ import numpy.typing as npt
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._passes import truncated_pass, whole_pass
-from fusedlstm._requirements import require_truncation
+from fusedlstm._requirements import require_targets_of, require_truncation
 from fusedlstm.losses import Loss
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import LBFGS, OptimizerState
-from fusedlstm.training import BatchSource, Epoch, require_targets_of, weight_mask
+from fusedlstm.training import BatchSource, Epoch, weight_mask
 
 __all__ = ["Objective", "epochs"]
 
@@ -153,7 +153,7 @@ def epochs(
     if tbptt_steps is not None:
         check.positive_int("tbptt_steps", tbptt_steps)
         require_truncation(model.layer)
-    require_targets_of(model, source)
+    require_targets_of(model.layer, source)
     state = optimizer.init(model.params) if state is None else state
     objective = Objective(model, source, loss, weight_decay, tbptt_steps)
     point = model.params.astype(np.float64)

@@ -21,6 +21,10 @@ an output at every step the rows are the real steps of all sequences of a batch.
 """
 
 
+SHORT_ROW = 64
+"""Length up to which NumPy reduces rows faster as columns of the transposed array."""
+
+
 class SequenceLoss(abc.ABC):
     """A loss that needs to know which steps belong to one sequence.
 
@@ -119,7 +123,7 @@ def evaluate(
             if weights.ndim == 2 and hasattr(loss, "scales_weights"):  # see `each_step`
                 size = float(of_rows.sum())
                 of_rows = of_rows / max(of_rows.mean(), np.finfo(np.float64).tiny)
-        value, drows = loss(out.rows(), targets, of_rows)
+        value, drows = loss(rows_of(x, mask), targets, of_rows)
     return Evaluated(value, out.with_rows(drows).steps(), size)
 
 
@@ -222,8 +226,17 @@ def softplus(z: Array) -> Array:
     return result
 
 
+def row_max(z: Array) -> Array:
+    """Return the maximum of each row, (B, 1)."""
+    if z.shape[1] > SHORT_ROW:
+        highest: Array = z.max(axis=1, keepdims=True)
+    else:
+        highest = np.ascontiguousarray(z.T).max(axis=0)[:, np.newaxis]
+    return highest
+
+
 def log_softmax(z: Array) -> Array:
     """Return the logarithm of the softmax of each row, without overflow."""
-    shifted = z - z.max(axis=1, keepdims=True)
+    shifted = z - row_max(z)
     result: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return result
