@@ -105,15 +105,15 @@ def evaluate(
     ValueError
         ``out`` has an output at every step and ``y`` no target for each.
     """
-    x, mask = out.steps(), out.mask()
+    x = out.steps()
     with np.errstate(over="ignore", invalid="ignore"):  # the caller sees it in the loss
         if isinstance(loss, SequenceLoss):
             value, dout = loss(out, y, weights)
-            count = len(x) if x.ndim == 2 else int(x[..., 0].size if mask is None else mask.sum())
-            return Evaluated(value, dout.steps(), count)
+            return Evaluated(value, dout.steps(), len(x) if x.ndim == 2 else _count_of(out))
         if x.ndim == 2:
             value, dy = loss(x, y, weights)
             return Evaluated(value, dy, len(x))
+        mask = out.mask()
         require_step_targets(y, x.shape[:2])
         targets = rows_of(_of_steps("y", y, x, mask), mask, 2)
         size: float = getattr(loss, "count", len)(targets)
@@ -125,6 +125,12 @@ def evaluate(
                 of_rows = of_rows / max(of_rows.mean(), np.finfo(np.float64).tiny)
         value, drows = loss(rows_of(x, mask), targets, of_rows)
     return Evaluated(value, out.with_rows(drows).steps(), size)
+
+
+def _count_of(out: Sequence) -> int:
+    """Return the number of real steps."""
+    batch, steps = out.steps().shape[:2]
+    return batch * steps if out.lengths is None else int(out.lengths.sum())
 
 
 def require_step_targets(y: Any, steps: tuple[int, ...]) -> None:
