@@ -375,6 +375,12 @@ def test_truncation_draws_what_the_generator_gives(rng):
 
     assert (gradient(0) == gradient(0)).all()
     assert (gradient(0) != gradient(1)).any()
+    for lengths in (batch.lengths, None):
+        one_chunk, whole = np.zeros((2, model.params.size))
+        own = batch._replace(lengths=lengths)
+        truncated_pass(model, own, log_loss, np.random.default_rng(2), one_chunk, 7)
+        whole_pass(model, own, log_loss, np.random.default_rng(2), whole, None)
+        np.testing.assert_allclose(one_chunk, whole, rtol=1e-9, atol=1e-14)
 
 
 def test_truncated_gradients_do_not_depend_on_threads(rng, eager_teams):
@@ -391,6 +397,16 @@ def test_truncated_gradients_do_not_depend_on_threads(rng, eager_teams):
         fusedlstm.set_num_threads(None)
     assert (found[0] == found[1]).all()
     assert (found[0] == found[2]).all()
+
+
+def test_targets_without_an_axis_for_numbers_are_refused(rng):
+    X, y = [rng.standard_normal((n, 1)) for n in (3, 5)], [np.zeros(3), np.zeros(5)]
+    model = Sequential([LSTM(2), Dense(1)], 1, random_state=0)
+    run = epochs(
+        model, SequenceBatches(X, y, batch_size=2), squared_error, SGD(), learning_rate=0.1, rng=rng
+    )
+    with pytest.raises(ValueError, match=r"For one target pass y\[..., numpy.newaxis\]"):
+        next(run)
 
 
 def in_forms(rng):

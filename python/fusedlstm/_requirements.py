@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fusedlstm._sequences import Sequences
 from fusedlstm.layers import Composite, Layer
 
 
@@ -69,3 +70,12 @@ def require_deterministic(layer: Layer[Any]) -> None:
                 f"layers must be layers without dropout, zoneout and DropConnect for L-BFGS; got "
                 f"{leaf!r}"
             )
+
+
+def require_targets_of(layer: Layer[Any], y: Any) -> None:
+    """Refuse targets of steps for a model with one output per sequence."""
+    if layer.reduces and isinstance(y, Sequences):
+        raise ValueError(
+            "y must have one target per sequence for a model with one output per sequence; got "
+            "targets of all steps. For an output at every step leave out LastStep() or Pool()."
+        )

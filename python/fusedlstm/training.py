@@ -12,7 +12,11 @@ import numpy.typing as npt
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._passes import truncated_pass, whole_pass
-from fusedlstm._requirements import require_complete_state, require_truncation
+from fusedlstm._requirements import (
+    require_complete_state,
+    require_targets_of,
+    require_truncation,
+)
 from fusedlstm._sequences import Sequences, read_sequences, read_series
 from fusedlstm._states import State
 from fusedlstm._targets import pack_targets
@@ -166,14 +170,15 @@ def epochs(
         require_truncation(model.layer)
     if getattr(source, "carries_states", False) and len(source) > 1:
         require_complete_state(model.layer, "for batches that go on from each other")
-    require_targets_of(model, source)
+    require_targets_of(model.layer, getattr(source, "y", None))
     number = 0
     while True:
         number += 1
         if schedule is not None:
             schedule.look(at)
         order = source.order(rng)
-        total, size = 0.0, 0.0
+        total = 0.0
+        size: float = 0
         model_state: State = None
         for i in range(len(source)):
             batch = source.batch(order, i)
@@ -373,15 +378,6 @@ def _rows(values: Any, rows: Order) -> Array:
     """Return the values of some sequences, or padded those of their steps."""
     array: Array = values.take(rows, None)[0] if isinstance(values, Sequences) else values[rows]
     return array
-
-
-def require_targets_of(model: Sequential, source: BatchSource) -> None:
-    """Refuse targets of steps for a model with one output per sequence."""
-    if model.layer.reduces and isinstance(getattr(source, "y", None), Sequences):
-        raise ValueError(
-            "y must have one target per sequence for a model with one output per sequence; got "
-            "targets of all steps. For an output at every step leave out LastStep() or Pool()."
-        )
 
 
 def __dir__() -> list[str]:
