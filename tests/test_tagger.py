@@ -131,6 +131,9 @@ def test_arrays_of_equal_lengths(tmp_path):
     mapped, targets = (np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "xy")
     for ys in (targets, list(targets), y.tolist()):
         assert (weights_of(model().fit(mapped, ys)) == weights_of(fitted)).all()
+    np.save(tmp_path / "padded.npy", padded(X))
+    mapped = np.load(tmp_path / "padded.npy", mmap_mode="r")
+    assert (weights_of(model().fit(mapped, Y)) == weights_of(model().fit(X, Y))).all()
     table = pd.DataFrame(cube[:, :, 0])
     of_table = model().fit(table, y)
     assert of_table.n_features_in_ == 5
