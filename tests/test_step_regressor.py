@@ -438,6 +438,7 @@ class Cubic(RegressionLoss):
 
 def test_a_loss_of_ones_own():
     fitted = model(loss=Cubic(), learning_rate=0.01, max_iter=30).fit(X, GAPS)
+    assert repr(Cubic()) == "Cubic()"
     assert fitted.loss_curve_[-1] < fitted.loss_curve_[0]
     assert [part.shape for part in fitted.predict(X)] == [(n,) for n in LENGTHS]
     two = model(loss=Cubic()).fit(X, with_gaps(Y2))

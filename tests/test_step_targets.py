@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import islice
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils.validation import check_is_fitted
 
 import fusedlstm
 import reference
-from fusedlstm import Sequential, full_batch
+from fusedlstm import LSTMStepRegressor, LSTMTagger, Sequential, full_batch
 from fusedlstm._passes import truncated_pass, whole_pass
+from fusedlstm._sequences import read_sequences
 from fusedlstm.layers import (
     CIFGLSTM,
     GRU,
@@ -44,6 +50,7 @@ from fusedlstm.losses.base import evaluate
 from fusedlstm.losses.missing import WithMissing
 from fusedlstm.optimizers import LBFGS, SGD
 from fusedlstm.sequence import Sequence
+from fusedlstm.testing import sequence_checks
 from fusedlstm.training import Batch, SequenceBatches, epochs
 
 B, T = 4, 5
@@ -375,6 +382,12 @@ def test_truncation_draws_what_the_generator_gives(rng):
 
     assert (gradient(0) == gradient(0)).all()
     assert (gradient(0) != gradient(1)).any()
+    for lengths in (batch.lengths, None):
+        one_chunk, whole = np.zeros((2, model.params.size))
+        own = batch._replace(lengths=lengths)
+        truncated_pass(model, own, log_loss, np.random.default_rng(2), one_chunk, 7)
+        whole_pass(model, own, log_loss, np.random.default_rng(2), whole, None)
+        np.testing.assert_allclose(one_chunk, whole, rtol=1e-9, atol=1e-14)
 
 
 def test_truncated_gradients_do_not_depend_on_threads(rng, eager_teams):
@@ -391,6 +404,41 @@ def test_truncated_gradients_do_not_depend_on_threads(rng, eager_teams):
         fusedlstm.set_num_threads(None)
     assert (found[0] == found[1]).all()
     assert (found[0] == found[2]).all()
+
+
+def test_targets_without_an_axis_for_numbers_are_refused(rng):
+    X, y = [rng.standard_normal((n, 1)) for n in (3, 5)], [np.zeros(3), np.zeros(5)]
+    model = Sequential([LSTM(2), Dense(1)], 1, random_state=0)
+    run = epochs(
+        model, SequenceBatches(X, y, batch_size=2), squared_error, SGD(), learning_rate=0.1, rng=rng
+    )
+    with pytest.raises(ValueError, match=r"For one target pass y\[..., numpy.newaxis\]"):
+        next(run)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 9), min_size=1, max_size=6),
+    steps=st.integers(1, 10),
+    more=st.integers(0, 3),
+    seed=st.integers(0, 99),
+)
+def test_padding_and_chunks_of_any_lengths(lengths, steps, more, seed):
+    rng = np.random.default_rng(seed)
+    n = max(lengths) + more
+    x, y = rng.standard_normal((len(lengths), n, 2)), rng.integers(0, 2, (len(lengths), n))
+    batch = Batch(x, np.array(lengths), y, rng.uniform(0, 2, y.shape))
+    model = Sequential([LSTM(2), Residual(GRU(2)), Dense(2)], 2, "float64", random_state=seed)
+    grads, whole, cut = np.zeros((3, model.params.size))
+    passed = truncated_pass(model, batch, log_loss, None, grads, steps)
+    value, expected = chunk_by_chunk(model, batch, log_loss, steps)
+    assert passed.loss == pytest.approx(value, rel=1e-10)
+    np.testing.assert_allclose(grads, expected, rtol=1e-8, atol=1e-12)
+    longest = max(lengths)
+    first = whole_pass(model, batch, log_loss, None, whole, None)
+    short = Batch(x[:, :longest], batch.lengths, y[:, :longest], batch.weights[:, :longest])
+    second = whole_pass(model, short, log_loss, None, cut, None)
+    assert first.loss == second.loss
+    assert (whole == cut).all()
 
 
 def in_forms(rng):
@@ -460,3 +508,66 @@ def test_bad_targets_are_named(y, message):
     X = [np.zeros((n, 1)) for n in (3, 1, 2)]
     with pytest.raises(ValueError, match=message):
         SequenceBatches(X, y, batch_size=2)
+
+
+class OfLastSteps(BaseEstimator):
+    """Train on a sequence's target at each of its steps; predict that of the last step."""
+
+    def __init__(self, random_state=0):
+        self.random_state = random_state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def fit(self, X, y, sample_weight=None):
+        self.of_steps_ = self.kind(4, max_iter=1, random_state=self.random_state)
+        try:
+            lengths = read_sequences(X).lengths()
+            y = [
+                np.repeat(np.asarray(own)[np.newaxis], n, 0)
+                for own, n in zip(y, lengths, strict=True)
+            ]
+        except (TypeError, ValueError):
+            pass  # for the estimator to refuse
+        self.of_steps_.fit(X, y, sample_weight)
+        self.n_features_in_ = self.of_steps_.n_features_in_
+        if hasattr(self.of_steps_, "classes_"):
+            self.classes_ = self.of_steps_.classes_
+        return self
+
+    def predict(self, X):
+        check_is_fitted(self)
+        return self._last(X, self.of_steps_.predict(X))
+
+    def _last(self, X, predicted):
+        lengths = read_sequences(X).lengths()
+        return np.array([part[n - 1] for part, n in zip(predicted, lengths, strict=True)])
+
+
+class Labels(ClassifierMixin, OfLastSteps):
+    kind = LSTMTagger
+
+    def predict_proba(self, X):
+        check_is_fitted(self)
+        return self._last(X, self.of_steps_.predict_proba(X))
+
+
+class Numbers(RegressorMixin, OfLastSteps):
+    kind = LSTMStepRegressor
+
+
+@pytest.mark.parametrize(
+    ("estimator", "check"),
+    [
+        (estimator, check)
+        for estimator in (Labels(), Numbers())
+        for check in sequence_checks(estimator)
+    ],
+    ids=lambda value: getattr(value, "__name__", type(value).__name__),
+)
+def test_forms_of_sequences_by_the_public_checks(estimator, check):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "X does not have valid feature names")
+        check(estimator)

@@ -81,6 +81,7 @@ FORMS = {
     "list, padded": lambda: (X, padded(Y, "")),
     "frames": lambda: ([pd.DataFrame(x) for x in X], [pd.Series(y) for y in Y]),
     "series": lambda: (pd.Series(X), pd.Series(Y)),
+    "some are objects": lambda: (X, [Y[0].astype(object), *Y[1:]]),
     "frame of targets": lambda: (padded(X), pd.DataFrame(padded(Y, ""))),
     "Fortran order": lambda: ([np.asfortranarray(x) for x in X], Y),
     "not contiguous": lambda: ([np.repeat(x, 2, axis=0)[::2] for x in X], Y),
@@ -130,6 +131,9 @@ def test_arrays_of_equal_lengths(tmp_path):
     mapped, targets = (np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "xy")
     for ys in (targets, list(targets), y.tolist()):
         assert (weights_of(model().fit(mapped, ys)) == weights_of(fitted)).all()
+    np.save(tmp_path / "padded.npy", padded(X))
+    mapped = np.load(tmp_path / "padded.npy", mmap_mode="r")
+    assert (weights_of(model().fit(mapped, Y)) == weights_of(model().fit(X, Y))).all()
     table = pd.DataFrame(cube[:, :, 0])
     of_table = model().fit(table, y)
     assert of_table.n_features_in_ == 5
@@ -189,6 +193,8 @@ def test_labels_of_all_kinds(labels, tmp_path):
         (labels_of(Y, np.array(["a", None], object)), r"y\[0\] must be text, .* got None at step"),
         ([["up"] * n for n in LENGTHS], "needs at least 2 classes in y; got 1 class, 'up'"),
         ([np.ma.masked_all(n) for n in LENGTHS], "y must be without a mask"),
+        ([*Y[:5], np.ones(3, int), *Y[6:]], "y must be all text or all numbers"),
+        ([*Y[:5], np.ones(3, object), *Y[6:]], r"y\[5\] must be text, .* got 1.* at step 0"),
         (3, "y must be a list of arrays"),
         ((part for part in Y), "y must be a list of arrays"),
         (np.zeros((12, 6, 1, 1)), r"of shape \(12, 6\) or \(12, 6, n_outputs\)"),

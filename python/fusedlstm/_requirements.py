@@ -72,9 +72,9 @@ def require_deterministic(layer: Layer[Any]) -> None:
             )
 
 
-def require_targets_of(layer: Layer[Any], source: Any) -> None:
+def require_targets_of(layer: Layer[Any], y: Any) -> None:
     """Refuse targets of steps for a model with one output per sequence."""
-    if layer.reduces and isinstance(getattr(source, "y", None), Sequences):
+    if layer.reduces and isinstance(y, Sequences):
         raise ValueError(
             "y must have one target per sequence for a model with one output per sequence; got "
             "targets of all steps. For an output at every step leave out LastStep() or Pool()."

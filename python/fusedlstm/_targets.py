@@ -97,7 +97,8 @@ def pack_targets(
         if array.shape[1:] != first.shape[1:]:
             needed = f"of shape (n_timesteps, {first.shape[1]})" if first.ndim == 2 else "1-D"
             raise ValueError(check.needs(f"{name}[{i}]", f"{needed}, as {name}[0]", array))
-        if (array.dtype.kind in "US") != (first.dtype.kind in "US"):
+        kinds = {array.dtype.kind, first.dtype.kind}
+        if "O" not in kinds and (array.dtype.kind in "US") != (first.dtype.kind in "US"):
             needed = "all text or all numbers"
             raise ValueError(check.needs(name, needed, f"{first.dtype} and {array.dtype}"))
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -55,7 +55,7 @@ class Objective:
         self._order = source.order(np.random.default_rng(0))
         self._params: Array = np.empty(0)
         self._value, self._gradient = np.nan, np.empty(0)
-        self.size = 0.0
+        self.size: float = 0
 
     def value(self, point: Point) -> float:
         """Return the loss and the penalty."""
@@ -80,7 +80,8 @@ class Objective:
         model.params[:] = params
         grads = np.zeros_like(model.params)
         gradient = np.zeros(point.size)
-        total, size = 0.0, 0.0
+        total = 0.0
+        size: float = 0
         for i in range(len(self._source)):
             batch = self._source.batch(self._order, i)
             grads[:] = 0
@@ -153,7 +154,7 @@ def epochs(
     if tbptt_steps is not None:
         check.positive_int("tbptt_steps", tbptt_steps)
         require_truncation(model.layer)
-    require_targets_of(model.layer, source)
+    require_targets_of(model.layer, getattr(source, "y", None))
     state = optimizer.init(model.params) if state is None else state
     objective = Objective(model, source, loss, weight_decay, tbptt_steps)
     point = model.params.astype(np.float64)

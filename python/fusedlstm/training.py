@@ -176,14 +176,15 @@ def epochs(
         require_truncation(model.layer)
     if getattr(source, "carries_states", False) and len(source) > 1:
         require_complete_state(model.layer, "for batches that go on from each other")
-    require_targets_of(model.layer, source)
+    require_targets_of(model.layer, getattr(source, "y", None))
     number = 0
     while True:
         number += 1
         if schedule is not None:
             schedule.look(at)
         order = source.order(rng)
-        total, size = 0.0, 0.0
+        total = 0.0
+        size: float = 0
         model_state: State = None
         for i in range(len(source)):
             batch = source.batch(order, i)

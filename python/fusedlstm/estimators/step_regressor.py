@@ -95,8 +95,9 @@ object, default "squared_error"
         Returns
         -------
         y_mean : list of arrays (n_timesteps_i,) or (n_timesteps_i, n_outputs), or array
-            A list for a list, an array (n_samples, n_timesteps, ...) for an array, NaN at steps
-            that are padding. With a loss for several quantiles they are one more axis, the last.
+            A list for a list, an array of objects for one of objects, an array (n_samples,
+            n_timesteps, ...) for an array, NaN at steps that are padding. With a loss for several
+            quantiles they are one more axis, the last.
         y_std : like y_mean
             If ``return_std``.
         """

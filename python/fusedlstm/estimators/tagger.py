@@ -104,8 +104,9 @@ class LSTMTagger(StepEstimator):
         Returns
         -------
         list of arrays (n_timesteps_i,), or array (n_samples, n_timesteps)
-            A list for a list, an array for an array. In an array, steps that are padding have the
-            label NaN, "", False, None or -1, by the kind of the labels.
+            A list for a list, an array for an array, an array of objects for one of objects, which
+            `sklearn.model_selection.cross_val_predict` needs. In an array, steps that are padding
+            have the label NaN, "", False, None or -1, by the kind of the labels.
         """
         return self._predicted(X, lambda rows: self.classes_[np.argmax(rows, axis=1)])
 

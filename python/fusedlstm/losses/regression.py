@@ -51,7 +51,8 @@ class RegressionLoss(ShortRepr, abc.ABC):
         y = np.asarray(y)
         if y.ndim != 2 or y_pred.shape != (len(y), self.n_outputs(y.shape[1])):
             needed = f"an array (n, n_targets) that goes with y_pred {y_pred.shape}"
-            raise ValueError(check.needs("y", needed, y))
+            hint = "For one target pass y[..., numpy.newaxis]." if y.ndim == 1 else ""
+            raise ValueError(check.needs("y", needed, y, hint))
         value, dy = self.of_targets(y_pred, y)
         return mean_and_gradient(value, dy, value.size, weights, y_pred.dtype)
 
