@@ -10,6 +10,7 @@ import pytest
 import reference
 from fusedlstm import Sequential
 from fusedlstm.layers import LSTM, Dense, Dropout, LastStep
+from fusedlstm.sequence import Sequence, rows_of
 
 STACKS = {
     "lstm": [LSTM(5)],
@@ -135,3 +136,22 @@ def test_dropout_comes_from_the_generator_alone():
     same = [model.forward(x, rng=np.random.default_rng(3))[0] for _ in range(2)]
     np.testing.assert_array_equal(*same)
     assert not np.array_equal(same[0], model.forward(x, rng=np.random.default_rng(4))[0])
+
+
+def test_real_steps_as_rows_and_back():
+    steps = np.arange(2.0 * 4 * 3).reshape(2, 3, 4).transpose(0, 2, 1)  # not contiguous
+    seq = Sequence(steps, np.array([3, 1]))
+    rows = seq.rows()
+    assert rows.tolist() == [*steps[0, :3].tolist(), steps[1, 0].tolist()]
+    back = seq.with_rows(rows[:, :2]).steps()
+    assert back.shape == (2, 4, 2)
+    assert back[0, :3].tolist() == steps[0, :3, :2].tolist()
+    assert back[1, 0].tolist() == steps[1, 0, :2].tolist()
+    assert not back[0, 3].any()
+    assert not back[1, 1:].any()
+    assert rows_of(steps[:, :, 0], seq.mask(), 2).tolist() == rows[:, 0].tolist()
+
+
+def test_rows_of_a_mask_of_another_shape():
+    with pytest.raises(IndexError):
+        rows_of(np.zeros((2, 5, 3)), np.ones((2, 4), bool))

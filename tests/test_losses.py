@@ -258,3 +258,16 @@ def test_an_alias_of_a_loss_of_the_other_estimator_is_refused():
     X = np.ones((4, 3, 1))
     with pytest.raises(ValueError, match="loss must be one of squared_error, .*; got 'cross_ent"):
         LSTMRegressor(loss="cross_entropy").fit(X, np.arange(4.0))
+
+
+@pytest.mark.parametrize("n_classes", [2, 8, 64, 65, 300])
+def test_log_loss_of_few_and_of_many_classes(n_classes):
+    rng = np.random.default_rng(0)
+    z, y = 100 * rng.standard_normal((20, n_classes)), rng.integers(n_classes, size=20)
+    value, dy = log_loss(z, y)
+    log_p = scipy.special.log_softmax(z, axis=1)
+    assert value == pytest.approx(-log_p[np.arange(20), y].mean(), rel=1e-12)
+    np.testing.assert_allclose(
+        dy, (np.exp(log_p) - np.eye(n_classes)[y]) / 20, rtol=1e-9, atol=1e-15
+    )
+    np.testing.assert_allclose(log_softmax(z), log_p, rtol=1e-12)

@@ -130,11 +130,12 @@ class PackedSequences(Sequences):
         return len(self.starts) - 1
 
     def take(self, rows: Any, dtype: npt.DTypeLike | None) -> tuple[Array, Lengths | None]:
-        starts, lengths = self.starts[:-1][rows], self.lengths()[rows]
+        starts = self.starts[:-1][rows]
+        lengths = self.starts[1:][rows] - starts
         steps = np.arange(lengths.max())
         # Past its end a sequence repeats its last step, which nobody reads.
         index = starts[:, np.newaxis] + np.minimum(steps, lengths[:, np.newaxis] - 1)
-        return _in_dtype(self.values[index], dtype), lengths
+        return _in_dtype(self.values.take(index, axis=0), dtype), lengths
 
     def lengths(self) -> Lengths:
         return np.diff(self.starts)

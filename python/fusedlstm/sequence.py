@@ -68,9 +68,9 @@ class Sequence(NamedTuple):
         shape = (*x.shape[:2], *rows.shape[1:])
         if mask is None:
             return Sequence(rows.reshape(shape))
-        out = np.zeros(shape, rows.dtype)
-        out[mask] = rows
-        return Sequence(out, self.lengths)
+        flat = np.zeros((mask.size, *shape[2:]), rows.dtype)
+        flat[np.flatnonzero(mask)] = rows
+        return Sequence(flat.reshape(shape), self.lengths)
 
     def zeroed(self) -> Sequence:
         """Return the batch with zeros past the end of each sequence."""
@@ -80,9 +80,7 @@ class Sequence(NamedTuple):
         return self._replace(x=np.where(mask[:, :, np.newaxis], self.steps(), 0))
 
 
-def rows_of(
-    array: Array, mask: npt.NDArray[np.bool_] | None, axes: int | None = None
-) -> Array:
+def rows_of(array: Array, mask: npt.NDArray[np.bool_] | None, axes: int | None = None) -> Array:
     """Return the real steps of an array (B, T, ...) as rows (N, ...).
 
     Parameters
@@ -94,7 +92,9 @@ def rows_of(
         Number of axes of sequences and steps. None: 2 for three axes and more, else 1, and the rows
         of the array are returned as they are.
     """
-    if mask is not None:
+    if mask is not None and array.shape[:2] == mask.shape:  # `take` is faster than a mask
+        array = array.reshape(-1, *array.shape[2:]).take(np.flatnonzero(mask), axis=0)
+    elif mask is not None:
         array = array[mask]
     elif axes == 2 or (axes is None and array.ndim > 2):
         array = array.reshape(-1, *array.shape[2:])

@@ -21,6 +21,10 @@ output at every step the rows are the real steps of all sequences of a batch.
 """
 
 
+SHORT_ROW = 64
+"""Length up to which NumPy reduces rows faster as columns of the transposed array."""
+
+
 class SequenceLoss(abc.ABC):
     """A loss that needs to know which steps belong to one sequence.
 
@@ -107,9 +111,9 @@ def evaluate(
         if np.shape(y)[:2] != x.shape[:2]:
             needed = f"targets of all steps, of shape {x.shape[:2]} and more"
             raise ValueError(check.needs("y", needed, y))
-        rows = out.rows()
-        value, drows = loss(rows, rows_of(y, mask, 2), _step_weights(weights, x, mask))
-        size = getattr(loss, "count", len)(rows_of(y, mask, 2))
+        targets = rows_of(y, mask, 2)
+        value, drows = loss(rows_of(x, mask), targets, _step_weights(weights, x, mask))
+        size = getattr(loss, "count", len)(targets)
     return Evaluated(value, out.with_rows(drows).steps(), size)
 
 
@@ -188,8 +192,17 @@ def softplus(z: Array) -> Array:
     return result
 
 
+def row_max(z: Array) -> Array:
+    """Return the maximum of each row, (B, 1)."""
+    if z.shape[1] > SHORT_ROW:
+        highest: Array = z.max(axis=1, keepdims=True)
+    else:
+        highest = np.ascontiguousarray(z.T).max(axis=0)[:, np.newaxis]
+    return highest
+
+
 def log_softmax(z: Array) -> Array:
     """Return the logarithm of the softmax of each row, without overflow."""
-    shifted = z - z.max(axis=1, keepdims=True)
+    shifted = z - row_max(z)
     result: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return result

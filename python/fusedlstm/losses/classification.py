@@ -10,7 +10,7 @@ import numpy as np
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._repr import ShortRepr
-from fusedlstm.losses.base import log_softmax, mean_and_gradient, sigmoid, softplus
+from fusedlstm.losses.base import log_softmax, mean_and_gradient, row_max, sigmoid, softplus
 
 
 class ClassificationLoss(ShortRepr, abc.ABC):
@@ -110,7 +110,7 @@ class LogLoss(ClassificationLoss):
     def of_classes(self, z: Array, y: Array) -> tuple[Array, Array]:
         smoothing = self.label_smoothing
         rows = np.arange(len(z))
-        shifted = z - z.max(axis=1, keepdims=True)
+        shifted = z - row_max(z)
         e = np.exp(shifted)
         total = e.sum(axis=1, keepdims=True)
         value = np.log(total[:, 0]) - (1 - smoothing) * shifted[rows, y]
