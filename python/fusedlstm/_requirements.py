@@ -49,6 +49,7 @@ def require_stream(layer: Layer[Any]) -> None:
             )
         if not leaf.causal:
             raise ValueError(f"A stream needs causal layers; {name} is not: {leaf!r}")
+        require_state_to_reduce(name, leaf)
     require_complete_state(layer, "for a stream")
 
 
@@ -60,6 +61,16 @@ def require_truncation(layer: Layer[Any]) -> None:
             raise ValueError(f"{name} must read forward only with tbptt_steps; got {leaf!r}")
         if not leaf.causal:
             raise ValueError(f"{name} must be causal with tbptt_steps; got {leaf!r}")
+        require_state_to_reduce(name, leaf)
+
+
+def require_state_to_reduce(name: str, layer: Layer[Any]) -> None:
+    """Refuse a causal layer that reduces and cannot know earlier steps."""
+    if layer.reduces and not layer.selects and layer.state_shapes(1, 1) is None:
+        raise ValueError(
+            f"{name} must have a state to be causal, since it reduces sequences; got {layer!r}. "
+            f"Write state_shapes, or leave out causal = True."
+        )
 
 
 def require_deterministic(layer: Layer[Any]) -> None:

@@ -98,10 +98,14 @@ class Model:
             needed = "an integer of at least 0, a numpy Generator or None"
             raise type(error)(check.needs("random_state", needed, random_state)) from None
         self._params = np.zeros(count_of(self._shapes), self.dtype)
-        values = self.layer.init_params(self.input_size, rng)
-        for name, view in self.named_params().items():
-            if name in values:
-                view[...] = values[name]
+        views = self.named_params()
+        for name, values in self.layer.init_params(self.input_size, rng).items():
+            if name not in views:
+                raise ValueError(check.needs("init_params", "of names of param_shapes", name))
+            if np.shape(values) != views[name].shape:
+                needed = f"an array of shape {views[name].shape} for {name!r}"
+                raise ValueError(check.needs("init_params", needed, values))
+            views[name][...] = values
         self._prepare(self._params)
 
     def _configure(self, layer: Layer[Any], input_size: int, dtype: npt.DTypeLike) -> None:

@@ -17,6 +17,7 @@ from fusedlstm._draws import Draws
 from fusedlstm._states import Shapes as StateShapes
 from fusedlstm._states import State
 from fusedlstm.layers.base import Layer, Shapes, can_lower
+from fusedlstm.layers.conformance import checked_backward, checked_forward, is_foreign
 from fusedlstm.layers.dense import Dense
 from fusedlstm.sequence import Sequence
 
@@ -37,6 +38,14 @@ class Step(NamedTuple):
     all_steps: bool  # of its output are read
     reads_last: bool
     random: bool
+    foreign: bool  # its class is not of this package
+
+
+class Kept(NamedTuple):
+    """What a layer of another project saved, and its input."""
+
+    saved: Any
+    x: Array
 
 
 class Packed(NamedTuple):
@@ -265,7 +274,8 @@ class Chain(Composite):
             places, steps = self.places(input_size), []
             for number in reversed(self.order):
                 layer = self.layers[number]
-                steps.append(Step(places[number], all_steps, layer.reads_last, layer.random))
+                flags = layer.reads_last, layer.random, is_foreign(layer)
+                steps.append(Step(places[number], all_steps, *flags))
                 all_steps = self.layers[number].needs_steps(all_steps)
             self._steps_by_size[key] = tuple(reversed(steps))
         return self._steps_by_size[key]
@@ -274,12 +284,17 @@ class Chain(Composite):
         self, params: Any, seq: Sequence, state: State = None, all_steps: bool = True
     ) -> tuple[Sequence, State]:
         after: list[State] = [None] * len(self.layers)
-        for place, wanted, reads_last, _ in self.steps(seq.size, all_steps):
+        for place, wanted, reads_last, _, foreign in self.steps(seq.size, all_steps):
             if not reads_last and seq.last is not None:
                 seq = Sequence(seq.x, seq.lengths)
             own = params_of(params, place)
             before = None if state is None else state[place.number]
-            seq, after[place.number] = place.layer.run(own, seq, before, wanted)
+            if foreign and type(place.layer).run is Layer.run:
+                whole = place.layer.forward(own, seq, before, None, wanted)
+                result = checked_forward(place.number, place.layer, seq, whole)[0]
+            else:
+                result = place.layer.run(own, seq, before, wanted)
+            seq, after[place.number] = result
         return seq, tuple(after)
 
     def forward(
@@ -293,17 +308,21 @@ class Chain(Composite):
         steps, saved = self.steps(seq.steps().shape[-1], all_steps), []
         after: list[State] = [None] * len(steps)
         draws = None if rng is None else Draws(rng)
-        for place, wanted, reads_last, random in steps:
+        for place, wanted, reads_last, random, foreign in steps:
             number, layer, own, _ = place
             if not reads_last and seq.last is not None:
                 seq = Sequence(seq.x, seq.lengths)
-            (seq, after[number]), kept = layer.forward(
+            result = layer.forward(
                 params[own],
                 seq,
                 None if state is None else state[number],
                 draws.of_layer(number) if random and draws is not None else None,
                 wanted,
             )
+            if foreign:
+                checked_forward(number, layer, seq, result)
+                result = result[0], Kept(result[1], seq.steps())
+            (seq, after[number]), kept = result
             saved.append(kept)
         if draws is not None:
             draws.end()
@@ -323,21 +342,25 @@ class Chain(Composite):
         gradient: Any = dseq
         for turn in range(len(steps) - 1, -1, -1):
             number, layer, own, _ = steps[turn].place
-            gradient, before[number] = layer.backward(
+            foreign, of_layer = steps[turn].foreign, kept[turn]
+            result = layer.backward(
                 params[own],
-                kept[turn],
+                of_layer.saved if foreign else of_layer,
                 gradient,
                 None if dstate is None else dstate[number],
                 grads[own],
                 input_gradient or turn > 0,
             )
+            if foreign:
+                checked_backward(number, layer, of_layer.x, result)
+            gradient, before[number] = result
         return gradient, tuple(before)
 
     def lower(self, program: Any, params: Any, input_size: int, all_steps: bool) -> bool:
         return all(
             can_lower(place.layer)
             and place.layer.lower(program, params_of(params, place), place.input_size, wanted)
-            for place, wanted, _, _ in self.steps(input_size, all_steps)
+            for place, wanted, *_ in self.steps(input_size, all_steps)
         )
 
 

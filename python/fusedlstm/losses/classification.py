@@ -60,6 +60,13 @@ class ClassificationLoss(ShortRepr, abc.ABC):
             value, dy = self.of_labels(y_pred, y[:, np.newaxis])
         else:
             value, dy = self.of_classes(y_pred, y.astype(np.intp, copy=False))
+        losses = y.shape if y.ndim == 2 else (len(y), 1) if y_pred.shape[1] == 1 else y.shape
+        if np.shape(value) != losses or np.shape(dy) != y_pred.shape:
+            shapes = f"losses of shape {losses} and gradients of shape {y_pred.shape}"
+            raise ValueError(
+                f"of_classes and of_labels of {self!r} must return {shapes}; got "
+                f"{np.shape(value)} and {np.shape(dy)}"
+            )
         return mean_and_gradient(value, dy, len(y_pred), weights, y_pred.dtype)
 
     @staticmethod

@@ -1,0 +1,83 @@
+"""Checks of what layers of other projects return, which name the layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fusedlstm import _validation as check
+from fusedlstm._states import Shapes as StateShapes
+from fusedlstm._states import mapped
+from fusedlstm.layers.base import Layer
+from fusedlstm.sequence import Sequence
+
+
+def is_foreign(layer: Layer[Any]) -> bool:
+    """Return True for a layer whose class this package does not define."""
+    return type(layer).__module__.partition(".")[0] != "fusedlstm"
+
+
+def checked_forward(number: int, layer: Layer[Any], seq: Sequence, result: Any) -> Any:
+    """Return the result of `Layer.forward` of a layer of a `Chain`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The result has another structure, or the output or the state has another shape or dtype
+        than the layer says.
+    """
+    name = f"forward of layers[{number}]"
+    needed = f"((Sequence, state), saved) from {layer!r}"
+    try:
+        (out, state), _ = result
+    except (TypeError, ValueError):
+        raise TypeError(check.needs(name, needed, type(result))) from None
+    if not isinstance(out, Sequence):
+        raise TypeError(check.needs(name, needed, type(out)))
+    x, size = seq.steps(), layer.output_size(seq.size)
+    shape = (len(x), size) if layer.reduces else (*x.shape[:-1], size)
+    _check_array(f"the output of layers[{number}]", layer, out.x, shape, x.dtype)
+    _check_state(number, layer, state, layer.state_shapes(len(x), seq.size))
+    return result
+
+
+def checked_backward(number: int, layer: Layer[Any], like: Any, result: Any) -> Any:
+    """Return the result of `Layer.backward` of a layer of a `Chain`.
+
+    Parameters
+    ----------
+    number : int
+    layer : Layer
+    like : array
+        The input of the layer.
+    result : object
+    """
+    name = f"backward of layers[{number}]"
+    needed = f"(Sequence or None, state) from {layer!r}"
+    try:
+        dseq, _ = result
+    except (TypeError, ValueError):
+        raise TypeError(check.needs(name, needed, type(result))) from None
+    if dseq is not None and not isinstance(dseq, Sequence):
+        raise TypeError(check.needs(name, needed, type(dseq)))
+    if dseq is not None and dseq.x is not None:
+        gradient = f"the gradient from layers[{number}]"
+        _check_array(gradient, layer, dseq.x, like.shape, like.dtype)
+    return result
+
+
+def _check_array(name: str, layer: Layer[Any], array: Any, shape: Any, dtype: Any) -> None:
+    if getattr(array, "shape", None) != shape or array.dtype != dtype:
+        hint = f"The layer is {layer!r}."
+        raise ValueError(check.needs(name, f"a {dtype} array of shape {shape}", array, hint))
+
+
+def _check_state(number: int, layer: Layer[Any], state: Any, shapes: StateShapes) -> None:
+    try:
+        found = mapped(lambda array: array.shape, state)
+    except AttributeError:
+        found = type(state)
+    if found != shapes:
+        raise ValueError(
+            f"the state from forward of layers[{number}] must have the shapes {shapes} that "
+            f"state_shapes returns; got {found} from {layer!r}"
+        )
