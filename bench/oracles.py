@@ -366,6 +366,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one seed, less data, a wider bound")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
+    for name in options.tasks:
+        if name not in TASKS:
+            parser.error(f"task must be one of {'; '.join(TASKS)}; got {name!r}")
     fusedlstm.set_num_threads(options.threads)
     warnings.simplefilter("ignore", ConvergenceWarning)
     missed = []
