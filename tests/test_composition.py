@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import pytest
 
 import fusedlstm
 import reference
-from fusedlstm import LSTMClassifier, LSTMRegressor, Model, Sequential
+from fusedlstm import LSTMClassifier, LSTMRegressor, Model, Sequential, full_batch
 from fusedlstm.layers import (
     GRU,
     LSTM,
@@ -21,11 +22,15 @@ from fusedlstm.layers import (
     LastStep,
     Layer,
     Parallel,
+    Pool,
     Residual,
     Tied,
 )
+from fusedlstm.losses import squared_error
+from fusedlstm.optimizers import SGD
 from fusedlstm.sequence import Sequence
 from fusedlstm.states import select_rows
+from fusedlstm.training import SeriesBatches, epochs
 
 BI = LSTM(3, bidirectional=True)
 
@@ -35,7 +40,6 @@ STACKS = {
     "chain that reduces": [Chain(BI, LastStep(), Dense(4, "tanh")), Dense(2)],
     "residual": [Residual(LSTM(3)), Dense(2)],
     "residual, last step": [LSTM(3), Residual(LSTM(3)), LastStep()],
-    "residual of two directions": [BI, Residual(LSTM(3, bidirectional=True)), LastStep()],
     "residual with a projection": [Residual(LSTM(5), Dense(4, "tanh")), LastStep()],
     "residual of vectors": [LSTM(4), LastStep(), Residual(Dense(4, "tanh")), Residual(Dense(3))],
     "residual in residual": [Residual(LSTM(3), Residual(GRU(3), Dense(3))), LastStep(), Dense(1)],
@@ -46,6 +50,8 @@ STACKS = {
     "parallel with dropout": [Parallel(Chain(LSTM(3), Dropout(0.4)), Dropout(0.2)), LSTM(2)],
     "pointwise before the last step": [BI, Dense(4, "tanh"), Dropout(0.3), LastStep(), Dense(2)],
     "tied": [Dense(4, "tanh"), LSTM(4), Tied(1, LSTM(4)), LastStep()],
+    "last step in a chain": [LSTM(4), Dropout(0.3), Chain(Dense(3, "tanh"), LastStep()), Dense(2)],
+    "last step in branches": [GRU(3), Parallel(LastStep(), Chain(LastStep(), Dense(2)))],
     "tied in a chain": [Chain(Dense(3), Tied(0, Dense(3, "tanh"))), GRU(2)],
 }
 
@@ -241,6 +247,10 @@ def test_the_last_step_after_pointwise_layers_is_each_directions_own():
         [Chain(BI, Dense(3)), LastStep()],
         [Parallel(BI, Dropout(0.1)), LastStep()],
         [Parallel(BI, Dropout(0.1)), Dense(2), LastStep()],
+        [BI, Residual(LSTM(3, bidirectional=True)), LastStep()],
+        [BI, Dense(3), Chain(LastStep(), Dense(2))],
+        [BI, Chain(Dense(3), LastStep())],
+        [BI, Dropout(0.1), Parallel(LastStep(), Chain(LastStep(), Dense(2)))],
     ],
     ids=repr,
 )
@@ -447,3 +457,177 @@ def test_a_subclass_that_computes_otherwise_is_not_lowered():
     plain = Sequential([RNN(3), LastStep(), Dense(2)], 2, random_state=0)
     doubled = Sequential([RNN(3), LastStep(), Doubled(2)], 2, random_state=0)
     np.testing.assert_array_equal(doubled.predict(X), 2 * plain.predict(X))
+
+
+# Mistakes in layers of a user's own are named.
+
+
+class Plain(Layer):
+    """Doubles its input."""
+
+    random = False
+
+    def output_size(self, input_size):
+        return input_size
+
+    def forward(self, params, seq, state=None, rng=None, all_steps=True):
+        return (Sequence(2 * seq.x, seq.lengths), None), seq
+
+    def backward(self, params, saved, dseq, dstate, grads, input_gradient=True):
+        return Sequence(2 * dseq.x, dseq.lengths), None
+
+
+def own(base=Plain, **members):
+    return type("Own", (base,), members)()
+
+
+WRONG_FORWARDS = {
+    "no saved": (lambda seq: (seq, None), r"forward of layers\[1\] must be \(\(Sequence, state\)"),
+    "an array": (lambda seq: seq.x, r"forward of layers\[1\] must be"),
+    "rows": (
+        lambda seq: ((seq._replace(x=seq.rows()), None), None),
+        r"the output of layers\[1\] must be a float32 array of shape \(30, 6, 3\); got an array of "
+        r"shape \(180, 3\)",
+    ),
+    "dtype": (lambda seq: ((seq._replace(x=seq.x.astype(float)), None), None), "must be a float32"),
+    "a state": (
+        lambda seq: ((seq, (seq.x[np.newaxis, :, 0],)), None),
+        r"the state from forward of layers\[1\] must have the shapes None",
+    ),
+}
+
+
+@pytest.mark.parametrize(("result", "message"), WRONG_FORWARDS.values(), ids=WRONG_FORWARDS)
+def test_wrong_results_of_forward_are_named(result, message):
+    def forward(self, params, seq, state=None, rng=None, all_steps=True):
+        return result(seq)
+
+    model = Sequential([LSTM(3), own(forward=forward)], 2, random_state=0)
+    for call in (model.predict, model.forward):
+        with pytest.raises((TypeError, ValueError), match=message):
+            call(X)
+
+
+WRONG_BACKWARDS = {
+    "an array": (lambda dseq: dseq.x, r"backward of layers\[1\] must be \(Sequence or None, state"),
+    "no sequence": (lambda dseq: (dseq.x, None), r"backward of layers\[1\] must be"),
+    "rows": (lambda dseq: (dseq._replace(x=dseq.rows()), None), r"the gradient from layers\[1\]"),
+}
+
+
+@pytest.mark.parametrize(("result", "message"), WRONG_BACKWARDS.values(), ids=WRONG_BACKWARDS)
+def test_wrong_results_of_backward_are_named(result, message):
+    def backward(self, params, saved, dseq, dstate, grads, input_gradient=True):
+        return result(dseq)
+
+    model = Sequential([LSTM(3), own(backward=backward)], 2, random_state=0)
+    y, saved = model.forward(X)
+    with pytest.raises((TypeError, ValueError), match=message):
+        model.backward(saved, y, np.zeros_like(model.params))
+
+
+def test_wrong_initial_parameters_are_named():
+    shapes = {"param_shapes": lambda self, size: {"weight": (size, size)}}
+    other = own(**shapes, init_params=lambda self, size, rng: {"weigth": np.ones((size, size))})
+    with pytest.raises(ValueError, match=r"must be of names of param_shapes; got '0\.weigth'"):
+        Sequential([other], 2)
+    wrong = own(**shapes, init_params=lambda self, size, rng: {"weight": np.ones(size)})
+    with pytest.raises(ValueError, match=r"must be an array of shape \(2, 2\) for '0\.weight'"):
+        Sequential([wrong], 2)
+
+
+def test_a_causal_layer_that_reduces_needs_a_state():
+    model = Sequential([LSTM(3), own(MeanStep, causal=True)], 2)
+    with pytest.raises(
+        ValueError, match=r"layers\[1\] must have a state to be causal"
+    ):
+        model.stream()
+
+
+def test_an_output_that_is_not_contiguous_can_be_read():
+    def forward(self, params, seq, state=None, rng=None, all_steps=True):
+        x = np.asfortranarray(2 * seq.x)
+        return (Sequence(x, seq.lengths), None), seq
+
+    for after in (LSTM(2), Dense(2), Pool()):
+        whole = Sequential([own(), after], 2, random_state=0)
+        other = Sequential([own(forward=forward), after], 2, random_state=0)
+        np.testing.assert_array_equal(other.predict(X), whole.predict(X))
+
+
+def test_a_subclass_of_chain_can_be_copied():
+    class Block(Chain):
+        def __init__(self, size):
+            super().__init__(LSTM(size), Dense(size))
+
+    layers = (Block(4),)
+    model = LSTMClassifier(layers=layers, max_iter=1).fit(X, X.sum(axis=(1, 2)) > 0)
+    again = copy.deepcopy(model)
+    assert again.predict_proba(X).tobytes() == model.predict_proba(X).tobytes()
+
+
+def test_states_that_are_partly_none():
+    model = Sequential([LSTM(3, trainable_state=True), Chain(GRU(2), Dense(1))], 2, random_state=0)
+    model.named_params()["0.initial_h"][:] = 0.5
+    _, state = model.run(X[:, :3])
+    stream = model.stream(30)
+    for given in (None, (None, state[1]), (state[0], None), (state[0], (None, None))):
+        stream.state = given
+        expected = model.run(X[:, 3:], given)[0]
+        for t in range(3, 6):
+            y = stream.step(X[:, t].astype("float32"))
+        assert y.tobytes() == expected[:, -1].tobytes()
+
+
+@pytest.mark.parametrize("tbptt_steps", [None, 5])
+def test_batches_that_go_on_are_told_of_the_state(tbptt_steps):
+    series = np.random.default_rng(0).standard_normal(121)
+    sources = [
+        SeriesBatches(series[:-1], series[1:, np.newaxis], batch_size=2, steps=steps)
+        for steps in (10, 60)
+    ]
+    losses = []
+    for source in sources:
+        model = Sequential([GRU(4), Dense(1)], 1, random_state=0)
+        options = {"learning_rate": 1e-30, "rng": np.random.default_rng(0)}
+        run = epochs(model, source, squared_error, SGD(), tbptt_steps=tbptt_steps, **options)
+        losses.append(next(run).loss)
+        objective = full_batch.Objective(model, source, squared_error, tbptt_steps=tbptt_steps)
+        losses.append(objective.value(model.params.astype(float)))
+    assert losses == pytest.approx([losses[0]] * 4, rel=1e-6)
+
+
+def test_states_need_layers_that_can_carry_them():
+    series = np.random.default_rng(0).standard_normal(60)
+    source = SeriesBatches(series, series[:, np.newaxis], batch_size=2, steps=10)
+    options = {"learning_rate": 0.1, "rng": np.random.default_rng(0)}
+    for layers, message in (
+        ([BI, Dense(1)], "must read forward only for batches that go on"),
+        ([Smooth(), LSTM(3), Dense(1)], r"layers\[0\] must be causal for batches that go on"),
+    ):
+        run = epochs(Sequential(layers, 1), source, squared_error, SGD(), **options)
+        with pytest.raises(ValueError, match=message):
+            next(run)
+    model = Sequential([LSTM(3), Smooth()], 2)
+    _, state = model.run(X)
+    with pytest.raises(ValueError, match=r"layers\[1\] must be causal to start from a state"):
+        model.run(X, state)
+
+
+def test_outputs_do_not_share_memory_with_states():
+    for layers in ([LSTM(3), LastStep()], [Pool("max")]):
+        y, state = Sequential(layers, 2, random_state=0).run(X)
+        assert not np.shares_memory(y, state[0][0])
+
+
+def test_models_of_a_single_layer_are_saved(tmp_path):
+    model = Model(Parallel(LSTM(3), GRU(2)), 2, random_state=0)
+    model.save(tmp_path / "file")
+    same = fusedlstm.load(tmp_path / "file")
+    assert type(same) is Model
+    assert repr(same) == repr(model)
+    assert same.predict(X).tobytes() == model.predict(X).tobytes()
+    with pytest.raises(ValueError, match="layer must be a layer with parameters of its own"):
+        Model(Tied(3, Dense(2)), 4)
+    with pytest.raises(ValueError, match="layer must be a layer that does not consist of layers"):
+        Tied(0, Chain(Dense(2)))

@@ -9,7 +9,15 @@ from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
 from fusedlstm import LSTMRegressor
-from fusedlstm.losses import REGRESSION_LOSSES, Focal, Gaussian, Huber, Pinball, Poisson
+from fusedlstm.losses import (
+    REGRESSION_LOSSES,
+    Focal,
+    Gaussian,
+    Huber,
+    Pinball,
+    Poisson,
+    RegressionLoss,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -143,3 +151,25 @@ def test_another_loss_cannot_go_on():
     with pytest.raises(ValueError, match=r"loss must be SquaredError\(\), as in the first fit"):
         model.partial_fit(X, Y)
     np.testing.assert_array_equal(model.predict(X), predicted)
+
+
+class Own(RegressionLoss):
+    """A squared error."""
+
+    def of_targets(self, z, y):
+        return (z - y) ** 2, 2 * (z - y)
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"of_targets": lambda self, z, y: (((z - y) ** 2).mean(), 2 * (z - y))}, "of_targets of"),
+        ({"of_targets": lambda self, z, y: ((z - y)[:, 0], 2 * (z - y))}, "of_targets of"),
+        ({"n_outputs": lambda self, n: 2 * n}, "predict of"),
+    ],
+)
+def test_mistakes_in_losses_of_ones_own_are_named(members, message):
+    loss = type("Wrong", (Own,), members)()
+    with pytest.raises(ValueError, match=message):
+        quick(loss=loss, max_iter=1).fit(X, np.stack([Y, Y], axis=1))
+    assert quick(loss=Own(), max_iter=1).fit(X, Y).predict(X).shape == Y.shape

@@ -24,7 +24,7 @@ from fusedlstm import layers
 from fusedlstm._core import Array
 from fusedlstm._fit_state import FitState, Progress, Watch
 from fusedlstm.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
-from fusedlstm.model import Sequential
+from fusedlstm.model import Model, Sequential
 from fusedlstm.optimizers import OPTIMIZERS, AnyOptimizer, OptimizerState
 from fusedlstm.schedules import SCHEDULES, ScheduleState
 
@@ -169,15 +169,21 @@ def encode(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     raise TypeError(check.needs(name, needed, value))
 
 
-def encode_model(model: Sequential, prefix: str, arrays: dict[str, Array]) -> dict[str, Any]:
+def encode_model(model: Model, prefix: str, arrays: dict[str, Array]) -> dict[str, Any]:
     """Return a model as JSON holds it; its parameters go into ``arrays``, after a prefix."""
     arrays.update({prefix + name: array for name, array in model.named_params().items()})
     return {
-        "layers": encode(model.layers, prefix + "layers", arrays),
+        **_layers_of(model, prefix, arrays),
         "input_size": model.input_size,
         "dtype": model.dtype.name,
         "params": prefix,
     }
+
+
+def _layers_of(model: Model, prefix: str, arrays: dict[str, Array]) -> dict[str, Any]:
+    if isinstance(model, Sequential):
+        return {"layers": encode(model.layers, prefix + "layers", arrays)}
+    return {"layer": encode(model.layer, prefix + "layer", arrays)}
 
 
 def decode(value: Any, arrays: dict[str, Array]) -> Any:
@@ -227,9 +233,10 @@ class Decoder:
         make = VALUES[check.choice("class", kind, VALUES)]
         return made(make, {name: self.decode(each) for name, each in of_object(content).items()})
 
-    def model(self, content: Any) -> Sequential:
+    def model(self, content: Any, kind: type[Model] = Sequential) -> Any:
         """Return the model that `encode_model` was given."""
-        parts = fields_of("Sequential", content, "layers", "input_size", "dtype", "params")
+        held = "layers" if kind is Sequential else "layer"
+        parts = fields_of(kind.__name__, content, held, "input_size", "dtype", "params")
         if self._has_model:  # which would multiply the memory of the same arrays
             raise ValueError("a file must hold one model; got two")
         self._has_model = True
@@ -239,8 +246,8 @@ class Decoder:
             for name, array in self.arrays.items()
             if name.startswith(prefix)
         }
-        own = self.decode(parts["layers"])
-        return Sequential.from_named_params(own, parts["input_size"], arrays, parts["dtype"])
+        own = self.decode(parts[held])
+        return kind.from_named_params(own, parts["input_size"], arrays, parts["dtype"])
 
     def _labels(self, value: dict[str, Any]) -> Array:
         parts = fields_of("labels", value, "labels", "dtype")

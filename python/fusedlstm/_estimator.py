@@ -24,7 +24,7 @@ from fusedlstm._checkpoints import CheckpointFile, problem_of
 from fusedlstm._core import Array
 from fusedlstm._end_warnings import warn_if_constant, warn_of_divergence, warn_of_the_end
 from fusedlstm._files import FileName
-from fusedlstm._fit_loop import Curves, FitLoop, FitResult, attributes_of
+from fusedlstm._fit_loop import Curves, FitLoop, FitResult
 from fusedlstm._fit_state import FitState, Progress, Watch
 from fusedlstm._frames import step_names_check
 from fusedlstm._hidden_layers import check_hidden_layers
@@ -75,6 +75,19 @@ class Frozen(NamedTuple):
 def auto_batch_size(n_sequences: int) -> int:
     """Return the batch size that gives small data sets enough updates per epoch."""
     return min(max(n_sequences // UPDATES_PER_EPOCH, SMALLEST_BATCH), LARGEST_BATCH)
+
+
+def attributes_of(result: FitResult) -> dict[str, Any]:
+    """Return the attributes of an estimator after a training."""
+    loss = result.curves.loss
+    return {
+        "model_": result.model,
+        "n_iter_": len(loss),
+        "best_iter_": result.best_iter,
+        "loss_": loss[-1] if loss else np.nan,
+        "loss_curve_": loss,
+        "validation_loss_curve_": result.curves.validation_loss,
+    }
 
 
 def takes_batches(estimator: Any) -> bool:
@@ -225,6 +238,7 @@ class SequenceEstimator(
             state,
             Curves(self.loss_curve_, self.validation_loss_curve_),
             self._install,
+            attributes_of,
             validation=None if validation is None else Monitor(self, validation),
             early_stopping=self.early_stopping,
             verbose=self.verbose,

@@ -105,6 +105,8 @@ class FitLoop:
         New losses are appended.
     install : callable
         Takes the `FitResult` at the end. A second call with the same result changes nothing.
+    attributes : callable
+        Returns the fitted attributes of a `FitResult`, for scikit-learn's callbacks.
     validation : Validation or None
     early_stopping : bool
     verbose : int
@@ -125,6 +127,7 @@ class FitLoop:
         state: FitState,
         curves: Curves,
         install: Callable[[FitResult], None],
+        attributes: Callable[[FitResult], dict[str, Any]],
         *,
         validation: Validation | None = None,
         early_stopping: bool = False,
@@ -132,7 +135,8 @@ class FitLoop:
         file: CheckpointFile | None = None,
     ) -> None:
         self.model, self.epochs, self.state, self.curves = model, epochs, state, curves
-        self.install, self.validation, self.file = install, validation, file
+        self.install, self.attributes = install, attributes
+        self.validation, self.file = validation, file
         self.early_stopping, self.verbose = early_stopping, verbose
         self.finite, self.interrupted = True, False
         self.last = self._finished()
@@ -237,20 +241,7 @@ class FitLoop:
 
     def _attributes(self) -> dict[str, Any]:
         """Return the fitted attributes, for scikit-learn's callbacks."""
-        return attributes_of(self.result())
+        return self.attributes(self.result())
 
     def _settle(self) -> None:
         self.install(self.result())
-
-
-def attributes_of(result: FitResult) -> dict[str, Any]:
-    """Return the attributes of an estimator after a training."""
-    loss = result.curves.loss
-    return {
-        "model_": result.model,
-        "n_iter_": len(loss),
-        "best_iter_": result.best_iter,
-        "loss_": loss[-1] if loss else np.nan,
-        "loss_curve_": loss,
-        "validation_loss_curve_": result.curves.validation_loss,
-    }

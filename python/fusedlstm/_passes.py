@@ -20,7 +20,7 @@ from fusedlstm.losses.base import (
     evaluate,
     require_step_targets,
 )
-from fusedlstm.model import Sequential
+from fusedlstm.model import Model
 from fusedlstm.sequence import Sequence
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Passed(NamedTuple):
 
 
 def whole_pass(
-    model: Sequential,
+    model: Model,
     batch: Batch,
     loss: Loss | SequenceLoss,
     rng: np.random.Generator | None,
@@ -53,30 +53,37 @@ def whole_pass(
 
 
 def truncated_pass(
-    model: Sequential,
+    model: Model,
     batch: Batch,
     loss: Loss | SequenceLoss,
     rng: np.random.Generator | None,
     grads: Array,
     steps: int,
+    state: State = None,
 ) -> Passed:
     """Add the gradient of a batch to ``grads``, each through at most ``steps`` steps.
 
     With targets of whole sequences the gradient goes through the last ``steps`` steps of each
     sequence. With targets of steps it goes through every chunk of ``steps`` steps.
     """
-    if model.layer.reduces:
-        return _last_chunks(model, batch, loss, rng, grads, steps)
-    return _all_chunks(model, batch, loss, rng, grads, steps)
+    if not model.layer.reduces:
+        return _all_chunks(model, batch, loss, rng, grads, steps, state)
+    if batch.goes_on:
+        raise ValueError(
+            "tbptt_steps must be None for batches that go on from each other, where the model has "
+            "one output per sequence"
+        )
+    return _last_chunks(model, batch, loss, rng, grads, steps)
 
 
 def _all_chunks(
-    model: Sequential,
+    model: Model,
     batch: Batch,
     loss: Loss | SequenceLoss,
     rng: np.random.Generator | None,
     grads: Array,
     steps: int,
+    state: State,
 ) -> Passed:
     """Train on the targets of each chunk, whose gradient stays in it."""
     real = _real_steps(batch)
@@ -87,7 +94,7 @@ def _all_chunks(
             f"loss must be a loss of single steps with tbptt_steps, which cuts sequences into "
             f"chunks; got {loss!r}"
         )
-    state: State = None
+    state = states.copied(state)
     parts: list[Evaluated] = []
     own, total = np.zeros_like(grads), np.zeros_like(grads)
     for start in range(0, int(real.max()), steps):
@@ -111,13 +118,13 @@ def _all_chunks(
         else:
             states.update_rows(state, running, saved.state)
     size = sum(part.size for part in parts)
-    value = sum(part.loss * part.size for part in parts if part.size) / max(size, 1)
-    grads += total / grads.dtype.type(max(size, 1))
-    return Passed(value, size, None)
+    value = sum(part.loss * part.size for part in parts if part.size) / (size or 1)
+    grads += total / grads.dtype.type(size or 1)
+    return Passed(value, size, state)
 
 
 def _last_chunks(
-    model: Sequential,
+    model: Model,
     batch: Batch,
     loss: Loss | SequenceLoss,
     rng: np.random.Generator | None,
@@ -151,7 +158,7 @@ def _real_steps(batch: Batch) -> npt.NDArray[np.int64]:
 
 
 def _state_after(
-    model: Sequential,
+    model: Model,
     x: Array,
     rows: Index,
     counts: npt.NDArray[np.int64],

@@ -19,6 +19,22 @@ def leaves(layer: Layer[Any], name: str = "layer") -> Iterator[tuple[str, Layer[
         yield name, layer
 
 
+def require_carried_state(layer: Layer[Any], use: str) -> None:
+    """Refuse layers of which a state cannot be carried from one call to the next."""
+    for name, leaf in leaves(layer):
+        if leaf.reads_backward:
+            raise ValueError(f"{name} must read forward only {use}; got {leaf!r}")
+    require_state(layer, use)
+
+
+def require_state(layer: Layer[Any], use: str) -> None:
+    """Refuse layers that cannot start from a state."""
+    require_complete_state(layer, use)
+    for name, leaf in leaves(layer):
+        if not (leaf.causal or leaf.reads_backward):
+            raise ValueError(f"{name} must be causal {use}; got {leaf!r}")
+
+
 def require_complete_state(layer: Layer[Any], use: str) -> None:
     """Refuse layers of which a state is incomplete, where a state is carried on."""
     for name, leaf in leaves(layer):

@@ -28,7 +28,7 @@ from fusedlstm._encoding import (
 from fusedlstm._files import FileName, checked, read, refused, sweep, write
 from fusedlstm._fit_state import Progress
 from fusedlstm.losses import RegressionLoss
-from fusedlstm.model import Sequential
+from fusedlstm.model import Model, Sequential
 from fusedlstm.schedules import ScheduleState
 
 ESTIMATORS = (
@@ -180,9 +180,9 @@ def save(estimator: Any, path: FileName) -> None:
     True
     """
     arrays: dict[str, Array] = {}
-    if type(estimator) is Sequential:
+    if type(estimator) in (Model, Sequential):
         header = {
-            "class": "Sequential",
+            "class": type(estimator).__name__,
             "parameters": encode_model(estimator, "", arrays),
             "dtype": estimator.dtype.name,
         }
@@ -192,7 +192,7 @@ def save(estimator: Any, path: FileName) -> None:
         header = _encode_pipeline(estimator, arrays)
     else:
         needed = "of a class of fusedlstm itself to be saved: "
-        needed += ", ".join(("Sequential", *ESTIMATORS)) + ", or a Pipeline of them"
+        needed += ", ".join(("Model", "Sequential", *ESTIMATORS)) + ", or a Pipeline of them"
         raise TypeError(check.needs("type", needed, type(estimator)))
     sweep(checked(path))
     write(path, header, arrays)
@@ -308,8 +308,9 @@ def _encode_pipeline(pipeline: Any, arrays: dict[str, Array]) -> dict[str, Any]:
 
 def _decode_whole(header: dict[str, Any], arrays: dict[str, Array]) -> Any:
     kind = header.get("class")
-    if kind == "Sequential":
-        return Decoder(arrays).model(header.get("parameters"))
+    if kind in ("Model", "Sequential"):
+        made = Sequential if kind == "Sequential" else Model
+        return Decoder(arrays).model(header.get("parameters"), made)
     if kind == "Pipeline":
         return _decode_pipeline(header, arrays)
     return _decode_estimator(header, arrays)

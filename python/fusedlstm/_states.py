@@ -12,10 +12,10 @@ from fusedlstm import _validation as check
 from fusedlstm._core import Array
 
 State: TypeAlias = Any
-"""None, an array (directions, B, size), or a tuple of states.
+"""None, a tuple of arrays (directions, B, size), or a tuple of states.
 
-A recurrent layer has a tuple of arrays, a layer of layers a tuple of their states, a layer without
-a state None.
+A layer with a state has a tuple of arrays, a layer of layers a tuple of their states, a layer
+without a state None.
 """
 
 Shapes: TypeAlias = Any
@@ -95,6 +95,27 @@ def checked(name: str, state: Any, shapes: Shapes, dtype: np.dtype[Any]) -> Stat
     if tuple(array.shape for array in arrays) != shapes:
         raise ValueError(check.needs(name, needed, state))
     return tuple(check.contiguous(array) for array in arrays)
+
+
+def has_gap(state: State, shapes: Shapes) -> bool:
+    """Return True if the state of a layer that has one is None."""
+    if state is None or shapes is None or _holds_arrays(shapes):
+        return state is None and shapes is not None
+    return any(map(has_gap, state, shapes))
+
+
+def filled(state: State, initial: State, shapes: Shapes) -> State:
+    """Return a state with the initial one where it is None; zero where that is None, too."""
+    if state is None:
+        if initial is not None or shapes is None:
+            return initial
+        if _holds_arrays(shapes):
+            return None
+        state = (None,) * len(shapes)
+    if shapes is None or _holds_arrays(shapes):
+        return state
+    parts = initial if initial is not None else (None,) * len(shapes)
+    return tuple(filled(*each) for each in zip(state, parts, shapes, strict=True))
 
 
 def _holds_arrays(shapes: Shapes) -> bool:

@@ -12,8 +12,9 @@ from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._passes import truncated_pass, whole_pass
 from fusedlstm._requirements import require_targets_of, require_truncation
+from fusedlstm._states import State
 from fusedlstm.losses import Loss
-from fusedlstm.model import Sequential
+from fusedlstm.model import Model
 from fusedlstm.optimizers import LBFGS, OptimizerState
 from fusedlstm.training import BatchSource, Epoch, weight_mask
 
@@ -27,7 +28,7 @@ class Objective:
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
     source : BatchSource
         Gradients are summed over its batches.
     loss : callable
@@ -43,7 +44,7 @@ class Objective:
 
     def __init__(
         self,
-        model: Sequential,
+        model: Model,
         source: BatchSource,
         loss: Loss,
         weight_decay: float = 0.0,
@@ -82,13 +83,16 @@ class Objective:
         gradient = np.zeros(point.size)
         total = 0.0
         size: float = 0
+        state: State = None
         for i in range(len(self._source)):
-            batch = self._source.batch(self._order, i)
+            batch, steps = self._source.batch(self._order, i), self._tbptt_steps
             grads[:] = 0
-            if self._tbptt_steps is None:
-                passed = whole_pass(model, batch, self._loss, None, grads, None)
+            before = state if batch.goes_on else None
+            if steps is None:
+                passed = whole_pass(model, batch, self._loss, None, grads, before)
             else:
-                passed = truncated_pass(model, batch, self._loss, None, grads, self._tbptt_steps)
+                passed = truncated_pass(model, batch, self._loss, None, grads, steps, before)
+            state = passed.state
             gradient += grads.astype(np.float64) * passed.size
             total += passed.loss * passed.size
             size += passed.size
@@ -97,7 +101,7 @@ class Objective:
 
 
 def epochs(
-    model: Sequential,
+    model: Model,
     source: BatchSource,
     loss: Loss,
     optimizer: LBFGS,
@@ -112,7 +116,7 @@ def epochs(
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
         Its parameters are updated in place. Nothing is dropped.
     source : BatchSource
         Gradients are summed over its batches, so that their size changes nothing but the memory

@@ -16,7 +16,7 @@ from fusedlstm import _states as states
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
 from fusedlstm._masking import RealSteps
-from fusedlstm._requirements import require_complete_state, require_maskable
+from fusedlstm._requirements import require_maskable, require_state
 from fusedlstm._states import State
 from fusedlstm._summary import summary
 from fusedlstm._threads import get_num_threads
@@ -111,11 +111,39 @@ class Model:
     def _configure(self, layer: Layer[Any], input_size: int, dtype: npt.DTypeLike) -> None:
         if not isinstance(cast(object, layer), Layer):
             raise TypeError(check.needs("layer", "a layer", layer))
+        if layer.shares_params_of is not None:
+            raise ValueError(check.needs("layer", "a layer with parameters of its own", layer))
         self.layer = layer
         self.input_size = check.positive_int("input_size", input_size)
         self.dtype = check.float_dtype("dtype", dtype)
         self.output_size = layer.output_size(self.input_size)
         self._shapes = layer.param_shapes(self.input_size)
+
+    @classmethod
+    def from_named_params(
+        cls,
+        layer: Any,
+        input_size: int,
+        named: Mapping[str, npt.ArrayLike],
+        dtype: npt.DTypeLike = "float32",
+    ) -> Self:
+        """Build a model of given parameters.
+
+        Parameters
+        ----------
+        layer, input_size, dtype
+            As for the constructor.
+        named : dict of str to array
+            All of what `named_params` of the model returns.
+
+        Returns
+        -------
+        Model
+        """
+        model = cls.__new__(cls)
+        model._configure(layer, input_size, dtype)
+        model._fill(named)
+        return model
 
     def _fill(self, named: Mapping[str, npt.ArrayLike]) -> None:
         """Take parameters by name."""
@@ -233,7 +261,7 @@ class Model:
         if y is not None:  # as most often
             return y  # type: ignore[no-any-return]
         seq = self._input(x, lengths)
-        if whole is None or not (lengths is None or whole.takes_lengths):
+        if whole is None:
             return self._run(seq, None)[0]
         return whole.predict(seq.x, seq.lengths, get_num_threads)  # type: ignore[no-any-return]
 
@@ -268,6 +296,8 @@ class Model:
         """
         seq, real = self._masked_input(x, lengths, mask)
         y, state = self._run(seq, self._state(state, seq.steps().shape[0]))
+        if y.ndim == 2:
+            y = y.copy()  # which may share memory with the state
         return (y if real is None or y.ndim == 2 else real.spread(y)), state
 
     def forward(
@@ -451,7 +481,7 @@ class Model:
     def _state(self, state: Any, batch: int) -> State:
         if state is None:
             return None
-        require_complete_state(self.layer, "to start from a state")
+        require_state(self.layer, "to start from a state")
         shapes = self.layer.state_shapes(batch, self.input_size)
         return states.checked("state", state, shapes, self.dtype)
 

@@ -113,6 +113,13 @@ class Stream(core.Stream):  # type: ignore[misc, name-defined]
             return
         shapes = self._model.layer.state_shapes(self._rows, self._model.input_size)
         value = states.checked("state", value, shapes, self._dtype)
+        if states.has_gap(value, shapes):
+            before = self.state
+            self.reset()
+            initial = self.state
+            if before is not None:
+                self.state = before
+            value = states.filled(value, initial, shapes)
         if self._layers is not None:
             self._layers.state = states.copied(value)
             return

@@ -13,7 +13,7 @@ from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._passes import truncated_pass, whole_pass
 from fusedlstm._requirements import (
-    require_complete_state,
+    require_carried_state,
     require_targets_of,
     require_truncation,
 )
@@ -21,7 +21,7 @@ from fusedlstm._sequences import Sequences, read_sequences, read_series
 from fusedlstm._states import State
 from fusedlstm._targets import pack_targets
 from fusedlstm.losses import Loss
-from fusedlstm.model import Sequential
+from fusedlstm.model import Model
 from fusedlstm.optimizers import Optimizer, OptimizerState, clip_by_norm
 from fusedlstm.schedules import Schedule, ScheduleState
 
@@ -96,7 +96,7 @@ class Epoch:
 
 
 def epochs(
-    model: Sequential,
+    model: Model,
     source: BatchSource,
     loss: Loss,
     optimizer: Optimizer,
@@ -114,7 +114,7 @@ def epochs(
 
     Parameters
     ----------
-    model : Sequential
+    model : Model
         Its parameters are updated in place.
     source : BatchSource
     loss : callable
@@ -175,7 +175,7 @@ def epochs(
         check.positive_int("tbptt_steps", tbptt_steps)
         require_truncation(model.layer)
     if getattr(source, "carries_states", False) and len(source) > 1:
-        require_complete_state(model.layer, "for batches that go on from each other")
+        require_carried_state(model.layer, "for batches that go on from each other")
     require_targets_of(model.layer, getattr(source, "y", None))
     number = 0
     while True:
@@ -189,12 +189,12 @@ def epochs(
         for i in range(len(source)):
             batch = source.batch(order, i)
             grads[:] = 0
+            before = model_state if batch.goes_on else None
             if tbptt_steps is None:
-                before = model_state if batch.goes_on else None
                 passed = whole_pass(model, batch, loss, rng, grads, before)
-                model_state = passed.state
             else:
-                passed = truncated_pass(model, batch, loss, rng, grads, tbptt_steps)
+                passed = truncated_pass(model, batch, loss, rng, grads, tbptt_steps, before)
+            model_state = passed.state
             if clip_norm is not None:
                 clip_by_norm(grads, clip_norm)
             rate = learning_rate
@@ -207,7 +207,7 @@ def epochs(
         yield Epoch(number, total / size, size)
 
 
-def weight_mask(model: Sequential) -> Array:
+def weight_mask(model: Model) -> Array:
     """Return 1 for the elements of weight matrices and 0 for those of biases, flat."""
     mask = np.zeros_like(model.params)
     for values in model.views(mask).values():

@@ -79,7 +79,7 @@ class Layer(abc.ABC, Generic[SavedT]):
 
     @property
     def reads_last(self) -> bool:
-        """True if `forward` reads ``last`` of its input, which only recurrent layers give."""
+        """True if the output depends on which step of the input is the last."""
         return self.selects
 
     @property

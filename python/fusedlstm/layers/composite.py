@@ -36,7 +36,7 @@ class Step(NamedTuple):
 
     place: Place
     all_steps: bool  # of its output are read
-    reads_last: bool
+    selects: bool
     random: bool
     foreign: bool  # its class is not of this package
 
@@ -79,8 +79,8 @@ class Composite(Layer[Any], abc.ABC):
         """Return a call that makes the layer."""
         return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), self.layers
+    def __getstate__(self) -> dict[str, Any]:
+        return {"layers": self.layers}  # the rest is computed again
 
     # Properties: those that all layers have.
 
@@ -105,8 +105,9 @@ class Composite(Layer[Any], abc.ABC):
         return all(layer.has_complete_state for layer in self.layers)
 
     @property
+    @abc.abstractmethod
     def reads_last(self) -> bool:
-        return any(layer.reads_last for layer in self.layers)
+        """True if the output depends on which step of the input is the last."""
 
     @property
     def reads_backward(self) -> bool:
@@ -227,18 +228,14 @@ class Chain(Composite):
         return any(layer.reduces for layer in self.layers)
 
     @property
-    def selects(self) -> bool:
-        return all(layer.selects for layer in self.layers)
+    def reads_last(self) -> bool:
+        first = next((layer for layer in self.layers if not layer.pointwise), None)
+        return first is not None and first.reads_last
 
     def gives_last(self, given: bool) -> bool:
         for number in self.order:
             given = self.layers[number].gives_last(given)
         return given
-
-    def needs_steps(self, all_steps: bool) -> bool:
-        for number in reversed(self.order):
-            all_steps = self.layers[number].needs_steps(all_steps)
-        return all_steps
 
     def output_size(self, input_size: int) -> int:
         for layer in self.layers:
@@ -274,7 +271,7 @@ class Chain(Composite):
             places, steps = self.places(input_size), []
             for number in reversed(self.order):
                 layer = self.layers[number]
-                flags = layer.reads_last, layer.random, is_foreign(layer)
+                flags = layer.selects, layer.random, is_foreign(layer)
                 steps.append(Step(places[number], all_steps, *flags))
                 all_steps = self.layers[number].needs_steps(all_steps)
             self._steps_by_size[key] = tuple(reversed(steps))
@@ -284,8 +281,8 @@ class Chain(Composite):
         self, params: Any, seq: Sequence, state: State = None, all_steps: bool = True
     ) -> tuple[Sequence, State]:
         after: list[State] = [None] * len(self.layers)
-        for place, wanted, reads_last, _, foreign in self.steps(seq.size, all_steps):
-            if not reads_last and seq.last is not None:
+        for place, wanted, selects, _, foreign in self.steps(seq.size, all_steps):
+            if not selects and seq.last is not None:
                 seq = Sequence(seq.x, seq.lengths)
             own = params_of(params, place)
             before = None if state is None else state[place.number]
@@ -308,9 +305,9 @@ class Chain(Composite):
         steps, saved = self.steps(seq.steps().shape[-1], all_steps), []
         after: list[State] = [None] * len(steps)
         draws = None if rng is None else Draws(rng)
-        for place, wanted, reads_last, random, foreign in steps:
+        for place, wanted, selects, random, foreign in steps:
             number, layer, own, _ = place
-            if not reads_last and seq.last is not None:
+            if not selects and seq.last is not None:
                 seq = Sequence(seq.x, seq.lengths)
             result = layer.forward(
                 params[own],
@@ -320,7 +317,7 @@ class Chain(Composite):
                 wanted,
             )
             if foreign:
-                checked_forward(number, layer, seq, result)
+                result = checked_forward(number, layer, seq, result)
                 result = result[0], Kept(result[1], seq.steps())
             (seq, after[number]), kept = result
             saved.append(kept)
@@ -399,8 +396,9 @@ class Residual(Composite):
     def _chain(self) -> Chain:
         return Chain(*self.layers)
 
-    def gives_last(self, given: bool) -> bool:
-        return given and self._chain.gives_last(given)
+    @property
+    def reads_last(self) -> bool:
+        return self._chain.reads_last
 
     def output_size(self, input_size: int) -> int:
         return self._chain.output_size(input_size)
@@ -483,8 +481,9 @@ class Residual(Composite):
         dinner, before = self._chain.backward(
             own, of_chain, dseq, dstate, own_grads, input_gradient
         )
-        dx = Sequence(dseq.x, lengths).zeroed().x if dseq.x is not None else None
-        if projection is not None and dx is not None:
+        dx: Array | None = Sequence(dseq.steps(), lengths).zeroed().x
+        if projection is not None:
+            assert dx is not None
             through, _ = projection.backward(
                 rest, kept, Sequence(dx, lengths), None, rest_grads, input_gradient
             )
@@ -492,13 +491,11 @@ class Residual(Composite):
         if not input_gradient:
             return None, before
         assert dinner is not None
-        dlast = dseq.last if projection is None else None
-        return Sequence(added(dx, dinner.x), lengths, added(dlast, dinner.last)), before
+        return Sequence(added(dx, dinner.x), lengths), before
 
     @staticmethod
     def _sum(given: Sequence, out: Sequence) -> Sequence:
-        last = None if given.last is None or out.last is None else given.last + out.last
-        return Sequence(given.steps() + out.steps(), out.lengths, last)
+        return Sequence(given.steps() + out.steps(), out.lengths)
 
 
 class Parallel(Composite):
@@ -535,8 +532,8 @@ class Parallel(Composite):
         return self.layers[0].reduces
 
     @property
-    def selects(self) -> bool:
-        return False
+    def reads_last(self) -> bool:
+        return any(branch.reads_last for branch in self.layers)
 
     def gives_last(self, given: bool) -> bool:
         return all(branch.gives_last(given) for branch in self.layers)
@@ -636,12 +633,8 @@ def added(a: Array | None, b: Array | None) -> Array | None:
 
 
 def readable(seq: Sequence, place: Place) -> Sequence:
-    """Return the input of a layer, without the final outputs if it does not read them.
-
-    A layer that passes its input on cannot pass on final outputs that are no longer those of its
-    steps.
-    """
-    return seq if seq.last is None or place.layer.reads_last else Sequence(seq.x, seq.lengths)
+    """Return the input of a branch, without the final outputs unless it selects them."""
+    return seq if seq.last is None or place.layer.selects else Sequence(seq.x, seq.lengths)
 
 
 def params_of(params: Any, place: Place) -> Any:
@@ -673,23 +666,25 @@ def checked_layers(layers: Any) -> tuple[Layer[Any], ...]:
 def check_order(layers: tuple[Layer[Any], ...]) -> None:
     """Refuse layers for sequences after one that reduces, and ambiguous last steps."""
     reducing: Layer[Any] | None = None
-    last, ambiguous = False, None
+    last, backward = False, None  # of the sequence; the layer that reads it backward
     for number, layer in enumerate(layers):
         if reducing is not None and not layer.pointwise:
             raise ValueError(
                 f"layers[{number}] must be a layer for vectors, since "
                 f"{type(reducing).__name__} stands before it; got {layer!r}"
             )
-        if layer.selects and ambiguous is not None and not last:
+        ambiguous = layer.reads_last and not (layer.selects and last)
+        if ambiguous and backward is not None:
             raise ValueError(
                 f"layers[{number}] must follow a layer that gives each direction's final output; "
-                f"got {layer!r} after {ambiguous!r}. Use Pool instead."
+                f"got {layer!r} after {backward!r}. Put LastStep directly into the row of the "
+                f"bidirectional layer, or use Pool instead."
             )
         if layer.reduces:
             reducing = layer
         if not layer.pointwise:
             last = layer.gives_last(last)
-            ambiguous = layer if layer.reads_backward else None
+            backward = layer if layer.reads_backward else None
         of = layer.shares_params_of
         if of is not None and not 0 <= of < number:
             needed = f"the number of an earlier layer, at most {number - 1}"

@@ -37,7 +37,7 @@ def checked_forward(number: int, layer: Layer[Any], seq: Sequence, result: Any) 
     shape = (len(x), size) if layer.reduces else (*x.shape[:-1], size)
     _check_array(f"the output of layers[{number}]", layer, out.x, shape, x.dtype)
     _check_state(number, layer, state, layer.state_shapes(len(x), seq.size))
-    return result
+    return (out._replace(x=check.contiguous(out.steps())), state), result[1]
 
 
 def checked_backward(number: int, layer: Layer[Any], like: Any, result: Any) -> Any:

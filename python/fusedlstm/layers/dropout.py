@@ -49,9 +49,6 @@ class Dropout(Layer[Any]):
     def output_size(self, input_size: int) -> int:
         return input_size
 
-    def needs_steps(self, all_steps: bool) -> bool:
-        return all_steps
-
     def forward(
         self,
         params: Array,

@@ -81,7 +81,10 @@ class Pool(Layer[_PoolSaved]):
         if state is not None:
             counts = counts + state[1][0]
         saved = _PoolSaved(seq, counts, None, state is not None)
-        return (Sequence(pooled / counts), (pooled[np.newaxis], counts[np.newaxis])), saved
+        mean = pooled / counts
+        subnormal = np.abs(mean) < np.finfo(mean.dtype).tiny  # which the core takes for zero
+        mean[subnormal] = np.copysign(0, mean[subnormal])
+        return (Sequence(mean), (pooled[np.newaxis], counts[np.newaxis])), saved
 
     def backward(
         self,

@@ -12,6 +12,7 @@ from fusedlstm._core import Array
 from fusedlstm._states import Shapes as StateShapes
 from fusedlstm._states import State
 from fusedlstm.layers.base import Layer, Shapes, can_lower
+from fusedlstm.layers.composite import Composite
 from fusedlstm.sequence import Sequence
 
 
@@ -49,6 +50,9 @@ class Tied(Layer[Any]):
         check.int_at_least("number", self.number, 0, "the number of an earlier layer")
         if not isinstance(self.layer, Layer):
             raise TypeError(check.needs("layer", "a layer", self.layer))
+        if isinstance(self.layer, (Composite, Tied)):
+            needed = "a layer that does not consist of layers"
+            raise ValueError(check.needs("layer", needed, self.layer))
 
     @property
     def shares_params_of(self) -> int:

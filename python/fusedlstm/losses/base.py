@@ -108,6 +108,11 @@ def evaluate(
     x = out.steps()
     with np.errstate(over="ignore", invalid="ignore"):  # the caller sees it in the loss
         if isinstance(loss, SequenceLoss):
+            if x.ndim == 3:
+                mask = out.mask()
+                y = _of_steps("y", y, x, mask)
+                if weights is not None and weights.ndim == 2:
+                    weights = _of_steps("weights", weights, x, mask)
             value, dout = loss(out, y, weights)
             return Evaluated(value, dout.steps(), len(x) if x.ndim == 2 else _count_of(out))
         if x.ndim == 2:
@@ -116,11 +121,11 @@ def evaluate(
         mask = out.mask()
         require_step_targets(y, x.shape[:2])
         targets = rows_of(_of_steps("y", y, x, mask), mask, 2)
-        size: float = getattr(loss, "count", len)(targets)
+        size: float = getattr(loss, "_count", len)(targets)
         of_rows = None
         if weights is not None:
             of_rows = _step_weights(weights, x, mask)
-            if weights.ndim == 2 and hasattr(loss, "scales_weights"):  # see `each_step`
+            if weights.ndim == 2 and hasattr(loss, "_scales_weights"):  # see `each_step`
                 size = float(of_rows.sum())
                 of_rows = of_rows / max(of_rows.mean(), np.finfo(np.float64).tiny)
         value, drows = loss(rows_of(x, mask), targets, of_rows)
@@ -195,7 +200,7 @@ def each_step(loss: Loss) -> Loss:
         value, dy = loss(rows_of(y_pred, None, 2), rows_of(y, None, 2), rows)
         return value, dy.reshape(y_pred.shape)
 
-    of_steps.scales_weights = True  # type: ignore[attr-defined]
+    of_steps._scales_weights = True  # type: ignore[attr-defined]
     return of_steps
 
 

@@ -37,7 +37,7 @@ class WithMissing:
         present = int(missing.size - missing.sum()) * (value.size // missing.size)
         return mean_and_gradient(value, dy, max(present, 1), weights, y_pred.dtype)
 
-    def count(self, y: Array) -> float:
+    def _count(self, y: Array) -> float:
         """Return the number of rows that the targets that are not missing would fill."""
         present = int(np.count_nonzero(~np.isnan(y)))
         return present / int(y.shape[1])

@@ -54,7 +54,7 @@ class RegressionLoss(ShortRepr, abc.ABC):
             hint = "For one target pass y[..., numpy.newaxis]." if y.ndim == 1 else ""
             raise ValueError(check.needs("y", needed, y, hint))
         value, dy = self.of_targets(y_pred, y)
-        if np.shape(value) != y.shape or np.shape(dy) != y_pred.shape:
+        if np.shape(value)[:2] != y.shape or np.shape(dy) != y_pred.shape:
             shapes = f"losses of shape {y.shape} and gradients of shape {y_pred.shape}"
             raise ValueError(
                 f"of_targets of {self!r} must return {shapes}; got {np.shape(value)} and "

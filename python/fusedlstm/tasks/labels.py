@@ -48,18 +48,18 @@ class Labels(Task):
         return not self.multilabel
 
     def read(self, y: Any, sequences: Sequences, name: str = "y") -> Array:
-        check.without_mask("y", y)
+        check.without_mask(name, y)
         with np.errstate(invalid="ignore"):  # NaN, of which the checks below say more
-            kind = type_of_target(y, input_name="y")
+            kind = type_of_target(y, input_name=name)
         if kind == "multilabel-indicator":
             labels: Array = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
             if not np.isin(labels, (0, 1)).all():
                 raise ValueError(
-                    check.needs("y", "labels (n_samples,) or a matrix of zeros and ones", labels)
+                    check.needs(name, "labels (n_samples,) or a matrix of zeros and ones", labels)
                 )
             return labels.astype(np.intp)
         labels = cast(Array, column_or_1d(y, warn=True))
-        check_labels(labels, "y", "class labels")
+        check_labels(labels, name, "class labels")
         return labels
 
     def learn(self, y: Array, weights: Array | None, classes: Any = None) -> Labels:

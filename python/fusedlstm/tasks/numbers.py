@@ -70,12 +70,12 @@ class Numbers(Task):
                 raise ValueError(check.needs("normalize_y", needed, self.normalize))
 
     def read(self, y: Any, sequences: Sequences, name: str = "y") -> Array:
-        targets = check.real_array("y", y, np.float64)
+        targets = check.real_array(name, y, np.float64)
         if targets.ndim not in (1, 2):
             needed = "of shape (n_samples,) or (n_samples, n_outputs)"
-            hint = "Pass y.reshape(len(y), -1)." if targets.ndim == 3 else ""
-            raise ValueError(check.needs("y", needed, y, hint))
-        return cast(Array, check_array(targets, ensure_2d=False, input_name="y"))
+            hint = f"Pass {name}.reshape(len({name}), -1)." if targets.ndim == 3 else ""
+            raise ValueError(check.needs(name, needed, y, hint))
+        return cast(Array, check_array(targets, ensure_2d=False, input_name=name))
 
     def learn(self, y: Array, weights: Array | None, classes: Any = None) -> Numbers:
         """Return the task with the mean and the scale of the targets; NaN is missing."""
@@ -89,6 +89,8 @@ class Numbers(Task):
                 largest = np.nanmax(np.abs(columns))
                 raise ValueError(check.needs("y", "numbers with finite squares", largest))
             scale = np.where(is_constant(mean, spread), 1.0, spread)
+        if type(self.loss) not in _DECODERS:
+            _check_predict(self.loss, columns.shape[1])
         return dataclasses.replace(self, fitted_loss=self.loss, mean=mean, scale=scale, ndim=y.ndim)
 
     def encode(self, y: Array, name: str = "y") -> Array:
@@ -195,6 +197,17 @@ _DECODERS: dict[type[RegressionLoss], str] = {
     Pinball: "quantiles",
 }
 """What the core makes of outputs trained with each loss; one of the user's own does so itself."""
+
+
+def _check_predict(loss: RegressionLoss, n_targets: int) -> None:
+    """Refuse a loss that does not make predictions of its outputs."""
+    outputs = np.zeros((1, loss.n_outputs(n_targets)))
+    shape = np.shape(loss.predict(outputs))
+    if shape[:2] != (1, n_targets):
+        raise ValueError(
+            f"predict of {loss!r} must return predictions of shape (n, {n_targets}) for outputs of "
+            f"shape (n, {outputs.shape[1]}); got shape {shape} for n=1"
+        )
 
 
 def _decode_with_std(

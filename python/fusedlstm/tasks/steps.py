@@ -121,7 +121,15 @@ class StepNumbers(Numbers):
         if missing.any():
             needed = "numbers for every output, not only NaN"
             raise ValueError(check.needs("y", needed, f"NaN alone in column {missing.argmax()}"))
-        return super().learn(values, None if weights is None else all_steps(weights))
+        of_steps = None if weights is None else all_steps(weights)
+        if of_steps is not None:
+            present = ~np.isnan(values.reshape(len(values), -1))
+            without = ~(present & (of_steps > 0)[:, np.newaxis]).any(axis=0)
+            if without.any():
+                needed = "positive for some target of every output"
+                got = f"0 for all targets of column {without.argmax()}"
+                raise ValueError(check.needs("sample_weight", needed, got))
+        return super().learn(values, of_steps)
 
     def encode(self, y: Any, name: str = "y") -> Sequences:  # type: ignore[override]
         return PackedSequences(super().encode(all_steps(y), name), y.starts_of_all())
