@@ -631,3 +631,20 @@ def test_models_of_a_single_layer_are_saved(tmp_path):
         Model(Tied(3, Dense(2)), 4)
     with pytest.raises(ValueError, match="layer must be a layer that does not consist of layers"):
         Tied(0, Chain(Dense(2)))
+
+
+@pytest.mark.parametrize("body", [Dropout(0.0), Residual(Dropout(0.0)), Parallel(Dropout(0.0))])
+def test_the_gradient_of_padding_is_zero(body):
+    model = Sequential([body], 2, "float64")
+    y, saved = model.forward(np.ones((1, 3, 2)), [1])
+    dx = model.backward(saved, np.ones_like(y), np.zeros_like(model.params))
+    assert dx[0, 0].all()
+    assert not dx[0, 1:].any()
+
+
+@pytest.mark.parametrize("inner", [Dropout(0.5), Chain(Dropout(0.1)), Dense(2)])
+def test_pointwise_layers_at_the_end_of_a_chain_before_the_last_step(inner):
+    model = Sequential([Chain(LSTM(2), inner), LastStep()], 2, random_state=0)
+    expected = model.predict(X)
+    for y in (model.run(X)[0], model.forward(X)[0], model.predictor().predict(X)):
+        np.testing.assert_array_equal(y, expected)

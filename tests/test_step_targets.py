@@ -571,3 +571,19 @@ def test_forms_of_sequences_by_the_public_checks(estimator, check):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "X does not have valid feature names")
         check(estimator)
+
+
+def test_a_batch_with_less_than_a_row_of_targets_is_truncated_alike():
+    given = [np.array([[0.0], [1.0]]), np.array([[2.0], [0.5]])]
+    y = [
+        np.array([[3.0, np.nan], [np.nan, np.nan]]),
+        np.array([[np.nan, 1.0], [np.nan, np.nan]]),
+    ]
+    options = {"batch_size": 1, "learning_rate": 1e-12, "normalize_y": False, "dtype": "float64"}
+    losses = [
+        LSTMStepRegressor(4, max_iter=1, tbptt_steps=steps, random_state=0, **options)
+        .fit(given, y)
+        .loss_
+        for steps in (None, 2)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-12)
