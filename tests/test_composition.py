@@ -311,6 +311,7 @@ def test_summary_is_indented():
         ["0.0", "LSTM(hidden_size=4)"],
         ["0.1", "Chain"],
         ["0.1.0", "Dense(units=3,"],
+        ["0.projection", "Dense(units=3,"],
         ["1", "LastStep()"],
     ]
     assert lines[-1].split()[1] == f"{model.params.size:,}"
