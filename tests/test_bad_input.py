@@ -31,11 +31,12 @@ from fusedlstm import (
     SequenceImputer,
     SequenceScaler,
     Sequential,
+    full_batch,
     make_windows,
 )
 from fusedlstm.layers import CIFGLSTM, GRU, LSTM, RNN, Dense, Dropout, LastStep, PeepholeLSTM
 from fusedlstm.losses import Huber, LogLoss, log_loss, squared_error
-from fusedlstm.optimizers import SGD, Adam, AdamW, RMSprop, as_optimizer, clip_by_norm
+from fusedlstm.optimizers import LBFGS, SGD, Adam, AdamW, RMSprop, as_optimizer, clip_by_norm
 from fusedlstm.schedules import Cosine
 from fusedlstm.training import SequenceBatches, epochs
 
@@ -46,6 +47,7 @@ SIGNS = np.where(TOTAL > 0, "plus", "minus")
 LABELS = np.stack([TOTAL > 0, X[:, 0, 0] > 0], axis=1)
 SMALL = {"hidden_size": 4, "max_iter": 2, "random_state": 0}
 X32 = X.astype("float32")
+UNEQUAL = [x[: 2 + i % 4] for i, x in enumerate(X)]
 MASKED = np.ma.masked_array(X, X > 0)
 MASKED_X = "x must be without a mask; got a MaskedArray of shape ("
 
@@ -1126,6 +1128,26 @@ FUNCTIONS = {
     "epochs with the name of a loss": (
         lambda w: next(epochs(w.model, BATCHES, "mse", Adam(), learning_rate=0.1, rng=RNG)),
         "loss must be a loss from fusedlstm.losses, such as log_loss; got 'mse'",
+    ),
+    "epochs with L-BFGS": (
+        lambda w: next(epochs(w.model, BATCHES, squared_error, LBFGS(), learning_rate=1, rng=RNG)),
+        "got LBFGS(). Train with L-BFGS by fusedlstm.full_batch.epochs.",
+    ),
+    "epochs with a class of optimizers": (
+        lambda w: next(epochs(w.model, BATCHES, squared_error, Adam, learning_rate=1, rng=RNG)),
+        "such as Adam(); got <class 'fusedlstm.optimizers.adam.Adam'>. Did you mean Adam(...)?",
+    ),
+    "epochs with a class of losses": (
+        lambda w: next(epochs(w.model, BATCHES, Huber, Adam(), learning_rate=1, rng=RNG)),
+        "such as log_loss; got <class 'fusedlstm.losses.regression.Huber'>. Did you mean Huber(...",
+    ),
+    "full batches with another optimizer": (
+        lambda w: next(full_batch.epochs(w.model, BATCHES, squared_error, Adam())),
+        "optimizer must be an LBFGS object; got Adam(). Train with other optimizers by fusedlstm.t",
+    ),
+    "full batches with a class of losses": (
+        lambda w: next(full_batch.epochs(w.model, BATCHES, Huber, LBFGS())),
+        "Did you mean Huber(...)?",
     ),
     "a short series": (
         lambda w: make_windows([1, 2, 3], 3),
