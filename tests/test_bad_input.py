@@ -545,6 +545,26 @@ TARGETS = {
     "infinity as a class": (lambda w: w.clf.fit(X, changed(ONES, 1, np.inf)), "contains infinity"),
     "complex classes": (lambda w: w.clf.fit(X, ONES + 0j), "Complex data not supported"),
     "several classes each": (lambda w: w.clf.fit(X, np.arange(40).reshape(20, 2) % 3), "y should "),
+    "classes of steps": (
+        lambda w: w.clf.fit(X, np.where(X[:, :, 0] > 0, "plus", "minus")),
+        "y must have one label per sequence; got one per step of each sequence. To predict at ev",
+    ),
+    "classes of unequal steps": (
+        lambda w: w.clf.fit(UNEQUAL, [np.where(x[:, 0] > 0, 1, 0) for x in UNEQUAL]),
+        "To predict at every step use LSTMTagger.",
+    ),
+    "numbers of unequal steps": (
+        lambda w: w.reg.fit(UNEQUAL, [x[:, 0] for x in UNEQUAL]),
+        "y must have one target per sequence; got one per step of each sequence. To predict at ev",
+    ),
+    "numbers of unequal steps in an array of objects": (
+        lambda w: w.reg.fit(UNEQUAL, object_array([x[:, 0] for x in UNEQUAL])),
+        "To predict at every step use LSTMStepRegressor.",
+    ),
+    "numbers of unequal steps in y_val": (
+        lambda w: w.reg.fit(X, TOTAL, X_val=UNEQUAL, y_val=[x[:, 0] for x in UNEQUAL]),
+        "y_val must have one target per sequence; got one per step",
+    ),
     "a cube of classes": (lambda w: w.clf.fit(X, np.zeros((20, 2, 2))), "dim"),
     "text": (lambda w: w.reg.fit(X, SIGNS), "y must be an array of numbers; got an array of shape"),
     "NaN": (lambda w: w.reg.fit(X, changed(TOTAL, 1, np.nan)), "Input y contains NaN"),
