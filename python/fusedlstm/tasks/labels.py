@@ -60,7 +60,7 @@ class Labels(Task):
                     check.needs("y", "labels (n_samples,) or a matrix of zeros and ones", labels)
                 )
             return labels.astype(np.intp)
-        shape = np.shape(y)
+        shape = np.asarray(y).shape
         if len(shape) == 2 and shape[1] > 1 and shape[1] == sequences.longest():
             raise step_targets_error(name, "label", "LSTMTagger")
         labels = cast(Array, column_or_1d(y, warn=True))
