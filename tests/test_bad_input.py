@@ -31,11 +31,12 @@ from fusedlstm import (
     SequenceImputer,
     SequenceScaler,
     Sequential,
+    full_batch,
     make_windows,
 )
 from fusedlstm.layers import CIFGLSTM, GRU, LSTM, RNN, Dense, Dropout, LastStep, PeepholeLSTM
 from fusedlstm.losses import Huber, LogLoss, log_loss, squared_error
-from fusedlstm.optimizers import SGD, Adam, AdamW, RMSprop, as_optimizer, clip_by_norm
+from fusedlstm.optimizers import LBFGS, SGD, Adam, AdamW, RMSprop, as_optimizer, clip_by_norm
 from fusedlstm.schedules import Cosine
 from fusedlstm.training import SequenceBatches, epochs
 
@@ -46,6 +47,7 @@ SIGNS = np.where(TOTAL > 0, "plus", "minus")
 LABELS = np.stack([TOTAL > 0, X[:, 0, 0] > 0], axis=1)
 SMALL = {"hidden_size": 4, "max_iter": 2, "random_state": 0}
 X32 = X.astype("float32")
+UNEQUAL = [x[: 2 + i % 4] for i, x in enumerate(X)]
 MASKED = np.ma.masked_array(X, X > 0)
 MASKED_X = "x must be without a mask; got a MaskedArray of shape ("
 
@@ -543,6 +545,26 @@ TARGETS = {
     "infinity as a class": (lambda w: w.clf.fit(X, changed(ONES, 1, np.inf)), "contains infinity"),
     "complex classes": (lambda w: w.clf.fit(X, ONES + 0j), "Complex data not supported"),
     "several classes each": (lambda w: w.clf.fit(X, np.arange(40).reshape(20, 2) % 3), "y should "),
+    "classes of steps": (
+        lambda w: w.clf.fit(X, np.where(X[:, :, 0] > 0, "plus", "minus")),
+        "y must have one label per sequence; got one per step of each sequence. To predict at ev",
+    ),
+    "classes of unequal steps": (
+        lambda w: w.clf.fit(UNEQUAL, [np.where(x[:, 0] > 0, 1, 0) for x in UNEQUAL]),
+        "To predict at every step use LSTMTagger.",
+    ),
+    "numbers of unequal steps": (
+        lambda w: w.reg.fit(UNEQUAL, [x[:, 0] for x in UNEQUAL]),
+        "y must have one target per sequence; got one per step of each sequence. To predict at ev",
+    ),
+    "numbers of unequal steps in an array of objects": (
+        lambda w: w.reg.fit(UNEQUAL, object_array([x[:, 0] for x in UNEQUAL])),
+        "To predict at every step use LSTMStepRegressor.",
+    ),
+    "numbers of unequal steps in y_val": (
+        lambda w: w.reg.fit(X, TOTAL, X_val=UNEQUAL, y_val=[x[:, 0] for x in UNEQUAL]),
+        "y_val must have one target per sequence; got one per step",
+    ),
     "a cube of classes": (lambda w: w.clf.fit(X, np.zeros((20, 2, 2))), "dim"),
     "text": (lambda w: w.reg.fit(X, SIGNS), "y must be an array of numbers; got an array of shape"),
     "NaN": (lambda w: w.reg.fit(X, changed(TOTAL, 1, np.nan)), "Input y contains NaN"),
@@ -1126,6 +1148,26 @@ FUNCTIONS = {
     "epochs with the name of a loss": (
         lambda w: next(epochs(w.model, BATCHES, "mse", Adam(), learning_rate=0.1, rng=RNG)),
         "loss must be a loss from fusedlstm.losses, such as log_loss; got 'mse'",
+    ),
+    "epochs with L-BFGS": (
+        lambda w: next(epochs(w.model, BATCHES, squared_error, LBFGS(), learning_rate=1, rng=RNG)),
+        "got LBFGS(). Train with L-BFGS by fusedlstm.full_batch.epochs.",
+    ),
+    "epochs with a class of optimizers": (
+        lambda w: next(epochs(w.model, BATCHES, squared_error, Adam, learning_rate=1, rng=RNG)),
+        "such as Adam(); got <class 'fusedlstm.optimizers.adam.Adam'>. Did you mean Adam(...)?",
+    ),
+    "epochs with a class of losses": (
+        lambda w: next(epochs(w.model, BATCHES, Huber, Adam(), learning_rate=1, rng=RNG)),
+        "such as log_loss; got <class 'fusedlstm.losses.regression.Huber'>. Did you mean Huber(...",
+    ),
+    "full batches with another optimizer": (
+        lambda w: next(full_batch.epochs(w.model, BATCHES, squared_error, Adam())),
+        "optimizer must be an LBFGS object; got Adam(). Train with other optimizers by fusedlstm.t",
+    ),
+    "full batches with a class of losses": (
+        lambda w: next(full_batch.epochs(w.model, BATCHES, Huber, LBFGS())),
+        "Did you mean Huber(...)?",
     ),
     "a short series": (
         lambda w: make_windows([1, 2, 3], 3),

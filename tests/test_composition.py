@@ -277,7 +277,14 @@ def test_an_ambiguous_last_step_is_refused(layers):
         (lambda: Chain(LastStep(), Residual(LSTM(2))), "must be a layer for vectors"),
         (lambda: Tied(-1, LSTM(2)), "number must be the number of an earlier layer; got -1"),
         (lambda: Tied(0, "LSTM"), "layer must be a layer; got 'LSTM'"),
-        (lambda: Chain(Tied(0, LSTM(2))), "number of an earlier layer"),
+        (
+            lambda: Chain(Tied(0, LSTM(2))),
+            r"layers\[0\].number must be the number of an earlier layer, and there is none before",
+        ),
+        (
+            lambda: Chain(LSTM(2), Tied(1, LSTM(2))),
+            r"layers\[1\].number must be the number of an earlier layer, at most 0; got 1",
+        ),
         (
             lambda: Sequential([Dense(3), Tied(0, Dense(4))], 3),
             r"layers\[1\] must have parameters of the shapes \[\(3, 3\), \(3,\)\] of layers\[0\]",
@@ -321,6 +328,7 @@ def test_summary_is_indented():
         ["0.0", "LSTM(hidden_size=4)"],
         ["0.1", "Chain"],
         ["0.1.0", "Dense(units=3,"],
+        ["0.projection", "Dense(units=3,"],
         ["1", "LastStep()"],
     ]
     assert lines[-1].split()[1] == f"{model.params.size:,}"
@@ -420,7 +428,7 @@ def test_a_reducing_layer_of_ones_own():
 
 
 def test_noise_of_ones_own():
-    with pytest.raises(ValueError, match="without dropout, zoneout and DropConnect for L-BFGS"):
+    with pytest.raises(ValueError, match=r"got Noise\(\) for layers\[1\], whose .*random"):
         LSTMRegressor(layers=(LSTM(3), Noise()), optimizer="lbfgs").fit(X, X.sum(axis=(1, 2)))
     model = Sequential([LSTM(3), Noise(), Dense(1)], 2, random_state=0)
     stream = model.stream(30)
@@ -538,9 +546,7 @@ def test_wrong_initial_parameters_are_named():
 
 def test_a_causal_layer_that_reduces_needs_a_state():
     model = Sequential([LSTM(3), own(MeanStep, causal=True)], 2)
-    with pytest.raises(
-        ValueError, match=r"layers\[1\] must have a state to be causal"
-    ):
+    with pytest.raises(ValueError, match=r"layers\[1\] must have a state to be causal"):
         model.stream()
 
 

@@ -21,8 +21,15 @@ import fusedlstm
 from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler, Sequential, layers
 from fusedlstm._encoding import VALUES
 from fusedlstm._files import METADATA_KEY, read, write
-from fusedlstm.layers import LSTM, Dense, Dropout, LastStep
-from fusedlstm.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES, Focal, Gaussian, Pinball
+from fusedlstm.layers import LSTM, Dense, Dropout, LastStep, Residual
+from fusedlstm.losses import (
+    CLASSIFICATION_LOSSES,
+    REGRESSION_LOSSES,
+    Focal,
+    Gaussian,
+    Pinball,
+    SquaredError,
+)
 from fusedlstm.optimizers import OPTIMIZERS, SGD, Adam, AdamW, Nadam
 from fusedlstm.schedules import SCHEDULES, ReduceOnPlateau
 
@@ -384,6 +391,16 @@ class OwnOptimizer(Adam):
     """Not in the package."""
 
 
+@dataclass(frozen=True)
+class OwnLayer(Dense):
+    """Not in the package."""
+
+
+@dataclass(frozen=True)
+class OwnError(SquaredError):
+    """Not in the package."""
+
+
 class OwnClassifier(LSTMClassifier):
     """Not in the package."""
 
@@ -434,6 +451,21 @@ def test_labels_that_cannot_be_saved(labels, tmp_path):
 
 
 def test_classes_of_ones_own_cannot_be_saved(tmp_path):
+    for layer in (OwnLayer(2), Residual(OwnLayer(2))):
+        stack = (layer, LSTM(2), LastStep())
+        model = quick(LSTMRegressor, hidden_size=64, layers=stack).fit(X, TOTAL)
+        for each in (model, model.model_):
+            with pytest.raises(TypeError) as caught:
+                each.save(tmp_path / "file")
+            assert (
+                "must be a layer of fusedlstm to be saved, since a file holds no code; got "
+                "OwnLayer(units=2, activation='linear'). Use pickle for classes of one's own."
+            ) in str(caught.value)
+    model = quick(LSTMRegressor, loss=OwnError()).fit(X, TOTAL)
+    with pytest.raises(TypeError, match=r"loss must be a loss of .* holds no code; .* Use pickle"):
+        model.save(tmp_path / "file")
+    assert not list(tmp_path.iterdir())
+    assert (pickle.loads(pickle.dumps(model)).predict(X) == model.predict(X)).all()
     with pytest.raises(TypeError, match="type must be of a class of fusedlstm itself to be saved"):
         quick(OwnClassifier).fit(X, SIGNS).save(tmp_path / "file")
 

@@ -164,7 +164,18 @@ def test_arrays_of_equal_lengths(tmp_path):
         ([*Y[:2], np.full(4, np.inf), *Y[3:]], r"y\[2\] must be finite .* got infinity at step 0"),
         ([np.full(n, np.nan) for n in LENGTHS], "y must be numbers; NaN only where there is none"),
         ([y * [1, np.nan] for y in Y2], "y must be numbers for every output, not only NaN; .* 1"),
-        ([["a"] * n for n in LENGTHS], "y must be an array of numbers; got .*U1"),
+        (
+            [["a"] * n for n in LENGTHS],
+            r"y\[0\] must be numbers; got 'a' at step 0. LSTMTagger predicts labels.",
+        ),
+        (
+            [*Y[:2], np.array([1, 2.5, "a", 3], object), *Y[3:]],
+            r"y\[2\] must be numbers; got 'a' at step 2. LSTMTagger predicts labels.",
+        ),
+        (
+            [*Y2[:2], np.array([[1, 2], [3, "a"], [1, 1], [1, 1]], object), *Y2[3:]],
+            r"y\[2\] must be numbers; got an array .* at step 1. LSTMTagger predicts labels.",
+        ),
         ([np.full(n, 1j) for n in LENGTHS], "Complex data not supported: y must be real"),
         ([np.array([None] * n) for n in LENGTHS], "y must be an array of numbers; .* None"),
         ([np.ma.masked_all(n) for n in LENGTHS], "y must be without a mask"),

@@ -9,7 +9,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from fusedlstm import LSTMRegressor, Sequential
-from fusedlstm.layers import GRU, LSTM, Dense, LastStep
+from fusedlstm.layers import GRU, LSTM, Dense, LastStep, Residual
 
 
 def test_summary():
@@ -23,6 +23,20 @@ def test_summary():
     assert lines[-1].split() == ["total", f"{len(model.params):,}", f"{8 * len(model.params):,}"]
     long = Sequential([LSTM(8, activation="tanh", zoneout=0.125, merge="sum", reverse=True)], 3)
     assert "... " in long.summary()
+
+
+def test_the_projection_of_a_residual_layer():
+    block = Residual(LSTM(4), Residual(GRU(8)))
+    lines = Sequential([block, Residual(LSTM(8)), LastStep()], 3).summary().splitlines()
+    rows = {line.split()[0]: line for line in lines[4:-2]}
+    assert [name for name in rows if "projection" in name] == ["0.1.projection", "0.projection"]
+    assert rows["0.projection"].split()[1:] == [
+        *["Dense(units=8,", "activation='linear')"],
+        *("(B,", "T,", "8)", "32", "128"),
+    ]
+    count = {name: int(row.split()[-2].replace(",", "")) for name, row in rows.items()}
+    assert count["0"] == count["0.0"] + count["0.1"] + count["0.projection"]
+    assert count["0.1"] == count["0.1.0"] + count["0.1.projection"]
 
 
 def test_summary_of_an_estimator():

@@ -22,7 +22,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 
 import fusedlstm
-from fusedlstm import LSTMTagger, SequenceScaler
+from fusedlstm import LSTMClassifier, LSTMRegressor, LSTMTagger, SequenceScaler
 from fusedlstm.layers import GRU, LSTM, Chain, Dense, Dropout, LastStep, Parallel, Pool, Residual
 from fusedlstm.metrics import step_scorer
 
@@ -368,6 +368,25 @@ def test_scorers_refuse_targets_of_other_lengths():
             score(fitted, given, Y[::-1])
         with pytest.raises(ValueError, match="y must be of 6 steps, as X"):
             score(fitted, given, padded([part[:3] for part in Y], ""))
+
+
+def test_scorers_refuse_predictions_of_whole_sequences():
+    few = {"hidden_size": 2, "max_iter": 1}
+    for given in (X, np.zeros((12, 6, 2))):
+        steps = [np.zeros(len(x)) for x in given]
+        for targets in (np.zeros(12), np.zeros((12, 2))):
+            fitted = LSTMRegressor(**few).fit(given, targets)
+            with pytest.raises(ValueError, match="estimator must predict at every step .* got one"):
+                step_scorer("r2")(fitted, given, steps)
+        with pytest.raises(ValueError, match="one target for each step .* use scoring='r2'"):
+            step_scorer("r2")(fitted, given, np.zeros(12))
+        labels = np.array(["up", "down"] * 6)
+        fitted = LSTMClassifier(**few).fit(given, labels)
+        for name in ("accuracy", "neg_log_loss"):
+            with pytest.raises(ValueError, match="estimator must predict at every step .* got one"):
+                step_scorer(name)(fitted, given, [np.full(len(x), "up") for x in given])
+            with pytest.raises(ValueError, match="target for each step .* got one per sequence"):
+                step_scorer(name)(fitted, given, labels)
 
 
 def test_scorers_take_weights_of_sequences():

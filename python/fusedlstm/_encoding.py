@@ -23,7 +23,12 @@ from fusedlstm import _validation as check
 from fusedlstm import layers
 from fusedlstm._core import Array
 from fusedlstm._fit_state import FitState, Progress, Watch
-from fusedlstm.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from fusedlstm.losses import (
+    CLASSIFICATION_LOSSES,
+    REGRESSION_LOSSES,
+    ClassificationLoss,
+    RegressionLoss,
+)
 from fusedlstm.model import Model, Sequential
 from fusedlstm.optimizers import OPTIMIZERS, AnyOptimizer, OptimizerState
 from fusedlstm.schedules import SCHEDULES, ScheduleState
@@ -97,14 +102,18 @@ BYTES_PER_CHARACTER = 100
 """Bytes that labels may take beyond that for each of their characters."""
 
 
+BY_PICKLE = "Use pickle for classes of one's own."
+"""Hint of errors for classes of one's own."""
+
+
 def encode_parameter(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     """Encode a parameter of a constructor; raise a TypeError that says what a file cannot hold."""
     if name == "random_state" and not (value is None or isinstance(value, (int, np.integer))):
         hint = "Set it with set_params(random_state=...) first."
         raise TypeError(check.needs(name, "an integer or None to be saved", value, hint))
-    if is_code(value):
+    if is_code(value) and not isinstance(value, (ClassificationLoss, RegressionLoss)):
         needed = "a name or None to be saved, since a file holds no code"
-        raise TypeError(check.needs(name, needed, value))
+        raise TypeError(check.needs(name, needed, value, BY_PICKLE))
     if isinstance(value, (type, np.dtype)) and name == "dtype":
         return check.float_dtype(name, value).name
     return encode(value, name, arrays)
@@ -165,6 +174,12 @@ def encode(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     if type(value) is VALUES.get(kind):
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return {kind: {k: encode(v, f"{name}.{k}", arrays) for k, v in fields.items()}}
+    if isinstance(value, layers.Layer):
+        needed = "a layer of fusedlstm to be saved, since a file holds no code"
+        raise TypeError(check.needs(name, needed, value, BY_PICKLE))
+    if isinstance(value, (ClassificationLoss, RegressionLoss)):
+        needed = "a loss of fusedlstm to be saved, since a file holds no code"
+        raise TypeError(check.needs(name, needed, value, BY_PICKLE))
     needed = "of numbers, text, layers and optimizers of fusedlstm to be saved"
     raise TypeError(check.needs(name, needed, value))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from fusedlstm import _validation as check
 from fusedlstm._sequences import Sequences
 from fusedlstm.layers import Composite, Layer
 
@@ -91,12 +92,20 @@ def require_state_to_reduce(name: str, layer: Layer[Any]) -> None:
 
 def require_deterministic(layer: Layer[Any]) -> None:
     """Refuse layers that draw random numbers, for L-BFGS."""
-    for _, leaf in leaves(layer):
+    for name, leaf in leaves(layer):
         if leaf.random:
             raise ValueError(
                 f"layers must be layers without dropout, zoneout and DropConnect for L-BFGS; got "
-                f"{leaf!r}"
+                f"{leaf!r} for {name}, whose property `random` is True"
             )
+
+
+def require_loss(loss: Any) -> None:
+    """Refuse a loss that cannot be called, and a class in place of its instance."""
+    if isinstance(loss, type) or not callable(loss):
+        needed = "a loss from fusedlstm.losses, such as log_loss"
+        hint = f"Did you mean {loss.__name__}(...)?" if isinstance(loss, type) else ""
+        raise TypeError(check.needs("loss", needed, loss, hint))
 
 
 def require_targets_of(layer: Layer[Any], y: Any) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fusedlstm.layers import Composite, Layer
+from fusedlstm.layers import Composite, Layer, Residual
 
 if TYPE_CHECKING:
     from fusedlstm.model import Model
@@ -78,6 +78,9 @@ def _rows_of(
         yield from _rows_of(f"{prefix}{place.number}", place.layer, place.input_size, steps)
         if layer.in_a_row and place.layer.reduces:
             steps = ""
+    projection = layer._projection(input_size) if isinstance(layer, Residual) else None
+    if projection is not None:
+        yield from _rows_of(f"{prefix}projection", projection, input_size, steps)
 
 
 def _counts(model: Model, count: int) -> tuple[str, str]:

@@ -106,8 +106,52 @@ def pack_targets(
     return PackedSequences(np.ascontiguousarray(np.concatenate(arrays)), starts)
 
 
+def refuse_step_targets(y: Any, sequences: Sequences, name: str, kind: str, use: str) -> None:
+    """Refuse targets of steps for an estimator with one prediction per sequence.
+
+    Parameters
+    ----------
+    y : object
+        As the user gave it. Lists of equal lengths are not refused: they may be several targets of
+        each sequence.
+    sequences : Sequences
+    name, kind : str
+        Of the targets, for errors.
+    use : str
+        The estimator that takes these targets.
+    """
+    values = np.asarray(y) if hasattr(y, "__array__") else y
+    if isinstance(values, np.ndarray) and (values.dtype.kind != "O" or values.ndim != 1):
+        return
+    if not isinstance(values, (list, tuple, np.ndarray)) or not all(map(has_length, values)):
+        return
+    counts = list(map(len, values))
+    if len(set(counts)) > 1 and counts == sequences.lengths().tolist():
+        raise step_targets_error(name, kind, use)
+
+
+def step_targets_error(name: str, kind: str, use: str) -> ValueError:
+    """Return the error of targets of steps where there is one prediction per sequence."""
+    return ValueError(
+        f"{name} must have one {kind} per sequence; got one per step of each sequence. To predict "
+        f"at every step use {use}."
+    )
+
+
+def has_length(value: Any) -> bool:
+    """Return whether this is a list or an array of values, not one number or text."""
+    if isinstance(value, str) or not hasattr(value, "__len__"):
+        return False
+    return bool(getattr(value, "ndim", 1))
+
+
 def refuse_at(
-    name: str, needed: str, targets: Sequences, wrong: npt.NDArray[np.bool_], got: str = ""
+    name: str,
+    needed: str,
+    targets: Sequences,
+    wrong: npt.NDArray[np.bool_],
+    got: str = "",
+    hint: str = "",
 ) -> None:
     """Raise a ValueError that names the first wrong target, if there is one.
 
@@ -119,13 +163,16 @@ def refuse_at(
         Of the steps of all sequences.
     got : str
         The kind of what came, in place of the target itself.
+    hint : str
+        A sentence after the error.
     """
     if wrong.any():
         first = int(np.argmax(wrong))
         starts = targets.starts_of_all()
         i = int(np.searchsorted(starts, first, side="right")) - 1
         value = got or check.shown(all_steps(targets)[first])
-        raise ValueError(f"{name}[{i}] must be {needed}; got {value} at step {first - starts[i]}")
+        sentence = f"{name}[{i}] must be {needed}; got {value} at step {first - starts[i]}"
+        raise ValueError(f"{sentence}. {hint}" if hint else sentence)
 
 
 def _targets_of_one(row: Any, n: int, name: str) -> Array:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fusedlstm import _validation as check
 from fusedlstm._core import Array
 from fusedlstm._passes import truncated_pass, whole_pass
-from fusedlstm._requirements import require_targets_of, require_truncation
+from fusedlstm._requirements import require_loss, require_targets_of, require_truncation
 from fusedlstm._states import State
 from fusedlstm.losses import Loss
 from fusedlstm.model import Model
@@ -155,6 +155,10 @@ def epochs(
     """
     from scipy.optimize import line_search
 
+    if not isinstance(optimizer, LBFGS):
+        hint = "Train with other optimizers by fusedlstm.training.epochs."
+        raise TypeError(check.needs("optimizer", "an LBFGS object", optimizer, hint))
+    require_loss(loss)
     if tbptt_steps is not None:
         check.positive_int("tbptt_steps", tbptt_steps)
         require_truncation(model.layer)

@@ -13,6 +13,7 @@ from sklearn.utils.metaestimators import available_if
 
 from fusedlstm import _validation as check
 from fusedlstm._sequences import Sequences, all_steps, is_frame, read_sequences
+from fusedlstm._targets import has_length
 
 __all__ = ["StepScorer", "step_scorer"]
 
@@ -59,6 +60,11 @@ class StepScorer:
 
     def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the score."""
+        if not isinstance(y, Sequences) and not _are_of_steps(y):
+            raise ValueError(
+                f"y must have one target for each step of each sequence; got one per sequence. For "
+                f"predictions of whole sequences use scoring={self.scoring!r}"
+            )
         lengths = _lengths(X, y)
         rows, options = _rows(y, lengths, "y"), {}
         if sample_weight is not None:
@@ -110,6 +116,13 @@ class _Flat(BaseEstimator):  # type: ignore[misc]
         return logits[:, 1] - logits[:, 0] if logits.shape[1:] == (2,) else logits
 
     def _present(self, predicted: Any) -> Any:
+        shape = np.shape(predicted) if _is_array_of_steps(predicted) else None
+        too_short = shape is not None and self.lengths is not None and shape[1] < max(self.lengths)
+        if self.lengths is not None and (too_short or not _are_of_steps(predicted)):
+            raise ValueError(
+                f"estimator must predict at every step of each sequence for step_scorer; got one "
+                f"prediction per sequence from {self.estimator!r}"
+            )
         return _rows(predicted, self.lengths, "predictions")[self.present]
 
 
@@ -129,6 +142,11 @@ def _lengths(X: Any, y: Any) -> Any:
     if _is_array_of_steps(X):  # which may have padding
         return read_sequences(X, allow_nan=True).lengths()
     return np.array([len(part) for part in (X if _is_array_of_steps(y) else y)])
+
+
+def _are_of_steps(values: Any) -> bool:
+    """Return False if there is one number or label per sequence."""
+    return _is_array_of_steps(values) or all(map(has_length, values))
 
 
 def _is_array_of_steps(values: Any) -> bool:

@@ -14,6 +14,7 @@ from fusedlstm._core import Array
 from fusedlstm._passes import truncated_pass, whole_pass
 from fusedlstm._requirements import (
     require_carried_state,
+    require_loss,
     require_targets_of,
     require_truncation,
 )
@@ -22,7 +23,7 @@ from fusedlstm._states import State
 from fusedlstm._targets import pack_targets
 from fusedlstm.losses import Loss
 from fusedlstm.model import Model
-from fusedlstm.optimizers import Optimizer, OptimizerState, clip_by_norm
+from fusedlstm.optimizers import LBFGS, Optimizer, OptimizerState, clip_by_norm
 from fusedlstm.schedules import Schedule, ScheduleState
 
 __all__ = [
@@ -161,12 +162,14 @@ def epochs(
     >>> losses[-1] < losses[0]
     True
     """
-    if not hasattr(optimizer, "step"):
-        needed = "an optimizer from fusedlstm.optimizers, such as Adam()"
-        raise TypeError(check.needs("optimizer", needed, optimizer))
-    if not callable(loss):
-        needed = "a loss from fusedlstm.losses, such as log_loss"
-        raise TypeError(check.needs("loss", needed, loss))
+    if isinstance(optimizer, type) or not hasattr(optimizer, "step"):
+        needed, hint = "an optimizer from fusedlstm.optimizers, such as Adam()", ""
+        if isinstance(optimizer, type):
+            hint = f"Did you mean {optimizer.__name__}(...)?"
+        elif isinstance(optimizer, LBFGS):
+            hint = "Train with L-BFGS by fusedlstm.full_batch.epochs."
+        raise TypeError(check.needs("optimizer", needed, optimizer, hint))
+    require_loss(loss)
     grads = np.zeros_like(model.params)
     state = optimizer.init(model.params) if state is None else state
     at = ScheduleState() if schedule_state is None else schedule_state
@@ -227,7 +230,7 @@ class SeriesBatches:
     series : array (n_timesteps, n_features) or (n_timesteps,)
         A memory map is fine: only a batch at a time is copied.
     targets : array (n_timesteps, ...)
-        Of each step; the loss is one for all steps, such as ``each_step(squared_error)``.
+        Of each step. The loss is one of vectors, such as ``squared_error``.
     batch_size : int
     steps : int
         Of a batch; the last ones of an epoch may be fewer.
@@ -239,15 +242,14 @@ class SeriesBatches:
     >>> from itertools import islice
     >>> from fusedlstm import Sequential
     >>> from fusedlstm.layers import LSTM, Dense
-    >>> from fusedlstm.losses import each_step, squared_error
+    >>> from fusedlstm.losses import squared_error
     >>> from fusedlstm.optimizers import Adam
     >>> from fusedlstm.training import SeriesBatches, epochs
     >>> series = np.sin(np.arange(2001) / 10)
     >>> source = SeriesBatches(series[:-1], series[1:, np.newaxis], batch_size=4, steps=50)
     >>> model = Sequential([LSTM(8), Dense(1)], input_size=1, random_state=0)
     >>> rng = np.random.default_rng(0)
-    >>> loss = each_step(squared_error)
-    >>> run = epochs(model, source, loss, Adam(), learning_rate=0.01, rng=rng)
+    >>> run = epochs(model, source, squared_error, Adam(), learning_rate=0.01, rng=rng)
     >>> losses = [epoch.loss for epoch in islice(run, 10)]
     >>> losses[-1] < 0.1 * losses[0]
     True

@@ -688,6 +688,8 @@ def check_order(layers: tuple[Layer[Any], ...]) -> None:
         of = layer.shares_params_of
         if of is not None and not 0 <= of < number:
             needed = f"the number of an earlier layer, at most {number - 1}"
+            if number == 0:
+                needed = "the number of an earlier layer, and there is none before layers[0]"
             raise ValueError(check.needs(f"layers[{number}].number", needed, of))
 
 

@@ -55,8 +55,11 @@ class SequenceLoss(abc.ABC):
         ----------
         out : Sequence
             The output of the model: ``x`` (B, T, n_outputs) or (B, n_outputs), and ``lengths``.
-        y : array (B, ...)
+        y : array (B, ...) or (B, T, ...)
+            Targets of the sequences or of the steps.
         weights : array (B,) or (B, T) or None
+            Of the sequences or of the steps. Past the end of a sequence targets and weights of
+            steps hold any number; if they are a padded array they may have more steps than ``out``.
 
         Returns
         -------

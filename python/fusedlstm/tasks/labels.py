@@ -14,6 +14,7 @@ from sklearn.utils.validation import column_or_1d
 from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
 from fusedlstm._sequences import Sequences
+from fusedlstm._targets import refuse_step_targets, step_targets_error
 from fusedlstm.losses import ClassificationLoss
 from fusedlstm.tasks.base import Decoder, Task
 
@@ -49,6 +50,7 @@ class Labels(Task):
 
     def read(self, y: Any, sequences: Sequences, name: str = "y") -> Array:
         check.without_mask(name, y)
+        refuse_step_targets(y, sequences, name, "label", "LSTMTagger")
         with np.errstate(invalid="ignore"):  # NaN, of which the checks below say more
             kind = type_of_target(y, input_name=name)
         if kind == "multilabel-indicator":
@@ -58,6 +60,9 @@ class Labels(Task):
                     check.needs(name, "labels (n_samples,) or a matrix of zeros and ones", labels)
                 )
             return labels.astype(np.intp)
+        shape = np.asarray(y).shape
+        if len(shape) == 2 and shape[1] > 1 and shape[1] == sequences.longest():
+            raise step_targets_error(name, "label", "LSTMTagger")
         labels = cast(Array, column_or_1d(y, warn=True))
         check_labels(labels, name, "class labels")
         return labels

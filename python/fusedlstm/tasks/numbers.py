@@ -16,6 +16,7 @@ from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
 from fusedlstm._reading import Data, is_constant, spread_of
 from fusedlstm._sequences import Sequences
+from fusedlstm._targets import refuse_step_targets
 from fusedlstm.losses import (
     AbsoluteError,
     Gaussian,
@@ -70,6 +71,7 @@ class Numbers(Task):
                 raise ValueError(check.needs("normalize_y", needed, self.normalize))
 
     def read(self, y: Any, sequences: Sequences, name: str = "y") -> Array:
+        refuse_step_targets(y, sequences, name, "target", "LSTMStepRegressor")
         targets = check.real_array(name, y, np.float64)
         if targets.ndim not in (1, 2):
             needed = "of shape (n_samples,) or (n_samples, n_outputs)"

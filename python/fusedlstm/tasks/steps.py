@@ -108,7 +108,12 @@ class StepNumbers(Numbers):
         if isinstance(y, Sequences):
             return y
         targets = read_steps(y, sequences, name)
-        values = check.real_array(name, all_steps(targets), np.float64)
+        given = all_steps(targets)
+        if given.dtype.kind in "OU":
+            text = np.array([isinstance(value, str) for value in given.flat])
+            wrong = np.asarray(text.reshape(len(given), -1).any(axis=1))
+            refuse_at(name, "numbers", targets, wrong, hint="LSTMTagger predicts labels.")
+        values = check.real_array(name, given, np.float64)
         wrong = np.asarray(np.isinf(values.reshape(len(values), -1)).any(axis=1))
         refuse_at(name, "finite numbers, or NaN where there is none", targets, wrong, "infinity")
         if np.isnan(values).all():
