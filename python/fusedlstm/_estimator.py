@@ -1,4 +1,4 @@
-"""What the estimators share.
+"""The base class of the estimators.
 
 `fit` reads and checks everything first and makes a model. `FitLoop` then goes through the epochs:
 progress, callbacks, validation, early stopping and checkpoints are its subject.
@@ -64,7 +64,7 @@ UPDATES_PER_EPOCH = 10
 
 
 class Frozen(NamedTuple):
-    """What a fitted estimator predicts with. It is neither copied nor pickled but made again."""
+    """A snapshot for predictions. It is not copied or pickled but made again."""
 
     values_id: object  # of the model, when the snapshot was taken
     predictor: Predictor
@@ -91,7 +91,7 @@ def attributes_of(result: FitResult) -> dict[str, Any]:
 
 
 def takes_batches(estimator: Any) -> bool:
-    """Whether there is a `partial_fit`."""
+    """Return True if the optimizer takes batches, which `partial_fit` needs."""
     if estimator.optimizer == "lbfgs" or isinstance(estimator.optimizer, LBFGS):
         needed = "one that takes batches for partial_fit"
         raise AttributeError(check.needs("optimizer", needed, estimator.optimizer))

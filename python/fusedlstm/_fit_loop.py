@@ -23,7 +23,7 @@ from fusedlstm.training import Epoch
 
 
 class Validation(Protocol):
-    """What the loop asks after each epoch."""
+    """The validation data of a fit."""
 
     def loss(self) -> float:
         """Return the loss of the model on the validation data."""
@@ -41,7 +41,7 @@ class Curves:
 
 
 class FitResult(NamedTuple):
-    """What a training leaves after an epoch.
+    """The result of a training after an epoch.
 
     Attributes
     ----------

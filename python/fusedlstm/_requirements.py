@@ -1,4 +1,4 @@
-"""What some uses of a model need of its layers."""
+"""Checks of layers: the properties that streams, states, masks and optimizers need."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ LONGEST_LINE = 88
 
 @dataclass
 class Saved:
-    """What `Sequential.forward` leaves for one `Sequential.backward`."""
+    """Values that `Sequential.forward` keeps for one call of `Sequential.backward`."""
 
     layer: Any
     output: Sequence

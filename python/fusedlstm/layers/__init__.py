@@ -6,14 +6,17 @@ layer its slice of them.
 """
 
 from fusedlstm.layers.base import Layer
-from fusedlstm.layers.composite import Chain, Composite, Parallel, Residual
+from fusedlstm.layers.chain import Chain
+from fusedlstm.layers.composite import Composite
 from fusedlstm.layers.dense import Dense
 from fusedlstm.layers.dropout import Dropout
 from fusedlstm.layers.gru import GRU
 from fusedlstm.layers.last_step import LastStep
 from fusedlstm.layers.lstm import CIFGLSTM, LSTM, LayerNormLSTM, PeepholeLSTM
+from fusedlstm.layers.parallel import Parallel
 from fusedlstm.layers.pool import Pool
 from fusedlstm.layers.recurrent import Recurrent
+from fusedlstm.layers.residual import Residual
 from fusedlstm.layers.rnn import RNN
 from fusedlstm.layers.tied import Tied
 

@@ -198,7 +198,7 @@ _DECODERS: dict[type[RegressionLoss], str] = {
     Poisson: "exponentials",
     Pinball: "quantiles",
 }
-"""What the core makes of outputs trained with each loss; one of the user's own does so itself."""
+"""The decoder of the core for each loss. Other losses decode by their `predict`."""
 
 
 def _check_predict(loss: RegressionLoss, n_targets: int) -> None:

@@ -1,0 +1,155 @@
+"""Layers whose output is added to their input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fusedlstm import _validation as check
+from fusedlstm._core import Array
+from fusedlstm._states import State
+from fusedlstm.layers.base import Layer, Shapes
+from fusedlstm.layers.chain import Chain
+from fusedlstm.layers.composite import Composite, Packed, added, count_of
+from fusedlstm.layers.dense import Dense
+from fusedlstm.sequence import Sequence
+
+
+class Residual(Composite):
+    """Layers in a row, whose output is added to their input.
+
+    Parameters
+    ----------
+    *layers : layers
+        They keep the steps. If their output has another size than their input, the input goes
+        through a linear `Dense` of that size first, whose parameters are ``projection.weight`` and
+        ``projection.bias``.
+
+    References
+    ----------
+    .. [1] He et al., "Deep Residual Learning for Image Recognition", 2016.
+
+    Examples
+    --------
+    >>> from fusedlstm import Sequential
+    >>> from fusedlstm.layers import LSTM, Dense, LastStep, Residual
+    >>> model = Sequential([Residual(LSTM(8)), LastStep(), Dense(2)], input_size=3)
+    >>> list(model.named_params())
+    ['0.0.weight_ih', '0.0.weight_hh', '0.0.bias', '0.projection.weight', '0.projection.bias', \
+'2.weight', '2.bias']
+    """
+
+    def __init__(self, *layers: Layer[Any]) -> None:
+        super().__init__(*layers)
+        for number, layer in enumerate(self.layers):
+            if layer.reduces:
+                needed = "a layer that keeps the steps, since they are added to the input"
+                raise ValueError(check.needs(f"layers[{number}]", needed, layer))
+
+    @cached_property
+    def _chain(self) -> Chain:
+        return Chain(*self.layers)
+
+    @property
+    def reads_last(self) -> bool:
+        return self._chain.reads_last
+
+    def output_size(self, input_size: int) -> int:
+        return self._chain.output_size(input_size)
+
+    def input_sizes(self, input_size: int) -> tuple[int, ...]:
+        return self._chain.input_sizes(input_size)
+
+    def _projection(self, input_size: int) -> Dense | None:
+        size = self.output_size(input_size)
+        return None if size == input_size else Dense(size)
+
+    def _split(self, flat: Array, input_size: int) -> tuple[Array, Array]:
+        """Divide an array laid out like the parameters into those of the layers and the rest."""
+        count = count_of(self._chain.param_shapes(input_size))
+        return flat[:count], flat[count:]
+
+    def param_shapes(self, input_size: int) -> Shapes:
+        shapes = self._chain.param_shapes(input_size)
+        projection = self._projection(input_size)
+        if projection is not None:
+            of_projection = projection.param_shapes(input_size)
+            shapes |= {f"projection.{name}": shape for name, shape in of_projection.items()}
+        return shapes
+
+    def init_params(self, input_size: int, rng: np.random.Generator) -> Mapping[str, Array]:
+        values = dict(self._chain.init_params(input_size, rng))
+        projection = self._projection(input_size)
+        if projection is not None:
+            of_projection = projection.init_params(input_size, rng)
+            values |= {f"projection.{name}": array for name, array in of_projection.items()}
+        return values
+
+    def pack(self, params: Array, input_size: int) -> Packed:
+        own, rest = self._split(params, input_size)
+        projection = self._projection(input_size)
+        of_rest = None if projection is None else projection.pack(rest, input_size)
+        return Packed((self._chain.pack(own, input_size), of_rest))
+
+    def run(
+        self, params: Any, seq: Sequence, state: State = None, all_steps: bool = True
+    ) -> tuple[Sequence, State]:
+        size = seq.size
+        own, rest = params.layers if type(params) is Packed else self._split(params, size)
+        out, after = self._chain.run(own, seq, state)
+        projection = self._projection(size)
+        given = seq.zeroed()
+        if projection is not None:
+            given = projection.run(rest, given)[0]
+        return self._sum(given, out), after
+
+    def forward(
+        self,
+        params: Array,
+        seq: Sequence,
+        state: State = None,
+        rng: np.random.Generator | None = None,
+        all_steps: bool = True,
+    ) -> tuple[tuple[Sequence, State], Any]:
+        size = seq.size
+        own, rest = self._split(params, size)
+        (out, after), saved = self._chain.forward(own, seq, state, rng)
+        projection, kept = self._projection(size), None
+        given = seq.zeroed()
+        if projection is not None:
+            (given, _), kept = projection.forward(rest, given)
+        return (self._sum(given, out), after), (size, saved, projection, kept, seq.lengths)
+
+    def backward(
+        self,
+        params: Array,
+        saved: Any,
+        dseq: Sequence,
+        dstate: State,
+        grads: Array,
+        input_gradient: bool = True,
+    ) -> tuple[Sequence | None, State]:
+        size, of_chain, projection, kept, lengths = saved
+        own, rest = self._split(params, size)
+        own_grads, rest_grads = self._split(grads, size)
+        dinner, before = self._chain.backward(
+            own, of_chain, dseq, dstate, own_grads, input_gradient
+        )
+        dx: Array | None = Sequence(dseq.steps(), lengths).zeroed().x
+        if projection is not None:
+            assert dx is not None
+            through, _ = projection.backward(
+                rest, kept, Sequence(dx, lengths), None, rest_grads, input_gradient
+            )
+            dx = None if through is None else through.x
+        if not input_gradient:
+            return None, before
+        assert dinner is not None
+        return Sequence(added(dx, dinner.x), lengths), before
+
+    @staticmethod
+    def _sum(given: Sequence, out: Sequence) -> Sequence:
+        return Sequence(given.steps() + out.steps(), out.lengths)
