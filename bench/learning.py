@@ -248,6 +248,7 @@ TASKS = {
             "layers": (LSTM(50, activation="relu"),),
             "max_iter": 200,
             "n_iter_no_change": 200,
+            "learning_rate": 0.005,  # the second try: with the default, 0.002, the median is 0.302
         },
     ),
 }
