@@ -9,6 +9,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import d2_pinball_score, mean_squared_error, r2_score
@@ -21,6 +22,7 @@ from sklearn.model_selection import (
     cross_validate,
 )
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.fixes import parse_version
 
 import fusedlstm
 from fusedlstm import LSTMStepRegressor, SequenceScaler, Sequential
@@ -369,6 +371,8 @@ def test_a_weight_is_a_repetition(y, loss, more):
     often = model(**FULL, **more, loss=loss).fit([X[i] for i in rows], [y[i] for i in rows])
     np.testing.assert_allclose(weights_of(once), weights_of(often), rtol=1e-8, atol=1e-11)
     np.testing.assert_allclose(once.loss_curve_, often.loss_curve_, rtol=1e-10)
+    if isinstance(loss, Pinball) and parse_version(sklearn.__version__) < parse_version("1.7"):
+        return  # its quantiles of weighted targets are others
     repeated = once.score([X[i] for i in rows], [y[i] for i in rows])
     assert once.score(X, y, weights) == pytest.approx(repeated)
 

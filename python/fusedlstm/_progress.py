@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import sys
 import time
-import warnings
 from types import TracebackType
 from typing import Any
 
@@ -122,13 +123,13 @@ class ProgressReport:
 
 
 def _import_tqdm() -> Any:
-    """Return tqdm's class for this environment, without a warning in a notebook."""
-    if "ipykernel" not in sys.modules:
-        from tqdm.std import tqdm
+    """Return tqdm's class for this environment: in a notebook with ipywidgets that of notebooks."""
+    if "ipykernel" in sys.modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module("ipywidgets")
+            from tqdm.notebook import tqdm as of_notebook
 
-        return tqdm
-    with warnings.catch_warnings():
-        # Without ipywidgets, tqdm.auto warns on import and falls back to a bar of text.
-        warnings.simplefilter("ignore")
-        from tqdm.auto import tqdm as auto
-    return auto
+            return of_notebook
+    from tqdm.std import tqdm
+
+    return tqdm
