@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from sklearn.utils.metaestimators import available_if
 
-from fusedlstm._estimator import SequenceEstimator
+from fusedlstm._estimator import SequenceEstimator, takes_batches
 from fusedlstm.losses import REGRESSION_LOSSES, RegressionLoss, as_loss
 from fusedlstm.model import Sequential
 from fusedlstm.optimizers import LBFGS, as_optimizer
 from fusedlstm.tasks import Numbers
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 NumbersT = TypeVar("NumbersT", bound=Numbers)
 
@@ -42,6 +46,38 @@ class NumberEstimator(SequenceEstimator):
             fitted.get("_y_scale"),
             fitted.get("_y_ndim", 1),
         )
+
+    @available_if(takes_batches)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train the model for one more epoch, on these data; make it in the first call.
+
+        The optimizer goes on from its state after the call before; the scale of the targets stays
+        that of the first call.
+
+        Parameters
+        ----------
+        X, y : like X and y of `fit`
+        sample_weight : array (n_samples,) or None
+            Relative to their mean in this call.
+
+        Returns
+        -------
+        self
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fusedlstm import LSTMRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> model = LSTMRegressor(hidden_size=8, random_state=0)
+        >>> for _ in range(50):
+        ...     X = rng.standard_normal((64, 5, 1))
+        ...     model = model.partial_fit(X, X[:, -1, 0])
+        >>> model.n_iter_, bool(model.score(X, X[:, -1, 0]) > 0.9)
+        (50, True)
+        """
+        self._partial_fit(X, y, sample_weight)
+        return self
 
     def _check_params(self) -> None:
         super()._check_params()

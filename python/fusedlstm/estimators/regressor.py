@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from fusedlstm import _validation as check
 from fusedlstm._docstrings import describes_as
-from fusedlstm._estimator import takes_batches
 from fusedlstm._pooled import PooledEstimator
 from fusedlstm.estimators._numbers import NumberEstimator
 from fusedlstm.estimators.classifier import LSTMClassifier
@@ -179,38 +177,6 @@ object, default "squared_error"
         pairs = zip(task.scores(), predicted, strict=True)
         scores = [score(y, of_level, sample_weight=sample_weight) for score, of_level in pairs]
         return float(np.mean(scores))
-
-    @available_if(takes_batches)  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> LSTMRegressor:
-        """Train the model for one more epoch, on these data; make it in the first call.
-
-        The optimizer goes on from its state after the call before; the scale of the targets stays
-        that of the first call.
-
-        Parameters
-        ----------
-        X, y : like X and y of `fit`
-        sample_weight : array (n_samples,) or None
-            Relative to their mean in this call.
-
-        Returns
-        -------
-        self
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from fusedlstm import LSTMRegressor
-        >>> rng = np.random.default_rng(0)
-        >>> model = LSTMRegressor(hidden_size=8, random_state=0)
-        >>> for _ in range(50):
-        ...     X = rng.standard_normal((64, 5, 1))
-        ...     model = model.partial_fit(X, X[:, -1, 0])
-        >>> model.n_iter_, bool(model.score(X, X[:, -1, 0]) > 0.9)
-        (50, True)
-        """
-        self._partial_fit(X, y, sample_weight)
-        return self
 
     def _task(self) -> Numbers:
         return self._numbers(Numbers)

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.utils.metaestimators import available_if
 
 from fusedlstm import _validation as check
 from fusedlstm._docstrings import describes_as
-from fusedlstm._estimator import takes_batches
 from fusedlstm._per_step import StepEstimator
 from fusedlstm.estimators._numbers import NumberEstimator
 from fusedlstm.estimators.classifier import LSTMClassifier
@@ -142,26 +140,6 @@ object, default "squared_error"
                     )
                 )
         return float(np.mean(scores))
-
-    @available_if(takes_batches)  # type: ignore[untyped-decorator]
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> LSTMStepRegressor:
-        """Train the model for one more epoch, on these data; make it in the first call.
-
-        The optimizer goes on from its state after the call before; the scale of the targets stays
-        that of the first call.
-
-        Parameters
-        ----------
-        X, y : like X and y of `fit`
-        sample_weight : array (n_samples,) or None
-            Relative to their mean in this call.
-
-        Returns
-        -------
-        self
-        """
-        self._partial_fit(X, y, sample_weight)
-        return self
 
     def _task(self) -> StepNumbers:
         return self._numbers(StepNumbers)
