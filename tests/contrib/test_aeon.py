@@ -19,7 +19,7 @@ from sklearn.model_selection import GridSearchCV
 from fusedlstm import LSTMClassifier, LSTMRegressor
 from fusedlstm.contrib.aeon import SequenceClassifier, SequenceRegressor
 
-LSTM = {"hidden_size": 8, "max_iter": 20, "random_state": 0}
+LSTM = {"hidden_size": 8, "max_iter": 20, "learning_rate": 0.01, "random_state": 0}
 
 
 @pytest.mark.parametrize("adapter", [SequenceClassifier, SequenceRegressor])

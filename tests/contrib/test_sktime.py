@@ -26,7 +26,7 @@ from fusedlstm.contrib.sktime import SequenceClassifier, SequenceRegressor
 # Up to 1.1 sktime's own search asks scikit-learn for tags in a way of the past.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:sklearn")
 
-LSTM = {"hidden_size": 8, "max_iter": 20, "random_state": 0}
+LSTM = {"hidden_size": 8, "max_iter": 20, "learning_rate": 0.01, "random_state": 0}
 
 
 @pytest.mark.parametrize("adapter", [SequenceClassifier, SequenceRegressor])

@@ -16,7 +16,7 @@ from tslearn.utils import to_time_series_dataset
 
 from fusedlstm import LSTMClassifier, SequenceScaler
 
-LSTM = {"hidden_size": 8, "max_iter": 20, "random_state": 0}
+LSTM = {"hidden_size": 8, "max_iter": 20, "learning_rate": 0.01, "random_state": 0}
 
 
 @pytest.mark.parametrize("channels", [1, 3])
