@@ -340,7 +340,7 @@ class Model:
         check.generator("rng", rng)
         seq, real = self._masked_input(x, lengths, mask)
         shape = seq.steps().shape
-        before = self._state(state, shape[0])
+        before = None if state is None else self._state(state, shape[0])
         (out, after), kept = self.layer.forward(self._params, seq, before, rng)
         y = out.steps()
         if real is not None and y.ndim == 3:
@@ -525,7 +525,7 @@ class Model:
         if saved.real is not None and array.ndim == 3:
             array = saved.real.gather(array)
         dseq = Sequence(check.contiguous(array), saved.output.lengths)
-        if input_gradient and array.ndim == 3:
+        if input_gradient and dseq.lengths is not None and array.ndim == 3:
             dseq = dseq.zeroed()  # layers such as Dropout pass it on as it is
         return self.layer.backward(self._params, saved.layer, dseq, of_state, grads, input_gradient)
 

@@ -144,22 +144,22 @@ class Chain(Composite):
         steps, saved = self.steps(seq.steps().shape[-1], all_steps), []
         after: list[State] = [None] * len(steps)
         draws = None if rng is None else Draws(rng)
-        for place, wanted, selects, random, foreign in steps:
-            number, layer, own, _ = place
-            if not selects and seq.last is not None:
-                seq = Sequence(seq.x, seq.lengths)
-            result = layer.forward(
-                params[own],
-                seq,
-                None if state is None else state[number],
-                draws.of_layer(number) if random and draws is not None else None,
-                wanted,
-            )
+        for step in steps:
+            (number, layer, own, _), wanted, selects, random, foreign = step
+            if seq[2] is not None and not selects:
+                seq = Sequence(seq[0], seq[1])
+            before = None if state is None else state[number]
+            generator = draws.of_layer(number) if random and draws is not None else None
             if foreign:
-                result = checked_forward(number, layer, seq, result)
-                result = result[0], Kept(result[1], seq.steps())
-            (seq, after[number]), kept = result
-            saved.append(kept)
+                result = layer.forward(params[own], seq, before, generator, wanted)
+                (out, after[number]), kept = checked_forward(number, layer, seq, result)
+                saved.append(Kept(kept, seq.steps()))
+                seq = out
+            else:
+                (seq, after[number]), kept = layer.forward(
+                    params[own], seq, before, generator, wanted
+                )
+                saved.append(kept)
         if draws is not None:
             draws.end()
         return (seq, tuple(after)), (steps, saved)
@@ -177,19 +177,17 @@ class Chain(Composite):
         before: list[State] = [None] * len(steps)
         gradient: Any = dseq
         for turn in range(len(steps) - 1, -1, -1):
-            number, layer, own, _ = steps[turn].place
-            foreign, of_layer = steps[turn].foreign, kept[turn]
-            result = layer.backward(
-                params[own],
-                of_layer.saved if foreign else of_layer,
-                gradient,
-                None if dstate is None else dstate[number],
-                grads[own],
-                input_gradient or turn > 0,
-            )
+            (number, layer, own, _), _, _, _, foreign = steps[turn]
+            of_state = None if dstate is None else dstate[number]
+            wanted = input_gradient or turn > 0
             if foreign:
-                checked_backward(number, layer, of_layer.x, result)
-            gradient, before[number] = result
+                values, x = kept[turn]
+                result = layer.backward(params[own], values, gradient, of_state, grads[own], wanted)
+                gradient, before[number] = checked_backward(number, layer, x, result)
+            else:
+                gradient, before[number] = layer.backward(
+                    params[own], kept[turn], gradient, of_state, grads[own], wanted
+                )
         return gradient, tuple(before)
 
     def lower(self, program: Any, params: Any, input_size: int, all_steps: bool) -> bool:

@@ -62,6 +62,7 @@ def checked_backward(number: int, layer: Layer[Any], like: Any, result: Any) -> 
     if dseq is not None and dseq.x is not None:
         gradient = f"the gradient from layers[{number}]"
         _check_array(gradient, layer, dseq.x, like.shape, like.dtype)
+        return dseq._replace(x=check.contiguous(dseq.x)), result[1]
     return result
 
 

@@ -227,12 +227,11 @@ class Recurrent(ShortRepr, Layer[Saved], abc.ABC):
         count = self._core_count(grads)
         into = np.zeros_like(grads[:count]) if saved.weight_masks else grads[:count]
         trains_state = saved.own_state and self.trainable_state
-        dy = self._unmerged(dseq.x)
         dx, dh0, dc0 = self._backward_function(
             saved.core,
             saved.params[:count],
             saved.x,
-            None if dy is None else check.contiguous(dy),
+            self._unmerged(dseq.x),
             dh,
             dc,
             input_gradient,
