@@ -525,8 +525,6 @@ class Model:
         if saved.real is not None and array.ndim == 3:
             array = saved.real.gather(array)
         dseq = Sequence(check.contiguous(array), saved.output.lengths)
-        if input_gradient and dseq.lengths is not None and array.ndim == 3:
-            dseq = dseq.zeroed()  # layers such as Dropout pass it on as it is
         return self.layer.backward(self._params, saved.layer, dseq, of_state, grads, input_gradient)
 
 

@@ -73,6 +73,7 @@ class Dropout(Layer[Any]):
         grads: Array,
         input_gradient: bool = True,
     ) -> tuple[Sequence | None, State]:
+        dseq = dseq.zeroed()
         return (dseq if saved is None else dseq._replace(x=dseq.steps() * saved)), None
 
     def lower(self, program: Any, params: Any, input_size: int, all_steps: bool) -> bool:
