@@ -654,3 +654,51 @@ def test_pointwise_layers_at_the_end_of_a_chain_before_the_last_step(inner):
     expected = model.predict(X)
     for y in (model.run(X)[0], model.forward(X)[0], model.predictor().predict(X)):
         np.testing.assert_array_equal(y, expected)
+
+
+@dataclass(frozen=True)
+class Attend(Layer):
+    """Weights the steps by a softmax of their first feature and sums them up."""
+
+    reduces = True
+    random = False
+
+    def output_size(self, input_size):
+        return input_size
+
+    def forward(self, params, seq, state=None, rng=None, all_steps=True):
+        x, mask = seq.x, seq.mask()
+        scores = x[:, :, 0] if mask is None else np.where(mask, x[:, :, 0], -np.inf)
+        e = np.exp(scores - scores.max(axis=1, keepdims=True))
+        p = (e / e.sum(axis=1, keepdims=True))[:, :, np.newaxis].astype(x.dtype)
+        y = (p * seq.zeroed().x).sum(axis=1)
+        return (Sequence(y), None), (seq, p, y)
+
+    def backward(self, params, saved, dseq, dstate, grads, input_gradient=True):
+        seq, p, y = saved
+        dy = dseq.x[:, np.newaxis]
+        dx = p * dy
+        dx[:, :, 0] += p[:, :, 0] * ((seq.zeroed().x - y[:, np.newaxis]) * dy).sum(axis=2)
+        return Sequence(dx, seq.lengths).zeroed(), None
+
+
+def test_an_attention_of_ones_own_is_right_or_refused():
+    layers = [LSTM(3), Attend(), Dense(1)]
+    model = Sequential(layers, 2, "float64", random_state=0)
+    x, lengths = X[:3].copy(), [6, 2, 4]
+    y, saved = model.forward(x, lengths)
+    grads = np.zeros_like(model.params)
+    dx = model.backward(saved, np.ones_like(y), grads)
+    for array, gradient in ((model.params, grads), (x, dx)):
+        expected = reference.numeric_gradient(lambda: float(model.predict(x, lengths).sum()), array)
+        assert reference.relative_error(gradient, expected) < 1e-7
+    mask = np.arange(6) < np.array(lengths)[:, np.newaxis]
+    np.testing.assert_array_equal(model.predict(x, mask=mask), model.predict(x, lengths))
+    with pytest.raises(
+        ValueError, match=r"causal layers; layers\[1\] is not: Attend"
+    ):
+        model.stream()
+    estimator = LSTMRegressor(layers=tuple(layers[:2]), max_iter=2, tbptt_steps=3)
+    with pytest.raises(ValueError, match=r"layers\[1\] must be causal with tbptt_steps"):
+        estimator.fit(X, X.sum(axis=(1, 2)))
+    assert estimator.set_params(tbptt_steps=None).fit(X, X.sum(axis=(1, 2))).n_iter_ == 2

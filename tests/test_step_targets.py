@@ -587,3 +587,22 @@ def test_a_batch_with_less_than_a_row_of_targets_is_truncated_alike():
         for steps in (None, 2)
     ]
     assert losses[0] == pytest.approx(losses[1], rel=1e-12)
+
+
+def test_memory_maps_of_sequences_and_targets(tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {"X": rng.standard_normal((20, 6, 2)), "y": rng.standard_normal((20, 6))}
+    arrays["X"][3, 4:] = np.nan  # padding
+    maps = {}
+    for name, array in arrays.items():
+        maps[name] = np.memmap(tmp_path / name, array.dtype, "w+", shape=array.shape)
+        maps[name][:] = array
+    options = {"max_iter": 2, "random_state": 0, "early_stopping": True, "batch_size": 4}
+    models = [
+        LSTMStepRegressor(3, **options).fit(each["X"], each["y"], checkpoint=tmp_path / f"file{i}")
+        for i, each in enumerate((arrays, maps))
+    ]
+    assert models[0].model_.params.tobytes() == models[1].model_.params.tobytes()
+    predictions = [model.predict(arrays["X"]) for model in models]
+    np.testing.assert_array_equal(*predictions)
+    assert np.isnan(predictions[0][3, 4:]).all()
