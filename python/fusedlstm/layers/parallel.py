@@ -15,24 +15,6 @@ from fusedlstm.layers.composite import Composite, Place, added, params_of
 from fusedlstm.sequence import Sequence
 
 
-class Generators:
-    """The generators of the layers of one call; None for layers that draw nothing."""
-
-    def __init__(self, rng: np.random.Generator | None) -> None:
-        self._draws = None if rng is None else Draws(rng)
-
-    def of(self, place: Place) -> np.random.Generator | None:
-        """Return the generator of a layer, valid until the next one is asked for."""
-        if self._draws is None or not place.layer.random:
-            return None
-        return self._draws.of_layer(place.number)
-
-    def end(self) -> None:
-        """Give the generator back."""
-        if self._draws is not None:
-            self._draws.end()
-
-
 class Parallel(Composite):
     """Layers side by side, whose outputs are joined along the features.
 
@@ -99,17 +81,22 @@ class Parallel(Composite):
         rng: np.random.Generator | None = None,
         all_steps: bool = True,
     ) -> tuple[tuple[Sequence, State], Any]:
-        outs, after, saved, generators = [], [], [], Generators(rng)
+        outs, after, saved = [], [], []
+        draws = None if rng is None else Draws(rng)
         places = self.places(seq.size)
         for place in places:
+            generator = None
+            if draws is not None and place.layer.random:
+                generator = draws.of_layer(place.number)
             before = None if state is None else state[place.number]
             (out, of_branch), kept = place.layer.forward(
-                params[place.params], readable(seq, place), before, generators.of(place)
+                params[place.params], readable(seq, place), before, generator
             )
             outs.append(out)
             after.append(of_branch)
             saved.append(kept)
-        generators.end()
+        if draws is not None:
+            draws.end()
         widths = [out.size for out in outs]
         return (self._joined(outs), tuple(after)), (places, saved, widths, seq.lengths)
 
