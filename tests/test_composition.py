@@ -694,9 +694,7 @@ def test_an_attention_of_ones_own_is_right_or_refused():
         assert reference.relative_error(gradient, expected) < 1e-7
     mask = np.arange(6) < np.array(lengths)[:, np.newaxis]
     np.testing.assert_array_equal(model.predict(x, mask=mask), model.predict(x, lengths))
-    with pytest.raises(
-        ValueError, match=r"causal layers; layers\[1\] is not: Attend"
-    ):
+    with pytest.raises(ValueError, match=r"causal layers; layers\[1\] is not: Attend"):
         model.stream()
     estimator = LSTMRegressor(layers=tuple(layers[:2]), max_iter=2, tbptt_steps=3)
     with pytest.raises(ValueError, match=r"layers\[1\] must be causal with tbptt_steps"):
