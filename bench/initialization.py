@@ -27,8 +27,8 @@ import numpy as np
 
 import fusedlstm
 from fusedlstm import Sequential
-from fusedlstm.initializers import orthogonal
 from fusedlstm.layers import GRU, LSTM, RNN, Dense, LastStep, Layer
+from fusedlstm.layers.initializers import orthogonal
 from fusedlstm.losses import each_step, log_loss, squared_error
 from fusedlstm.optimizers import Adam, clip_by_norm
 

@@ -31,14 +31,13 @@ from fusedlstm import (
     SequenceImputer,
     SequenceScaler,
     Sequential,
-    full_batch,
     make_windows,
 )
 from fusedlstm.layers import CIFGLSTM, GRU, LSTM, RNN, Dense, Dropout, LastStep, PeepholeLSTM
 from fusedlstm.losses import Huber, LogLoss, log_loss, squared_error
 from fusedlstm.optimizers import LBFGS, SGD, Adam, AdamW, RMSprop, as_optimizer, clip_by_norm
 from fusedlstm.schedules import Cosine
-from fusedlstm.training import SequenceBatches, epochs
+from fusedlstm.training import SequenceBatches, epochs, full_batch
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((20, 5, 2))
@@ -1151,7 +1150,7 @@ FUNCTIONS = {
     ),
     "epochs with L-BFGS": (
         lambda w: next(epochs(w.model, BATCHES, squared_error, LBFGS(), learning_rate=1, rng=RNG)),
-        "got LBFGS(). Train with L-BFGS by fusedlstm.full_batch.epochs.",
+        "got LBFGS(). Train with L-BFGS by fusedlstm.training.full_batch_epochs.",
     ),
     "epochs with a class of optimizers": (
         lambda w: next(epochs(w.model, BATCHES, squared_error, Adam, learning_rate=1, rng=RNG)),

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fusedlstm import LSTMRegressor, Sequential, full_batch
-from fusedlstm.activations import ACTIVATIONS
+from fusedlstm import LSTMRegressor, Sequential
 from fusedlstm.layers import (
     CIFGLSTM,
     GRU,
@@ -22,9 +21,10 @@ from fusedlstm.layers import (
     LayerNormLSTM,
     PeepholeLSTM,
 )
+from fusedlstm.layers.activations import ACTIVATIONS
 from fusedlstm.losses import each_step, squared_error
 from fusedlstm.optimizers import LBFGS, SGD
-from fusedlstm.training import SequenceBatches, SeriesBatches, epochs
+from fusedlstm.training import SequenceBatches, SeriesBatches, epochs, full_batch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -19,9 +19,10 @@ import pytest
 from sklearn.metrics import get_scorer, make_scorer, precision_score, recall_score
 
 import fusedlstm
-from fusedlstm import LSTMClassifier, LSTMRegressor, _files
-from fusedlstm._checkpoints import CheckpointFile
-from fusedlstm._describe import UndescribableError, describe
+from fusedlstm import LSTMClassifier, LSTMRegressor
+from fusedlstm.estimators.fitting.checkpoints import CheckpointFile
+from fusedlstm.files import format as _files
+from fusedlstm.files.digests import UndescribableError, describe
 from fusedlstm.losses import RegressionLoss
 from fusedlstm.optimizers import Adam
 from fusedlstm.schedules import Schedule
@@ -394,7 +395,7 @@ FULL_DISK = """if True:
     import numpy as np
     import fusedlstm
     from fusedlstm import LSTMRegressor
-    from fusedlstm._checkpoints import CheckpointFile
+    from fusedlstm.estimators.fitting.checkpoints import CheckpointFile
 
     fusedlstm.set_num_threads(1)
     X = np.random.default_rng(0).standard_normal((40, 6, 2))
@@ -481,7 +482,8 @@ def test_a_disk_that_is_full_before_training_is_an_error(tmp_path):
 READ_ONLY = """if True:
     import os, sys
     import numpy as np
-    from fusedlstm import LSTMRegressor, _checkpoints
+    from fusedlstm import LSTMRegressor
+    from fusedlstm.estimators.fitting import checkpoints as _checkpoints
     X = np.random.default_rng(0).standard_normal((40, 6, 2))
     y = X.sum(axis=(1, 2))
     LSTMRegressor(4, max_iter=1, random_state=0).fit(X, y, checkpoint="fit")

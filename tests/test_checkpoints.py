@@ -12,9 +12,10 @@ import pytest
 from sklearn.metrics import get_scorer
 
 import fusedlstm
-from fusedlstm import LSTMClassifier, LSTMRegressor, _files
-from fusedlstm._checkpoints import CheckpointFile
-from fusedlstm._encoding import decode
+from fusedlstm import LSTMClassifier, LSTMRegressor
+from fusedlstm.estimators.fitting.checkpoints import CheckpointFile
+from fusedlstm.files import format as _files
+from fusedlstm.files.encoding import decode
 from fusedlstm.layers import GRU, LSTM, Dropout
 from fusedlstm.losses import Pinball
 from fusedlstm.optimizers import SGD, AdamW

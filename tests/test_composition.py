@@ -11,7 +11,7 @@ import pytest
 
 import fusedlstm
 import reference
-from fusedlstm import LSTMClassifier, LSTMRegressor, Model, Sequential, full_batch
+from fusedlstm import LSTMClassifier, LSTMRegressor, Model, Sequential
 from fusedlstm.layers import (
     GRU,
     LSTM,
@@ -24,13 +24,13 @@ from fusedlstm.layers import (
     Parallel,
     Pool,
     Residual,
+    Sequence,
     Tied,
 )
 from fusedlstm.losses import squared_error
+from fusedlstm.models import select_rows
 from fusedlstm.optimizers import SGD
-from fusedlstm.sequence import Sequence
-from fusedlstm.states import select_rows
-from fusedlstm.training import SeriesBatches, epochs
+from fusedlstm.training import SeriesBatches, epochs, full_batch
 
 BI = LSTM(3, bidirectional=True)
 

@@ -15,8 +15,8 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from fusedlstm import LSTMClassifier, LSTMRegressor
-from fusedlstm._constant_loss import constant_loss
 from fusedlstm.losses import log_loss
+from fusedlstm.losses.constant import constant_loss
 from fusedlstm.schedules import ReduceOnPlateau
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -13,8 +13,9 @@ import textwrap
 import numpy as np
 import pytest
 
-from fusedlstm import LSTMClassifier, PadSequences, Sequential, _files, load
-from fusedlstm._files import read, write
+from fusedlstm import LSTMClassifier, PadSequences, Sequential, load
+from fusedlstm.files import format as _files
+from fusedlstm.files.format import read, write
 from fusedlstm.layers import LSTM, Dense
 
 X = np.random.default_rng(0).standard_normal((6, 5, 2))
@@ -25,8 +26,8 @@ LIMITED = """
 import os, resource, signal, sys
 import numpy as np
 import fusedlstm
-import fusedlstm._checkpoints, fusedlstm.estimators  # imports take memory too
-from fusedlstm._saving import ESTIMATORS
+import fusedlstm.estimators.fitting.checkpoints, fusedlstm.estimators  # imports take memory too
+from fusedlstm.files.saving import ESTIMATORS
 from fusedlstm.layers import LSTM, Dense
 
 for name in ESTIMATORS:
@@ -188,7 +189,7 @@ def test_saving_takes_no_copy(tmp_path):
     script = """
         model = fusedlstm.Sequential([Dense(2048)], 4096, random_state=0)  # 32 MB
         turned = np.asfortranarray(model.params.reshape(2048, -1))
-        from fusedlstm._files import write
+        from fusedlstm.files.format import write
         model.save("warm")
         print(outcome(lambda: model.save("file"), 4 * 2**20))
         print(outcome(lambda: write("file", {}, {"turned": turned}), 4 * 2**20))

@@ -19,8 +19,8 @@ from sklearn.exceptions import NotFittedError
 
 import fusedlstm
 from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler, Sequential, layers
-from fusedlstm._encoding import VALUES
-from fusedlstm._files import METADATA_KEY, read, write
+from fusedlstm.files.encoding import VALUES
+from fusedlstm.files.format import METADATA_KEY, read, write
 from fusedlstm.layers import LSTM, Dense, Dropout, LastStep, Residual
 from fusedlstm.losses import (
     CLASSIFICATION_LOSSES,
@@ -188,7 +188,11 @@ def test_a_model_comes_back(dtype, tmp_path):
     assert not same.predict(X).any()
 
 
-LAYERS = [kind for name in layers.__all__ if not isabstract(kind := getattr(layers, name))]
+LAYERS = [
+    kind
+    for name in layers.__all__
+    if issubclass(kind := getattr(layers, name), layers.Layer) and not isabstract(kind)
+]
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -568,7 +572,7 @@ def test_files_of_something_else(small):
 
 
 def test_a_file_of_a_newer_version(small, monkeypatch):
-    monkeypatch.setattr("fusedlstm._files.FORMAT_VERSION", 7)
+    monkeypatch.setattr("fusedlstm.files.format.FORMAT_VERSION", 7)
     Sequential([Dense(1)], 1).save(small)
     monkeypatch.undo()
     with pytest.raises(ValueError, match="format 7, which a newer fusedlstm wrote; this one reads"):

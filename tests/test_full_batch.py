@@ -9,11 +9,11 @@ import pytest
 import scipy.optimize
 from sklearn.linear_model import Ridge
 
-from fusedlstm import LSTMClassifier, LSTMRegressor, Sequential, full_batch
+from fusedlstm import LSTMClassifier, LSTMRegressor, Sequential
 from fusedlstm.layers import LSTM, Dense, Dropout, LastStep
 from fusedlstm.losses import squared_error
 from fusedlstm.optimizers import LBFGS
-from fusedlstm.training import SequenceBatches
+from fusedlstm.training import SequenceBatches, full_batch
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

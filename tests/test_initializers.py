@@ -8,15 +8,15 @@ import time
 import numpy as np
 import pytest
 
-from fusedlstm import Sequential, initializers
-from fusedlstm.initializers import (
+from fusedlstm import Sequential
+from fusedlstm.layers import CIFGLSTM, GRU, LSTM, RNN, Dense, LastStep, initializers
+from fusedlstm.layers.initializers import (
     lecun_uniform,
     orthogonal,
     spread_gate_bias,
     uniform,
     xavier_uniform,
 )
-from fusedlstm.layers import CIFGLSTM, GRU, LSTM, RNN, Dense, LastStep
 
 SIZES = [*range(1, 40), 63, 64, 65, 127, 128, 257]
 

@@ -9,8 +9,7 @@ import pytest
 
 import reference
 from fusedlstm import Sequential
-from fusedlstm.layers import LSTM, Dense, Dropout, LastStep
-from fusedlstm.sequence import Sequence, rows_of
+from fusedlstm.layers import LSTM, Dense, Dropout, LastStep, Sequence, rows_of
 
 STACKS = {
     "lstm": [LSTM(5)],

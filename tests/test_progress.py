@@ -11,8 +11,9 @@ import sys
 import numpy as np
 import pytest
 
-from fusedlstm import LSTMClassifier, LSTMRegressor, _progress
-from fusedlstm._progress import ProgressReport
+from fusedlstm import LSTMClassifier, LSTMRegressor
+from fusedlstm.estimators.fitting import progress_bar as _progress
+from fusedlstm.estimators.fitting.progress_bar import ProgressReport
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

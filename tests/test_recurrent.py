@@ -21,8 +21,8 @@ from fusedlstm.layers import (
     LayerNormLSTM,
     PeepholeLSTM,
     Recurrent,
+    Sequence,
 )
-from fusedlstm.sequence import Sequence
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -289,7 +289,7 @@ def test_values_of_missing_targets_change_nothing(loss, n_outputs):
 
 
 def test_the_validation_loss_is_the_mean_over_targets(monkeypatch):
-    monkeypatch.setattr("fusedlstm._estimator.NUMBERS_OF_A_CHUNK", 40)
+    monkeypatch.setattr("fusedlstm.estimators.base.NUMBERS_OF_A_CHUNK", 40)
     y = with_gaps(Y2)
     fitted = model(normalize_y=False).fit(X, Y2, X_val=X, y_val=y)
     error = np.concatenate(fitted.predict(X)) - np.concatenate(y)
@@ -558,7 +558,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_a_killed_fit_goes_on_to_the_same_bits(optimizer, tmp_path, monkeypatch):
-    from fusedlstm._checkpoints import CheckpointFile
+    from fusedlstm.estimators.fitting.checkpoints import CheckpointFile
 
     path, write = tmp_path / "checkpoint", CheckpointFile.write
     options = {"optimizer": optimizer, "max_iter": 5, "bidirectional": False, "tbptt_steps": 2}

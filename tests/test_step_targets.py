@@ -14,9 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 import fusedlstm
 import reference
-from fusedlstm import LSTMStepRegressor, LSTMTagger, Sequential, full_batch
-from fusedlstm._passes import truncated_pass, whole_pass
-from fusedlstm._sequences import read_sequences
+from fusedlstm import LSTMStepRegressor, LSTMTagger, Sequential
+from fusedlstm.data.sequences import read_sequences
 from fusedlstm.layers import (
     CIFGLSTM,
     GRU,
@@ -31,6 +30,7 @@ from fusedlstm.layers import (
     PeepholeLSTM,
     Pool,
     Residual,
+    Sequence,
 )
 from fusedlstm.losses import (
     AbsoluteError,
@@ -49,9 +49,9 @@ from fusedlstm.losses import (
 from fusedlstm.losses.base import evaluate
 from fusedlstm.losses.missing import WithMissing
 from fusedlstm.optimizers import LBFGS, SGD
-from fusedlstm.sequence import Sequence
 from fusedlstm.testing import sequence_checks
-from fusedlstm.training import Batch, SequenceBatches, epochs
+from fusedlstm.training import Batch, SequenceBatches, epochs, full_batch
+from fusedlstm.training.step import truncated_pass, whole_pass
 
 B, T = 4, 5
 LENGTHS = np.array([5, 1, 3, 4])

@@ -284,7 +284,7 @@ def test_chunks_of_predictions_are_the_same(monkeypatch):
     proba, loss = fitted.predict_proba(X), fitted._evaluate_loss
     read = fitted._read(X, Y, np.arange(12.0), reset=False)
     whole = loss(read)
-    monkeypatch.setattr("fusedlstm._estimator.NUMBERS_OF_A_CHUNK", 60)
+    monkeypatch.setattr("fusedlstm.estimators.base.NUMBERS_OF_A_CHUNK", 60)
     assert len(fitted._parts(read.sequences)) > 3
     assert equal(fitted.predict_proba(X), proba)
     assert loss(read) == pytest.approx(whole, rel=1e-6)
@@ -460,7 +460,7 @@ class Killed(BaseException):
 
 
 def killed_after(monkeypatch, fit, epochs):
-    from fusedlstm._checkpoints import CheckpointFile
+    from fusedlstm.estimators.fitting.checkpoints import CheckpointFile
 
     write, calls = CheckpointFile.write, []
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import fusedlstm
-from fusedlstm import _threads
+from fusedlstm._core import threads as _threads
 from fusedlstm.layers import LSTM
 
 

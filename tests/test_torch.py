@@ -11,7 +11,7 @@ import pytest
 
 import reference
 from fusedlstm import Sequential, load_torch_state_dict, to_torch_state_dict
-from fusedlstm.layers import GRU, LSTM, RNN, Dense, LastStep
+from fusedlstm.layers import GRU, LSTM, RNN, Dense, LastStep, Sequence
 from fusedlstm.losses import (
     Gaussian,
     Huber,
@@ -31,7 +31,6 @@ from fusedlstm.schedules import (
     ScheduleState,
     Step,
 )
-from fusedlstm.sequence import Sequence
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # threads of two libraries that share processors take ten times as long

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from fusedlstm import Sequential
-from fusedlstm.layers import GRU, LSTM, RNN, Dense, Dropout, LastStep
-from fusedlstm.sequence import Sequence
+from fusedlstm.layers import GRU, LSTM, RNN, Dense, Dropout, LastStep, Sequence
 
 STACKS = {
     "all steps": [LSTM(17)],

@@ -6,11 +6,10 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from fusedlstm._config import show_config
-from fusedlstm._threads import get_num_threads, set_num_threads
+from fusedlstm._core.config import show_config
+from fusedlstm._core.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from fusedlstm._saving import load, save
     from fusedlstm.convert.torch import load_torch_state_dict, to_torch_state_dict
     from fusedlstm.estimators import (
         LSTMClassifier,
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
         LSTMStepRegressor,
         LSTMTagger,
     )
-    from fusedlstm.model import Model, Sequential
+    from fusedlstm.files.saving import load, save
+    from fusedlstm.models import Model, Sequential
     from fusedlstm.plotting import ForecastDisplay, LossCurveDisplay
     from fusedlstm.preprocessing import (
         PadSequences,
@@ -64,39 +64,32 @@ _LAZY = {
     "LSTMStepRegressor": "estimators",
     "LSTMTagger": "estimators",
     "LossCurveDisplay": "plotting",
-    "Model": "model",
+    "Model": "models",
     "PadSequences": "preprocessing",
     "SequenceImputer": "preprocessing",
     "SequenceScaler": "preprocessing",
-    "Sequential": "model",
+    "Sequential": "models",
     "last_window": "preprocessing",
-    "load": "_saving",
+    "load": "files.saving",
     "load_torch_state_dict": "convert.torch",
     "make_windows": "preprocessing",
-    "save": "_saving",
+    "save": "files.saving",
     "sequences_from_frame": "preprocessing",
     "to_torch_state_dict": "convert.torch",
 }
 
 _MODULES = {
-    "activations",
     "convert",
     "datasets",
     "estimators",
-    "full_batch",
-    "initializers",
     "layers",
     "losses",
     "metrics",
-    "model",
+    "models",
     "optimizers",
     "plotting",
-    "predictor",
     "preprocessing",
     "schedules",
-    "sequence",
-    "states",
-    "streaming",
     "testing",
     "training",
 }

@@ -11,9 +11,9 @@ from sklearn.metrics import get_scorer
 from sklearn.utils import check_consistent_length
 from sklearn.utils.metaestimators import available_if
 
-from fusedlstm import _validation as check
-from fusedlstm._sequences import Sequences, all_steps, is_frame, read_sequences
-from fusedlstm._targets import has_length
+from fusedlstm._utils import validation as check
+from fusedlstm.data.sequences import Sequences, all_steps, is_frame, read_sequences
+from fusedlstm.data.targets import has_length
 
 __all__ = ["StepScorer", "step_scorer"]
 

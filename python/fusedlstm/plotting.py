@@ -11,8 +11,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
+from fusedlstm._utils import validation as check
 
 __all__ = ["ForecastDisplay", "LossCurveDisplay"]
 

@@ -11,8 +11,8 @@ import dataclasses
 import math
 from dataclasses import dataclass
 
-from fusedlstm import _validation as check
-from fusedlstm._repr import ShortRepr
+from fusedlstm._utils import validation as check
+from fusedlstm._utils.representation import ShortRepr
 
 __all__ = [
     "Cosine",

@@ -21,7 +21,7 @@ from fusedlstm.layers import (
     PeepholeLSTM,
     Recurrent,
 )
-from fusedlstm.model import Sequential
+from fusedlstm.models.model import Sequential
 
 
 def layers(h: int) -> dict[str, Recurrent]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fusedlstm._core import core
-from fusedlstm._threads import set_num_threads
+from fusedlstm._core.threads import set_num_threads
 from fusedlstm.benchmark import cells, table
 from fusedlstm.benchmark.peers import Problem
 from fusedlstm.benchmark.shapes import GRIDS, SMALL

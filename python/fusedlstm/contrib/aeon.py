@@ -10,7 +10,7 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError("fusedlstm.contrib.aeon needs aeon: pip install aeon") from error
 
-from fusedlstm.contrib._adapter import ClassifierAdapter, RegressorAdapter
+from fusedlstm.contrib.adapter import ClassifierAdapter, RegressorAdapter
 
 __all__ = ["SequenceClassifier", "SequenceRegressor"]
 

@@ -16,7 +16,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from fusedlstm._core import Array
-from fusedlstm.contrib._adapter import ClassifierAdapter, RegressorAdapter
+from fusedlstm.contrib.adapter import ClassifierAdapter, RegressorAdapter
 
 __all__ = ["SequenceClassifier", "SequenceRegressor"]
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
+from fusedlstm._utils import validation as check
 from fusedlstm.layers import GRU, LSTM, RNN, Dense, Layer, Recurrent
-from fusedlstm.model import Sequential
+from fusedlstm.models.model import Sequential
 
 if TYPE_CHECKING:
-    from fusedlstm._estimator import SequenceEstimator
+    from fusedlstm.estimators.base import SequenceEstimator
 
 __all__ = ["load_torch_state_dict", "to_torch_state_dict"]
 

@@ -11,20 +11,20 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._estimator import takes_batches
-from fusedlstm._pooled import PooledEstimator
-from fusedlstm._reading import Data
-from fusedlstm._targets import warn_of_label_matrix
+from fusedlstm._utils import validation as check
+from fusedlstm.data.reading import Data
+from fusedlstm.data.targets import warn_of_label_matrix
+from fusedlstm.estimators.base import takes_batches
+from fusedlstm.estimators.per_sequence import PooledEstimator
+from fusedlstm.estimators.tasks import Labels
+from fusedlstm.estimators.tasks.labels import check_class_weight
 from fusedlstm.losses import (
     CLASSIFICATION_LOSSES,
     ClassificationLoss,
     as_loss,
     log_softmax,
 )
-from fusedlstm.tasks import Labels
-from fusedlstm.tasks.labels import check_class_weight
 
 _CROSS_ENTROPY = re.compile(
     r"(sparse_|categorical_|binary_)+cross_?entropy|crossentropy|bce|nll", re.IGNORECASE

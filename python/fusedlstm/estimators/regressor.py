@@ -10,13 +10,13 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from fusedlstm import _validation as check
-from fusedlstm._docstrings import describes_as
-from fusedlstm._pooled import PooledEstimator
-from fusedlstm.estimators._numbers import NumberEstimator
+from fusedlstm._utils import validation as check
 from fusedlstm.estimators.classifier import LSTMClassifier
-from fusedlstm.streaming import EstimatorStream
-from fusedlstm.tasks import Numbers
+from fusedlstm.estimators.docstrings import describes_as
+from fusedlstm.estimators.numbers import NumberEstimator
+from fusedlstm.estimators.per_sequence import PooledEstimator
+from fusedlstm.estimators.tasks import Numbers
+from fusedlstm.models.stream import EstimatorStream
 
 
 @describes_as(LSTMClassifier)

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from fusedlstm import _validation as check
-from fusedlstm._docstrings import describes_as
-from fusedlstm._per_step import StepEstimator
-from fusedlstm.estimators._numbers import NumberEstimator
+from fusedlstm._utils import validation as check
 from fusedlstm.estimators.classifier import LSTMClassifier
+from fusedlstm.estimators.docstrings import describes_as
+from fusedlstm.estimators.numbers import NumberEstimator
+from fusedlstm.estimators.per_step import StepEstimator
 from fusedlstm.estimators.regressor import LSTMRegressor
-from fusedlstm.tasks import StepNumbers
+from fusedlstm.estimators.tasks import StepNumbers
 
 
 @describes_as(LSTMClassifier, LSTMRegressor)

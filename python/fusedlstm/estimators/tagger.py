@@ -9,13 +9,13 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 
-from fusedlstm._docstrings import describes_as
-from fusedlstm._estimator import takes_batches
-from fusedlstm._per_step import StepEstimator
+from fusedlstm.estimators.base import takes_batches
 from fusedlstm.estimators.classifier import LSTMClassifier
+from fusedlstm.estimators.docstrings import describes_as
+from fusedlstm.estimators.per_step import StepEstimator
+from fusedlstm.estimators.tasks import StepLabels
+from fusedlstm.estimators.tasks.labels import check_class_weight
 from fusedlstm.losses import CLASSIFICATION_LOSSES, ClassificationLoss, as_loss, log_softmax
-from fusedlstm.tasks import StepLabels
-from fusedlstm.tasks.labels import check_class_weight
 
 
 @describes_as(LSTMClassifier)

@@ -18,6 +18,7 @@ from fusedlstm.layers.pool import Pool
 from fusedlstm.layers.recurrent import Recurrent
 from fusedlstm.layers.residual import Residual
 from fusedlstm.layers.rnn import RNN
+from fusedlstm.layers.sequence import Sequence
 from fusedlstm.layers.tied import Tied
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Pool",
     "Recurrent",
     "Residual",
+    "Sequence",
     "Tied",
 ]
 

@@ -9,9 +9,9 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from fusedlstm._core import Array
-from fusedlstm._states import Shapes as StateShapes
-from fusedlstm._states import State
-from fusedlstm.sequence import Sequence
+from fusedlstm.layers.sequence import Sequence
+from fusedlstm.layers.states import Shapes as StateShapes
+from fusedlstm.layers.states import State
 
 Shapes = dict[str, tuple[int, ...]]
 """Shapes of parameters, by name."""

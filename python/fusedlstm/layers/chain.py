@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._draws import Draws
-from fusedlstm._states import State
+from fusedlstm._utils import validation as check
 from fusedlstm.layers.base import Layer, can_lower
 from fusedlstm.layers.composite import Composite, Place, params_of
 from fusedlstm.layers.conformance import checked_backward, checked_forward, is_foreign
-from fusedlstm.sequence import Sequence
+from fusedlstm.layers.rng import Draws
+from fusedlstm.layers.sequence import Sequence
+from fusedlstm.layers.states import State
 
 
 class Step(NamedTuple):

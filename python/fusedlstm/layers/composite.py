@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._states import Shapes as StateShapes
+from fusedlstm._utils import validation as check
 from fusedlstm.layers.base import Layer, Shapes
+from fusedlstm.layers.states import Shapes as StateShapes
 
 
 class Place(NamedTuple):

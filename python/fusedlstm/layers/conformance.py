@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fusedlstm import _validation as check
-from fusedlstm._states import Shapes as StateShapes
-from fusedlstm._states import mapped
+from fusedlstm._utils import validation as check
 from fusedlstm.layers.base import Layer
-from fusedlstm.sequence import Sequence
+from fusedlstm.layers.sequence import Sequence
+from fusedlstm.layers.states import Shapes as StateShapes
+from fusedlstm.layers.states import mapped
 
 
 def is_foreign(layer: Layer[Any]) -> bool:

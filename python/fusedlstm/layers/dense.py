@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
-from fusedlstm._states import State
-from fusedlstm._threads import get_num_threads
-from fusedlstm.activations import Activation, Resolved, as_activation
-from fusedlstm.initializers import xavier_uniform
+from fusedlstm._core.threads import get_num_threads
+from fusedlstm._utils import validation as check
+from fusedlstm.layers.activations import Activation, Resolved, as_activation
 from fusedlstm.layers.base import Layer, Shapes
-from fusedlstm.sequence import Sequence, rows_of
+from fusedlstm.layers.initializers import xavier_uniform
+from fusedlstm.layers.sequence import Sequence, rows_of
+from fusedlstm.layers.states import State
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Dense(Layer[_DenseSaved]):
     units : int
         Features of the output.
     activation : str or tuple, default "linear"
-        A name of `fusedlstm.activations.ACTIVATIONS`, or a tuple of the name and its parameters.
+        A name of `fusedlstm.layers.activations.ACTIVATIONS`, or a tuple of the name and its
+        parameters.
 
     Notes
     -----

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._states import State
+from fusedlstm._utils import validation as check
 from fusedlstm.layers.base import Layer
-from fusedlstm.sequence import Sequence
+from fusedlstm.layers.sequence import Sequence
+from fusedlstm.layers.states import State
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm.activations import SIGMOID, TANH, Activation, as_activation
-from fusedlstm.initializers import lecun_uniform, orthogonal, spread_gate_bias
+from fusedlstm._utils import validation as check
+from fusedlstm.layers.activations import SIGMOID, TANH, Activation, as_activation
 from fusedlstm.layers.base import Shapes
+from fusedlstm.layers.initializers import lecun_uniform, orthogonal, spread_gate_bias
 from fusedlstm.layers.recurrent import Recurrent
 
 

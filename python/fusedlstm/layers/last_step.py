@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fusedlstm._core import Array
-from fusedlstm._states import State
 from fusedlstm.layers.base import Layer
-from fusedlstm.sequence import Sequence
+from fusedlstm.layers.sequence import Sequence
+from fusedlstm.layers.states import State
 
 
 @dataclass(frozen=True)

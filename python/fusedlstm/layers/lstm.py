@@ -8,16 +8,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm.activations import LINEAR, SIGMOID, TANH, Activation, as_activation
-from fusedlstm.initializers import (
+from fusedlstm._utils import validation as check
+from fusedlstm.layers.activations import LINEAR, SIGMOID, TANH, Activation, as_activation
+from fusedlstm.layers.base import Shapes
+from fusedlstm.layers.initializers import (
     lecun_uniform,
     orthogonal,
     spread_gate_bias,
     xavier_uniform,
 )
-from fusedlstm.layers.base import Shapes
 from fusedlstm.layers.recurrent import Recurrent
 
 # The options that a fused cell has other than the plain LSTM, and its name in the core.

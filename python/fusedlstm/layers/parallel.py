@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._draws import Draws
-from fusedlstm._states import State
+from fusedlstm._utils import validation as check
 from fusedlstm.layers.base import Layer
 from fusedlstm.layers.composite import Composite, Place, added, params_of
-from fusedlstm.sequence import Sequence
+from fusedlstm.layers.rng import Draws
+from fusedlstm.layers.sequence import Sequence
+from fusedlstm.layers.states import State
 
 
 class Parallel(Composite):

@@ -7,13 +7,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
-from fusedlstm._states import Shapes as StateShapes
-from fusedlstm._states import State
-from fusedlstm._threads import get_num_threads
+from fusedlstm._core.threads import get_num_threads
+from fusedlstm._utils import validation as check
 from fusedlstm.layers.base import Layer
-from fusedlstm.sequence import Sequence
+from fusedlstm.layers.sequence import Sequence
+from fusedlstm.layers.states import Shapes as StateShapes
+from fusedlstm.layers.states import State
 
 
 class _PoolSaved(NamedTuple):

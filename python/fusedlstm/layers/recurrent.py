@@ -11,13 +11,13 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
-from fusedlstm._repr import ShortRepr
-from fusedlstm._states import State
-from fusedlstm._threads import get_num_threads
+from fusedlstm._core.threads import get_num_threads
+from fusedlstm._utils import validation as check
+from fusedlstm._utils.representation import ShortRepr
 from fusedlstm.layers.base import Layer, Shapes
-from fusedlstm.sequence import Sequence
+from fusedlstm.layers.sequence import Sequence
+from fusedlstm.layers.states import State
 
 MERGES = ("concat", "sum", "average")
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._states import State
+from fusedlstm._utils import validation as check
 from fusedlstm.layers.base import Layer, Shapes
 from fusedlstm.layers.chain import Chain
 from fusedlstm.layers.composite import Composite, Packed, added, count_of
 from fusedlstm.layers.dense import Dense
-from fusedlstm.sequence import Sequence
+from fusedlstm.layers.sequence import Sequence
+from fusedlstm.layers.states import State
 
 
 class Residual(Composite):

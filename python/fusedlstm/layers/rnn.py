@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from fusedlstm._core import Array
-from fusedlstm.activations import RELU, TANH, Activation, as_activation
-from fusedlstm.initializers import lecun_uniform, orthogonal
+from fusedlstm.layers.activations import RELU, TANH, Activation, as_activation
 from fusedlstm.layers.base import Shapes
+from fusedlstm.layers.initializers import lecun_uniform, orthogonal
 from fusedlstm.layers.recurrent import Recurrent
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._states import Shapes as StateShapes
-from fusedlstm._states import State
+from fusedlstm._utils import validation as check
 from fusedlstm.layers.base import Layer, Shapes, can_lower
 from fusedlstm.layers.composite import Composite
-from fusedlstm.sequence import Sequence
+from fusedlstm.layers.sequence import Sequence
+from fusedlstm.layers.states import Shapes as StateShapes
+from fusedlstm.layers.states import State
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from fusedlstm import _validation as check
+from fusedlstm._utils import validation as check
 from fusedlstm.losses.base import Loss, SequenceLoss, each_step, log_softmax, sigmoid
 from fusedlstm.losses.classification import ClassificationLoss, Focal, LogLoss, log_loss
 from fusedlstm.losses.regression import (

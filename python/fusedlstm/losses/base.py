@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm.sequence import Sequence, rows_of
+from fusedlstm._utils import validation as check
+from fusedlstm.layers.sequence import Sequence, rows_of
 
 Loss: TypeAlias = Callable[[Array, Array, "Array | None"], "tuple[float, Array]"]
 """A function of outputs (N, n_outputs), targets (N, ...) and weights (N,) or None.

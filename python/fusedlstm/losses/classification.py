@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._repr import ShortRepr
+from fusedlstm._utils import validation as check
+from fusedlstm._utils.representation import ShortRepr
 from fusedlstm.losses.base import (
     log_softmax,
     mean_and_gradient,

@@ -10,9 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._repr import ShortRepr
+from fusedlstm._utils import validation as check
+from fusedlstm._utils.representation import ShortRepr
 from fusedlstm.losses.base import mean_and_gradient, require_rows, sigmoid, softplus
 
 

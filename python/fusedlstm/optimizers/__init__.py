@@ -2,14 +2,14 @@
 
 ``init`` makes the state for a flat vector of parameters, ``step`` updates both in place. The
 learning rate is the caller's. Weight decay applies where ``decay_mask`` is 1. `LBFGS` takes no such
-steps: it works on all data at once, see `fusedlstm.full_batch`.
+steps: it works on all data at once, see `fusedlstm.training.full_batch`.
 """
 
 from __future__ import annotations
 
 from typing import TypeAlias
 
-from fusedlstm import _validation as check
+from fusedlstm._utils import validation as check
 from fusedlstm.optimizers.adam import Adam, AdamW, Nadam
 from fusedlstm.optimizers.adaptive import Adagrad, RMSprop
 from fusedlstm.optimizers.base import Optimizer, OptimizerState

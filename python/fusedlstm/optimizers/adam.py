@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fusedlstm import _validation as check
 from fusedlstm._core import core
+from fusedlstm._utils import validation as check
 from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step, keyword_only
 
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._repr import ShortRepr
+from fusedlstm._utils import validation as check
+from fusedlstm._utils.representation import ShortRepr
 
 T = TypeVar("T")
 

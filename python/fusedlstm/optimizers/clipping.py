@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array, core
+from fusedlstm._utils import validation as check
 
 
 def clip_by_norm(grads: Array, max_norm: float) -> float:

@@ -1,4 +1,4 @@
-"""L-BFGS: curvature from the last steps. `fusedlstm.full_batch` trains with it."""
+"""L-BFGS: curvature from the last steps. `fusedlstm.training.full_batch` trains with it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._repr import ShortRepr
+from fusedlstm._utils import validation as check
+from fusedlstm._utils.representation import ShortRepr
 from fusedlstm.optimizers.base import OptimizerState, keyword_only
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from fusedlstm._callbacks import CallbackSupportMixin, with_callbacks
 from fusedlstm._core import Array
-from fusedlstm._reading import all_or_nothing, read_X
-from fusedlstm._saving import Savable
-from fusedlstm._sequences import PackedSequences, PaddedSequences, Sequences
+from fusedlstm._utils.callbacks import CallbackSupportMixin, with_callbacks
+from fusedlstm.data.reading import all_or_nothing, read_X
+from fusedlstm.data.sequences import PackedSequences, PaddedSequences, Sequences
+from fusedlstm.files.saving import Savable
 
 
 class SequenceTransformer(

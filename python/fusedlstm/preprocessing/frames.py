@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fusedlstm import _validation as check
+from fusedlstm._utils import validation as check
 
 __all__ = ["sequences_from_frame"]
 

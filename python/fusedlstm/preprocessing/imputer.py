@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._sequences import PackedSequences, PaddedSequences, Sequences
+from fusedlstm._utils import validation as check
+from fusedlstm.data.sequences import PackedSequences, PaddedSequences, Sequences
 from fusedlstm.preprocessing.base import SequenceTransformer, in_form_of, real_steps
 
 STRATEGIES = ("mean", "median", "constant", "forward_fill")

@@ -7,9 +7,9 @@ from typing import Any, cast
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._sequences import Sequences
+from fusedlstm._utils import validation as check
+from fusedlstm.data.sequences import Sequences
 from fusedlstm.preprocessing.base import SequenceTransformer
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
-from fusedlstm._reading import SMALL_SPREAD, is_constant, spread_of
-from fusedlstm._sequences import Sequences
+from fusedlstm._utils import validation as check
+from fusedlstm.data.reading import SMALL_SPREAD, is_constant, spread_of
+from fusedlstm.data.sequences import Sequences
 from fusedlstm.preprocessing.base import SequenceTransformer, in_form_of, real_steps
 
 

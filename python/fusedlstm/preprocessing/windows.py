@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fusedlstm import _validation as check
 from fusedlstm._core import Array
+from fusedlstm._utils import validation as check
 
 
 def make_windows(

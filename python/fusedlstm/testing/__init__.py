@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fusedlstm.testing import _forms, _methods, _neighbours, _refusals, _state  # noqa: F401
-from fusedlstm.testing._checks import CHECKS, Check
+from fusedlstm.testing import forms, methods, neighbors, refusals, state  # noqa: F401
+from fusedlstm.testing.checks import CHECKS, Check
 
 __all__ = ["check_sequence_estimator", "parametrize_with_sequence_checks", "sequence_checks"]
 

@@ -1,0 +1,1 @@
+"""Validation, warnings and representations that all packages share."""

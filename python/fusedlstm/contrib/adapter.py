@@ -1,0 +1,78 @@
+"""What the adapters share: a scikit-learn estimator behind another library's base class.
+
+That class checks and converts what users pass, then calls ``_fit`` and ``_predict``. Its series
+have channels first; ours have them last.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+
+from fusedlstm._core import Array
+from fusedlstm._utils import validation as check
+from fusedlstm.estimators import LSTMClassifier, LSTMRegressor
+from fusedlstm.preprocessing import SequenceScaler
+
+
+def channels_last(X: Any) -> Any:
+    """Return X with channels last.
+
+    X is an array (n, channels, steps), or a list of arrays (channels, steps_i) or of data frames
+    (steps_i, channels).
+    """
+    if isinstance(X, np.ndarray):
+        return X.swapaxes(1, 2)
+    return [series.T if isinstance(series, np.ndarray) else series.to_numpy() for series in X]
+
+
+class Adapter:
+    """Comes before the other library's base class; holds ``estimator``, fits ``estimator_``."""
+
+    _ours: type[LSTMClassifier] | type[LSTMRegressor]
+    _kind: str
+
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+        super().__init__()
+
+    def _fit(self, X: Any, y: Array) -> Any:
+        tags = getattr(self.estimator, "__sklearn_tags__", None)
+        is_class = isinstance(self.estimator, type)
+        if is_class or tags is None or tags().estimator_type != self._kind:
+            needed = f"a {self._kind}, as {self._ours.__name__}()"
+            raise TypeError(check.needs("estimator", needed, self.estimator))
+        self.estimator_ = clone(self.estimator).fit(channels_last(X), y)
+        return self
+
+    def _predict(self, X: Any) -> Array:
+        predicted: Array = self.estimator_.predict(channels_last(X))
+        return predicted
+
+    @classmethod
+    def _small(cls) -> list[dict[str, Any]]:
+        """Return parameters with which the other library's checks take little time."""
+        lstm = cls._ours(4, max_iter=5, random_state=0)
+        deep = cls._ours(3, num_layers=2, bidirectional=True, max_iter=5, random_state=0)
+        return [{"estimator": lstm}, {"estimator": make_pipeline(SequenceScaler(), deep)}]
+
+
+class ClassifierAdapter(Adapter):
+    """Adds probabilities."""
+
+    _ours = LSTMClassifier
+    _kind = "classifier"
+
+    def _predict_proba(self, X: Any) -> Array:
+        probabilities: Array = self.estimator_.predict_proba(channels_last(X))
+        return probabilities
+
+
+class RegressorAdapter(Adapter):
+    """Predicts numbers."""
+
+    _ours = LSTMRegressor
+    _kind = "regressor"

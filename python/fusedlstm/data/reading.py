@@ -1,0 +1,341 @@
+"""From what a user passes to an estimator to what it trains on."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import numbers
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import train_test_split
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from fusedlstm._core import Array
+from fusedlstm._utils import validation as check
+from fusedlstm._utils.warnings import warn
+from fusedlstm.data.frames import check_frames, check_names
+from fusedlstm.data.sequences import PackedSequences, Sequences, all_steps, is_frame, read_sequences
+
+SMALL_SPREAD = 1e-140
+"""Bound below which a standard deviation may have been computed from squares that underflow."""
+
+Targets: TypeAlias = "Array | Sequences"
+"""Targets of sequences, (n, ...), or of steps."""
+
+
+def select_targets(y: Targets, rows: npt.NDArray[np.intp]) -> Targets:
+    """Return the targets of some sequences."""
+    selected: Targets = y.select(rows) if isinstance(y, Sequences) else y[rows]
+    return selected
+
+
+@dataclass(frozen=True)
+class Data:
+    """Sequences with targets, and weights relative to their mean.
+
+    Attributes
+    ----------
+    sequences : Sequences
+    targets : array (n, ...) or Sequences
+        Targets as the user gave them, of the sequences or of the steps.
+    y : array (n, ...) or Sequences
+        Targets as the loss takes them.
+    weights : array (n,), Sequences or None
+        Sample weights times class weights, of the sequences or of the steps, relative to their
+        mean.
+    X : object
+        The sequences as the user gave them.
+    given_y : object
+        Targets of steps as the user gave them.
+    sample_weight : array (n,) or None
+        Sample weights as the user gave them.
+    rows : int array (n,) or None
+        Rows of ``X`` that are in this part, in ascending order. None: all of them.
+    """
+
+    sequences: Sequences
+    targets: Any
+    y: Any
+    weights: Targets | None
+    X: Any = None
+    sample_weight: Array | None = None
+    rows: npt.NDArray[np.intp] | None = None
+    given_y: Any = None
+
+    def select(self, rows: npt.NDArray[np.intp]) -> Data:
+        """Return a part of the data."""
+        weights = None if self.weights is None else select_targets(self.weights, rows)
+        y = select_targets(self.y, rows)
+        return Data(
+            self.sequences.select(rows),
+            select_targets(self.targets, rows),
+            y,
+            over_mean(weights, y),
+            self.X,
+            None if self.sample_weight is None else self.sample_weight[rows],
+            rows if self.rows is None else self.rows[rows],
+            self.given_y,
+        )
+
+    def given_targets(self) -> Any:
+        """Return the targets as the user gave them, those of sequences as an array."""
+        if not isinstance(self.targets, Sequences):
+            return self.targets
+        return self.given_y if self.rows is None else _some_of(self.given_y, self.rows)
+
+    def n_targets(self) -> int:
+        """Return the number of sequences, or of steps where they have the targets."""
+        return int(self.y.lengths().sum()) if isinstance(self.y, Sequences) else len(self.y)
+
+    def target_rows(self, most: int | None = None) -> tuple[Array, Array | None]:
+        """Return targets and weights of sequences or of real steps, (N, ...) and (N,) or None.
+
+        Of more than ``most``, some that are evenly spaced.
+        """
+        y, weights = self.y, self.weights
+        if isinstance(y, Sequences):
+            y = all_steps(y)
+        if isinstance(weights, Sequences):
+            weights = all_steps(weights)
+        every = 1 if most is None else -(-len(y) // most)
+        return y[::every], None if weights is None else weights[::every]
+
+    def has_no_target(self) -> bool:
+        """Return True if all targets are NaN."""
+        if not isinstance(self.y, Sequences) or self.y.numbers().dtype.kind != "f":
+            return False
+        return bool(np.isnan(all_steps(self.y)).all())
+
+    def given_X(self) -> Any:
+        """Return the sequences as the user gave them; of a part, a copy or a view of its rows."""
+        rows = self.rows
+        if rows is None:
+            return self.X
+        if not isinstance(self.X, (np.ndarray, list, tuple)) and not is_frame(self.X):
+            each = (self.sequences.take(slice(i, i + 1), None)[0][0] for i in range(len(rows)))
+            return list(each)
+        return _some_of(self.X, rows)
+
+    def split(self, fraction: float, kind: str, seed: int, stratify: bool) -> tuple[Data, Data]:
+        """Return a training part and a validation part.
+
+        Parameters
+        ----------
+        fraction : float
+            Share of the validation part.
+        kind : {"random", "last"}
+            The validation part is drawn at random, or consists of the last sequences.
+        seed : int
+        stratify : bool
+            The targets are classes: draw the same share of each. The last sequences are not drawn,
+            but the training part must have every class.
+        """
+        last = kind == "last"
+        has_classes, stratify = stratify, stratify and not last
+        try:
+            parts = train_test_split(
+                np.arange(len(self.y)),
+                test_size=fraction,
+                shuffle=not last,
+                random_state=None if last else seed,
+                stratify=self.y if stratify else None,
+            )
+        except ValueError as error:
+            problem = fraction_problem(fraction, self.y, stratify)
+            raise ValueError(problem) from error
+        rest, aside = (self.select(np.sort(rows)) for rows in parts)
+        if len(aside.y) == 1:
+            warn(
+                f"validation_fraction={fraction:g} sets 1 of {len(self.y)} sequences aside: early "
+                f"stopping depends on this sequence alone. Increase validation_fraction or pass "
+                f"X_val and y_val.",
+                UserWarning,
+            )
+        for name, part in (("training", rest), ("validation", aside)):
+            if part.has_no_target():
+                raise ValueError(
+                    f"the {name} part must have targets that are not NaN; got none with "
+                    f"validation_split={kind!r} and validation_fraction={fraction:g}. Pass X_val "
+                    f"and y_val instead."
+                )
+        missing = ~np.isin(aside.y, rest.y) if has_classes else np.zeros(1, bool)
+        if missing.any():
+            label = aside.targets[int(np.argmax(missing))]
+            raise ValueError(
+                f"the training part must have sequences of every class; got none of class "
+                f"{check.shown(label)} with validation_split={kind!r} and validation_fraction="
+                f"{fraction:g}. Shuffle X and y if they are sorted by class, use "
+                f"validation_split='random', or pass X_val and y_val."
+            )
+        return rest, aside
+
+
+def fraction_problem(fraction: float, y: Array, stratify: bool) -> str:
+    """Return why no ``fraction`` of the sequences can be set aside, with a value that works."""
+    n = len(y)
+    needed = f"such that of {n} sequences both parts get some"
+    if not stratify:
+        return check.needs("validation_fraction", needed, fraction)
+    counts = np.unique(y, return_counts=True)[1]
+    n_classes = len(counts)
+    if counts.min() < 2 or n < 2 * n_classes:
+        return (
+            f"y must have at least 2 sequences of every class for early_stopping, which sets some "
+            f"of each class aside; got a class of {counts.min()}. Pass X_val and y_val instead."
+        )
+    if fraction * n < n_classes:
+        bound = f"at least {math.ceil(1000 * n_classes / n) / 1000:g}"
+    else:
+        most = math.floor(1000 * (n - n_classes) / n)
+        if math.ceil(most / 1000 * n) > n - n_classes:  # by a rounding error
+            most -= 1
+        bound = f"at most {most / 1000:g}"
+    needed = f"{bound} for {n} sequences of {n_classes} classes"
+    return check.needs("validation_fraction", needed, fraction)
+
+
+def read_X(
+    estimator: Any,
+    X: Any,
+    dtype: npt.DTypeLike,
+    reset: bool,
+    name: str = "X",
+    allow_nan: bool = False,
+    named: bool = True,
+) -> Sequences:
+    """Read X for an estimator; ``reset`` in fit, where its features are learned.
+
+    With ``named``, the names of the columns of data frames must be those of `fit`.
+    """
+    is_array = type(X) is np.ndarray
+    if not is_array:
+        check_frames(X, name, reset)
+    sequences = read_sequences(X, name, allow_nan)
+    read_before = sequences is X
+    if read_before:
+        return sequences
+    sequences.check_range(dtype, name)
+    form = sequences.form
+    two_d = form == "2d"
+    if two_d and not (reset or estimator._fitted_on_2d):
+        raise ValueError(
+            f"{name} must be a 3D array or a list of sequences, as it was in fit; got a 2D array "
+            f"of {sequences.longest()} columns. For one sequence pass {name}[np.newaxis], for "
+            f"sequences of one feature {name}[..., np.newaxis]."
+        )
+    if not two_d:
+        unnamed = is_array and form == "3d" and "feature_names_in_" not in estimator.__dict__
+        if named and (reset or not unnamed):
+            check_names(estimator, X, sequences.n_features, name, reset)
+    elif named:
+        # The number of columns, and their names if they have any, are scikit-learn's to check.
+        try:
+            validate_data(estimator, X, reset=reset, skip_check_array=True)
+        except ValueError as error:
+            if reset or sequences.longest() == estimator.n_features_in_:
+                raise
+            raise ValueError(
+                f"{error} The columns of 2-D X are time steps: to predict for other numbers of "
+                f"steps, fit on 3-D X, np.asarray(X)[..., np.newaxis]."
+            ) from None
+    elif sequences.longest() != estimator.n_features_in_:
+        raise ValueError(
+            f"{name} has {sequences.longest()} features, but {type(estimator).__name__} is "
+            f"expecting {estimator.n_features_in_} features as input"
+        )
+    if reset:
+        estimator._fitted_on_2d = two_d
+    expected = 1 if estimator._fitted_on_2d else estimator.n_features_in_
+    if sequences.n_features != expected:
+        raise ValueError(
+            f"{name} has {sequences.n_features} features, but {type(estimator).__name__} is "
+            f"expecting {expected} features as input"
+        )
+    return sequences
+
+
+def read_weights(sample_weight: Any, n: int) -> Array | None:
+    """Return n weights, or None where all weigh the same."""
+    if sample_weight is None:
+        return None
+    if isinstance(sample_weight, numbers.Number):  # one for all
+        sample_weight = check.not_negative("sample_weight", sample_weight)
+    else:
+        first = sample_weight[:1] if isinstance(sample_weight, (list, tuple)) else ()
+        if getattr(sample_weight, "ndim", 1) > 1 or any(np.ndim(item) > 0 for item in first):
+            hint = "Pass validation data by name: fit(X, y, X_val=..., y_val=...)."
+            needed = f"None, a number or an array of shape ({n},)"
+            raise ValueError(check.needs("sample_weight", needed, sample_weight, hint))
+        sample_weight = check.real_array("sample_weight", sample_weight, np.float64)
+    rows = np.empty((n, 0))
+    weights = _check_sample_weight(sample_weight, rows, dtype=np.float64, ensure_non_negative=True)
+    return cast(Array, weights)
+
+
+def over_mean(weights: Targets | None, y: Targets) -> Targets | None:
+    """Return weights over their mean: that over the targets that are not NaN, if of steps."""
+    if weights is None:
+        return None
+    if isinstance(weights, Sequences):
+        values, targets = all_steps(weights), all_steps(cast(Sequences, y))
+        present = None
+        if targets.dtype.kind == "f":
+            present = (~np.isnan(targets.reshape(len(targets), -1))).sum(axis=1)
+        counted = values if present is None else values[present > 0]
+        if counted.size and not counted.any():
+            raise ValueError("Sample weights must contain at least one non-zero number.")
+        if counted.size:
+            values = values / np.average(values, weights=present)
+        return PackedSequences(values, weights.starts_of_all())
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    relative: Array = weights / weights.mean()
+    return relative
+
+
+def _some_of(given: Any, rows: npt.NDArray[np.intp]) -> Any:
+    """Return rows, in ascending order, of what a user gave; of an array a view if they adjoin."""
+    if rows[-1] - rows[0] == len(rows) - 1:
+        return _safe_indexing(given, slice(int(rows[0]), int(rows[-1]) + 1))
+    return _safe_indexing(given, rows)
+
+
+@contextlib.contextmanager
+def all_or_nothing(estimator: Any) -> Iterator[dict[str, Any]]:
+    """Give the estimator back the attributes that are yielded, if the body fails."""
+    before = dict(vars(estimator))
+    try:
+        yield before
+    except BaseException:
+        estimator.__dict__ = before  # in one step, so that Ctrl-C does not leave a part
+        raise
+
+
+def is_constant(mean: Array, spread: Array | float) -> Array:
+    """Return True where a spread is that of a constant.
+
+    It is then of the size of its mean's rounding errors, or so small that its inverse overflows.
+    """
+    numbers = np.finfo(np.float64)
+    constant: Array = spread <= np.maximum(10 * numbers.eps * np.abs(mean), numbers.tiny)
+    return constant
+
+
+def spread_of(deviations: Array, weights: Array | None = None) -> Array:
+    """Return the root of the mean square of each column, also if the squares underflow."""
+    unit = unit_of(np.abs(deviations).max(axis=0))
+    squares = np.average((deviations / unit) ** 2, axis=0, weights=weights)
+    spread: Array = np.sqrt(squares) * unit
+    return spread
+
+
+def unit_of(largest: Array) -> Array:
+    """Return powers of two, at most 1, in which the squares of small numbers do not underflow."""
+    _, exponent = np.frexp(largest)
+    unit: Array = np.ldexp(1.0, np.clip(exponent, -1000, 0))
+    return unit

@@ -1,0 +1,311 @@
+"""Checkpoints: where a fit stands, in a file, so that one that was killed goes on to the same bits.
+
+A checkpoint belongs to a problem: the parameters of the estimator and its data. It holds all that
+training reads from one epoch to the next, the generator of random numbers included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import check_random_state
+
+from fusedlstm._core import Array
+from fusedlstm._utils import validation as check
+from fusedlstm._utils.warnings import warn
+from fusedlstm.data.reading import Data
+from fusedlstm.data.sequences import NUMBERS_OF_A_PIECE, Sequences, pieces
+from fusedlstm.files import format as _files
+from fusedlstm.files.digests import UndescribableError, describe
+from fusedlstm.files.encoding import (
+    Decoder,
+    check_type,
+    encode,
+    encode_parameter,
+    fields_of,
+    is_code,
+    of_object,
+)
+from fusedlstm.optimizers import AnyOptimizer, Optimizer
+from fusedlstm.schedules import as_schedule
+from fusedlstm.training.fit_state import FitState
+
+NEEDED = "checkpoint must name a new file or one that this fit wrote"
+
+SHARE_OF_TIME = 1 / 20
+"""What writing may take of a fit's time."""
+
+LARGEST_SEED = 2**32 - 1
+
+LARGEST_COUNT = 2**63 - 1
+
+WITHOUT_EFFECT = ("max_iter", "n_threads", "verbose")
+"""Parameters that change no epoch, only how many there are and what is seen of them."""
+
+Problem: TypeAlias = dict[str, Any]
+
+
+@dataclass
+class Checkpoint:
+    """What a file holds.
+
+    Attributes
+    ----------
+    state : FitState
+    params : array (n_params,)
+    loss_curve, validation_loss_curve : list of float
+    """
+
+    state: FitState
+    params: Array
+    loss_curve: list[float]
+    validation_loss_curve: list[float]
+
+
+def problem_of(estimator: Any, data: dict[str, Data], initial: Array | None) -> Problem:
+    """Describe parameters and data of a fit, so that another fit is recognized.
+
+    Parameters
+    ----------
+    estimator : estimator
+    data : dict of str to Data
+        By the suffix of their arguments' names.
+    initial : array (n_params,) or None
+        Parameters of the model that goes on.
+
+    Raises
+    ------
+    TypeError
+        A parameter is an object that cannot be compared with another one.
+    """
+    arrays: dict[str, Array] = {} if initial is None else {"initial weights": initial}
+    parameters = {
+        name: _described(value, name, arrays)
+        for name, value in estimator.get_params(deep=False).items()
+        if name not in WITHOUT_EFFECT
+    }
+    sequences = {}
+    for name, part in data.items():
+        sequences["X" + name] = _digest_of_sequences(part.sequences)
+        for kind, values in (("y", part.y), ("sample_weight", part.weights)):
+            if isinstance(values, Sequences):
+                sequences[kind + name] = _digest_of_sequences(values)
+            elif values is not None:
+                arrays[kind + name] = values
+    schedule = as_schedule(estimator.schedule)
+    if schedule is not None:  # which may depend on max_iter
+        parameters["schedule"] = _described(schedule.over(estimator.max_iter), "schedule", arrays)
+    digests = {name: _digest(array) for name, array in arrays.items()}
+    return {"estimator": type(estimator).__name__, **parameters, **sequences, **digests}
+
+
+FIELDS: dict[str, Any] = {
+    "state": FitState,
+    "params": npt.NDArray[Any],
+    "loss_curve": list[float],
+    "validation_loss_curve": list[float],
+}
+"""Types of the fields of a `Checkpoint`."""
+
+
+class CheckpointFile:
+    """A file that is written as often as a small share of the time allows.
+
+    Parameters
+    ----------
+    path : str or path
+    problem : dict
+        From `problem_of`.
+    """
+
+    def __init__(self, path: _files.FileName, problem: Problem) -> None:
+        self.path = _files.checked(path, "checkpoint")
+        self.problem = problem
+        self._next_time = 0.0
+        self._was_written = False  # or could be
+        self._is_failing = False
+
+    def read(self, max_iter: int) -> Checkpoint | None:
+        """Return the state of the fit, None if it has not begun.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read, or training would go on and the file cannot be written.
+        ValueError
+            The file is of another fit, damaged or no checkpoint.
+        """
+        _files.sweep(self.path)
+        try:
+            header, arrays = _files.read(self.path, NEEDED)
+        except FileNotFoundError:
+            return None
+        if header.get("class") != Checkpoint.__name__:
+            raise _files.refused(self.path, "which is no checkpoint", NEEDED)
+        try:
+            checkpoint = self._decode(header, arrays)
+        except _OtherFitError as error:
+            raise _files.refused(self.path, str(error), NEEDED) from None
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever a stranger's file may lead to
+            raise _unknown(self.path, error) from error
+        finished = checkpoint.state.epochs
+        if finished > max_iter:
+            needed = f"at least {finished}, the epochs that are finished in {str(self.path)!r}"
+            raise ValueError(check.needs("max_iter", needed, max_iter))
+        if finished < max_iter and not checkpoint.state.stopped:
+            _files.check_writable(self.path)
+            self._was_written = True
+        return checkpoint
+
+    def _decode(self, header: dict[str, Any], arrays: dict[str, Array]) -> Checkpoint:
+        problem = of_object(header.get("problem"))
+        names = sorted({*self.problem, *problem})
+        other = [name for name in names if self.problem.get(name) != problem.get(name)]
+        if other:
+            raise _OtherFitError(
+                f"of a fit with another {', '.join(other)}. Remove it to start afresh"
+            )
+        content = fields_of("content", header.get("content"), *FIELDS)
+        decoder = Decoder(arrays)
+        fields = {name: decoder.decode(value) for name, value in content.items()}
+        for name, value in fields.items():
+            check_type(name, value, FIELDS[name])
+        checkpoint = Checkpoint(**fields)
+        _check_content(checkpoint)
+        return checkpoint
+
+    def check_size(self, checkpoint: Checkpoint, params: Array, optimizer: AnyOptimizer) -> None:
+        """Refuse a checkpoint that does not belong to parameters and optimizer of this fit."""
+        try:
+            if checkpoint.params.shape != params.shape or checkpoint.params.dtype != params.dtype:
+                needed = f"{params.size} numbers of {params.dtype}"
+                raise ValueError(check.needs("params", needed, checkpoint.params))
+            if checkpoint.state.progress.optimizer != optimizer:
+                own = checkpoint.state.progress.optimizer
+                raise ValueError(check.needs("optimizer", repr(optimizer), own))
+        except ValueError as error:
+            raise _unknown(self.path, error) from error
+
+    def write(self, checkpoint: Checkpoint, now: bool) -> None:
+        """Write the file, unless it is too early and need not be ``now``.
+
+        If the file has been written before and cannot be written again, warn and try later: the
+        training in memory is worth more.
+        """
+        start = time.monotonic()
+        if not now and start < self._next_time:
+            return
+        arrays: dict[str, Array] = {}
+        content = {name: encode(getattr(checkpoint, name), name, arrays) for name in FIELDS}
+        header = {"class": Checkpoint.__name__, "problem": self.problem, "content": content}
+        try:
+            _files.write(self.path, header, arrays, "checkpoint")
+        except (OSError, ValueError, MemoryError) as error:  # ValueError: a pipe or a device
+            if not self._was_written:
+                raise
+            if now or not self._is_failing:  # once while it fails, and at the end
+                reason = str(error) or "out of memory"
+                warn(
+                    f"The checkpoint {str(self.path)!r} was not written after epoch "
+                    f"{checkpoint.state.epochs}: {reason}. Training goes on; the file holds an "
+                    f"earlier epoch.",
+                    RuntimeWarning,
+                )
+            self._is_failing = True
+        else:
+            self._was_written, self._is_failing = True, False
+        end = time.monotonic()
+        self._next_time = end + (end - start) / SHARE_OF_TIME
+
+
+class _OtherFitError(Exception):
+    """The file is of another fit."""
+
+
+def _unknown(path: _files.FileName, error: Exception) -> ValueError:
+    what = f"whose content this version of fusedlstm does not know ({error})"
+    return _files.refused(path, what, NEEDED)
+
+
+def _check_content(checkpoint: Checkpoint) -> None:
+    """Refuse numbers and sizes of which training would fail."""
+    params, state = checkpoint.params, checkpoint.state
+    if params.dtype.name not in check.DTYPES or params.ndim != 1:
+        raise ValueError(check.needs("params", "a flat array of floats", params))
+    if not 0 <= state.seed <= LARGEST_SEED:
+        raise ValueError(check.needs("seed", f"an integer in [0, {LARGEST_SEED}]", state.seed))
+    best, progress = state.watch.best_params, state.progress
+    if best is not None and (best.shape != params.shape or best.dtype != params.dtype):
+        raise ValueError(check.needs("best_params", f"an array like {check.shown(params)}", best))
+    n_losses = len(checkpoint.loss_curve)
+    counts = {
+        "epochs": (state.epochs, n_losses),
+        "best_iter": (state.watch.best_iter, n_losses),
+        "length of validation_loss_curve": (len(checkpoint.validation_loss_curve), n_losses),
+        "t": (progress.state.t, LARGEST_COUNT),
+        "epoch": (progress.schedule.epoch, LARGEST_COUNT),
+    }
+    for name, (count, largest) in counts.items():
+        if not 0 <= count <= largest:
+            raise ValueError(check.needs(name, f"an integer in [0, {largest}]", count))
+    if isinstance(progress.optimizer, Optimizer):
+        progress.optimizer._check_state(progress.state, params)
+        return
+    averages = progress.state.averages
+    steps, changes = averages.get("steps"), averages.get("changes")
+    for name, array in {"steps": steps, "changes": changes}.items():
+        # As many of both, each as long as the parameters.
+        if (
+            array is None
+            or array.dtype != np.float64
+            or array.shape[1:] != params.shape
+            or (steps is not None and array.shape != steps.shape)
+        ):
+            raise ValueError(check.needs(name, f"float64 numbers (n, {params.size})", array))
+
+
+def _described(value: Any, name: str, arrays: dict[str, Array]) -> Any:
+    if name == "random_state" and not (value is None or isinstance(value, (int, np.integer))):
+        _, key, *rest = check_random_state(value).get_state()
+        arrays["state of random_state"] = np.array([*key.astype(np.float64), *rest])
+        return None
+    if not is_code(value):
+        try:
+            return encode_parameter(value, name, arrays)
+        except TypeError:
+            if name == "optimizer":  # of which the file would hold the state
+                raise
+    try:
+        return {"digest": describe(value)}
+    except UndescribableError as error:
+        needed = "an object that a checkpoint can compare with another"
+        raise TypeError(check.needs(name, needed, value, f"It holds a {error}.")) from error
+
+
+def _digest(array: Array) -> str:
+    digest = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
+    for piece in pieces(array):
+        digest.update(np.ascontiguousarray(piece).data)
+    return digest.hexdigest()
+
+
+def _digest_of_sequences(sequences: Sequences) -> str:
+    """Return a digest of the steps, the same in whatever form the sequences came."""
+    dtype = sequences.numbers().dtype.newbyteorder("=")
+    shape = len(sequences), sequences.n_features
+    digest = hashlib.sha256(f"{dtype.name} {shape}".encode())
+    digest.update(np.ascontiguousarray(sequences.lengths(), "<i8").data)
+    rows = max(1, NUMBERS_OF_A_PIECE // (sequences.longest() * sequences.n_features))
+    for start in range(0, len(sequences), rows):
+        x, lengths = sequences.take(slice(start, start + rows), dtype)
+        if lengths is not None:
+            x = x[np.arange(x.shape[1]) < lengths[:, np.newaxis]]
+        digest.update(np.ascontiguousarray(x).data)
+    return digest.hexdigest()

@@ -1,0 +1,110 @@
+"""Warnings about the way a fit ended."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from fusedlstm._core import Array
+from fusedlstm._utils.warnings import warn
+from fusedlstm.data.reading import Data
+from fusedlstm.estimators.fitting.fit_loop import FitLoop
+from fusedlstm.estimators.tasks import Task
+from fusedlstm.losses import (
+    AbsoluteError,
+    ClassificationLoss,
+    Huber,
+    Pinball,
+    SquaredError,
+)
+from fusedlstm.losses.constant import constant_loss
+
+NO_BETTER = 0.01
+"""Share of the constant prediction's loss that the training loss must be below it."""
+
+MOST_ROWS = 50_000
+"""Targets of which the best constant prediction is computed, evenly spaced."""
+
+NEGLIGIBLE_LOSS = 1e-6
+"""Loss of a constant prediction that leaves nothing to learn."""
+
+ZERO_AT_BEST = (ClassificationLoss, SquaredError, AbsoluteError, Huber, Pinball)
+"""Losses that are 0 for perfect predictions, so that a share of the loss has a meaning."""
+
+
+def warn_of_the_end(loop: FitLoop, n_iter: int, max_iter: int, watched: str) -> None:
+    """Warn if ``max_iter``, Ctrl-C or a loss that is not finite ended a fit.
+
+    Parameters
+    ----------
+    loop : FitLoop
+    n_iter : int
+        Number of epochs of the model.
+    max_iter : int
+        Largest number of epochs of the fit.
+    watched : {"loss", "score"}
+        What early stopping monitors.
+    """
+    if loop.interrupted and (loop.last.stopped or loop.last.epochs == max_iter):
+        warn(
+            f"Training was interrupted after its last epoch, {n_iter}: the model is fully trained.",
+            UserWarning,
+        )
+    elif loop.interrupted:
+        warn(
+            f"Training was interrupted in epoch {n_iter + 1}: it ends with the weights of the "
+            f"epoch before.",
+            UserWarning,
+        )
+    elif not loop.finite:
+        warn_of_divergence(n_iter)
+    elif loop.early_stopping and not loop.state.stopped:
+        warn(
+            f"Training ended with max_iter={max_iter} epochs before the validation {watched} "
+            f"stopped improving. Increase max_iter.",
+            ConvergenceWarning,
+        )
+
+
+def warn_of_divergence(n_iter: int) -> None:
+    """Warn that the loss was not finite after ``n_iter`` epochs."""
+    warn(
+        f"The loss is no longer finite in epoch {n_iter + 1}: training stops with the weights of "
+        f"the epoch before. A smaller learning_rate or clip_norm may help.",
+        RuntimeWarning,
+    )
+
+
+def warn_if_constant(final: float, task: Task, train: Data) -> None:
+    """Warn if a model fits the training data no better than a constant prediction.
+
+    Parameters
+    ----------
+    final : float
+        The training loss.
+    task : Task
+    train : Data
+    """
+    y, weights = train.target_rows(MOST_ROWS)
+    if _is_constant(y):  # nothing to learn
+        return
+    margin = NO_BETTER if isinstance(task.loss, ZERO_AT_BEST) else 0.0
+    constant = constant_loss(task.training_loss, task.n_outputs, y, weights, task.start(train))
+    if constant - final <= margin * abs(constant) and abs(constant) > NEGLIGIBLE_LOSS:
+        than = "less than 1 % below" if final < constant else "no better than"
+        warn(
+            f"The training loss, {final:.4g}, is {than} {constant:.4g}, the loss of the best "
+            f"constant prediction: the model has learned next to nothing from X. Increase "
+            f"max_iter, try another learning_rate or batch_size, or check that the rows of X and "
+            f"y belong together.",
+            ConvergenceWarning,
+        )
+
+
+def _is_constant(y: Array) -> bool:
+    """Return True if all targets that are not NaN are the same."""
+    if y.dtype.kind == "f" and np.isnan(y).any():
+        columns = y.reshape(len(y), -1)
+        present = columns[:, ~np.isnan(columns).all(axis=0)]
+        return bool((np.nanmin(present, axis=0) == np.nanmax(present, axis=0)).all())
+    return bool((y == y[0]).all())

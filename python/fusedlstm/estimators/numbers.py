@@ -1,0 +1,111 @@
+"""The parameters of the regressors and what follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from sklearn.utils.metaestimators import available_if
+
+from fusedlstm.estimators.base import SequenceEstimator, takes_batches
+from fusedlstm.estimators.tasks import Numbers
+from fusedlstm.losses import REGRESSION_LOSSES, RegressionLoss, as_loss
+from fusedlstm.models.model import Sequential
+from fusedlstm.optimizers import LBFGS, as_optimizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+NumbersT = TypeVar("NumbersT", bound=Numbers)
+
+LARGEST_DECAY = 0.02
+"""Upper bound of ``weight_decay="auto"``."""
+
+
+@dataclass(repr=False, eq=False, kw_only=True)
+class NumberEstimator(SequenceEstimator):
+    """Base class of the regressors of sequences and of steps."""
+
+    loss: str | RegressionLoss = "squared_error"
+    learning_rate: float = 0.002
+    weight_decay: float | str = "auto"
+    normalize_y: bool | str = "auto"
+
+    def _numbers(self, kind: type[NumbersT]) -> NumbersT:
+        """Return the task of the parameters and the fitted attributes."""
+        fitted = vars(self)
+        loss: RegressionLoss = as_loss(self.loss, REGRESSION_LOSSES, RegressionLoss)  # type: ignore[type-abstract]
+        return kind(
+            loss,
+            self.loss,
+            self.normalize_y,
+            self.dtype,
+            fitted.get("_fitted_loss"),
+            fitted.get("_y_mean"),
+            fitted.get("_y_scale"),
+            fitted.get("_y_ndim", 1),
+        )
+
+    @available_if(takes_batches)  # type: ignore[untyped-decorator]
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train the model for one more epoch, on these data; make it in the first call.
+
+        The optimizer goes on from its state after the call before; the scale of the targets stays
+        that of the first call.
+
+        Parameters
+        ----------
+        X, y : like X and y of `fit`
+        sample_weight : array (n_samples,) or None
+            Relative to their mean in this call.
+
+        Returns
+        -------
+        self
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fusedlstm import LSTMRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> model = LSTMRegressor(hidden_size=8, random_state=0)
+        >>> for _ in range(50):
+        ...     X = rng.standard_normal((64, 5, 1))
+        ...     model = model.partial_fit(X, X[:, -1, 0])
+        >>> model.n_iter_, bool(model.score(X, X[:, -1, 0]) > 0.9)
+        (50, True)
+        """
+        self._partial_fit(X, y, sample_weight)
+        return self
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        self._numbers(Numbers).check()
+
+    def _check_weight_decay(self) -> None:
+        if not self._has_auto_decay():
+            super()._check_weight_decay()
+
+    def _has_auto_decay(self) -> bool:
+        return isinstance(self.weight_decay, str) and self.weight_decay == "auto"
+
+    def _decay_for(self, n_targets: int) -> float:
+        if not self._has_auto_decay():
+            return float(self.weight_decay)
+        if isinstance(as_optimizer(self.optimizer), LBFGS):
+            return 0.0
+        return min(1 / n_targets, LARGEST_DECAY)
+
+    def _adjust_initial(self, model: Sequential) -> None:
+        """Scale the input weights of the first layer from LeCun's variance to Xavier's.
+
+        The network then starts as a smoother function of its inputs, which predicts numbers better
+        from few noisy sequences (bench/defaults.py). Layers of the user's own stay as they are.
+        """
+        if self.layers is not None:
+            return
+        gain = np.sqrt(2 * model.input_size / (model.input_size + self.hidden_size))
+        for name, values in model.named_params().items():
+            if name.startswith("0.weight_ih"):
+                values *= gain

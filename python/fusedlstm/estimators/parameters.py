@@ -1,0 +1,156 @@
+"""The parameters of the estimators' constructors, and what they must be."""
+
+from __future__ import annotations
+
+import abc
+import inspect
+from dataclasses import KW_ONLY, dataclass
+from typing import Any
+
+from sklearn.metrics import get_scorer_names
+from sklearn.utils import check_random_state
+
+from fusedlstm._utils import validation as check
+from fusedlstm.layers import (
+    CIFGLSTM,
+    GRU,
+    LSTM,
+    RNN,
+    Chain,
+    Layer,
+    LayerNormLSTM,
+    PeepholeLSTM,
+    Recurrent,
+)
+from fusedlstm.layers.composite import checked_layers
+from fusedlstm.optimizers import LBFGS, AnyOptimizer, as_optimizer
+from fusedlstm.schedules import Schedule, as_schedule
+
+CELLS: dict[str, type[Recurrent]] = {
+    "lstm": LSTM,
+    "gru": GRU,
+    "rnn": RNN,
+    "peephole_lstm": PeepholeLSTM,
+    "cifg_lstm": CIFGLSTM,
+    "layer_norm_lstm": LayerNormLSTM,
+}
+"""What the estimators' ``cell`` names."""
+
+
+def _is_metric(function: object) -> bool:
+    """Return True for a function of true and predicted targets, as in `sklearn.metrics`."""
+    if not callable(function):
+        return False
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):  # a compiled function
+        return False
+    return names[:1] == ["y_true"]
+
+
+@dataclass(repr=False, eq=False)
+class Parameters:
+    """The parameters that all estimators have, with their defaults.
+
+    An estimator is a dataclass derived from this one. It repeats a parameter whose default differs
+    and adds its own ones.
+    """
+
+    hidden_size: int = 64
+    _: KW_ONLY
+    num_layers: int = 1
+    cell: str = "lstm"
+    bidirectional: bool = False
+    layers: tuple[Layer[Any], ...] | None = None
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    loss: Any = None
+    optimizer: str | AnyOptimizer = "adam"
+    learning_rate: float = 0.003
+    schedule: str | Schedule | None = None
+    weight_decay: float | str = 0.0
+    clip_norm: float | None = 1.0
+    batch_size: int | str = "auto"
+    max_iter: int = 100
+    tbptt_steps: int | None = None
+    shuffle: bool = True
+    early_stopping: bool = False
+    scoring: Any = None
+    validation_fraction: float = 0.1
+    validation_split: str = "random"
+    n_iter_no_change: int = 10
+    tol: float = 1e-4
+    standardize: bool | str = "auto"
+    dtype: str = "float32"
+    n_threads: int | None = None
+    random_state: Any = None
+    warm_start: bool = False
+    verbose: int = 0
+
+    @abc.abstractmethod
+    def _task(self) -> Any:
+        """Return the task; it refuses a loss of another kind."""
+
+    def _check_weight_decay(self) -> None:
+        check.not_negative("weight_decay", self.weight_decay)
+
+    def _check_params(self) -> None:
+        """Check every parameter."""
+        check.positive_int("hidden_size", self.hidden_size)
+        check.positive_int("num_layers", self.num_layers)
+        check.choice("cell", self.cell, CELLS)
+        check.true_or_false("bidirectional", self.bidirectional)
+        if self.layers is not None:
+            if not isinstance(self.layers, (tuple, list)):
+                needed = "a tuple of layers from fusedlstm.layers or None"
+                raise TypeError(check.needs("layers", needed, self.layers))
+            Chain(*checked_layers(self.layers))
+        check.fraction("dropout", self.dropout)
+        check.fraction("recurrent_dropout", self.recurrent_dropout)
+        self._task()
+        check.positive("learning_rate", self.learning_rate)
+        schedule, optimizer = as_schedule(self.schedule), as_optimizer(self.optimizer)
+        if schedule is not None and isinstance(optimizer, LBFGS):
+            raise ValueError(check.needs("schedule", "None for L-BFGS", self.schedule))
+        self._check_weight_decay()
+        if self.clip_norm is not None:
+            check.positive("clip_norm", self.clip_norm)
+        if not (isinstance(self.batch_size, str) and self.batch_size == "auto"):
+            check.int_at_least("batch_size", self.batch_size, 1, "a positive integer or 'auto'")
+        check.positive_int("max_iter", self.max_iter)
+        if self.tbptt_steps is not None:
+            check.positive_int("tbptt_steps", self.tbptt_steps)
+        check.true_or_false("shuffle", self.shuffle)
+        check.true_or_false("early_stopping", self.early_stopping)
+        if self.scoring is not None and not callable(self.scoring):
+            needed = "a name from sklearn.metrics.get_scorer_names(), a function or None"
+            check.choice("scoring", self.scoring, get_scorer_names(), needed)
+        elif _is_metric(self.scoring):
+            name = getattr(self.scoring, "__name__", "...")
+            needed = "a function of the estimator, X and y"
+            hint = f"Use sklearn.metrics.make_scorer({name}) for a function of y_true and y_pred."
+            raise TypeError(check.needs("scoring", needed, self.scoring, hint))
+        check.real_in(
+            "validation_fraction",
+            self.validation_fraction,
+            "a number in (0, 1)",
+            0.0,
+            1.0,
+            open_low=True,
+            open_high=True,
+        )
+        check.choice("validation_split", self.validation_split, ("random", "last"))
+        check.positive_int("n_iter_no_change", self.n_iter_no_change)
+        check.not_negative("tol", self.tol)
+        check.true_false_or_auto("standardize", self.standardize)
+        check.float_dtype("dtype", self.dtype)
+        if self.n_threads is not None:
+            check.positive_int("n_threads", self.n_threads)
+        try:
+            check_random_state(self.random_state)
+        except ValueError:
+            needed = f"an integer from 0 to {2**32 - 1}, a numpy RandomState or None"
+            raise ValueError(check.needs("random_state", needed, self.random_state)) from None
+        check.true_or_false("warm_start", self.warm_start)
+        if not isinstance(self.verbose, bool):
+            check.int_at_least("verbose", self.verbose, 0, "an integer of at least 0")

@@ -1,0 +1,122 @@
+"""States of layers: trees of arrays with the batch on axis 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from fusedlstm._core import Array
+from fusedlstm._utils import validation as check
+
+State: TypeAlias = Any
+"""None, a tuple of arrays (directions, B, size), or a tuple of states.
+
+A layer with a state has a tuple of arrays, a layer of layers a tuple of their states, a layer
+without a state None.
+"""
+
+Shapes: TypeAlias = Any
+"""A tree like a state, with the shape of each array in its place."""
+
+
+def mapped(function: Callable[..., Array], *states: State) -> State:
+    """Return the tree of the function's values for the arrays of trees of one structure."""
+    first = states[0]
+    if first is None:
+        return None
+    if isinstance(first, tuple):
+        return tuple(mapped(function, *parts) for parts in zip(*states, strict=True))
+    return function(*states)
+
+
+def copied(state: State) -> State:
+    """Return a copy of a state."""
+    return mapped(np.copy, state)
+
+
+def select_rows(state: State, rows: npt.ArrayLike) -> State:
+    """Return the states of some sequences of a batch.
+
+    Parameters
+    ----------
+    state : tuple, array or None
+        A state as from `Sequential.run`; arrays have the batch on axis 1.
+    rows : int array
+        Numbers of sequences; one may occur several times.
+
+    Returns
+    -------
+    tuple, array or None
+        New arrays in the same structure.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm import Sequential
+    >>> from fusedlstm.layers import LSTM
+    >>> from fusedlstm.models import select_rows
+    >>> model = Sequential([LSTM(4)], input_size=2, random_state=0)
+    >>> _, state = model.run(np.ones((3, 5, 2)))
+    >>> ((h, c),) = select_rows(state, [2, 0])
+    >>> h.shape
+    (1, 2, 4)
+    """
+    index = np.asarray(rows)
+    return mapped(lambda array: np.ascontiguousarray(array[:, index]), state)
+
+
+def update_rows(state: State, rows: npt.NDArray[np.intp], new: State) -> None:
+    """Write the states of some sequences into those of a batch."""
+
+    def write(old: Array, part: Array) -> Array:
+        old[:, rows] = part
+        return old
+
+    mapped(write, state, new)
+
+
+def checked(name: str, state: Any, shapes: Shapes, dtype: np.dtype[Any]) -> State:
+    """Return a state as contiguous arrays of these shapes; None stands for a zero state."""
+    if state is None or shapes is None:
+        return None
+    if not _holds_arrays(shapes):
+        needed = f"{len(shapes)} entries, one a layer"
+        if not isinstance(state, (tuple, list)) or len(state) != len(shapes):
+            raise ValueError(check.needs(name, needed, state))
+        parts = enumerate(zip(state, shapes, strict=True))
+        return tuple(checked(f"{name}[{i}]", part, shape, dtype) for i, (part, shape) in parts)
+    needed = f"a tuple of arrays of shapes {', '.join(map(str, shapes))}"
+    if not isinstance(state, (tuple, list)):
+        raise TypeError(check.needs(name, needed, state))
+    arrays = tuple(check.real_array(name, array, dtype) for array in state)
+    if tuple(array.shape for array in arrays) != shapes:
+        raise ValueError(check.needs(name, needed, state))
+    return tuple(check.contiguous(array) for array in arrays)
+
+
+def has_gap(state: State, shapes: Shapes) -> bool:
+    """Return True if the state of a layer that has one is None."""
+    if state is None or shapes is None or _holds_arrays(shapes):
+        return state is None and shapes is not None
+    return any(map(has_gap, state, shapes))
+
+
+def filled(state: State, initial: State, shapes: Shapes) -> State:
+    """Return a state with the initial one where it is None; zero where that is None, too."""
+    if state is None:
+        if initial is not None or shapes is None:
+            return initial
+        if _holds_arrays(shapes):
+            return None
+        state = (None,) * len(shapes)
+    if shapes is None or _holds_arrays(shapes):
+        return state
+    parts = initial if initial is not None else (None,) * len(shapes)
+    return tuple(filled(*each) for each in zip(state, parts, shapes, strict=True))
+
+
+def _holds_arrays(shapes: Shapes) -> bool:
+    return bool(shapes) and isinstance(shapes[0], tuple) and isinstance(shapes[0][0], int)

@@ -1,0 +1,27 @@
+"""Training: sources of batches, and generators that yield once per epoch."""
+
+from fusedlstm.training.epochs import (
+    Batch,
+    BatchSource,
+    Epoch,
+    SequenceBatches,
+    SeriesBatches,
+    epochs,
+    weight_mask,
+)
+from fusedlstm.training.full_batch import epochs as full_batch_epochs
+
+__all__ = [
+    "Batch",
+    "BatchSource",
+    "Epoch",
+    "SequenceBatches",
+    "SeriesBatches",
+    "epochs",
+    "full_batch_epochs",
+    "weight_mask",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
