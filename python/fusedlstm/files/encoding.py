@@ -37,7 +37,8 @@ VALUES: dict[str, Callable[..., Any]] = {
     **{
         name: layer
         for name in layers.__all__
-        if issubclass(layer := getattr(layers, name), layers.Layer)
+        if isinstance(layer := getattr(layers, name), type)
+        and issubclass(layer, layers.Layer)
         and not inspect.isabstract(layer)
     },
     **{

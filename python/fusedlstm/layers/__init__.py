@@ -18,7 +18,7 @@ from fusedlstm.layers.pool import Pool
 from fusedlstm.layers.recurrent import Recurrent
 from fusedlstm.layers.residual import Residual
 from fusedlstm.layers.rnn import RNN
-from fusedlstm.layers.sequence import Sequence
+from fusedlstm.layers.sequence import Sequence, rows_of
 from fusedlstm.layers.tied import Tied
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Residual",
     "Sequence",
     "Tied",
+    "rows_of",
 ]
 
 
