@@ -287,7 +287,7 @@ class InterruptAtLine:
 
     def __call__(self, frame, event, arg):
         folder, name = os.path.split(frame.f_code.co_filename)
-        return self.line if name in self.modules and folder.endswith("fusedlstm") else None
+        return self.line if name in self.modules and "fusedlstm" in folder else None
 
     def line(self, frame, event, arg):
         if event == "line":
@@ -319,7 +319,7 @@ def test_interrupted_at_any_line(options):
         return quick(max_iter=max_iter, schedule="reduce_on_plateau", **options)
 
     expected = {n: fitted_state(model(n).fit(X, TOTAL)) for n in (1, 2, 3)}
-    modules = ("_fit_loop.py", "_fit_state.py", "_progress.py")
+    modules = ("fit_loop.py", "fit_state.py", "progress_bar.py")
     counter = InterruptAtLine(modules)
     counter.fit(model())
     assert counter.count > 100
@@ -342,7 +342,7 @@ def test_interrupted_at_any_line(options):
 def test_partial_fit_interrupted_at_any_line():
     model = quick(dropout=0.3, schedule="reduce_on_plateau").partial_fit(X, TOTAL)
     before = fitted_state(model)
-    counter = InterruptAtLine(("_fit_loop.py", "_fit_state.py"))
+    counter = InterruptAtLine(("fit_loop.py", "fit_state.py"))
     expected = fitted_state(counter.fit(copy.deepcopy(model), "partial_fit"))
     assert counter.count > 30
     for at in range(1, counter.count + 1):

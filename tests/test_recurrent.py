@@ -116,7 +116,11 @@ def test_finite_differences(layer, options, last):
 
 def test_every_class_is_here():
     exported = {getattr(layers, name) for name in layers.__all__}
-    recurrent = {c for c in exported if issubclass(c, Recurrent) and not isabstract(c)}
+    recurrent = {
+        c
+        for c in exported
+        if isinstance(c, type) and issubclass(c, Recurrent) and not isabstract(c)
+    }
     assert {type(layer) for layer in CELLS.values()} == recurrent
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 import joblib
 import sklearn
 
-_INSIDE = tuple(str(Path(path).parent) for path in (__file__, sklearn.__file__, joblib.__file__))
+_INSIDE = (
+    str(Path(__file__).parents[1]),
+    *(str(Path(library.__file__).parent) for library in (sklearn, joblib)),
+)
 
 _CROSS_VALIDATION = str(Path(sklearn.__file__).parent / "model_selection" / "_validation.py")
 """The file of scikit-learn that fits clones of an estimator to parts of the data."""
