@@ -137,7 +137,7 @@ PARAMETERS = [
         "layers must be a tuple of layers from fusedlstm.layers or None; got 'lstm'",
     ),
     ("layers", (LSTM,), "Did you mean LSTM(...)?"),
-    ("layers", (LastStep(), LSTM(3)), "layers[1] must be a layer for vectors, since LastStep"),
+    ("layers", (LastStep(), LSTM(3)), "layers[1] must be a layer for vectors after LastStep"),
     ("dropout", 1.0, "dropout must be a number in [0, 1); got 1.0"),
     ("dropout", -0.1, "dropout must be a number in [0, 1); got -0.1"),
     ("dropout", "half", "dropout must be a number in [0, 1); got 'half'"),
@@ -757,7 +757,7 @@ MODELS = {
     "a string": (lambda w: Sequential(["lstm"], 3), "layers[0] must be a layer; got 'lstm'"),
     "no steps left": (
         lambda w: Sequential([LastStep(), LSTM(3)], 3),
-        "layers[1] must be a layer for vectors, since LastStep stands before it; got LSTM(",
+        "layers[1] must be a layer for vectors after LastStep, which reduces sequences; got LSTM(",
     ),
     "two last steps": (
         lambda w: Sequential([LSTM(3), LastStep(), LastStep()], 3),
@@ -777,7 +777,7 @@ MODELS = {
     ),
     "parameters of no layer": (
         lambda w: Sequential.from_named_params([Dense(1)], 2, {**NAMED, "x": 3}),
-        "named must be of parameters of these layers; got 'x'",
+        "named must have only parameters of these layers; got 'x'",
     ),
     "parameters of another shape": (
         lambda w: Sequential.from_named_params([Dense(1)], 3, NAMED),
@@ -847,8 +847,14 @@ MODELS = {
     "real lengths": (lambda w: w.model.predict(X, [1.0] * 20), "lengths must be 20 integers, one "),
     "lengths of text": (lambda w: w.model.forward(X, ["a"] * 20), "lengths must be 20 integers, o"),
     "unequal lengths": (lambda w: w.model.run(X, None, [[1], [2, 3]]), "lengths must be 20 intege"),
-    "a short state": (lambda w: w.model.run(X, (None,)), "state must be 3 entries, one a layer"),
-    "a number as state": (lambda w: w.model.run(X, 5), "state must be 3 entries, one a layer; got"),
+    "a short state": (
+        lambda w: w.model.run(X, (None,)),
+        "state must be a tuple with 3 entries",
+    ),
+    "a number as state": (
+        lambda w: w.model.run(X, 5),
+        "state must be a tuple with 3 entries, one per layer; got",
+    ),
     "numbers as state": (lambda w: w.model.run(X, (1, 2, 3)), "state[0] must be a tuple of arrays"),
     "a state of another batch": (
         lambda w: w.model.run(X, state((1, 3, 3), (1, 3, 3))),
@@ -872,10 +878,13 @@ MODELS = {
     "grads of another dtype": (backward(grads=lambda good: good.astype(float)), FLAT_ARRAY),
     "grads as a list": (backward(grads=lambda good: good.tolist()), FLAT_ARRAY),
     "grads with gaps": (backward(grads=lambda good: np.repeat(good, 2)[::2]), FLAT_ARRAY),
-    "saved twice": (backward_twice, "saved must be fresh from forward; got one that backward has "),
+    "saved twice": (
+        backward_twice,
+        "saved must be an unused result of forward; got a result",
+    ),
     "saved of no forward": (
         lambda w: w.model.backward(None, X, X),
-        "saved must be what forward returned; got None",
+        "saved must be a result of forward; got None",
     ),
     "short params": (lambda w: setattr(w.model, "params", [1, 2]), "params must be 76 numbers; go"),
     "params of None": (lambda w: setattr(w.model, "params", None), "params must be an array of nu"),
@@ -977,11 +986,11 @@ PARTS = {
     ),
     "one gate coupled": (
         lambda w: LSTM(3, coupled_gates=True, input_gate=False),
-        "coupled_gates must be False without both of its gates; got True",
+        "coupled_gates must be False without input_gate and forget_gate; got True",
     ),
     "a gate coupled with none": (
         lambda w: CIFGLSTM(3, forget_gate=False),
-        "coupled_gates must be False without both of its gates; got True",
+        "coupled_gates must be False without input_gate and forget_gate; got True",
     ),
     "three gates in full recurrence": (
         lambda w: PeepholeLSTM(3, full_gate_recurrence=True, output_gate=False),

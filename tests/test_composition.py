@@ -222,7 +222,7 @@ def test_select_and_states_that_do_not_fit():
     for rows in ([], [2], [-1], [0.5], [[0]], "ab"):
         with pytest.raises(ValueError, match="rows must be integers from 0 to 1, at least one"):
             stream.select(rows)
-    with pytest.raises(ValueError, match="state must be 2 entries, one a layer"):
+    with pytest.raises(ValueError, match="state must be a tuple with 2 entries, one per layer"):
         stream.state = (before[0],)
     with pytest.raises(ValueError, match=r"state\[0\] must be a tuple of arrays of shapes"):
         stream.state = ((before[0][0], before[0][1][:, :1]), None)
@@ -267,12 +267,12 @@ def test_an_ambiguous_last_step_is_refused(layers):
         (lambda: Residual(LSTM), r"Did you mean LSTM\(\.\.\.\)"),
         (
             lambda: Residual(LSTM(3), LastStep()),
-            r"layers\[1\] must be a layer that keeps the steps",
+            r"layers\[1\] must be a layer with an output at every step",
         ),
-        (lambda: Parallel(LSTM(3), LastStep()), "branches must be layers that all keep the steps"),
+        (lambda: Parallel(LSTM(3), LastStep()), "branches must be layers that all have an output"),
         (
             lambda: Chain(LastStep(), LSTM(2)),
-            r"layers\[1\] must be a layer for vectors, since Last",
+            r"layers\[1\] must be a layer for vectors after Last",
         ),
         (lambda: Chain(LastStep(), Residual(LSTM(2))), "must be a layer for vectors"),
         (lambda: Tied(-1, LSTM(2)), "number must be the number of an earlier layer; got -1"),
@@ -404,7 +404,7 @@ def test_a_convolution_of_ones_own_is_right_or_refused():
     model = Sequential([LSTM(3), Smooth(), LastStep(), Dense(1)], 2, random_state=0)
     whole = model.predict(X)
     np.testing.assert_array_equal(whole[:3], model.predict(X[:3]))
-    with pytest.raises(ValueError, match=r"A stream needs causal layers; layers\[1\] is not: Smo"):
+    with pytest.raises(ValueError, match=r"layers\[1\] must be causal for a stream; got Smo"):
         model.stream()
     with pytest.raises(ValueError, match=r"layers\[1\] must be maskable with mask"):
         model.predict(X, mask=np.ones(X.shape[:2], bool))
@@ -412,7 +412,9 @@ def test_a_convolution_of_ones_own_is_right_or_refused():
     with pytest.raises(ValueError, match=r"layers\[1\] must be causal with tbptt_steps"):
         estimator.fit(X, X.sum(axis=(1, 2)))
     model = Sequential([Chain(LSTM(3), Smooth())], 2, random_state=0)
-    with pytest.raises(ValueError, match=r"layers\[0\].layers\[1\] is not: Smooth"):
+    with pytest.raises(
+        ValueError, match=r"layers\[0\].layers\[1\] must be causal for a stream; got Smooth"
+    ):
         model.stream()
 
 
@@ -421,7 +423,7 @@ def test_a_reducing_layer_of_ones_own():
     model = LSTMClassifier(layers=layers, max_iter=3, random_state=0).fit(X, X.sum(axis=(1, 2)) > 0)
     assert "MeanStep" in model.summary()
     assert [type(layer).__name__ for layer in model.model_.layers] == ["LSTM", "MeanStep", "Dense"]
-    with pytest.raises(ValueError, match="A stream needs causal layers"):
+    with pytest.raises(ValueError, match="must be causal for a stream"):
         model.stream()
     masked = model.model_.predict(X, mask=np.arange(6) < np.full((30, 1), 4))
     np.testing.assert_array_equal(masked, model.model_.predict(X[:, :4]))
@@ -537,7 +539,7 @@ def test_wrong_results_of_backward_are_named(result, message):
 def test_wrong_initial_parameters_are_named():
     shapes = {"param_shapes": lambda self, size: {"weight": (size, size)}}
     other = own(**shapes, init_params=lambda self, size, rng: {"weigth": np.ones((size, size))})
-    with pytest.raises(ValueError, match=r"must be of names of param_shapes; got '0\.weigth'"):
+    with pytest.raises(ValueError, match=r"return only names of param_shapes; got '0\.weigth'"):
         Sequential([other], 2)
     wrong = own(**shapes, init_params=lambda self, size, rng: {"weight": np.ones(size)})
     with pytest.raises(ValueError, match=r"must be an array of shape \(2, 2\) for '0\.weight'"):
@@ -633,9 +635,9 @@ def test_models_of_a_single_layer_are_saved(tmp_path):
     assert type(same) is Model
     assert repr(same) == repr(model)
     assert same.predict(X).tobytes() == model.predict(X).tobytes()
-    with pytest.raises(ValueError, match="layer must be a layer with parameters of its own"):
+    with pytest.raises(ValueError, match="layer must be a layer with its own parameters"):
         Model(Tied(3, Dense(2)), 4)
-    with pytest.raises(ValueError, match="layer must be a layer that does not consist of layers"):
+    with pytest.raises(ValueError, match="layer must be a layer that contains no layers"):
         Tied(0, Chain(Dense(2)))
 
 
@@ -694,7 +696,7 @@ def test_an_attention_of_ones_own_is_right_or_refused():
         assert reference.relative_error(gradient, expected) < 1e-7
     mask = np.arange(6) < np.array(lengths)[:, np.newaxis]
     np.testing.assert_array_equal(model.predict(x, mask=mask), model.predict(x, lengths))
-    with pytest.raises(ValueError, match=r"causal layers; layers\[1\] is not: Attend"):
+    with pytest.raises(ValueError, match=r"layers\[1\] must be causal for a stream; got Attend"):
         model.stream()
     estimator = LSTMRegressor(layers=tuple(layers[:2]), max_iter=2, tbptt_steps=3)
     with pytest.raises(ValueError, match=r"layers\[1\] must be causal with tbptt_steps"):

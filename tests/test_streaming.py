@@ -199,7 +199,7 @@ def test_a_stream_belongs_to_its_process():
 
 @pytest.mark.parametrize("layer", [LSTM(4, bidirectional=True), GRU(4, reverse=True)])
 def test_layers_that_read_backwards(layer):
-    with pytest.raises(ValueError, match=r"layers\[1\] reads each sequence from its last step"):
+    with pytest.raises(ValueError, match=r"layers\[1\] must read forward only for a stream"):
         model_of([LSTM(4), layer])[0].stream()
 
 
