@@ -14,8 +14,6 @@ from fusedlstm._utils import validation as check
 from fusedlstm.data.standardization import Standardizer
 from fusedlstm.models.stream import Stream
 
-__all__ = ["EstimatorStream"]
-
 
 class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
     """Running sequences of a fitted estimator, computed step by step. From its `stream`.
@@ -94,7 +92,3 @@ class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
     def reset(self) -> None:
         """Start new sequences."""
         self._stream.reset()
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)

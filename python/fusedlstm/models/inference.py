@@ -17,8 +17,6 @@ from fusedlstm.layers.sequence import Sequence
 from fusedlstm.layers.states import State
 from fusedlstm.models.compaction import RealSteps
 
-__all__ = ["Inference"]
-
 
 class Inference:
     """A layer with weights. Reads the input and computes the output.

@@ -11,7 +11,7 @@ from fusedlstm.layers import Layer
 from fusedlstm.models.inference import Inference
 from fusedlstm.models.stream import Stream
 
-__all__ = ["PackedInference", "Predictor"]
+__all__ = ["Predictor"]
 
 
 class HasParams(Protocol):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Sequential"]
 
 MAX_LINE_LENGTH = 88
-"""Characters of a model's repr up to which it is one line."""
+"""Maximum number of characters of a repr on one line."""
 
 
 class Sequential(Model):

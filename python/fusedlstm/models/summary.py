@@ -10,7 +10,7 @@ from fusedlstm.layers.shapes import count_of
 from fusedlstm.models.inference import Inference
 
 MAX_LAYER_LENGTH = 48
-"""Characters of a layer's repr, of which the rest is left out."""
+"""Maximum number of characters of a layer in the table."""
 
 HEADINGS = ("", "layer", "output", "parameters", "bytes")
 
