@@ -167,7 +167,7 @@ def test_wrong_layouts(content, tmp_path):
 
 # Earlier versions
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent / "saved"
 SAVED_X = np.arange(24, dtype=float).reshape(4, 3, 2) % 7 / 7 - 0.4
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ORACLES = runpy.run_path(str(Path(__file__).parents[1] / "bench/oracles.py"))
+ORACLES = runpy.run_path(str(Path(__file__).parents[2] / "bench/oracles.py"))
 Drawn, HiddenMarkov, Result = ORACLES["Drawn"], ORACLES["HiddenMarkov"], ORACLES["Result"]
 LinearStateSpace, TASKS = ORACLES["LinearStateSpace"], ORACLES["TASKS"]
 

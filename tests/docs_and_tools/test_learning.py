@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-TASKS = runpy.run_path(str(Path(__file__).parents[1] / "bench/learning.py"))["TASKS"]
+TASKS = runpy.run_path(str(Path(__file__).parents[2] / "bench/learning.py"))["TASKS"]
 
 
 @pytest.mark.slow

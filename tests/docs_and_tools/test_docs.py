@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 SPEC = importlib.util.spec_from_file_location("outputs", DOCS / "outputs.py")
 outputs = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(outputs)
