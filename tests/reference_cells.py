@@ -113,12 +113,12 @@ def split(flat, spec, inputs, hidden):
     return params
 
 
-def normalised(x):
+def normalized(x):
     return (x - x.mean()) / np.sqrt(x.var() + 1e-5)
 
 
 class Masks:
-    """The factors and mixtures of one sequence's regularisers; these do nothing."""
+    """The factors and mixtures of one sequence's regularizers; these do nothing."""
 
     def recurrent(self, h):
         return h
@@ -167,8 +167,8 @@ class Cell:
         act_gate, act_candidate, act_output = self.functions
         by_input, by_hidden = p["weight_ih"] @ x, p["weight_hh"] @ masks.recurrent(h)
         if spec["layer_norm"]:
-            by_input = p["gain_ih"] * normalised(by_input)
-            by_hidden = p["gain_hh"] * normalised(by_hidden)
+            by_input = p["gain_ih"] * normalized(by_input)
+            by_hidden = p["gain_hh"] * normalized(by_hidden)
         z = dict(
             zip(
                 self.gates,
@@ -194,7 +194,7 @@ class Cell:
         if "o" in z and spec["peepholes"]:
             z["o"] = z["o"] + p["peephole_o"] * c
         o = act_gate(z["o"]) if "o" in z else 1.0
-        inside = p["gain_c"] * normalised(c) + p["bias_c"] if spec["layer_norm"] else c
+        inside = p["gain_c"] * normalized(c) + p["bias_c"] if spec["layer_norm"] else c
         h = o * act_output(inside)
         if spec["projection"]:
             h = p["weight_hr"] @ h + p.get("bias_hr", 0.0)
@@ -227,7 +227,7 @@ def forward(
 ):
     """A batch: y (B, T, D * R) with zeros past the end, h (D, B, R), c (D, B, H).
 
-    ``masks_of(direction, row)`` gives a sequence's regularisers.
+    ``masks_of(direction, row)`` gives a sequence's regularizers.
     """
     batch, steps, inputs = x.shape
     size = output_size(spec, hidden)
@@ -264,8 +264,8 @@ def mixed32(x):
 class DrawnMasks(Masks):
     """What the core draws for one sequence: masks by counters, or their expected value."""
 
-    def __init__(self, regularisers, direction, row):
-        self.key, *self.rates = regularisers
+    def __init__(self, regularizers, direction, row):
+        self.key, *self.rates = regularizers
         self.direction, self.row = direction, row
 
     def hits(self, kind, step, units):

@@ -18,10 +18,10 @@ from recurrent_problems import (
     GRADIENT_OF_FLOAT32,
     LAYER_NORM_AMPLIFIES,
     SPECS,
-    Problem,
+    RecurrentProblem,
     assert_forward_right,
     assert_gradients_right,
-    regularisers_for,
+    regularizers_for,
 )
 from reference import relative_error
 
@@ -30,7 +30,7 @@ BATCH_AXIS = {"y": 0, "h": 1, "c": 1, "dx": 0, "dh": 1, "dc": 1}
 
 
 def in_small_batches(problem, core):
-    """Results of `Problem.run`, computed in batches of at most 100 rows."""
+    """Results of `RecurrentProblem.run`, computed in batches of at most 100 rows."""
     parts = []
     for first in range(0, len(problem.x), SMALL_BATCH):
         rows = slice(first, first + SMALL_BATCH)
@@ -104,7 +104,7 @@ def with_lengths(problem, mixture, seed=0):
 def large_problems(draw, names, smallest, largest, dtypes=("float32", "float64")):
     directions = draw(st.sampled_from([1, 2]))
     batch = draw(st.one_of(st.integers(smallest, largest), st.sampled_from([258, 300, 512])))
-    problem = Problem.random(
+    problem = RecurrentProblem.random(
         SPECS[draw(st.sampled_from(names))],
         draw(st.integers(0, 2**32 - 1)),
         batch,
@@ -140,12 +140,12 @@ def test_any_staged_cell(problem, threads, variant):
 @settings(max_examples=4)
 @given(
     problem=large_problems(["fused lstm", "fused gru", "fused rnn_tanh"], 258, 320, ["float64"]),
-    regularised=st.booleans(),
+    regularized=st.booleans(),
     variant=variants,
 )
-def test_against_plain_equations(problem, regularised, variant):
-    if regularised:
-        problem.regularisers = regularisers_for(problem.spec)
+def test_against_plain_equations(problem, regularized, variant):
+    if regularized:
+        problem.regularizers = regularizers_for(problem.spec)
     assert_forward_right(problem, VARIANTS[variant])
     assert_gradients_right(problem, VARIANTS[variant], directions=1)
 
@@ -153,7 +153,7 @@ def test_against_plain_equations(problem, regularised, variant):
 @pytest.mark.parametrize("mixture", MIXTURES)
 @pytest.mark.parametrize("batch", [258, 300, 512, 1000])
 def test_every_mixture_of_lengths(core, batch, mixture):
-    problem = Problem.random(SPECS["fused lstm"], 1, batch, 3, 8, 4, directions=2)
+    problem = RecurrentProblem.random(SPECS["fused lstm"], 1, batch, 3, 8, 4, directions=2)
     assert_same_in_small_batches(with_lengths(problem, mixture), core)
 
 
@@ -162,7 +162,7 @@ def test_every_mixture_of_lengths(core, batch, mixture):
 @pytest.mark.parametrize("inputs", [1, 15, 271, 600])
 @pytest.mark.parametrize("running", [127, 129, 200, 257])
 def test_the_rows_at_one_step_decide_how_sums_are_cut(core, dtype, inputs, running):
-    problem = Problem.random(SPECS["fused lstm"], 2, 258, 2, inputs, 4, dtype)
+    problem = RecurrentProblem.random(SPECS["fused lstm"], 2, 258, 2, inputs, 4, dtype)
     problem.lengths = np.where(np.arange(258) < running, 2, 1)
     assert_same_in_small_batches(problem, core)
 

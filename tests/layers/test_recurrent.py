@@ -85,7 +85,7 @@ OPTIONS = {
     "sum": {"bidirectional": True, "merge": "sum"},
     "average": {"bidirectional": True, "merge": "average"},
     "trainable state": {"bidirectional": True, "trainable_state": True},
-    "regularised": {"trainable_state": True, **RATES},
+    "regularized": {"trainable_state": True, **RATES},
 }
 
 
