@@ -12,6 +12,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+import bad_calls
 import fusedlstm
 from fusedlstm import _core
 
@@ -49,6 +50,12 @@ def one_thread():
     fusedlstm.set_num_threads(1)
     yield
     fusedlstm.set_num_threads(None)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Fitted estimators, a scaler and a model, for tests of wrong calls."""
+    return bad_calls.fit_all()
 
 
 @pytest.fixture
