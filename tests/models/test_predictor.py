@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from test_streaming import MODELS, model_of
+
+from stream_models import MODELS, model_of
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -1,4 +1,4 @@
-"""Schedules: by hand, in training and in the estimators. Against PyTorch's in test_torch.py."""
+"""Schedules: values by hand, in training and in the estimators."""
 
 from __future__ import annotations
 
