@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import sparse
 from sklearn.base import clone
 
-from bad_calls import SIGNS, SMALL, TOTAL, X, changed, check, object_array
+from bad_calls import SIGNS, SMALL, TOTAL, X, answers, changed, check, object_array
 from fusedlstm import (
     LSTMRegressor,
     SequenceImputer,
@@ -174,7 +174,8 @@ ANYTHING = st.recursive(
 @given(bad=ANYTHING)
 @settings(max_examples=400)
 def test_anything_for_X_and_y(fitted, bad):
-    """Whatever comes is read, or refused with a ValueError or TypeError."""
+    """Any X and y are accepted or raise ValueError or TypeError; no fitted object changes."""
+    before = answers(fitted)
     calls = [
         lambda: fitted.clf.predict(bad),
         lambda: fitted.flat.predict(bad),
@@ -191,7 +192,8 @@ def test_anything_for_X_and_y(fitted, bad):
     for call in calls:
         with suppress(ValueError, TypeError), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            call()
+            call()  # any other exception fails the test
+    assert answers(fitted) == before
 
 
 AFTER_2D = {

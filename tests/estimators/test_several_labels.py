@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import f1_score
 
 from fusedlstm import LSTMClassifier
@@ -127,9 +130,13 @@ def test_targets_of_steps_give_a_warning():
 
 
 def test_true_labels_give_no_warning():
-    quick().fit(X, Y)
     validation = np.eye(3, dtype=int)[[0, 1, 2]]
-    quick().fit(X, Y, X_val=X[:3], y_val=validation)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        quick().fit(X, Y)
+        quick().fit(X, Y, X_val=X[:3], y_val=validation)
+    assert not caught
 
 
 def test_a_one_hot_data_frame():

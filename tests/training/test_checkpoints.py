@@ -174,9 +174,11 @@ def test_another_problem_is_refused(options, data, y, other, tmp_path):
     assert (tmp_path / "fit").read_bytes() == before
 
 
-def test_what_changes_no_epoch_may_change(tmp_path):
-    quick(max_iter=2).fit(X, TOTAL, checkpoint=tmp_path / "fit")
-    quick(n_threads=1, verbose=0).fit(X, TOTAL, checkpoint=tmp_path / "fit")
+def test_a_fit_continues_after_a_change_of_max_iter_threads_and_verbose(tmp_path):
+    first = quick(max_iter=2).fit(X, TOTAL, checkpoint=tmp_path / "fit")
+    same = quick(n_threads=1, verbose=0).fit(X, TOTAL, checkpoint=tmp_path / "fit")
+    assert same.n_iter_ > 2
+    assert same.loss_curve_[:2] == first.loss_curve_
 
 
 def test_places_that_will_not_do(tmp_path):

@@ -147,7 +147,10 @@ def test_a_class_that_is_only_in_the_validation_part():
 
 def test_scores_that_take_no_weights():
     options = {"early_stopping": True, "max_iter": 1, "random_state": 0}
-    LSTMRegressor(4, scoring="neg_max_error", **options).fit(X, TOTAL, np.ones(40))
-    LSTMClassifier(4, scoring="adjusted_rand_score", class_weight="balanced", **options).fit(
-        X, TOTAL > 0
-    )
+    regressor = LSTMRegressor(4, scoring="neg_max_error", **options)
+    regressor.fit(X, TOTAL, np.ones(40))
+    classifier = LSTMClassifier(
+        4, scoring="adjusted_rand_score", class_weight="balanced", **options
+    ).fit(X, TOTAL > 0)
+    for model in (regressor, classifier):
+        assert model.best_iter_ == 1
