@@ -12,7 +12,7 @@ from fusedlstm._sequences import read_sequences
 
 
 class Means(BaseEstimator):
-    """Predicts from the mean of each sequence over its steps: right, and easy to break."""
+    """Predicts from the mean of each sequence over its steps; it passes every check."""
 
     def fit(self, X, y, sample_weight=None):
         sequences = self.read(X)
@@ -85,7 +85,7 @@ class Shift(TransformerMixin, Means):
         return self.transform(X, by=-1)
 
 
-# One estimator a check that breaks what the check is about.
+# One estimator per check; it fails this check.
 
 
 class OnlyArrays(Regressor):
@@ -214,7 +214,7 @@ class TakesNothing(Regressor):
 
 class CrashesOnNothing(Regressor):
     def read(self, X):
-        X[0]  # IndexError, which says nothing
+        X[0]  # raises IndexError, which does not explain the error
         return super().read(X)
 
 
@@ -293,7 +293,7 @@ class ForgetsInPickles(Regressor):
 
 
 class SharesABuffer(Regressor):
-    """Hands its result from one line to the next in an attribute."""
+    """Passes an intermediate result through an attribute, which threads would share."""
 
     waiting = threading.Barrier(4)
 

@@ -16,7 +16,7 @@ X = np.random.default_rng(0).standard_normal((30, 6, 2))
 
 @dataclass(frozen=True)
 class MeanStep(Layer):
-    """The mean over the steps, which declares that it reduces."""
+    """The mean over the steps; the layer declares that it reduces."""
 
     reduces = True
 

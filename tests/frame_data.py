@@ -24,7 +24,7 @@ def tidy_frame(rng):
 
 
 class LikePolars:
-    """The attributes of a polars data frame that are used."""
+    """Has the attributes of a polars data frame that are used."""
 
     def __init__(self, frame):
         self._frame = frame

@@ -23,7 +23,7 @@ PROGRAMS = {
 
 
 class ProgramProblem:
-    """Makes programs of random weights, and runs their layers one by one."""
+    """Builds programs with random weights and runs their layers one by one."""
 
     def __init__(self, core, dtype):
         self.core, self.dtype = core, dtype
@@ -33,7 +33,7 @@ class ProgramProblem:
         return self.rng.standard_normal(shape).astype(self.dtype)
 
     def program(self, layers):
-        """Return a packed model, and a function that calls layer after layer."""
+        """Return a packed model and a function that calls the layers one by one."""
         core, width, calls = self.core, FEATURES, []
         whole = core.WholeModel(self.dtype.name, FEATURES)
         for name, *sizes in layers:

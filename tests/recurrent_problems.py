@@ -1,4 +1,4 @@
-"""Problems for the recurrent kernels, of any cell, and what must be true of their results."""
+"""Random problems for the recurrent kernels of any cell, and checks of their results."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from reference import relative_error
 
 FORWARD = {"float32": 2e-6, "float64": 1e-12}
 GRADIENT_OF_FLOAT32 = 5e-6
-# Layer norm in float32 amplifies rounding, where the numbers that it divides by their deviation
-# are near each other.
+"""The gradients in float64 agree with central differences along random directions."""
 LAYER_NORM_AMPLIFIES = 20
 NUMERIC_GRADIENT = 3e-7
 

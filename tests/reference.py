@@ -10,7 +10,7 @@ def sigmoid(x):
 
 
 def numeric_gradient(function, at, step=1e-5):
-    """Central differences of a scalar function of an array, element by element."""
+    """Return central differences of a scalar function of an array, element by element."""
     gradient = np.zeros_like(at)
     for index in np.ndindex(at.shape):
         kept = at[index]
@@ -24,14 +24,14 @@ def numeric_gradient(function, at, step=1e-5):
 
 
 def relative_error(value, expected):
-    """Largest absolute error over max(1, largest absolute expected number)."""
+    """Return the largest absolute error over max(1, largest absolute expected value)."""
     value, expected = np.asarray(value), np.asarray(expected)
     assert value.shape == expected.shape, (value.shape, expected.shape)
     return float(np.abs(value - expected).max() / max(1.0, np.abs(expected).max()))
 
 
 def unaligned(array):
-    """A copy whose numbers stand at odd addresses."""
+    """Return a copy whose elements are at unaligned addresses."""
     memory = np.empty(array.nbytes + 1, np.uint8)
     copy = memory[1:].view(array.dtype).reshape(array.shape)
     copy[...] = array

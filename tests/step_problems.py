@@ -12,7 +12,7 @@ LENGTHS = np.array([5, 1, 3, 4])
 
 
 def chunk_by_chunk(model, batch, loss, steps):
-    """Return loss and gradient, each sequence and chunk alone, from the state before it."""
+    """Return loss and gradient, computed for each sequence and chunk from its initial state."""
     n = int(batch.lengths.sum())
     value, grads = 0.0, np.zeros_like(model.params)
     for b, length in enumerate(batch.lengths):

@@ -1,4 +1,4 @@
-"""Sequences with numbers at each step, of which some are missing."""
+"""Sequences with numbers at each step, some of which are missing."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def data(n_features=2, seed=0):
 
 
 def labels_of(parts, labels):
-    """Return integers from 0 as other labels."""
+    """Return the labels replaced by other labels."""
     return [np.asarray(labels)[(part == "up").astype(int)] for part in parts]
 
 

@@ -39,7 +39,7 @@ def stacked(make, count, *rest, input_size=3):
     ],
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
-def test_modules_there_and_back(theirs, ours, options, own, layers, bidirectional):
+def test_weights_of_modules_survive_a_round_trip(theirs, ours, options, own, layers, bidirectional):
     torch.manual_seed(0)
     module = getattr(torch.nn, theirs)(
         3, 5, layers, batch_first=True, bidirectional=bidirectional, **options
@@ -57,7 +57,7 @@ def test_modules_there_and_back(theirs, ours, options, own, layers, bidirectiona
     np.testing.assert_array_equal(again.params, model.params)
 
 
-def test_a_whole_model():
+def test_weights_of_a_whole_model_are_loaded():
     class Theirs(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -76,7 +76,7 @@ def test_a_whole_model():
     np.testing.assert_allclose(model.predict(X), expected, atol=1e-14)
 
 
-def test_their_modules_take_ours():
+def test_pytorch_modules_load_the_exported_state_dict():
     model = Sequential([LSTM(6), LastStep(), Dense(2)], 3, random_state=0)
     theirs = torch.nn.ModuleList(
         [torch.nn.LSTM(3, 6, batch_first=True), torch.nn.Identity(), torch.nn.Linear(6, 2)]
@@ -88,7 +88,7 @@ def test_their_modules_take_ours():
     np.testing.assert_allclose(model.predict(X), y, atol=1e-6)
 
 
-def test_arrays_do_as_well_as_tensors():
+def test_a_state_dict_may_hold_arrays():
     module = torch.nn.LSTM(3, 5)
     model, other = stacked(LSTM(5), 1), stacked(LSTM(5), 1)
     load_torch_state_dict(model, module.state_dict())
@@ -111,7 +111,7 @@ def test_arrays_do_as_well_as_tensors():
         (stacked(LSTM(5, reverse=True), 1), torch.nn.LSTM(3, 5), "that PyTorch has"),
     ],
 )
-def test_what_does_not_fit(model, module, message):
+def test_a_state_dict_that_does_not_fit_is_an_error(model, module, message):
     before = model.params.copy()
     with pytest.raises(ValueError, match=message):
         load_torch_state_dict(model, module.state_dict())
@@ -129,7 +129,7 @@ class Theirs(torch.nn.Module):
 
 
 @pytest.mark.parametrize("of_model", [False, True])
-def test_weights_of_an_estimator_take_effect(of_model):
+def test_weights_loaded_into_an_estimator_take_effect(of_model):
     clf = LSTMClassifier(6, max_iter=1, standardize=False, random_state=0).fit(X, [0, 1, 2, 0])
     theirs = Theirs()
     load_torch_state_dict(clf.model_ if of_model else clf, theirs.state_dict())
@@ -142,7 +142,7 @@ def test_weights_of_an_estimator_take_effect(of_model):
     np.testing.assert_array_equal(back["2.weight"], theirs.out.weight.detach())
 
 
-def test_weights_for_the_own_scales_of_X_and_y():
+def test_weights_trained_on_unscaled_X_and_y_are_converted():
     class Module(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -167,7 +167,7 @@ def test_weights_for_the_own_scales_of_X_and_y():
     np.testing.assert_allclose(normalized * np.std(y) + np.mean(y), scaled.predict(X), rtol=1e-5)
 
 
-def test_a_module_in_place_of_its_state_dictionary():
+def test_a_module_instead_of_its_state_dict_is_an_error():
     message = (
         r"state_dict must be a mapping of names .*; got LSTM\(3, 5\). Pass module.state_dict()"
     )
@@ -175,7 +175,7 @@ def test_a_module_in_place_of_its_state_dictionary():
         load_torch_state_dict(stacked(LSTM(5), 1), torch.nn.LSTM(3, 5))
 
 
-def test_only_fitted_estimators_have_weights():
+def test_converting_an_unfitted_estimator_is_an_error():
     with pytest.raises(NotFittedError):
         load_torch_state_dict(LSTMRegressor(), {})
     with pytest.raises(TypeError, match="model must be a Sequential or a fitted estimator; got 3"):

@@ -1,4 +1,4 @@
-"""The nonlinearities of every variant, to the last few bits."""
+"""The activations of each variant are accurate to a few ulp."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PARAMETERS = {
 
 
 def expected(name, x):
-    """In extended precision, which has at least eleven bits more than float64."""
+    """Return values in extended precision, which has at least eleven bits more than float64."""
     x = x.astype(np.longdouble)
     if name == "tanh":
         return np.tanh(x)
@@ -44,7 +44,7 @@ def arguments(dtype):
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "tanh"])
-def test_error_in_ulp(core, dtype, name):
+def test_activations_are_accurate_to_a_few_ulp(core, dtype, name):
     x = arguments(dtype)
     exact = expected(name, x)
     spacing = np.spacing(np.abs(exact).astype(dtype)).astype(np.longdouble)
@@ -54,13 +54,13 @@ def test_error_in_ulp(core, dtype, name):
 
 
 @pytest.mark.parametrize("name", ["linear", "relu"])
-def test_exact(core, dtype, name):
+def test_linear_and_relu_are_exact(core, dtype, name):
     x = arguments(dtype)
     np.testing.assert_array_equal(core.activate(name, x), expected(name, x).astype(dtype))
 
 
 @pytest.mark.parametrize("name", ["linear", "relu", "sigmoid", "tanh"])
-def test_extremes(core, dtype, name):
+def test_activations_of_nan_infinity_and_the_largest_values(core, dtype, name):
     x = np.array([np.nan, np.inf, -np.inf, np.finfo(dtype).max, np.finfo(dtype).min], dtype)
     limits = {
         "linear": x,
@@ -77,8 +77,8 @@ def activation(name):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_every_activation(core, dtype, name):
-    """To a few ulp of the value or of the largest of the numbers that it is a sum of."""
+def test_named_activations_are_accurate_to_a_few_ulp(core, dtype, name):
+    """The unit is an ulp of the value or of its largest summand."""
     x = arguments(dtype)
     _, alpha, beta = activation(name)
     exact = ACTIVATIONS[name](x.astype(np.longdouble), *np.array([alpha, beta]).astype(dtype))
@@ -95,8 +95,8 @@ def test_every_activation(core, dtype, name):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_every_derivative(core, name):
-    """From the output alone, against central differences away from the kinks."""
+def test_derivatives_from_the_output_agree_with_central_differences(core, name):
+    """The derivatives are computed from the output; points near kinks are left out."""
     _, alpha, beta = activation(name)
     kinks = {"thresholded_relu": [alpha], "hard_sigmoid": [-beta / 0.3, (1 - beta) / 0.3]}
     x = np.linspace(-6, 6, 2003)
@@ -111,7 +111,7 @@ def test_every_derivative(core, name):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_limits_of_every_activation(core, dtype, name):
+def test_named_activations_of_nan_and_infinity(core, dtype, name):
     alpha = activation(name)[1]
     x = np.array([np.nan, np.inf, -np.inf], dtype)
     limits = {
@@ -145,12 +145,12 @@ def test_alpha_and_beta_have_defaults(core):
 
 
 @pytest.mark.parametrize("name", ["leaky_relu", "elu"])
-def test_an_alpha_below_zero_has_no_derivative_from_the_output(core, name):
+def test_a_negative_alpha_is_an_error(core, name):
     with pytest.raises(ValueError, match="alpha must be at least 0"):
         core.activate((name, -0.1, 0.0), np.zeros(1))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5, 7, 15, 16, 17, 33])
-def test_any_number_of_elements(core, dtype, count):
+def test_activations_of_any_number_of_elements(core, dtype, count):
     x = np.linspace(-3, 3, count).astype(dtype)
     np.testing.assert_allclose(core.activate("tanh", x), np.tanh(x), rtol=1e-6)

@@ -85,17 +85,17 @@ threads_to_use = st.integers(1, 4)
 
 
 @given(problem=problems("float64", 40, 12), threads=threads_to_use, variant=variants)
-def test_any_forward(problem, threads, variant):
+def test_outputs_agree_with_the_equations(problem, threads, variant):
     assert_forward_right(problem, VARIANTS[variant], threads)
 
 
 @given(problem=problems("float64", 24, 6), threads=threads_to_use, variant=variants)
-def test_any_gradient(problem, threads, variant):
+def test_gradients_agree_with_central_differences(problem, threads, variant):
     assert_gradients_right(problem, VARIANTS[variant], threads, directions=1)
 
 
 @given(problem=problems("float64", 70, 12), threads=threads_to_use, variant=variants)
-def test_any_in_float32(problem, threads, variant):
+def test_float32_agrees_with_float64(problem, threads, variant):
     single = problem.astype("float32")
     results = single.run(VARIANTS[variant], threads)
     expected = single.astype("float64").run(VARIANTS[variant])
@@ -107,7 +107,7 @@ def test_any_in_float32(problem, threads, variant):
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_every_element_of_every_gradient(core, name):
+def test_every_element_of_the_gradients_agrees_with_central_differences(core, name):
     problem = RecurrentProblem.random(SPECS[name], 1, 2, 3, 2, 3, ragged=True)
     results = problem.run(core)
     for of, gradient in GRADIENT_OF.items():
@@ -121,7 +121,7 @@ def test_every_element_of_every_gradient(core, name):
     ("name", "hidden"),
     [*((name, 65) for name in SPECS), *(("fused lstm", hidden) for hidden in (1, 5, 33, 100))],
 )
-def test_larger_shapes(core, dtype, name, hidden):
+def test_larger_shapes_agree_with_the_equations(core, dtype, name, hidden):
     options = {"directions": 2, "regularizers": regularizers_for(SPECS[name])}
     problem = RecurrentProblem.random(
         SPECS[name], 2, 20, 6, 70, hidden, dtype, ragged=True, **options
@@ -134,7 +134,7 @@ def test_larger_shapes(core, dtype, name, hidden):
 @pytest.mark.parametrize("name", ["fused lstm", "fused gru", "fused rnn_tanh"])
 @pytest.mark.parametrize(("batch", "steps"), [(32, 9), (129, 1)])
 def test_gradients_where_weights_are_summed_at_step_0_and_after(core, name, batch, steps):
-    # Many rows or steps are summed in blocks, between which backward waits at the first step.
+    # Sums over many rows or steps are computed in blocks; backward waits between them at step 0.
     problem = RecurrentProblem.random(SPECS[name], 12, batch, steps, 2, 5)
     problem.regularizers = regularizers_for(SPECS[name])
     assert_gradients_right(problem, core, directions=1)

@@ -28,7 +28,7 @@ from recurrent_problems import (
     ids=lambda case: case[0],
 )
 @pytest.mark.parametrize("name", ["layer norm", "fused lstm"])
-def test_strided_input(core, dtype, change, name):
+def test_strided_input_gives_the_same_bits(core, dtype, change, name):
     problem = RecurrentProblem.random(SPECS[name], 8, 5, 6, 3, 20, dtype)
     view = change[1](problem.x)
     assert not view.flags.c_contiguous
@@ -48,7 +48,7 @@ def test_gradients_are_added_to(core, dtype, name):
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "fused lstm"])
-def test_optional_gradients(core, dtype, name):
+def test_missing_gradients_are_zeros(core, dtype, name):
     problem = RecurrentProblem.random(SPECS[name], 11, 5, 6, 3, 20, dtype)
     zeros = {n: np.zeros_like(a) for n in ("dy", "dc") if (a := getattr(problem, n)) is not None}
     without = replace(problem, **dict.fromkeys(zeros))
@@ -56,7 +56,7 @@ def test_optional_gradients(core, dtype, name):
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "rnn", "fused lstm"])
-def test_no_initial_state_and_no_outputs(core, dtype, name):
+def test_initial_state_and_outputs_are_optional(core, dtype, name):
     problem = RecurrentProblem.random(SPECS[name], 12, 5, 6, 3, 20, dtype)
     zero = replace(problem, h=problem.h * 0, c=None if problem.c is None else problem.c * 0)
     wanted = zero.forward(core)
@@ -95,7 +95,7 @@ def test_input_is_not_written_to(core, dtype, name):
         ({"spec": cells.lstm_spec(coupled=True, full_gate_recurrence=True)}, "all three gates"),
     ],
 )
-def test_the_core_refuses_wrong_options(core, change, message):
+def test_errors_of_options(core, change, message):
     problem = RecurrentProblem.random(SPECS["lstm"], 17, 3, 4, 2, 5)
     with pytest.raises(ValueError, match=message):
         replace(problem, **change).forward(core)
@@ -116,13 +116,13 @@ def test_the_core_refuses_wrong_options(core, change, message):
     ],
 )
 @pytest.mark.parametrize("name", ["lstm", "fused lstm"])
-def test_the_core_refuses_wrong_arrays(core, name, change, message):
+def test_errors_of_arrays(core, name, change, message):
     problem = RecurrentProblem.random(SPECS[name], 17, 3, 4, 2, 5)
     with pytest.raises(ValueError, match=message):
         replace(problem, **change).forward(core)
 
 
-def test_what_a_family_does_not_have(core):
+def test_options_that_a_family_lacks_are_an_error(core):
     gru, rnn = (RecurrentProblem.random(SPECS[name], 18, 3, 4, 2, 5) for name in ("gru", "rnn"))
     with pytest.raises(ValueError, match="no second state"):
         replace(gru, c=gru.h).forward(core)
@@ -133,7 +133,7 @@ def test_what_a_family_does_not_have(core):
 
 
 @pytest.mark.parametrize("name", ["gru", "fused lstm"])
-def test_saved_can_be_used_once_and_with_its_own_dtype(core, name):
+def test_saved_can_be_used_once_and_with_its_dtype(core, name):
     problem = RecurrentProblem.random(SPECS[name], 19, 3, 4, 2, 5)
     saved, backward = problem.forward(core, True)[3], problem.backward_of(core)
     single = problem.astype("float32")

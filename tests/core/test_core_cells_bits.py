@@ -57,7 +57,7 @@ def test_same_bits_for_any_number_of_threads_and_shape(
 @pytest.mark.usefixtures("eager_teams")
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("regularized", [False, True])
-def test_same_bits_where_threads_divide_the_units(core, dtype, name, regularized):
+def test_same_bits_when_threads_divide_the_units(core, dtype, name, regularized):
     problem = RecurrentProblem.random(
         SPECS[name], 5, 2, 9, 3, 130, dtype, ragged=True, directions=2
     )
@@ -96,7 +96,7 @@ def test_same_bits_for_any_batch(core, dtype, name, hidden, ragged):
 
 
 @pytest.mark.parametrize("name", sorted(SPECS.keys() - {"full gate recurrence", "everything"}))
-def test_a_sequence_in_pieces_is_the_same(core, dtype, name):
+def test_a_sequence_in_pieces_has_the_same_bits(core, dtype, name):
     problem = RecurrentProblem.random(SPECS[name], 5, 4, 60, 3, 33, dtype)
     y, h, c, _ = problem.forward(core)
     first = replace(problem, x=problem.x[:, :55]).forward(core)
@@ -107,7 +107,7 @@ def test_a_sequence_in_pieces_is_the_same(core, dtype, name):
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_training_and_inference_agree_to_the_last_bit(core, dtype, name):
+def test_training_and_inference_give_the_same_bits(core, dtype, name):
     problem = RecurrentProblem.random(SPECS[name], 6, 7, 60, 4, 33, dtype, ragged=True)
     for inference, training in zip(
         problem.forward(core)[:3], problem.forward(core, True), strict=False
@@ -127,7 +127,7 @@ def test_padding_is_never_read(core, dtype, name):
     assert not clean["dx"][past].any()
 
 
-def test_reverse_reads_each_sequence_from_its_own_last_step(core, dtype):
+def test_reverse_reads_each_sequence_from_its_last_step(core, dtype):
     problem = RecurrentProblem.random(SPECS["gru"], 9, 5, 6, 3, 20, dtype, ragged=True)
     flipped = problem.x.copy()
     for row, length in zip(flipped, problem.lengths, strict=True):
@@ -140,8 +140,8 @@ def test_reverse_reads_each_sequence_from_its_own_last_step(core, dtype):
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_regularizers_are_drawn_by_row_and_step_of_the_whole_batch(core, dtype, name):
-    """Another key gives other masks; a row's own do not depend on the other rows' lengths."""
+def test_dropout_masks_depend_on_key_row_and_step_only(core, dtype, name):
+    """Another key gives other masks. The masks of a row do not depend on other rows' lengths."""
     regularizers = regularizers_for(SPECS[name])
     problem = RecurrentProblem.random(
         SPECS[name], 14, 6, 7, 4, 20, dtype, regularizers=regularizers

@@ -14,13 +14,13 @@ from recurrent_problems import (
 )
 from reference import relative_error
 
-# Where z itself is handed on, an overflow is what the equations say.
+# These cells pass z on without a bounded activation, so the equations overflow too.
 UNBOUNDED = {"rnn_relu", "linear_candidate_lstm"}
 
 
 @pytest.mark.parametrize("name", sorted(FUSED.keys() - UNBOUNDED))
 @pytest.mark.parametrize("scale", [30, 1e3, 1e30])
-def test_saturated_gates_overflow_nothing(core, dtype, name, scale):
+def test_saturated_gates_give_finite_results(core, dtype, name, scale):
     problem = RecurrentProblem.random(SPECS[f"fused {name}"], 20, 5, 6, 3, 20, dtype)
     saturated = replace(problem, x=(problem.x * scale).astype(dtype))
     for value in saturated.run(core).values():
@@ -28,7 +28,7 @@ def test_saturated_gates_overflow_nothing(core, dtype, name, scale):
 
 
 @pytest.mark.parametrize("scale", [1e3, 1e30])
-def test_values_of_saturated_gates(core, dtype, scale):
+def test_saturated_gates_agree_with_the_equations(core, dtype, scale):
     problem = RecurrentProblem.random(SPECS["fused lstm"], 15, 5, 6, 3, 20, dtype)
     saturated = replace(problem, x=(problem.x * scale).astype(dtype))
     with np.errstate(over="ignore", under="ignore"):
@@ -38,7 +38,7 @@ def test_values_of_saturated_gates(core, dtype, scale):
 
 
 @pytest.mark.parametrize("name", sorted(UNBOUNDED))
-def test_large_inputs_of_cells_without_bound(core, dtype, name):
+def test_large_inputs_of_unbounded_cells_give_finite_results(core, dtype, name):
     problem = RecurrentProblem.random(SPECS[f"fused {name}"], 20, 5, 6, 3, 20, dtype)
     for value in replace(problem, x=problem.x * dtype.type(1e3)).run(core).values():
         assert np.isfinite(value).all()
@@ -79,8 +79,8 @@ def test_nan_and_infinity_stay_in_their_row(core, dtype, name, value):
 @pytest.mark.parametrize("name", ["fused gru", "gru", "fused lstm", "fused rnn_tanh"])
 @pytest.mark.parametrize("batch", [1, 2, 7])
 @pytest.mark.parametrize("values", [[np.inf], [-np.inf], [np.inf, -np.inf], [np.nan]], ids=str)
-def test_inputs_that_are_not_finite(core, dtype, name, hidden, batch, values):
-    # Saturated gates are finite; not a number is only what the equations say.
+def test_nan_and_infinite_inputs_agree_with_the_equations(core, dtype, name, hidden, batch, values):
+    # Saturated gates are finite; NaN appears only where the equations give NaN.
     problem = RecurrentProblem.random(SPECS[name], 20, batch, 6, 4, hidden, dtype)
     problem.x[batch - 1, 2, : len(values)] = values
     with np.errstate(invalid="ignore", over="ignore"):
@@ -91,8 +91,8 @@ def test_inputs_that_are_not_finite(core, dtype, name, hidden, batch, values):
 
 
 @pytest.mark.parametrize("hidden", [3, 8, 16, 17, 20, 33])
-def test_an_initial_state_of_a_gru_that_is_infinite(core, dtype, hidden):
-    # One row's infinite h[0] saturates the gates of its other units, for any number of units.
+def test_an_infinite_initial_state_of_a_gru_stays_in_its_row_and_unit(core, dtype, hidden):
+    # An infinite h[0] of a row saturates the gates of its other units, for any number of units.
     problem = RecurrentProblem.random(SPECS["fused gru"], 21, 5, 4, 3, hidden, dtype)
     clean = problem.forward(core)[0]
     problem.h[0, 2, 0] = np.inf

@@ -38,7 +38,7 @@ def torch_problem(module, spec, directions):
 
 @pytest.mark.parametrize("directions", [1, 2])
 @pytest.mark.parametrize("name", ["lstm", "projection", "gru", "rnn", "relu rnn"])
-def test_parity_with_torch(core, name, directions):
+def test_kernels_agree_with_torch(core, name, directions):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
     options = {"batch_first": True, "bidirectional": directions == 2}
     spec, module = {

@@ -1,4 +1,4 @@
-"""The dense kernel of every variant against NumPy."""
+"""The dense kernel of each variant agrees with NumPy."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def run(core, params, x, dy, activation, threads=1):
     variant=st.sampled_from(list(VARIANTS)),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_any_shape(rows, features, units, activation, dtype, variant, seed):
+def test_dense_agrees_with_numpy_for_any_shape(
+    rows, features, units, activation, dtype, variant, seed
+):
     problem = random_problem(seed, rows, features, units, dtype)
     tolerance = 5e-6 if dtype == "float32" else 1e-13
     results = run(VARIANTS[variant], *problem, activation)
@@ -92,12 +94,12 @@ def test_gradients_are_added_to(core, dtype):
     np.testing.assert_array_equal(grads, fresh + 1)
 
 
-def test_unknown_activation(core):
+def test_an_unknown_activation_is_an_error(core):
     with pytest.raises(ValueError, match="unknown activation"):
         core.dense_forward(np.zeros(2), np.zeros((1, 1)), 1, "swish", 1)
 
 
-def test_the_core_itself_refuses_no_rows_and_no_parameters(core, dtype):
+def test_empty_or_missing_arrays_are_an_error(core, dtype):
     params, x, dy = random_problem(3, 9, 5, 4, dtype)
     none = np.zeros((0, 5), dtype)
     with pytest.raises(ValueError, match="sizes must be positive"):
@@ -108,7 +110,7 @@ def test_the_core_itself_refuses_no_rows_and_no_parameters(core, dtype):
         core.dense_forward(None, x, 4, "tanh", 1)
 
 
-def test_the_core_itself_refuses_arrays_that_are_not_aligned(core, dtype):
+def test_unaligned_arrays_are_an_error(core, dtype):
     params, x, dy = random_problem(4, 9, 5, 4, dtype)
     y = core.dense_forward(params, x, 4, "tanh", 1)
     with pytest.raises(ValueError, match="aligned"):

@@ -1,4 +1,4 @@
-"""The pooling of every variant against NumPy."""
+"""The pooling of each variant agrees with NumPy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def problem(seed, batch, steps, features, dtype):
 
 
 def pooled(kind, x, lengths, before):
-    """Return the totals by a chain of additions in x's dtype, or the largest values, and where."""
+    """Return the sums, added step by step in x's dtype, or the maxima and their steps."""
     rows = [row[:length] for row, length in zip(x, lengths, strict=True)]
     if kind == "mean":
         totals = np.zeros_like(x[:, 0]) if before is None else before.copy()
@@ -33,7 +33,7 @@ def pooled(kind, x, lengths, before):
                 total += step
         return totals, None
     where = np.array([row.argmax(axis=0) for row in rows])
-    largest = np.take_along_axis(x, where[:, np.newaxis], axis=1)[:, 0]  # of equal zeros the first
+    largest = np.take_along_axis(x, where[:, np.newaxis], axis=1)[:, 0]  # first of equal zeros
     if before is None:
         return largest, where
     stays = before >= largest
@@ -52,7 +52,9 @@ def pooled(kind, x, lengths, before):
     follows=st.booleans(),
     threads=st.integers(1, 4),
 )
-def test_pooling(variant, seed, batch, steps, features, dtype, kind, ragged, follows, threads):
+def test_pooling_agrees_with_numpy(
+    variant, seed, batch, steps, features, dtype, kind, ragged, follows, threads
+):
     core = VARIANTS[variant]
     x, lengths, before = problem(seed, batch, steps, features, dtype)
     before = before if follows else None
@@ -74,7 +76,7 @@ def test_pooling(variant, seed, batch, steps, features, dtype, kind, ragged, fol
 
 @pytest.mark.usefixtures("eager_teams")
 @pytest.mark.parametrize("kind", KINDS)
-def test_bits_do_not_depend_on_the_batch_the_pieces_or_the_strides(core, kind, dtype):
+def test_same_bits_for_any_batch_pieces_and_strides(core, kind, dtype):
     x, lengths, _ = problem(0, 7, 12, 70, dtype)
     whole, where = core.pool_forward(kind, x, lengths, None, 1)
     for rows in (slice(0, 1), slice(2, 6), slice(6, 7)):
@@ -94,7 +96,7 @@ def test_bits_do_not_depend_on_the_batch_the_pieces_or_the_strides(core, kind, d
             np.testing.assert_array_equal(joined, where)
 
 
-def test_the_largest_of_special_values(core, dtype):
+def test_max_pooling_of_nan_infinity_and_ties(core, dtype):
     nan, inf = np.nan, np.inf
     columns = np.array(
         [[1, nan, 2], [nan, 1, nan], [-inf, -inf, -inf], [3, 3, 1], [0, inf, nan], [-1, -2, -3]],
@@ -110,7 +112,7 @@ def test_the_largest_of_special_values(core, dtype):
     np.testing.assert_array_equal(where[0], [-1, 0, -1, -1, 2, 0])
 
 
-def test_what_is_refused(core):
+def test_errors_of_pooling(core):
     x, lengths, before = problem(0, 2, 3, 4, "float32")
     for arguments, message in [
         (("sum", x, None, None, 1), "'mean' or 'max'"),

@@ -15,7 +15,7 @@ def problem(core, dtype):
 
 @pytest.mark.usefixtures("eager_teams")
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_programs(problem, name):
+def test_whole_models_have_the_bits_of_their_layers(problem, name):
     whole, run = problem.program(PROGRAMS[name])
     x, lengths = problem.numbers(5, STEPS, FEATURES), np.array([7, 1, 4, 7, 2])
     assert whole.takes_lengths
@@ -45,7 +45,7 @@ def test_dense_computes_real_steps_only(problem):
 
 
 @pytest.mark.parametrize(("directions", "reverse"), [(1, False), (1, True), (2, False)])
-def test_the_last_step_of_each_direction(problem, directions, reverse):
+def test_the_last_step_is_taken_per_direction(problem, directions, reverse):
     core, x = problem.core, problem.numbers(3, STEPS, FEATURES)
     weights = problem.numbers(directions * 4 * 5 * (FEATURES + 5 + 1))
     results = []
@@ -61,7 +61,7 @@ def test_the_last_step_of_each_direction(problem, directions, reverse):
     np.testing.assert_array_equal(results[0], results[1])
 
 
-def test_orders_of_layers_that_are_refused(core):
+def test_wrong_orders_of_layers_are_an_error(core):
     weights = np.zeros(4 * 2 * (2 + 2 + 1), "f")
 
     def recurrent(whole, all_steps=True):

@@ -22,7 +22,7 @@ def last(y):
 
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_stream_gives_what_the_steps_so_far_give(problem, name, rows):
+def test_streams_give_the_bits_of_the_steps_so_far(problem, name, rows):
     whole, _ = problem.program(PROGRAMS[name])
     x, stream = problem.numbers(rows, STEPS, FEATURES), problem.core.Stream(whole, False, rows)
     for _ in range(2):
@@ -38,7 +38,7 @@ def feed(stream, x, steps):
 
 @pytest.mark.parametrize("rows", [1, 3])
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_state_goes_on_in_another_stream(problem, name, rows):
+def test_a_state_continues_in_another_stream(problem, name, rows):
     whole, _ = problem.program(PROGRAMS[name])
     x = problem.numbers(rows, STEPS, FEATURES)
     first, second = (problem.core.Stream(whole, False, rows) for _ in range(2))
@@ -54,13 +54,13 @@ def test_a_state_goes_on_in_another_stream(problem, name, rows):
             assert a.tobytes() == b.tobytes()
     for a, b in zip(expected, feed(second, x, range(4, STEPS)), strict=True):
         assert a.tobytes() == b.tobytes()
-    # Other strides, and lists for tuples.
+    # Other strides, and lists instead of tuples.
     strided = [None if e is None else [np.repeat(a, 2, axis=2)[..., ::2] for a in e] for e in state]
     second.set_state(tuple(strided))
     assert feed(second, x, [4])[0].tobytes() == expected[0].tobytes()
 
 
-def test_what_a_state_is(problem):
+def test_states_have_one_entry_per_layer(problem):
     layers = [("lstm", 4), ("gru", 5), ("rnn_tanh", 6), ("dense", 2), ("mean",), ("dense", 1)]
     whole, run = problem.program(layers)
     inner, run_inner = problem.program([("max",)])
@@ -90,7 +90,7 @@ def test_what_a_state_is(problem):
     np.testing.assert_array_equal(stream.state()[0][0][0], run_inner(x[:1, :1]))
 
 
-def test_an_initial_state_is_where_a_stream_begins(problem):
+def test_streams_start_from_the_initial_state(problem):
     core, h, c = problem.core, problem.numbers(16), problem.numbers(16)
     packed = core.pack_recurrent("lstm", 1, FEATURES, 16, problem.numbers(64 * (FEATURES + 17)))
     whole = core.WholeModel(problem.dtype.name, FEATURES)
@@ -103,7 +103,7 @@ def test_an_initial_state_is_where_a_stream_begins(problem):
 
 @pytest.mark.parametrize("selected", [[2, 0, 2, 1], [1], [0, 0, 1], [2, 1, 0]])
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_select(problem, name, selected):
+def test_select_keeps_repeats_and_reorders_sequences(problem, name, selected):
     whole, _ = problem.program(PROGRAMS[name])
     x = problem.numbers(3, STEPS, FEATURES)
     stream = problem.core.Stream(whole, False, 3)
@@ -121,7 +121,7 @@ def test_select(problem, name, selected):
         assert a.tobytes() == b.tobytes()
 
 
-def test_counts_of_steps_that_differ(problem):
+def test_sequences_of_one_stream_may_have_different_step_counts(problem):
     whole, _ = problem.program([("lstm", 16), ("mean",), ("dense", 2)])
     x = problem.numbers(2, STEPS, FEATURES)
     short, long = (problem.core.Stream(whole, False, 1) for _ in range(2))
@@ -189,7 +189,7 @@ def test_bad_states_change_nothing(problem):
             call()
 
 
-def test_the_stream_of_an_estimator_follows_a_select():
+def test_streams_of_estimators_follow_select():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((20, STEPS, FEATURES))
     model = LSTMRegressor(4, max_iter=1, random_state=0).fit(X, X.mean(axis=(1, 2)))
@@ -206,7 +206,7 @@ def test_the_stream_of_an_estimator_follows_a_select():
     )
 
 
-def test_states_beside_steps_in_other_threads(core):
+def test_states_can_be_read_while_other_threads_step(core):
     weights = np.random.default_rng(0).standard_normal(4 * 192 * (8 + 192 + 1)).astype("f") / 20
     whole = core.WholeModel("float32", 8)
     whole.add_recurrent(

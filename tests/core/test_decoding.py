@@ -1,4 +1,4 @@
-"""From raw outputs to predictions: the core's decoders against NumPy's functions."""
+"""The decoders of the core turn raw outputs into predictions as NumPy does."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ DECODERS = {
 
 
 @pytest.mark.parametrize("name", DECODERS)
-def test_it_is_what_numpy_computes(core, rng, dtype, name):
+def test_decoders_agree_with_numpy(core, rng, dtype, name):
     arguments, expected = DECODERS[name]
     z = outputs_of(rng, arguments[1], dtype)
     with np.errstate(all="ignore"):
@@ -52,20 +52,20 @@ def test_it_is_what_numpy_computes(core, rng, dtype, name):
     np.testing.assert_allclose(given, wanted, rtol=2e-14, atol=1e-300)
 
 
-def test_probabilities_add_up(core, rng):
+def test_decoded_probabilities_sum_to_one(core, rng):
     p = core.Decoder("classes", 50, [50], None, None)(30 * rng.standard_normal((500, 50)))
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-15 * 10)
     assert (p >= 0).all()
 
 
-def test_a_row_does_not_depend_on_the_others(core, rng, dtype):
+def test_a_decoded_row_does_not_depend_on_other_rows(core, rng, dtype):
     for arguments, _ in DECODERS.values():
         decoder, z = core.Decoder(*arguments), outputs_of(rng, arguments[1], dtype)
         alone = np.concatenate([decoder(z[k : k + 1]) for k in range(len(z))])
         assert alone.tobytes() == decoder(z).tobytes()
 
 
-def test_pickles(core, rng):
+def test_decoders_can_be_pickled_and_copied(core, rng):
     for arguments, _ in DECODERS.values():
         decoder, z = core.Decoder(*arguments), rng.standard_normal((5, arguments[1]))
         for same in (pickle.loads(pickle.dumps(decoder)), copy.deepcopy(decoder)):
@@ -85,12 +85,12 @@ def test_pickles(core, rng):
         ("other", 1, [1], None, None),
     ],
 )
-def test_what_does_not_fit_together(core, arguments):
+def test_errors_of_decoders(core, arguments):
     with pytest.raises(ValueError, match=r"fit together|unknown kind"):
         core.Decoder(*arguments)
 
 
 @pytest.mark.parametrize("outputs", [np.zeros((2, 3)), np.zeros(4), np.zeros((2, 4), int)])
-def test_outputs_of_another_model(core, outputs):
+def test_outputs_of_another_shape_are_an_error(core, outputs):
     with pytest.raises(ValueError, match=r"outputs must be|array must be|arrays must be"):
         core.Decoder("classes", 4, [4], None, None)(outputs)

@@ -1,4 +1,4 @@
-"""Batches of more than 128 sequences, with any mixture of lengths: the same as in small batches."""
+"""Batches of more than 128 sequences of any lengths give the results of small batches."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BATCH_AXIS = {"y": 0, "h": 1, "c": 1, "dx": 0, "dh": 1, "dc": 1}
 
 
 def in_small_batches(problem, core):
-    """Results of `RecurrentProblem.run`, computed in batches of at most 100 rows."""
+    """Return the results of `RecurrentProblem.run`, computed in batches of at most 100 rows."""
     parts = []
     for first in range(0, len(problem.x), SMALL_BATCH):
         rows = slice(first, first + SMALL_BATCH)
@@ -62,7 +62,7 @@ def assert_same_in_small_batches(problem, core, threads=1):
 
 
 def lengths_of(mixture, batch, steps, rng):
-    """Lengths from 1 to ``steps``; None means that all sequences have all steps."""
+    """Draw lengths from 1 to ``steps``, or None if all sequences have all steps."""
     row = np.arange(batch)
     return {
         "no lengths": lambda: None,
@@ -75,7 +75,7 @@ def lengths_of(mixture, batch, steps, rng):
         "ascending": lambda: 1 + row * steps // batch,
         "descending": lambda: steps - row * steps // batch,
         "random": lambda: rng.integers(1, steps + 1, batch),
-        # The number of rows at one step decides how the sums are cut.
+        # The number of rows at a step determines the blocks of the sums.
         "some full, the others 1": lambda: np.where(row < rng.integers(batch + 1), steps, 1),
     }[mixture]()
 
@@ -126,14 +126,14 @@ variants = st.sampled_from(list(VARIANTS))
 @pytest.mark.usefixtures("eager_teams")
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(problem=large_problems(ALL_FUSED, 129, 1000), threads=st.integers(1, 3), variant=variants)
-def test_any_fused_cell(problem, threads, variant):
+def test_fused_cells_agree_with_small_batches(problem, threads, variant):
     assert_same_in_small_batches(problem, VARIANTS[variant], threads)
 
 
 @pytest.mark.usefixtures("eager_teams")
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(problem=large_problems(STAGED, 129, 600), threads=st.integers(1, 3), variant=variants)
-def test_any_staged_cell(problem, threads, variant):
+def test_staged_cells_agree_with_small_batches(problem, threads, variant):
     assert_same_in_small_batches(problem, VARIANTS[variant], threads)
 
 
@@ -143,7 +143,7 @@ def test_any_staged_cell(problem, threads, variant):
     regularized=st.booleans(),
     variant=variants,
 )
-def test_against_plain_equations(problem, regularized, variant):
+def test_large_batches_agree_with_the_equations(problem, regularized, variant):
     if regularized:
         problem.regularizers = regularizers_for(problem.spec)
     assert_forward_right(problem, VARIANTS[variant])
@@ -152,16 +152,16 @@ def test_against_plain_equations(problem, regularized, variant):
 
 @pytest.mark.parametrize("mixture", MIXTURES)
 @pytest.mark.parametrize("batch", [258, 300, 512, 1000])
-def test_every_mixture_of_lengths(core, batch, mixture):
+def test_mixtures_of_lengths_agree_with_small_batches(core, batch, mixture):
     problem = RecurrentProblem.random(SPECS["fused lstm"], 1, batch, 3, 8, 4, directions=2)
     assert_same_in_small_batches(with_lengths(problem, mixture), core)
 
 
-# Of 258 sequences, 129 run at the second step: one more than a sum takes at once. With 271
-# numbers (float32) of x the sums' buffer is no whole number of pages.
+# Of 258 sequences, 129 run at the second step: one more than a block of a sum. With 271
+# features (float32) the buffer of the sums does not fill whole pages.
 @pytest.mark.parametrize("inputs", [1, 15, 271, 600])
 @pytest.mark.parametrize("running", [127, 129, 200, 257])
-def test_the_rows_at_one_step_decide_how_sums_are_cut(core, dtype, inputs, running):
+def test_sums_over_the_rows_of_one_step_agree_with_small_batches(core, dtype, inputs, running):
     problem = RecurrentProblem.random(SPECS["fused lstm"], 2, 258, 2, inputs, 4, dtype)
     problem.lengths = np.where(np.arange(258) < running, 2, 1)
     assert_same_in_small_batches(problem, core)
@@ -174,7 +174,7 @@ def test_the_rows_at_one_step_decide_how_sums_are_cut(core, dtype, inputs, runni
     [LSTM(4), LSTM(4, bidirectional=True), LSTM(4, layer_norm=True), GRU(20), RNN(33)],
     ids=["lstm", "bidirectional", "layer norm", "gru", "rnn"],
 )
-def test_models(batch, given, layer):
+def test_models_agree_with_small_batches(batch, given, layer):
     model = fusedlstm.Sequential([layer, LastStep()], 8, "float64", random_state=0)
     rng = np.random.default_rng(3)
     x = rng.standard_normal((batch, 6, 8))
@@ -204,7 +204,7 @@ def test_a_fit_with_a_large_batch_of_ragged_sequences(one_thread):
     assert np.isfinite(fitted.loss_curve_).all()
 
 
-# Inputs that broadcast have sizes that no memory holds, and whose products may wrap around.
+# Broadcast inputs have sizes above any memory, and the products of sizes may overflow.
 ABSURD = [(1, 2**58), (1, 2**60), (1, 2**61 - 1), (2**58, 1), (2**60, 1), (2**30, 2**30)]
 
 
@@ -214,7 +214,7 @@ ABSURD = [(1, 2**58), (1, 2**60), (1, 2**61 - 1), (2**58, 1), (2**60, 1), (2**30
     [[LSTM(16), LastStep()], [GRU(5, bidirectional=True)], [LSTM(3, layer_norm=True)]],
     ids=["fused", "bidirectional", "staged"],
 )
-def test_sizes_that_no_memory_holds(layers, batch, steps):
+def test_sizes_above_the_memory_raise_memory_error(layers, batch, steps):
     model = fusedlstm.Sequential(layers, 1, random_state=0)
     x = np.broadcast_to(np.float32(0), (batch, steps, 1))
     for call in (model.forward, model.predict, model.run, model.predictor().predict):
@@ -229,7 +229,7 @@ def packed_model(core):
     return whole
 
 
-def test_the_core_itself_refuses_sizes_whose_products_wrap(core):
+def test_sizes_whose_products_overflow_raise_memory_error(core):
     params, x = np.zeros(8, "f"), np.zeros((1, 1, 1), "f")
     for hidden in (2**31, 2**62):
         given = (None, None, None, True, False, None, 1)

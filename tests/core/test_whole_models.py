@@ -1,4 +1,4 @@
-"""A model that runs in one call of the core gives the bits of its layers' own calls."""
+"""A model that runs in one call of the core gives the bits of separate calls of its layers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LENGTHS = np.array([6, 1, 4])
 
 
 class Negative(Dense):
-    """A layer of one's own: the core must not take it for what it is derived from."""
+    """A custom layer derived from Dense, which the core must not replace by Dense."""
 
     def run(self, params, seq, state=None, all_steps=True):
         out, state = super().run(params, seq, state, all_steps)
@@ -45,7 +45,7 @@ def model_of(layers, dtype="float32"):
 
 @pytest.mark.usefixtures("eager_teams")
 @pytest.mark.parametrize("name", STACKS)
-def test_the_same_bits(name, dtype):
+def test_predictions_have_the_same_bits_as_the_layers(name, dtype):
     model, x = model_of(STACKS[name], dtype.name)
     predictor = model.predictor()
     strided = np.repeat(x, 2, axis=1)[:, ::2]
@@ -61,18 +61,18 @@ def test_the_same_bits(name, dtype):
 
 
 @pytest.mark.parametrize("name", STACKS)
-def test_it_hears_of_later_parameters(name):
+def test_predictions_follow_changes_of_parameters(name):
     model, x = model_of(STACKS[name])
     others = [copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
     before = model.predict(x)
     model.params[:] *= 2
     assert model.predict(x).tobytes() == model.run(x)[0].tobytes()
-    assert others[0].predict(x).tobytes() == model.predict(x).tobytes()  # they share parameters
+    assert others[0].predict(x).tobytes() == model.predict(x).tobytes()  # shared parameters
     for other in others[1:]:
         assert other.predict(x).tobytes() == before.tobytes()
 
 
-def test_layers_of_ones_own():
+def test_custom_layers_are_not_replaced_by_compiled_layers():
     model, x = model_of([LSTM(4), LastStep(), Negative(2)])
     named = model.named_params()
     twin = Sequential.from_named_params([LSTM(4), LastStep(), Dense(2)], 3, named)
@@ -80,7 +80,7 @@ def test_layers_of_ones_own():
         np.testing.assert_array_equal(y, -twin.predict(x))
 
 
-def test_what_a_whole_model_refuses(core):
+def test_errors_of_whole_models(core):
     whole = core.WholeModel("float32", 3)
     weights = core.pack_dense(np.zeros(8, "f"), 3, 2)
     for wrong in (np.zeros(7, "f"), np.zeros(8), core.pack_dense(np.zeros(8), 3, 2)):
@@ -105,7 +105,7 @@ def test_what_a_whole_model_refuses(core):
         core.Stream(whole, True, 1)
 
 
-def test_a_layer_of_the_users_own_that_computes_otherwise_is_asked():
+def test_a_custom_run_method_is_called():
     class Twice(LSTM):
         def run(self, params, seq, state=None, all_steps=True):
             out, after = super().run(params, seq, state, all_steps)

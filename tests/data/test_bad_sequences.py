@@ -114,19 +114,19 @@ def forms(table):
 
 
 @forms({**FORMS, **OF_FLOAT32})
-def test_forms_of_X_in_fit(fitted, bad, sentence):
+def test_errors_for_X_in_fit(fitted, bad, sentence):
     check(fitted, lambda fitted: fitted.clf.fit(bad, SIGNS), sentence)
     check(fitted, lambda fitted: fitted.reg.partial_fit(bad, TOTAL), sentence)
 
 
 @forms({name: form for name, form in {**FORMS, **OF_FLOAT32}.items() if name != "None"})
-def test_forms_of_X_val(fitted, bad, sentence):
+def test_errors_for_X_val(fitted, bad, sentence):
     sentence = re.sub(r"\bX\b", "X_val", sentence)
     check(fitted, lambda fitted: fitted.reg.fit(X, TOTAL, X_val=bad, y_val=TOTAL), sentence)
 
 
 @forms({**FORMS, **OF_FLOAT32, **FORMS_AFTER_FIT})
-def test_forms_of_X_in_predict(fitted, bad, sentence):
+def test_errors_for_X_in_predict(fitted, bad, sentence):
     check(fitted, lambda fitted: fitted.clf.predict(bad), sentence)
     check(fitted, lambda fitted: fitted.clf.predict_proba(bad), sentence)
     check(fitted, lambda fitted: fitted.clf.predict_log_proba(bad), sentence)
@@ -135,13 +135,13 @@ def test_forms_of_X_in_predict(fitted, bad, sentence):
 
 
 @forms({**FORMS, **FORMS_AFTER_FIT})
-def test_forms_of_X_in_a_transformer(fitted, bad, sentence):
+def test_errors_for_X_in_transform(fitted, bad, sentence):
     check(fitted, lambda fitted: fitted.scaler.transform(bad), sentence)
     check(fitted, lambda fitted: fitted.scaler.inverse_transform(bad), sentence)
 
 
 @forms(FORMS)
-def test_forms_of_X_in_fitting_a_transformer(fitted, bad, sentence):
+def test_errors_for_X_in_fit_of_a_transformer(fitted, bad, sentence):
     check(fitted, lambda fitted: fitted.scaler.fit(bad), sentence)
 
 
@@ -173,7 +173,7 @@ ANYTHING = st.recursive(
 
 @given(bad=ANYTHING)
 @settings(max_examples=400)
-def test_anything_for_X_and_y(fitted, bad):
+def test_any_X_and_y_are_read_or_raise_value_or_type_error(fitted, bad):
     """Any X and y are accepted or raise ValueError or TypeError; no fitted object changes."""
     before = answers(fitted)
     calls = [
@@ -212,11 +212,11 @@ AFTER_2D = {
 
 
 @forms(AFTER_2D)
-def test_forms_of_X_after_2d(fitted, bad, sentence):
+def test_errors_for_X_after_a_fit_on_2d_X(fitted, bad, sentence):
     check(fitted, lambda fitted: fitted.flat.predict(bad), sentence)
 
 
-def test_columns_of_data_frames():
+def test_errors_for_columns_of_data_frames():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X[:, :, 0], columns=list("abcde"))
     for estimator, method in ((LSTMRegressor(**SMALL), "predict"), (SequenceScaler(), "transform")):
@@ -236,13 +236,13 @@ def test_columns_of_data_frames():
         assert np.asarray(call(frame)).tobytes() == expected
 
 
-def test_another_number_of_steps_after_a_fit_on_two_dimensions(fitted):
+def test_another_number_of_steps_after_a_fit_on_2d_X_is_an_error(fitted):
     message = "X has 3 features, but LSTMRegressor is expecting 5 .* fit on 3-D X, np.asarray"
     with pytest.raises(ValueError, match=message):
         fitted.flat.predict(X[:, :3, 0])
 
 
-def test_padding_in_two_dimensions(fitted):
+def test_nan_padding_in_2d_X_is_an_error(fitted):
     pandas = pytest.importorskip("pandas")
     hint = r"If NaN at the end of a row is padding, pass a 3-D array, np.asarray\(X\)\[..., np.newa"
     padded, gap = X[:, :, 0].copy(), X[:, :, 0].copy()
@@ -255,7 +255,7 @@ def test_padding_in_two_dimensions(fitted):
         fitted.flat.fit(gap, TOTAL)
 
 
-def test_missing_values_of_pandas(fitted):
+def test_missing_values_of_pandas_are_an_error(fitted):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(X[:, :, 0]).astype("Float64")
     frame.iloc[2, 1] = pandas.NA

@@ -36,7 +36,7 @@ def frames(rng, n=20, lengths=(4, 7)):
     return [pandas.DataFrame(rng.standard_normal((size, 2)), columns=["a", "b"]) for size in sizes]
 
 
-# Names of columns in lists of data frames
+# Names of columns in lists of data frames.
 
 
 @pytest.mark.parametrize("lengths", [(4, 7), (5, 5)], ids=["unequal", "equal"])
@@ -50,7 +50,7 @@ def frames(rng, n=20, lengths=(4, 7)):
         (PadSequences(), "transform"),
     ],
 )
-def test_names_in_lists_of_frames(estimator, method, lengths, rng):
+def test_feature_names_in_lists_of_frames_are_checked(estimator, method, lengths, rng):
     X = frames(rng, lengths=lengths)
     estimator.fit(X, np.arange(20) % 2)
     assert estimator.feature_names_in_.tolist() == ["a", "b"]
@@ -77,7 +77,7 @@ def test_names_in_lists_of_frames(estimator, method, lengths, rng):
         call(swapped)
 
 
-def test_names_are_saved_and_checked_in_parts(rng, tmp_path):
+def test_feature_names_are_saved_and_checked_in_partial_fit(rng, tmp_path):
     X = frames(rng)
     model = LSTMRegressor(**SMALL).partial_fit(X, np.arange(20.0))
     with pytest.raises(ValueError, match="Feature names must be in the same order"):
@@ -93,7 +93,7 @@ def test_names_are_saved_and_checked_in_parts(rng, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_pipelines_of_frames_are_silent(rng):
+def test_pipelines_of_frames_give_no_warning(rng):
     X = frames(rng)
     pipeline = make_pipeline(SequenceScaler(), LSTMRegressor(**SMALL))
     with warnings.catch_warnings():
@@ -104,11 +104,11 @@ def test_pipelines_of_frames_are_silent(rng):
         np.testing.assert_allclose(scaler.inverse_transform(scaler.transform(X))[0], X[0])
 
 
-# Data frames that would be read wrongly
+# Data frames that would be read wrongly.
 
 
 @pytest.mark.parametrize("estimator", [LSTMRegressor(**SMALL), SequenceScaler()])
-def test_a_tidy_frame(estimator, tidy):
+def test_a_tidy_frame_as_X_gives_a_warning(estimator, tidy):
     y = np.zeros(len(tidy))
     with pytest.warns(UserWarning, match="column 'id' of X looks like an id or a time.*sequences_"):
         estimator.fit(tidy, y)
@@ -128,7 +128,7 @@ def test_a_tidy_frame(estimator, tidy):
 
 
 def numbers(rows=24, **columns):
-    """A data frame with a column of floats and others."""
+    """Return a data frame with a column of floats and the given columns."""
     values = np.random.default_rng(0).standard_normal(rows)
     return pandas.DataFrame({"a": values, **columns})
 
@@ -154,13 +154,13 @@ TIDY_FRAMES = {
 
 
 @pytest.mark.parametrize(("frame", "message"), TIDY_FRAMES.values(), ids=TIDY_FRAMES)
-def test_tidy_frames(frame, message):
+def test_frames_with_an_id_or_a_time_give_a_warning(frame, message):
     with pytest.warns(UserWarning, match=message):
         SequenceScaler().fit(frame)
 
 
 @pytest.mark.parametrize("column", ["user_id", "timestamp"])
-def test_an_id_or_a_time_among_the_features_of_a_list(column):
+def test_an_id_or_a_time_among_the_features_of_a_list_gives_a_warning(column):
     frame = numbers(user_id=np.arange(24) // 6, timestamp=np.arange(24))
     X = [group[["a", column]] for _, group in frame.groupby("user_id")]
     with pytest.warns(UserWarning, match=rf"column '{column}' of X\[0\] looks like an id"):
@@ -199,7 +199,7 @@ def test_frames_of_time_steps_give_no_warning(frame):
     assert not caught
 
 
-def test_a_warning_only_in_fit(tidy):
+def test_the_warning_for_a_tidy_frame_is_only_given_in_fit(tidy):
     with pytest.warns(UserWarning, match="looks like an id"):
         scaler = SequenceScaler().fit(tidy)
     with warnings.catch_warnings():
@@ -208,7 +208,7 @@ def test_a_warning_only_in_fit(tidy):
 
 
 class Awkward:
-    """Like an awkward array of unequal lengths."""
+    """Has the interface of an awkward array of unequal lengths."""
 
     def __array__(self, dtype=None, copy=None):
         raise ValueError("cannot convert to RegularArray")
@@ -243,7 +243,7 @@ def test_frames_of_other_libraries(tidy):
         SequenceScaler().fit(numbers.astype(complex))
 
 
-def test_arrays_in_cells():
+def test_frames_with_arrays_in_cells_are_an_error():
     cells = pandas.DataFrame({"x": [np.ones(3), np.ones(4)], "y": [np.ones(3), np.ones(4)]})
     with pytest.raises(ValueError, match="setting an array element with a sequence") as caught:
         SequenceScaler().fit(cells)
@@ -255,7 +255,7 @@ def test_arrays_in_cells():
 
 
 @pytest.mark.parametrize("estimator", [LSTMClassifier, LSTMRegressor])
-def test_names_of_streamed_steps(estimator, rng):
+def test_feature_names_of_streamed_steps_are_checked(estimator, rng):
     X = frames(rng)
     model = estimator(**SMALL).fit(X, np.arange(20) % 2)
     step = X[0].iloc[0]
@@ -278,7 +278,7 @@ def test_names_of_streamed_steps(estimator, rng):
     model.stream().step(step[["b", "a"]])
 
 
-def test_columns_of_very_different_scales():
+def test_columns_of_very_different_scales_give_a_warning():
     rng = np.random.default_rng(0)
     columns = {"age": rng.normal(40, 12, 50), "income": rng.normal(5e4, 2e4, 50)}
     frame = pandas.DataFrame(columns)

@@ -26,7 +26,7 @@ def tidy(rng):
     return tidy_frame(rng)
 
 
-def test_sequences_of_ids(tidy):
+def test_sequences_from_frame_groups_rows_by_id(tidy):
     X, y = sequences_from_frame(tidy, id="id", time="time", target="failed")
     ids = tidy["id"].unique()
     assert len(X) == len(y) == len(ids)
@@ -39,7 +39,7 @@ def test_sequences_of_ids(tidy):
     assert len(cross_val_score(model, X, y, cv=2)) == 2
 
 
-def test_columns_and_several_keys_and_targets(tidy):
+def test_sequences_from_frame_takes_several_ids_and_targets(tidy):
     tidy["site"] = np.where(tidy["id"] < 6, "north", "south")
     tidy["number"] = tidy["id"] % 6
     X, y = sequences_from_frame(
@@ -51,7 +51,7 @@ def test_columns_and_several_keys_and_targets(tidy):
         pandas.testing.assert_frame_equal(x, expected)
 
 
-def test_times_and_the_order_of_rows(tidy):
+def test_sequences_from_frame_sorts_rows_by_time(tidy):
     days = tidy.assign(time=pandas.Timestamp("2024-01-01") + pandas.to_timedelta(tidy["time"], "D"))
     by_day = sequences_from_frame(days, id="id", time="time", columns=["a"])
     for x, expected in zip(
@@ -64,7 +64,7 @@ def test_times_and_the_order_of_rows(tidy):
     np.testing.assert_array_equal(as_they_are[0]["a"], tidy.loc[tidy["id"] == first, "a"])
 
 
-def test_missing_values_and_types_of_columns(tidy):
+def test_sequences_from_frame_keeps_missing_values_and_dtypes(tidy):
     tidy = tidy.astype({"a": "Float64", "b": "float32", "failed": "boolean"})
     tidy.iloc[0, tidy.columns.get_loc("a")] = pandas.NA
     X = sequences_from_frame(tidy, id="id", time="time")
@@ -76,7 +76,7 @@ def test_missing_values_and_types_of_columns(tidy):
     assert np.isfinite(np.concatenate(filled)).all()
 
 
-def test_other_data_frames(tidy):
+def test_sequences_from_frame_reads_other_data_frames_and_dicts(tidy):
     expected = sequences_from_frame(tidy, id="id", time="time")
     arrays = {name: tidy[name].to_numpy() for name in tidy}
     for other in (LikePolars(tidy), arrays):
@@ -126,12 +126,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("options", "message"), REFUSED.values(), ids=REFUSED)
-def test_refused_arguments(tidy, options, message):
+def test_errors_for_wrong_arguments_of_sequences_from_frame(tidy, options, message):
     with pytest.raises((ValueError, TypeError), match=re.escape(message)):
         sequences_from_frame(tidy, **{"id": "id", "time": "time", **options})
 
 
-def test_refused_frames(tidy):
+def test_errors_for_wrong_frames_of_sequences_from_frame(tidy):
     def check(frame, message, **options):
         with pytest.raises((ValueError, TypeError), match=re.escape(message)):
             sequences_from_frame(frame, **{"id": "id", "time": "time", **options})

@@ -1,4 +1,4 @@
-"""The forms in which X may come, and the containers they are read into."""
+"""Forms of X and the containers into which they are read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RAGGED = [np.arange(6.0).reshape(3, 2), np.ones((1, 2)), np.full((4, 2), 7.0)]
 
 
 def as_lists(sequences):
-    """Each sequence as a nested list of its real steps."""
+    """Return each sequence as a nested list of its real steps."""
     x, lengths = sequences.take(slice(None), "float64")
     if lengths is None:
         lengths = np.full(len(x), x.shape[1])
@@ -47,7 +47,7 @@ def padded_with_nan(items):
     ],
     ids=["list", "tuple", "object array", "lists", "integers", "float32", "NaN padding"],
 )
-def test_unequal_lengths_in_every_form(X):
+def test_sequences_of_unequal_lengths_are_read_in_each_form(X):
     assert as_lists(read_sequences(X)) == [item.tolist() for item in RAGGED]
 
 
@@ -65,19 +65,19 @@ def test_unequal_lengths_in_every_form(X):
         ([np.ones((4, 2))] * 3, "ragged", 2),
     ],
 )
-def test_forms(X, form, features):
+def test_the_form_and_number_of_features_are_recorded(X, form, features):
     sequences = read_sequences(X)
     assert (sequences.form, sequences.n_features) == (form, features)
     assert len(sequences) == len(X)
 
 
-def test_an_array_is_viewed_not_copied():
+def test_an_array_is_not_copied():
     X = np.ones((5, 6, 2), "float32")
     assert np.shares_memory(read_sequences(X).x, X)
     assert np.shares_memory(read_sequences(X).take(slice(1, 3), "float32")[0], X)
 
 
-def test_what_has_been_read_is_not_read_again():
+def test_sequences_that_were_read_are_returned_unchanged():
     sequences = read_sequences(RAGGED)
     assert read_sequences(sequences) is sequences
 
@@ -92,7 +92,7 @@ def test_what_has_been_read_is_not_read_again():
     ),
     st.randoms(use_true_random=False),
 )
-def test_packed_and_padded_agree(items, random):
+def test_packed_and_padded_sequences_agree(items, random):
     packed = read_sequences(items)
     assert isinstance(packed, PackedSequences)
     lengths = np.array([len(item) for item in items])
@@ -110,7 +110,7 @@ def test_packed_and_padded_agree(items, random):
         assert taken.shape == (4, n.max(), 3)
 
 
-def test_no_padding_no_lengths():
+def test_arrays_without_padding_have_no_lengths():
     assert read_sequences(np.ones((2, 3, 1))).take(slice(None), "float32")[1] is None
 
 
@@ -124,7 +124,7 @@ ONES = np.ones((3, 4, 2))
 
 
 @pytest.mark.parametrize("pieces", [1, 5, 10**6])
-def test_finding_what_is_not_finite_a_piece_at_a_time(pieces, monkeypatch):
+def test_infinity_is_found_in_each_piece(pieces, monkeypatch):
     monkeypatch.setattr("fusedlstm._sequences.NUMBERS_OF_A_PIECE", pieces)
     assert len(read_sequences(ONES)) == 3
     for where in np.ndindex(ONES.shape):
@@ -132,7 +132,7 @@ def test_finding_what_is_not_finite_a_piece_at_a_time(pieces, monkeypatch):
             read_sequences(changed(ONES, where, np.inf))
 
 
-def test_range():
+def test_values_out_of_the_range_of_float32_are_an_error():
     for value, ragged in ((1e39, False), (-1e39, True)):
         X = changed(ONES, (1, 2, 0), value)
         sequences = read_sequences(list(X) if ragged else X)
@@ -142,6 +142,6 @@ def test_range():
     read_sequences(padded_with_nan(RAGGED)).check_range("float32")
 
 
-def test_numbers_whose_sum_overflows_are_fine():
+def test_finite_values_whose_sum_overflows_are_accepted():
     X = np.full((2, 3, 1), np.finfo("float32").max, "float32")
     assert len(read_sequences(X)) == 2

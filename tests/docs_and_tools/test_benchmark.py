@@ -1,4 +1,4 @@
-"""``python -m fusedlstm``: what it prints, what it writes, what it refuses."""
+"""``python -m fusedlstm``: output, files and errors."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def tiny_grid(monkeypatch):
     fusedlstm.set_num_threads(None)
 
 
-def test_show(capsys):
+def test_show_prints_the_version(capsys):
     command.main(["show"])
     assert capsys.readouterr().out.startswith(f"fusedlstm {fusedlstm.__version__}")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_bench(capsys, tmp_path, dtype):
+def test_bench_prints_and_writes_its_figures(capsys, tmp_path, dtype):
     file = tmp_path / "figures.json"
     arguments = ["--grid", "small", "--rounds", "2", "--peers", "", "--threads", "2"]
     command.main(["bench", *arguments, "--dtype", dtype, "--json", str(file)])
@@ -53,7 +53,7 @@ def test_bench(capsys, tmp_path, dtype):
             assert 0 < row["seconds"]["low"] <= row["seconds"]["median"] <= row["seconds"]["high"]
 
 
-def test_bench_of_cells(capsys, tmp_path):
+def test_bench_compares_cells(capsys, tmp_path):
     file = tmp_path / "figures.json"
     arguments = ["--grid", "small", "--rounds", "1", "--peers", "", "--cells", "GRU, layer norm"]
     command.main(["bench", *arguments, "--json", str(file)])
@@ -79,7 +79,7 @@ def test_every_cell_can_be_measured():
         (["bench", "--json", "no/such/folder/f.json"], "--json must be a file in a folder that"),
     ],
 )
-def test_what_it_refuses(capsys, arguments, message):
+def test_errors_of_the_command_line(capsys, arguments, message):
     with pytest.raises(SystemExit) as stopped:
         command.main(arguments)
     assert stopped.value.code == 2
@@ -89,7 +89,7 @@ def test_what_it_refuses(capsys, arguments, message):
 @pytest.mark.parametrize("peer", PEERS)
 @pytest.mark.parametrize("kind", [{}, {"ragged": True}, {"subnormal": True}])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_peers_compute_the_same(peer, kind, dtype):
+def test_peers_compute_the_same_outputs(peer, kind, dtype):
     if not installed(peer):
         pytest.skip(f"{peer} is not installed")
     problem = Problem(shapes.Shape(4, 20, 3, 5), dtype, 1, [peer], **kind)
@@ -104,12 +104,12 @@ def test_peers_compute_the_same(peer, kind, dtype):
         call()
 
 
-def test_medians_and_spread():
+def test_spread_holds_median_and_deciles():
     assert Spread.of(range(21)) == (10, 2, 18)
     assert Spread.of([3.0]) == (3, 3, 3)
 
 
-def test_figures_of_rounds():
+def test_rows_hold_the_figures_of_the_rounds():
     calls = dict.fromkeys((OURS, "other"), lambda: None)
     rounds = Rounds(calls, 5 * 10**9, "float32", 1)
     rounds.times = {OURS: [1.0, 2.0, 1.0], "other": [2.0, 6.0, 3.0]}
@@ -120,7 +120,7 @@ def test_figures_of_rounds():
     assert row.ratios == {"other": (3, 2, 3)}
 
 
-def test_the_table_says_what_was_measured():
+def test_the_table_shows_what_was_measured():
     one = Spread(1.0, 1.0, 1.0)
     rows = [
         Row("a", 1.0, one, 7.0, one, {"torch": Spread(2, 1, 3), "onnxruntime": Spread(8, 8, 8)}),
@@ -136,13 +136,13 @@ def test_the_table_says_what_was_measured():
 
 
 @pytest.mark.parametrize(("share", "shown"), [(0.5, "50%"), (1.05, "105%"), (2.51, "noisy")])
-def test_shares_above_the_peak_are_noisy(share, shown):
+def test_shares_above_the_peak_are_marked_as_noisy(share, shown):
     one, of_peak = Spread(1.0, 1.0, 1.0), Spread(share, share, share)
     line = table.row_line(Row("a", 1.0, one, 7.0, of_peak, {}), [])
     assert line.split("|")[-2].strip() == shown
     assert str(cells.Entry("GRU", one, of_peak, None)).split() == ["1.00", shown]
 
 
-def test_work_of_a_shape():
+def test_flops_of_a_shape():
     assert TINY.flops == 2 * 2 * 5 * 4 * 4 * (3 + 4)
     assert math.isclose(TINY.flops_of(5) * 2, TINY.flops)

@@ -1,4 +1,4 @@
-"""The examples in docs/ run, each page's as one program, and print what the pages show."""
+"""The examples of each page in docs/ run as one program and print what the page shows."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ CODE = {
     for page in sorted(DOCS.glob("**/*.md"))
 }
 NEEDS = {"pytorch.md": "torch"}
-ELSEWHERE = {"adapters.md"}  # tests/contrib/run has its libraries
+ELSEWHERE = {"adapters.md"}  # tests/contrib/run installs its libraries
 
 
 @pytest.mark.parametrize("name", [name for name in CODE if CODE[name] and name not in ELSEWHERE])
-def test_examples(name, tmp_path, monkeypatch):
+def test_the_examples_of_each_page_run(name, tmp_path, monkeypatch):
     if name in NEEDS:
         pytest.importorskip(NEEDS[name], reason=f"{NEEDS[name]} is not installed")
     monkeypatch.chdir(tmp_path)
     printed, shown = outputs.run(DOCS / name), outputs.shown(DOCS / name)
-    if name.startswith("guide/"):  # outputs are written by `python docs/outputs.py`
+    if name.startswith("guide/"):  # `python docs/outputs.py` writes the outputs
         assert [outputs.without_digits(text) for text in shown] == [
             outputs.without_digits(text) for text in printed
         ]
@@ -46,7 +46,7 @@ def test_the_recursive_forecast_follows_the_last_observation(tmp_path, monkeypat
     assert names["future"][1] == again
 
 
-def test_every_task_has_an_example():
+def test_every_guide_has_an_example():
     assert all(CODE[name] for name in CODE if name.startswith("guide/"))
 
 

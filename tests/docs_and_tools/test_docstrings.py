@@ -1,4 +1,4 @@
-"""Every example in the package's docstrings runs, and every public name has a docstring."""
+"""The examples in all docstrings run, and every public name has a docstring."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PUBLIC = [name for name in MODULES if not any(part[0] == "_" for part in name.sp
 
 
 def load(name):
-    """Import a module; an adapter where its library is installed."""
+    """Import a module; skip an adapter whose library is not installed."""
     package, _, library = name.rpartition(".")
     if package == "fusedlstm.contrib" and name in PUBLIC:
         pytest.importorskip(library, reason=f"{library} is not installed: see tests/contrib/run")
@@ -32,7 +32,7 @@ def load(name):
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_examples(name):
+def test_the_examples_of_each_module_run(name):
     results = doctest.testmod(load(name))
     assert results.failed == 0
 
@@ -50,7 +50,7 @@ def test_public_names_have_docstrings(name):
                     assert inspect.getdoc(function), f"{public}.{method}"
 
 
-# Modules of packages with an `__all__` are reached through their package.
+# Modules of packages with an `__all__` are used through their package.
 PACKAGES = {
     info.name
     for info in pkgutil.iter_modules(fusedlstm.__path__, "fusedlstm.")
@@ -72,10 +72,10 @@ def test_completion_offers_public_names_only(name):
     assert offered == set(module.__all__)
     for public in offered:
         value = getattr(module, public)
-        alias = typing.get_origin(value) is not None  # a class for Python 3.10
+        alias = typing.get_origin(value) is not None  # Python 3.10 treats an alias as a class
         if not alias and (inspect.isclass(value) or inspect.isfunction(value)):
             assert value.__module__.startswith("fusedlstm."), public
-    # What it defines itself is offered, except for variables of types and constants.
+    # Classes and functions defined in the module are offered; constants need not be.
     own = {
         public
         for public, value in vars(module).items()

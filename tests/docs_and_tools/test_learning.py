@@ -1,4 +1,4 @@
-"""Networks learn what `bench/learning.py` asks of them."""
+"""Networks learn the tasks of `bench/learning.py`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ TASKS = runpy.run_path(str(Path(__file__).parents[2] / "bench/learning.py"))["TA
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("name", TASKS)
-def test_median_of_the_seeds(name):
+def test_the_median_over_seeds_is_within_the_bound(name):
     figures = TASKS[name].run()
     assert TASKS[name].holds(figures), figures

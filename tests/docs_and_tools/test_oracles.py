@@ -1,4 +1,4 @@
-"""The oracles of `bench/oracles.py` are exact, and the estimators come close to them."""
+"""The oracles of `bench/oracles.py` are exact, and estimators are close to them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def enumerated(chain, words, n_seen):
     return marginals / marginals.sum(axis=1, keepdims=True)
 
 
-def test_tags_given_the_words_so_far(chain):
+def test_filtered_tags_agree_with_enumeration(chain):
     words = np.random.default_rng(1).integers(4, size=(3, 5))
     filtered = chain.filtered(Drawn(words, words, np.full(3, 5)))
     for row, expected in zip(filtered, words, strict=True):
@@ -43,7 +43,7 @@ def test_tags_given_the_words_so_far(chain):
             np.testing.assert_allclose(row[t], enumerated(chain, expected, t + 1)[t], rtol=1e-12)
 
 
-def test_tags_given_all_words_of_ragged_sequences(chain):
+def test_smoothed_tags_agree_with_enumeration(chain):
     words = np.random.default_rng(2).integers(4, size=(4, 5))
     lengths = np.array([5, 1, 3, 4])
     smoothed = chain.smoothed(Drawn(words, words, lengths))
@@ -82,13 +82,13 @@ def space():
     )
 
 
-def test_stationary_covariance_stays_as_it_is(space):
+def test_the_stationary_covariance_is_a_fixed_point(space):
     covariance = space.stationary()
     after = space.transition @ covariance @ space.transition.T + space.process_noise
     np.testing.assert_allclose(after, covariance, rtol=1e-10)
 
 
-def test_states_given_the_observations_so_far(space):
+def test_filtered_states_agree_with_the_joint_covariance(space):
     drawn = space.draw(np.random.default_rng(4), 2)
     filtered = space.filtered(drawn)
     for row, observed in zip(filtered, drawn.observed, strict=True):
@@ -97,7 +97,7 @@ def test_states_given_the_observations_so_far(space):
             np.testing.assert_allclose(row[t], expected, rtol=1e-8, atol=1e-10)
 
 
-def test_states_given_all_observations_of_ragged_sequences(space):
+def test_smoothed_states_agree_with_the_joint_covariance(space):
     drawn = space.draw(np.random.default_rng(5), 3)
     lengths = np.array([6, 1, 4])
     short = Drawn(drawn.observed[:, :6], drawn.hidden[:, :6], lengths)
@@ -107,7 +107,7 @@ def test_states_given_all_observations_of_ragged_sequences(space):
         np.testing.assert_allclose(row[:n], expected, rtol=1e-8, atol=1e-10)
 
 
-def test_tags_are_drawn_from_the_probabilities_of_the_oracles():
+def test_drawn_tags_have_the_error_that_the_oracle_expects():
     rng = np.random.default_rng(9)
     chain = HiddenMarkov.random(rng)
     drawn = chain.draw(rng, 4000)
@@ -118,7 +118,7 @@ def test_tags_are_drawn_from_the_probabilities_of_the_oracles():
         assert abs(result.ours - result.oracle) < 4 * result.standard_error
 
 
-def test_states_are_drawn_with_the_covariance_of_the_filter():
+def test_drawn_states_have_the_error_that_the_filter_expects():
     rng = np.random.default_rng(10)
     space = LinearStateSpace.random(rng)
     drawn = space.draw(rng, 4000)
@@ -130,7 +130,7 @@ def test_states_are_drawn_with_the_covariance_of_the_filter():
 
 
 @pytest.mark.parametrize("kind", [HiddenMarkov, LinearStateSpace])
-def test_seeing_more_lowers_the_loss(kind):
+def test_smoothing_has_a_lower_loss_than_filtering(kind):
     rng = np.random.default_rng(6)
     generator = kind.random(rng)
     drawn = generator.draw(rng, 2000)
@@ -141,10 +141,10 @@ def test_seeing_more_lowers_the_loss(kind):
     assert smoothed < filtered
 
 
-def test_standard_error_is_that_of_sequences():
+def test_the_standard_error_is_taken_over_sequences():
     rng = np.random.default_rng(7)
     lengths = np.full(400, 10)
-    per_sequence = np.repeat(rng.standard_normal(400), 10)  # equal in all steps of a sequence
+    per_sequence = np.repeat(rng.standard_normal(400), 10)  # equal at all steps of a sequence
     result = Result.of(per_sequence, np.zeros(4000), lengths)
     assert result.standard_error == pytest.approx(per_sequence.std() / 20, rel=1e-9)
 
@@ -168,7 +168,7 @@ def test_bounds_of_a_squared_error(ours, problem):
     assert found is None if problem is None else problem in found
 
 
-def test_a_tagger_that_sees_the_tags_is_found_out():
+def test_a_leak_of_later_words_is_detected():
     rng = np.random.default_rng(8)
     generator = HiddenMarkov.random(rng)
     drawn = generator.draw(rng, 500)

@@ -1,4 +1,4 @@
-"""Displays, drawn without a screen."""
+"""Displays, drawn with matplotlib's Agg backend."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def figures_closed():
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_loss_curves(early_stopping):
+def test_loss_curve_display_draws_the_curves(early_stopping):
     model = LSTMRegressor(4, max_iter=6, early_stopping=early_stopping).fit(X, TOTAL)
     display = LossCurveDisplay.from_estimator(model, log_scale=True)
     labels = ["training", "validation", "best"] if early_stopping else ["training"]
@@ -43,7 +43,7 @@ def test_loss_curves(early_stopping):
 
 
 @pytest.mark.parametrize("log_scale", [False, True])
-def test_labels_are_within_the_figure(log_scale):
+def test_axis_labels_are_within_the_figure(log_scale):
     display = LossCurveDisplay(loss_curve=[0.00031, 0.00025, 0.00021]).plot(log_scale=log_scale)
     display.figure_.canvas.draw()
     for label in (display.ax_.yaxis, display.ax_.xaxis):
@@ -52,7 +52,7 @@ def test_labels_are_within_the_figure(log_scale):
         assert box.y0 >= 0
 
 
-def test_axes_of_ones_own_and_a_pipeline():
+def test_displays_take_axes_and_pipelines():
     pipeline = make_pipeline(SequenceScaler(), LSTMRegressor(4, max_iter=2)).fit(X, TOTAL)
     figure, axes = pyplot.subplots(2)
     display = LossCurveDisplay.from_estimator(pipeline, ax=axes[1], name="mine")
@@ -64,12 +64,12 @@ def test_axes_of_ones_own_and_a_pipeline():
         LossCurveDisplay.from_estimator(LSTMRegressor())
 
 
-def test_validation_that_began_later():
+def test_a_shorter_validation_curve_ends_with_the_training_curve():
     display = LossCurveDisplay(loss_curve=[3, 2, 1], validation_loss_curve=[2.5, 1.5]).plot()
     np.testing.assert_array_equal(display.lines_[1].get_xdata(), [2, 3])
 
 
-def test_forecasts():
+def test_forecast_display_draws_the_predictions():
     dates = np.arange("2024-01", "2026-01", dtype="datetime64[M]")
     y = np.arange(24.0)
     display = ForecastDisplay.from_predictions(y, y + 1, y_std=np.ones(24), times=dates, name="us")
@@ -89,7 +89,7 @@ def test_forecasts():
 
 
 @pytest.mark.parametrize(("unit", "n"), [("M", 24), ("D", 100), ("h", 72)])
-def test_labels_of_dates_do_not_overlap(unit, n):
+def test_date_labels_do_not_overlap(unit, n):
     times = np.datetime64("2024-01-01", unit) + np.arange(n)
     y = np.arange(float(n))
     display = ForecastDisplay.from_predictions(y, y + 1, times=times)
@@ -119,12 +119,12 @@ def test_labels_of_dates_do_not_overlap(unit, n):
         ((np.ones(3), np.ones(3)), {"times": np.ones(2)}, r"times must be of shape \(3,\), as"),
     ],
 )
-def test_bad_forecasts(args, kwargs, message):
+def test_errors_of_forecast_display(args, kwargs, message):
     with pytest.raises(ValueError, match=message):
         ForecastDisplay.from_predictions(*args, **kwargs)
 
 
-def test_without_matplotlib():
+def test_displays_without_matplotlib_raise_import_error():
     script = """if True:
         import sys
         sys.modules["matplotlib"] = None
@@ -140,7 +140,7 @@ def test_without_matplotlib():
     assert done.stdout == 'ForecastDisplay needs matplotlib: pip install "fusedlstm[plot]"\n'
 
 
-def test_importing_brings_no_matplotlib():
+def test_import_does_not_import_matplotlib():
     script = "import sys, fusedlstm.plotting; print('matplotlib' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

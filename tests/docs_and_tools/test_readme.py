@@ -1,4 +1,4 @@
-"""The README's example runs, and what it says can be checked."""
+"""The example of the README runs, and its links exist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def text():
     return README.read_text()
 
 
-def test_the_example(text, capsys):
+def test_the_example_prints_what_the_readme_shows(text, capsys):
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     exec(compile(code, "README.md", "exec"), {})
     printed = capsys.readouterr().out
@@ -24,7 +24,7 @@ def test_the_example(text, capsys):
     assert re.sub(r"\d", "#", shown) == re.sub(r"\d", "#", printed)
 
 
-def test_links_lead_somewhere(text):
+def test_links_of_the_readme_exist(text):
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert links
     for link in links:

@@ -157,7 +157,7 @@ OF_REGRESSORS = [
 
 
 def with_parameter(estimator, y, name, value):
-    """Fit a fitted estimator after one of its parameters was set to something bad."""
+    """Return a call that fits a fitted estimator with one wrong parameter."""
 
     def call(fitted):
         model = getattr(fitted, estimator)
@@ -181,12 +181,12 @@ def parameter_rows():
 @pytest.mark.parametrize(
     ("estimator", "own"), [(LSTMClassifier, OF_CLASSIFIERS), (LSTMRegressor, OF_REGRESSORS)]
 )
-def test_every_parameter_has_a_row(estimator, own):
+def test_the_tests_cover_every_parameter(estimator, own):
     assert {name for name, _, _ in [*PARAMETERS, *own]} == estimator().get_params().keys()
 
 
 @rows(dict(parameter_rows()))
-def test_parameters(fitted, call, sentence):
+def test_errors_of_parameters(fitted, call, sentence):
     check(fitted, call, sentence)
 
 
@@ -216,5 +216,5 @@ MISSPELT = {
 
 
 @rows(MISSPELT)
-def test_misspelt_parameters(fitted, call, sentence):
+def test_errors_of_misspelled_parameters(fitted, call, sentence):
     check(fitted, call, sentence)

@@ -212,11 +212,11 @@ TARGETS = {
     ),
 }
 if parse_version(sklearn.__version__) < parse_version("1.7"):
-    del TARGETS["bytes as classes"]  # it only warns of them
+    del TARGETS["bytes as classes"]  # earlier versions only give a warning
 
 
 @rows(TARGETS)
-def test_targets(fitted, call, sentence):
+def test_errors_of_targets(fitted, call, sentence):
     check(fitted, call, sentence)
 
 
@@ -241,7 +241,7 @@ WEIGHTS = {
 
 
 @pytest.mark.parametrize(("weights", "sentence"), WEIGHTS.values(), ids=WEIGHTS)
-def test_weights(fitted, weights, sentence):
+def test_errors_of_sample_weights(fitted, weights, sentence):
     check(fitted, lambda fitted: fitted.clf.fit(X, SIGNS, weights), sentence)
     check(fitted, lambda fitted: fitted.reg.partial_fit(X, TOTAL, weights), sentence)
     of_validation = {"X_val": X, "y_val": TOTAL, "sample_weight_val": weights}
@@ -265,7 +265,7 @@ UNFITTED = {
 
 
 @rows(UNFITTED)
-def test_before_fit(fitted, call, sentence):
+def test_methods_before_fit_raise_not_fitted_error(fitted, call, sentence):
     check(fitted, call, sentence)
     with pytest.raises(NotFittedError):
         call(fitted)

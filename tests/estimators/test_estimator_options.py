@@ -19,10 +19,7 @@ def quick(estimator, **kwargs):
     return estimator(**{**defaults, **kwargs})
 
 
-# Training
-
-
-def test_curves():
+def test_loss_curves_have_one_value_per_epoch():
     X, y = sequences()
     model = quick(LSTMRegressor).fit(X, y, X_val=X[:5], y_val=y[:5])
     assert model.n_iter_ == len(model.loss_curve_) == len(model.validation_loss_curve_) == 5
@@ -60,7 +57,7 @@ def test_early_stopping_restores_the_best_weights(estimator):
     ],
 )
 @pytest.mark.parametrize("three_d", [True, False])
-def test_early_stopping_on_a_score(estimator, scoring, three_d):
+def test_early_stopping_follows_a_score(estimator, scoring, three_d):
     X, total = sequences(100, features=1)
     y = targets(estimator, total)
     model = quick(estimator, max_iter=60, early_stopping=True, scoring=scoring, n_iter_no_change=4)
@@ -69,7 +66,7 @@ def test_early_stopping_on_a_score(estimator, scoring, three_d):
     assert len(model.validation_loss_curve_) == model.n_iter_
 
 
-def test_a_score_on_weighted_data():
+def test_early_stopping_scores_use_the_validation_weights():
     X, total = sequences(100)
     y = targets(LSTMClassifier, total)
     weight = np.where(y[60:] == "plus", 1e-6, 1.0)
@@ -99,13 +96,13 @@ def test_a_loss_that_is_not_finite_stops_with_a_warning():
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adam", "adamw", SGD(momentum=0.9)])
-def test_optimizers(optimizer):
+def test_regressors_train_with_each_optimizer(optimizer):
     X, y = sequences(100)
     model = quick(LSTMRegressor, optimizer=optimizer, max_iter=30, learning_rate=0.01).fit(X, y)
     assert model.loss_curve_[-1] < 0.7 * model.loss_curve_[0]
 
 
-def test_a_regressor_starts_with_small_input_weights():
+def test_initial_input_weights_of_the_default_regressor_are_small():
     X, y = sequences()
     model = quick(LSTMRegressor, hidden_size=64, learning_rate=1e-12, max_iter=1).fit(X, y)
     spread = model.model_.named_params()["0.weight_ih"].std()
@@ -116,7 +113,7 @@ def test_a_regressor_starts_with_small_input_weights():
 
 
 @pytest.mark.parametrize(("n", "decay"), [(80, 1 / 80), (30, 0.02)])
-def test_auto_weight_decay_of_the_regressor(n, decay):
+def test_auto_weight_decay_depends_on_the_number_of_sequences(n, decay):
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((n, 4, 1)), rng.standard_normal(n)
     auto = quick(LSTMRegressor, max_iter=2).fit(X, y)
@@ -136,7 +133,7 @@ def test_weight_decay_shrinks_weights():
     assert norms[1] < norms[0]
 
 
-def test_sample_weight():
+def test_sequences_of_weight_zero_do_not_count():
     X, y = sequences()
     weight = np.r_[np.ones(20), np.zeros(20)]
     model = quick(LSTMRegressor, max_iter=60, batch_size=40, shuffle=False, normalize_y=False)
@@ -146,7 +143,7 @@ def test_sample_weight():
     np.testing.assert_allclose(weighted.predict(X), some.predict(X), atol=1e-3)
 
 
-def test_class_weight():
+def test_class_weights_shift_the_predictions():
     X, total = sequences(200)
     y = targets(LSTMClassifier, total)
     shares = [
@@ -157,7 +154,7 @@ def test_class_weight():
     quick(LSTMClassifier, class_weight="balanced").fit(X, y)
 
 
-def test_layers_of_ones_own():
+def test_the_layers_parameter_sets_the_layers_of_the_model():
     X, y = sequences()
     layers = (LSTM(4, bidirectional=True), Dropout(0.1), LSTM(3), LastStep(), Dense(5, "tanh"))
     model = quick(LSTMRegressor, hidden_size=64, layers=layers).fit(X, y)
@@ -179,7 +176,7 @@ def test_layers_of_ones_own():
     ],
 )
 @pytest.mark.parametrize("estimator", [LSTMClassifier, LSTMRegressor])
-def test_options_without_effect_beside_layers(estimator, options, message):
+def test_options_without_effect_beside_layers_give_a_warning(estimator, options, message):
     X, y = sequences()
     model = estimator(layers=(LSTM(4),), max_iter=1, random_state=0)
     model.fit(X, y > 0)  # without a warning
@@ -199,7 +196,7 @@ def test_options_without_effect_beside_layers(estimator, options, message):
         (LSTMRegressor, (LSTM(3), LastStep(), Dense(1))),
     ],
 )
-def test_a_second_output_layer_is_refused(estimator, layers):
+def test_a_second_output_layer_is_an_error(estimator, layers):
     X, y = sequences()
     with pytest.raises(ValueError, match="layers must not contain the output layer, which LSTM"):
         estimator(layers=layers, max_iter=1).fit(X, y > 0)
@@ -214,14 +211,14 @@ def test_a_linear_hidden_layer_gives_a_warning():
     LSTMRegressor(layers=(Dense(5), LSTM(3)), max_iter=1).fit(X, y)
 
 
-def test_what_the_options_build():
+def test_options_determine_the_layers_of_the_model():
     X, y = sequences()
     model = quick(LSTMRegressor, num_layers=2, bidirectional=True, dropout=0.2).fit(X, y)
     lstm = LSTM(8, bidirectional=True)
     assert model.model_.layers == (lstm, Dropout(0.2), lstm, Dropout(0.2), LastStep(), Dense(1))
 
 
-def test_double_precision():
+def test_dtype_sets_the_precision_of_the_model():
     X, y = sequences()
     model = quick(LSTMRegressor, dtype="float64").fit(X, y)
     assert model.model_.params.dtype == "float64"

@@ -1,4 +1,4 @@
-"""A fitted estimator predicts from a snapshot that it took at the end of its training."""
+"""A fitted estimator predicts with the weights that it had at the end of its training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def fitted_on(layers=None, **parameters):
 
 
 @pytest.mark.parametrize("name", STACKS)
-def test_it_predicts_what_its_model_does(name, dtype):
+def test_estimators_predict_the_bits_of_their_model(name, dtype):
     model = fitted_on(STACKS[name], dtype=dtype.name)
     ragged = [x[: 1 + i % 6] for i, x in enumerate(X)]
     for given in (X, X[:1], X[:, ::2], np.asfortranarray(X), ragged):
@@ -43,7 +43,7 @@ def test_it_predicts_what_its_model_does(name, dtype):
 
 
 @pytest.mark.parametrize("name", STACKS)
-def test_it_does_not_hear_of_later_parameters(name):
+def test_predictions_ignore_later_changes_of_parameters(name):
     model = fitted_on(STACKS[name])
     before = model.predict_proba(X)
     model.model_.params[:] = 0
@@ -51,7 +51,7 @@ def test_it_does_not_hear_of_later_parameters(name):
     if name not in ("both ways", "added up"):
         stream = model.stream(len(X))
         np.testing.assert_array_equal([stream.step(x) for x in X.swapaxes(0, 1)][-1], before)
-    # A copy takes its snapshot of the model as it stands; so does a model put in its place.
+    # A copy, or a model assigned to model_, predicts with the current weights of its model.
     np.testing.assert_array_equal(copy.deepcopy(model).predict_proba(X), 0.5)
     model.model_ = copy.deepcopy(model.model_)
     np.testing.assert_array_equal(model.predict_proba(X), 0.5)
@@ -89,7 +89,7 @@ def test_packed_weights_are_not_pickled():
     assert len(pickle.dumps(model)) < model.model_.params.nbytes + 10_000
 
 
-def test_more_training_takes_a_new_snapshot():
+def test_predictions_change_with_more_training():
     model = fitted_on()
     for train in (
         lambda: model.partial_fit(X, LABELS),
@@ -103,7 +103,7 @@ def test_more_training_takes_a_new_snapshot():
         np.testing.assert_array_equal(model.predict_proba(X), expected)
 
 
-def test_a_refused_fit_leaves_the_snapshot():
+def test_a_fit_that_raises_an_error_does_not_change_predictions():
     model = fitted_on()
     before = model.predict_proba(X)
     for wrong in ({"hidden_size": 5, "warm_start": True}, {"optimizer": "none"}):
@@ -113,7 +113,7 @@ def test_a_refused_fit_leaves_the_snapshot():
         np.testing.assert_array_equal(refused.predict_proba(X), before)
 
 
-def test_scores_in_training_are_of_the_model_in_training():
+def test_scores_during_training_use_the_current_weights():
     scores = []
 
     def scoring(estimator, X, y):
@@ -128,7 +128,7 @@ def test_scores_in_training_are_of_the_model_in_training():
     assert len(set(scores)) == 4
 
 
-def test_many_threads_and_processes():
+def test_predictions_in_threads_and_processes_are_the_same():
     model = fitted_on()
     expected = model.predict_proba(X)
     with ThreadPoolExecutor(8) as pool:

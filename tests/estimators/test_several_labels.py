@@ -1,4 +1,4 @@
-"""Several labels a sequence: y a matrix of zeros and ones."""
+"""Several labels per sequence: y is a matrix of zeros and ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def quick(**options):
     return LSTMClassifier(**{"hidden_size": 8, "max_iter": 3, "random_state": 0, **options})
 
 
-def test_learning():
+def test_the_classifier_learns_several_labels():
     model = LSTMClassifier(16, max_iter=30, random_state=0).fit(X[:200], Y[:200])
     assert model.score(X[200:], Y[200:]) > 0.7
     assert f1_score(Y[200:], model.predict(X[200:]), average="macro") > 0.85
@@ -33,7 +33,7 @@ def test_learning():
 
 
 @pytest.mark.parametrize("n_labels", [2, 3])
-def test_outputs_agree(n_labels):
+def test_decision_function_probabilities_and_predictions_agree(n_labels):
     model = quick().fit(X, Y[:, :n_labels])
     z, p = model.decision_function(X), model.predict_proba(X)
     assert z.shape == p.shape == (300, n_labels)
@@ -47,7 +47,7 @@ def test_outputs_agree(n_labels):
 
 
 @pytest.mark.parametrize("form", ["list", "sparse", "bool", "Fortran"])
-def test_forms(form):
+def test_label_matrices_of_all_forms_give_the_same_bits(form):
     given = {
         "list": Y.tolist(),
         "sparse": scipy.sparse.csr_matrix(Y),
@@ -58,7 +58,7 @@ def test_forms(form):
     np.testing.assert_array_equal(quick().fit(X, given).predict_proba(X), expected)
 
 
-def test_data_frames():
+def test_label_matrices_may_be_data_frames():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(Y, columns=["a", "b", "c"])
     expected = quick().fit(X, Y).predict_proba(X)
@@ -66,12 +66,12 @@ def test_data_frames():
 
 
 @pytest.mark.parametrize("options", [{"scoring": None}, {"scoring": "f1_macro"}])
-def test_early_stopping(options):
+def test_early_stopping_with_several_labels(options):
     model = quick(early_stopping=True, max_iter=8, **options).fit(X, Y)
     assert 1 <= model.best_iter_ <= model.n_iter_ <= 8
 
 
-def test_weights():
+def test_class_weights_of_several_labels():
     weight = [{0: 1.0, 1: 50.0}, {0: 50.0, 1: 1.0}, {0: 1.0, 1: 1.0}]
     plain, weighted = (quick(class_weight=w, max_iter=10).fit(X, Y) for w in (None, weight))
     share = weighted.predict_proba(X).mean(axis=0) - plain.predict_proba(X).mean(axis=0)
@@ -80,7 +80,7 @@ def test_weights():
     quick(class_weight="balanced").fit(X, Y)
 
 
-def test_in_parts():
+def test_partial_fit_with_several_labels_gives_the_bits_of_fit():
     model = quick()
     for _ in range(3):
         model.partial_fit(X, Y)
@@ -98,12 +98,12 @@ def test_in_parts():
         (Y[:-1], "inconsistent numbers of samples"),
     ],
 )
-def test_bad_matrices(y, message):
+def test_errors_of_label_matrices(y, message):
     with pytest.raises(ValueError, match=message):
         quick().fit(X, y)
 
 
-def test_another_number_of_labels():
+def test_another_number_of_labels_is_an_error():
     model = quick().fit(X, Y)
     for y in (Y[:, :2], Y[:, 0]):
         with pytest.raises(ValueError, match="y must be a matrix of zeros and ones, a column for"):
@@ -117,7 +117,7 @@ def test_one_hot_targets_give_a_warning():
     model = quick()
     with pytest.warns(UserWarning, match=r"exactly one 1.*pass y\.argmax\(axis=1\)"):
         model.fit(X, one_hot)
-    assert model.predict(X).shape == one_hot.shape  # labels all the same
+    assert model.predict(X).shape == one_hot.shape  # y is still read as three labels
     model.fit(X, one_hot.argmax(axis=1))
     with pytest.warns(UserWarning, match="exactly one 1"):
         quick().partial_fit(X, one_hot)
@@ -139,7 +139,7 @@ def test_true_labels_give_no_warning():
     assert not caught
 
 
-def test_a_one_hot_data_frame():
+def test_a_one_hot_data_frame_gives_a_warning():
     pandas = pytest.importorskip("pandas")
     one_hot = pandas.get_dummies(pandas.Series(np.arange(20) % 3))
     X = np.random.default_rng(0).standard_normal((20, 5, 2))

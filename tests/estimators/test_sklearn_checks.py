@@ -1,7 +1,7 @@
-"""scikit-learn's own checks of estimators, on ours as they come; and that a weight is a repetition.
+"""The estimators pass scikit-learn's checks, and an integer weight is a repetition.
 
-What the checks are depends on scikit-learn's version and on what an estimator says of itself, so
-that the important ones are named here: a wrong tag cannot drop them unseen.
+The checks depend on scikit-learn's version and on the tags of an estimator. The important checks
+are named here, so that a wrong tag cannot drop them unnoticed.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
 EXPECTED_FAILURES = {
     WEIGHTS: (
-        "Rows that are repeated make other batches of 32, and over 100 epochs of Adam rounding is "
-        "amplified without bound. test_a_weight_is_a_repetition has the check with full batches."
+        "Repeated rows change the batches of 32, and 100 epochs of Adam amplify rounding errors. "
+        "test_integer_weights_are_repetitions has the check with full batches."
     )
 }
 
@@ -88,9 +88,9 @@ IMPORTANT = {
 SINCE_1_9 = named("array_api_input estimator_sparse_tag")
 
 
-@pytest.mark.filterwarnings("ignore")  # each check looks for its own
+@pytest.mark.filterwarnings("ignore")  # each check expects its own warnings
 @pytest.mark.parametrize("estimator", IMPORTANT)
-def test_scikit_learns_checks(estimator):
+def test_estimators_pass_the_checks_of_scikit_learn(estimator):
     pytest.importorskip("pandas")
     expected = EXPECTED_FAILURES if estimator in (LSTMClassifier, LSTMRegressor) else {}
     results = check_estimator(
@@ -113,7 +113,7 @@ def test_scikit_learns_checks(estimator):
 
 
 @pytest.mark.parametrize("estimator", [LSTMClassifier, LSTMRegressor])
-def test_a_weight_is_a_repetition(estimator):
+def test_integer_weights_are_repetitions(estimator):
     options = {"optimizer": "sgd", "dtype": "float64", "batch_size": 1000, "max_iter": 20}
     check_weights(estimator.__name__, estimator(**options))
 
@@ -122,7 +122,7 @@ LOSSES = {**CLASSIFICATION_LOSSES, "log_loss of labels": log_loss, **REGRESSION_
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_gradients_of_weights_are_those_of_repetitions(name, dtype, rng):
+def test_gradients_with_integer_weights_are_those_of_repetitions(name, dtype, rng):
     n, outputs = 12, 3
     times = rng.integers(0, 5, n)
     X = rng.standard_normal((n, 7, 2))

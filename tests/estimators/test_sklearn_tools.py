@@ -1,7 +1,7 @@
-"""What scikit-learn builds on an estimator, on 3-D arrays and on lists of unequal lengths.
+"""scikit-learn's tools on the estimators, with 3-D arrays and lists of unequal lengths.
 
-What scikit-learn refuses before our estimators see it is in `REFUSED`, with its sentence: a test
-fails once it lets it through.
+`REFUSED` holds the combinations that scikit-learn rejects itself, with its error. A test fails
+when scikit-learn accepts one of them.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def estimator(request):
     return clone(request.param)
 
 
-# Searches
+# Searches.
 
 GRIDS = {
     "hidden_size": [3, 5],
@@ -84,9 +84,9 @@ GRIDS = {
 
 
 @pytest.mark.parametrize("name", GRIDS)
-def test_grid_search(estimator, X, name):
+def test_grid_search_over_each_parameter(estimator, X, name):
     if name == "layers":
-        estimator.set_params(hidden_size=64)  # the default: it has no effect with layers
+        estimator.set_params(hidden_size=64)  # the default, which has no effect with layers
     search = GridSearchCV(estimator, {name: GRIDS[name]}, cv=2, n_jobs=2)
     search.fit(X, targets(estimator))
     assert search.best_params_[name] in GRIDS[name]
@@ -96,7 +96,7 @@ def test_grid_search(estimator, X, name):
 
 
 @pytest.mark.parametrize("n_jobs", [None, 2])
-def test_a_search_warns_once_of_parameters_without_effect(X, n_jobs):
+def test_a_grid_search_warns_once_about_parameters_without_effect(X, n_jobs):
     grid = {"hidden_size": [3, 5]}
     model = clone(CLASSIFIER).set_params(layers=(LSTM(3),))
     search = GridSearchCV(model, grid, cv=2, n_jobs=n_jobs)
@@ -109,7 +109,7 @@ def test_a_search_warns_once_of_parameters_without_effect(X, n_jobs):
         search.best_estimator_.fit(X, SIGNS)
 
 
-def test_a_grid_of_all_at_once(X):
+def test_grid_search_over_steps_and_parameters_of_a_pipeline(X):
     search = GridSearchCV(make_pipeline(SequenceScaler(), CLASSIFIER), {
         "lstmclassifier__hidden_size": [3, 4],
         "lstmclassifier__optimizer": [Adam(), SGD()],
@@ -159,7 +159,7 @@ def test_learning_curve(X, in_parts):
     assert np.isfinite(scores).all()
 
 
-# Meta-estimators
+# Meta-estimators.
 
 META = {
     "Pipeline": (make_pipeline(SequenceScaler(), CLASSIFIER), SIGNS),
@@ -221,7 +221,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", META)
-def test_meta_estimators(name, form):
+def test_meta_estimators_fit_and_predict(name, form):
     meta, y = META[name]
     meta, X = clone(meta), FORMS[form]
     if hasattr(meta, "random_state"):
@@ -239,20 +239,20 @@ def test_meta_estimators(name, form):
 
 @pytest.mark.parametrize("name", ONLY_2D)
 @pytest.mark.filterwarnings("ignore:y contains no unlabeled samples")
-def test_meta_estimators_that_insist_on_2d(name):
+def test_meta_estimators_that_need_2d_X(name):
     meta, y = META[name]
     predicted = clone(meta).fit(ARRAY[:, :, 0], y).predict(ARRAY[:, :, 0])
     assert predicted.shape == y.shape
 
 
-def test_calibration_uses_the_weights(X):
+def test_calibration_passes_the_sample_weights(X):
     weights = np.where(SIGNS == "plus", 5.0, 1.0)
     meta = CalibratedClassifierCV(CLASSIFIER, cv=2)
     plain, weighted = (clone(meta).fit(X, SIGNS, sample_weight=w) for w in (None, weights))
     assert weighted.predict_proba(X)[:, 1].mean() > plain.predict_proba(X)[:, 1].mean() + 0.1
 
 
-# Pipelines and metadata
+# Pipelines and metadata.
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ def routing():
 
 
 @pytest.mark.usefixtures("routing")
-def test_routed_weights(X):
+def test_metadata_routing_passes_the_sample_weights(X):
     weights = np.where(SIGNS == "plus", 5.0, 1.0)
     model = clone(CLASSIFIER).set_fit_request(sample_weight=True)
     model.set_score_request(sample_weight=False)
@@ -276,7 +276,7 @@ def test_routed_weights(X):
 
 
 @pytest.mark.usefixtures("routing")
-def test_validation_data_pass_the_transformers(X):
+def test_pipelines_transform_the_validation_data(X):
     model = clone(REGRESSOR).set_params(early_stopping=True)
     model.set_fit_request(X_val=True, y_val=True)
     far = [x * 100 + 7 for x in X]
@@ -291,7 +291,7 @@ def test_validation_data_pass_the_transformers(X):
     assert pipeline[-1].validation_loss_curve_ == alone.validation_loss_curve_
 
 
-def test_names_of_features(estimator):
+def test_feature_names_are_recorded_and_checked(estimator):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(ARRAY[:, :, 0], columns=[f"lag {i}" for i in range(6)])
     model = estimator.fit(frame, targets(estimator))
@@ -305,23 +305,23 @@ def test_names_of_features(estimator):
     assert scaler.feature_names_in_.tolist() == frame.columns.tolist()
 
 
-# Copies and pictures
+# Copies and representations.
 
 
-def test_copies(estimator, X, tmp_path):
+def test_pickles_and_joblib_files_predict_and_refit_the_same(estimator, X, tmp_path):
     model = estimator.fit(X, targets(estimator))
     joblib.dump(model, tmp_path / "model.joblib", compress=3)
     for same in (pickle.loads(pickle.dumps(model)), joblib.load(tmp_path / "model.joblib")):
         np.testing.assert_array_equal(same.predict(X), model.predict(X))
         again = clone(model).fit(X, targets(estimator)).loss_curve_
         assert same.fit(X, targets(estimator)).loss_curve_ == again
-    # joblib maps arrays of its files into memory, where they can only be read.
+    # joblib maps the arrays of its files into memory as read-only arrays.
     joblib.dump(model, tmp_path / "mapped.joblib")
     mapped = joblib.load(tmp_path / "mapped.joblib", mmap_mode="r")
     np.testing.assert_array_equal(mapped.predict(X), model.predict(X))
 
 
-def test_pictures(estimator):
+def test_html_and_text_representations(estimator):
     unfitted = estimator._repr_html_()
     assert type(estimator).__name__ in unfitted
     assert "Not fitted" in unfitted

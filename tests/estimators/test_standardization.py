@@ -70,7 +70,7 @@ def test_a_fit_does_not_depend_on_the_scale_of_the_features(rng):
     assert fit(1000 * X + 1e5, y, standardize=False, **options).loss_ > 10 * model.loss_
 
 
-def test_weights_count(ragged, targets, rng):
+def test_mean_and_scale_use_the_sample_weights(ragged, targets, rng):
     weights = rng.integers(0, 4, len(ragged))
     model = LSTMRegressor(4, max_iter=1).fit(ragged, targets, sample_weight=weights)
     repeated = np.concatenate([x for x, n in zip(ragged, weights, strict=True) for _ in range(n)])
@@ -78,7 +78,7 @@ def test_weights_count(ragged, targets, rng):
     np.testing.assert_allclose(model.X_scale_, repeated.std(axis=0), rtol=1e-12)
 
 
-def test_sequences_of_validation_do_not_count(ragged, targets):
+def test_mean_and_scale_do_not_use_validation_sequences(ragged, targets):
     settings = {"early_stopping": True, "validation_split": "last", "validation_fraction": 0.5}
     model = fit(ragged, targets, **settings)
     np.testing.assert_allclose(model.X_mean_, np.concatenate(ragged[:30]).mean(axis=0), rtol=1e-13)
@@ -86,7 +86,7 @@ def test_sequences_of_validation_do_not_count(ragged, targets):
     assert given.X_mean_.tobytes() == model.X_mean_.tobytes()
 
 
-def test_later_fits_keep_it(ragged, targets):
+def test_warm_start_keeps_mean_and_scale(ragged, targets):
     model = LSTMRegressor(4, max_iter=1, warm_start=True).fit(ragged[:20], targets[:20])
     first = model.X_mean_.copy()
     model.fit(ragged[20:], targets[20:])
@@ -96,14 +96,14 @@ def test_later_fits_keep_it(ragged, targets):
     assert (model.X_mean_ != first).all()
 
 
-def test_partial_fit_takes_it_from_the_first_call(ragged, targets):
+def test_partial_fit_keeps_mean_and_scale_of_its_first_call(ragged, targets):
     model = LSTMRegressor(4).partial_fit(ragged[:20], targets[:20])
     np.testing.assert_allclose(model.X_mean_, np.concatenate(ragged[:20]).mean(axis=0), rtol=1e-13)
     first = model.X_mean_.copy()
     assert (model.partial_fit(ragged[20:], targets[20:]).X_mean_ == first).all()
 
 
-def test_without_it_the_model_sees_the_numbers_as_they_are(ragged, targets):
+def test_standardize_false_passes_X_unchanged(ragged, targets):
     model = fit(ragged, targets, standardize=False)
     assert model.X_mean_ is None
     assert model.X_scale_ is None
@@ -126,7 +126,7 @@ def test_streams_give_the_bits_of_predict(ragged, targets, dtype, given):
     assert both.tolist() == [last, last]
 
 
-def test_streams_refuse_what_leaves_the_range(ragged, targets):
+def test_streamed_values_out_of_range_are_an_error(ragged, targets):
     stream = fit(ragged, targets).stream()
     for x in ([np.nan, 0, 0], [0, np.inf, 0], [0, 1e37, 0]):
         with pytest.raises(ValueError, match=r"^x must be finite, within float32's range"):
@@ -135,7 +135,7 @@ def test_streams_refuse_what_leaves_the_range(ragged, targets):
         fit(ragged, targets).predict(np.full((1, 2, 3), 1e37))
 
 
-def test_constant_and_nearly_constant_features(rng):
+def test_constant_features_have_scale_one(rng):
     X = rng.standard_normal((40, 6, 3))
     X[:, :, 1] = 1e6
     model = fit(X, X[:, -1, 0])
@@ -143,14 +143,14 @@ def test_constant_and_nearly_constant_features(rng):
     assert np.isfinite(model.predict(X)).all()
 
 
-def test_large_means_keep_their_digits(rng):
+def test_mean_and_scale_of_large_means_are_accurate(rng):
     X = 1e9 + rng.standard_normal((50, 7, 1))
     mean, scale = mean_and_scale(read_sequences(X), None)
     np.testing.assert_allclose(scale, X.std(axis=(0, 1)), rtol=1e-6)
     np.testing.assert_allclose(mean, X.mean(axis=(0, 1)), rtol=1e-14)
 
 
-def test_pieces_of_large_data_add_up(rng, monkeypatch):
+def test_mean_and_scale_computed_in_pieces_agree(rng, monkeypatch):
     X = [rng.standard_normal((n, 2)) + 100 for n in rng.integers(1, 30, 50)]
     whole = mean_and_scale(read_sequences(X), np.arange(50.0))
     monkeypatch.setattr("fusedlstm._standardization.NUMBERS_OF_A_PIECE", 64)
@@ -163,7 +163,7 @@ SMALL = [1e-150, 1e-165, 1e-200, 1e-300]
 
 @pytest.mark.parametrize("factor", SMALL)
 @pytest.mark.parametrize("mean", [0.0, 3.0])
-def test_spreads_whose_squares_underflow(factor, mean, rng, monkeypatch):
+def test_deviations_whose_squares_underflow_are_accurate(factor, mean, rng, monkeypatch):
     x = rng.standard_normal((20, 5, 3)) + mean
     X = x * [factor, 1.0, factor]
     X[:, :, 1] = 0
@@ -178,10 +178,10 @@ def test_spreads_whose_squares_underflow(factor, mean, rng, monkeypatch):
 
 
 @pytest.mark.parametrize("factor", SMALL)
-def test_small_numbers_are_learned_as_others(factor, rng):
+def test_the_scale_of_X_and_y_does_not_change_the_losses(factor, rng):
     X = rng.standard_normal((60, 8, 2))
     y = X.sum(axis=(1, 2))
-    factor = 2.0 ** round(np.log2(factor))  # so that nothing is rounded
+    factor = 2.0 ** round(np.log2(factor))  # a power of two, so that nothing is rounded
     model = fit(X, y, dtype="float64")
     small_y = fit(X, y * factor, dtype="float64")
     small_X = fit(X * factor, y, dtype="float64")
@@ -190,7 +190,7 @@ def test_small_numbers_are_learned_as_others(factor, rng):
     np.testing.assert_array_equal(small_X.predict(X * factor), model.predict(X))
 
 
-def test_numbers_whose_inverse_overflows_are_constants(rng):
+def test_features_whose_inverse_scale_overflows_have_scale_one(rng):
     X = rng.standard_normal((20, 5, 1))
     assert fit(X * 1e-310, X[:, 0, 0], dtype="float64").X_scale_ == 1
     assert SequenceScaler().fit(X * 1e-310).scale_ == 1
@@ -198,20 +198,20 @@ def test_numbers_whose_inverse_overflows_are_constants(rng):
     assert np.isfinite(model.predict(X)).all()
 
 
-def test_squares_beyond_the_range_are_refused():
+def test_values_whose_squares_overflow_are_an_error():
     X = np.array([[[1e200], [-1e200]]])
     with pytest.raises(ValueError, match=r"^X must be numbers with finite squares; got 1e\+200"):
         LSTMRegressor(4, max_iter=1, dtype="float64").fit(X, [1.0])
 
 
-def test_two_dimensional_X_is_one_feature(rng):
+def test_2d_X_has_one_mean_and_scale(rng):
     X = 5 + 2 * rng.standard_normal((40, 12))
     model = LSTMClassifier(4, max_iter=1).fit(X, X[:, -1] > 5)
     np.testing.assert_allclose(model.X_mean_, [X.mean()], rtol=1e-13)
     assert model.predict(X[:3]).tobytes() == model.predict(X)[:3].tobytes()
 
 
-def test_copies_and_files_keep_it(ragged, targets, tmp_path):
+def test_copies_and_files_keep_mean_and_scale(ragged, targets, tmp_path):
     model = fit(ragged, targets)
     expected = model.predict(ragged).tobytes()
     model.save(tmp_path / "model")
@@ -224,7 +224,7 @@ def test_copies_and_files_keep_it(ragged, targets, tmp_path):
         assert other.stream().step(ragged[0][0]) == model.stream().step(ragged[0][0])
 
 
-def test_a_checkpoint_goes_on_with_it(ragged, targets, tmp_path):
+def test_a_checkpoint_keeps_mean_and_scale(ragged, targets, tmp_path):
     settings = {"random_state": 0, "learning_rate": 0.01, "schedule": None}
     whole = LSTMRegressor(4, max_iter=6, **settings).fit(ragged, targets)
     LSTMRegressor(4, max_iter=3, **settings).fit(ragged, targets, checkpoint=tmp_path / "c")
@@ -234,7 +234,7 @@ def test_a_checkpoint_goes_on_with_it(ragged, targets, tmp_path):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 5, 1), (2, 7, 3), (4, 9, 65), (200, 40, 6)])
-def test_numbers_of_the_core_are_numpys(rng, dtype, shape):
+def test_the_core_standardizes_to_the_bits_of_numpy(rng, dtype, shape):
     mean, scale = rng.standard_normal(shape[-1]), rng.uniform(0.1, 10, shape[-1])
     standardize = Standardizer(mean, scale, dtype)
     for x in (rng.standard_normal(shape), rng.standard_normal(shape).astype("f4")):
@@ -247,12 +247,12 @@ def test_numbers_of_the_core_are_numpys(rng, dtype, shape):
 @pytest.mark.parametrize(
     ("value", "error"), [("yes", ValueError), (2, TypeError), (None, TypeError)]
 )
-def test_other_values_are_refused(value, error):
+def test_other_values_of_standardize_are_an_error(value, error):
     with pytest.raises(error, match=r"^standardize must be True, False or 'auto'; got "):
         LSTMRegressor(standardize=value).fit(np.zeros((2, 2, 1)), [0.0, 1.0])
 
 
-def test_a_feature_that_is_constant_in_the_first_part(rng):
+def test_a_feature_constant_in_the_first_partial_fit_gives_a_warning(rng):
     X = rng.standard_normal((40, 6, 3))
     first = X.copy()
     first[:, :, 1] = 7.3

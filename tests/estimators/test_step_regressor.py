@@ -21,7 +21,7 @@ def model(**options):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("y", [Y, Y2, with_gaps(Y2)], ids=["one", "two", "missing"])
-def test_forms_give_the_same_model(form, y):
+def test_all_forms_of_data_give_the_same_model(form, y):
     if form == "frames" and y is Y:
         y = [part[:, np.newaxis] for part in Y]
     expected = model().fit(X, y)
@@ -47,7 +47,7 @@ def test_forms_give_the_same_model(form, y):
         assert equal(predicted, flat)
 
 
-def test_arrays_of_equal_lengths(tmp_path):
+def test_step_regressors_take_arrays_of_equal_lengths(tmp_path):
     cube = np.random.default_rng(0).standard_normal((8, 5, 2))
     y = cube.sum(axis=2)
     fitted = model().fit(cube, y)
@@ -104,7 +104,7 @@ def test_arrays_of_equal_lengths(tmp_path):
         (np.zeros((11, 6)), r"inconsistent numbers of samples: \[12, 11\]"),
     ],
 )
-def test_wrong_targets_change_nothing(y, message):
+def test_wrong_targets_are_an_error_and_change_nothing(y, message):
     fitted = model().fit(X, Y)
     before, weights = dict(vars(fitted)), weights_of(fitted)
     with pytest.raises((TypeError, ValueError), match=message):
@@ -118,7 +118,7 @@ def test_wrong_targets_change_nothing(y, message):
     assert not any(name.endswith("_") for name in vars(fresh))
 
 
-def test_other_numbers_of_outputs_are_refused():
+def test_another_number_of_outputs_is_an_error():
     with pytest.raises(ValueError, match="y_val must have 1 outputs, as in fit; got 2"):
         model().fit(X, Y, X_val=X, y_val=Y2)
     with pytest.raises(ValueError, match="y must have 1 outputs, as in fit; got 2"):
@@ -129,7 +129,7 @@ def test_other_numbers_of_outputs_are_refused():
         model(layers=(LSTM(3), LastStep())).fit(X, Y)
 
 
-def test_predictions_are_the_same_alone_in_any_order_and_on_any_threads(eager_teams):
+def test_predictions_do_not_depend_on_order_batch_and_threads(eager_teams):
     fitted = model(hidden_size=8).fit(X, Y2)
     predicted = fitted.predict(X)
     order = np.random.default_rng(1).permutation(12)

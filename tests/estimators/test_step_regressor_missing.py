@@ -32,11 +32,11 @@ def model(**options):
     return LSTMStepRegressor(**{"hidden_size": 4, "max_iter": 3, "random_state": 0, **options})
 
 
-# Targets that are missing.
+# Missing targets.
 
 
 class Present:
-    """Batches of all data with targets, by a loss that gets those that are there."""
+    """Evaluates a loss on the targets that are present, for one batch of all data."""
 
     def __init__(self, x, y, lengths):
         self.x, self.y, self.lengths = x, y, lengths
@@ -52,8 +52,8 @@ class Present:
 
 
 @pytest.mark.parametrize("y", [GAPS, with_gaps(Y2)], ids=["one", "two"])
-def test_missing_targets_are_as_if_they_were_left_out(y):
-    """A reference that drops them trains to the same weights."""
+def test_missing_targets_train_as_if_removed(y):
+    """A reference that removes the missing targets trains to the same weights."""
     fitted = model(**FULL, bidirectional=True).fit(X, y)
     table = padded(y).reshape(12, 6, -1)
     mean, scale = np.nanmean(table, axis=(0, 1)), np.nanstd(table, axis=(0, 1))
@@ -87,7 +87,7 @@ def test_missing_targets_are_as_if_they_were_left_out(y):
 )
 @pytest.mark.parametrize("n_outputs", [None, 2])
 def test_values_of_missing_targets_change_nothing(loss, n_outputs):
-    """Numbers at missing places, and a column that misses others, all give the same."""
+    """Values at masked steps and a second column with other gaps do not change the results."""
     _, y = data(n_outputs)
     y = with_gaps([np.abs(part) for part in y])
     fitted = model(loss=loss).fit(X, y)
@@ -113,13 +113,13 @@ def test_the_validation_loss_is_the_mean_over_targets(monkeypatch):
     assert fitted.validation_loss_curve_[-1] == pytest.approx(np.nanmean(error**2), rel=1e-5)
 
 
-def test_some_outputs_are_missing():
-    """Each output has its own steps with targets."""
+def test_outputs_may_be_missing_at_different_steps():
+    """Each output has targets at other steps."""
     rng = np.random.default_rng(0)
     y = [part.copy() for part in Y2]
     for part in y:
         part[rng.random(part.shape) < 0.4] = np.nan
-    y[3][:] = np.nan  # a sequence without any
+    y[3][:] = np.nan  # a sequence without targets
     fitted = model().fit(X, y)
     flat, predicted = np.concatenate(y), np.concatenate(fitted.predict(X))
     scores = []
@@ -131,17 +131,17 @@ def test_some_outputs_are_missing():
     assert fitted.score(X, only_first) == pytest.approx(scores[0])
 
 
-def test_a_start_of_counts_is_that_of_each_column():
+def test_the_initial_bias_of_counts_is_taken_per_column():
     y = [np.abs(part).round() for part in Y2]
     for part in y:
         part[::2, 0] = np.nan
-        part[1::2, 1] = np.nan  # no step has both
+        part[1::2, 1] = np.nan  # no step has both targets
     fitted = model(loss="poisson", learning_rate=1e-12, max_iter=1).fit(X, y)
     bias = fitted.model_.named_params()[f"{len(fitted.model_.layers) - 1}.bias"]
     np.testing.assert_allclose(bias, np.log(np.nanmean(np.concatenate(y), axis=0)), rtol=1e-5)
 
 
-def test_batches_without_targets():
+def test_batches_without_targets_keep_the_losses_finite():
     y = with_gaps(Y, [(i, t) for i in range(8) for t in range(LENGTHS[i])])
     fitted = model(batch_size=4, shuffle=False).fit(X, y)
     assert np.isfinite(fitted.loss_curve_).all()
@@ -152,7 +152,7 @@ def test_batches_without_targets():
 
 
 @pytest.mark.parametrize("part", ["validation", "training"])
-def test_parts_without_targets_are_refused(part):
+def test_training_or_validation_data_without_targets_are_an_error(part):
     rows = range(9, 12) if part == "validation" else range(9)
     y = with_gaps(Y, [(i, t) for i in rows for t in range(LENGTHS[i])])
     own = model(early_stopping=True, validation_split="last", validation_fraction=0.25)
@@ -163,7 +163,7 @@ def test_parts_without_targets_are_refused(part):
 
 
 @pytest.mark.filterwarnings("default:The training loss:sklearn.exceptions.ConvergenceWarning")
-def test_the_warning_about_a_constant_counts_targets_that_are_there():
+def test_the_warning_about_a_constant_prediction_ignores_missing_targets():
     rng = np.random.default_rng(0)
     noise = with_gaps([rng.standard_normal(n) for n in LENGTHS])
     with pytest.warns(ConvergenceWarning, match="best constant prediction"):
@@ -181,7 +181,7 @@ def test_the_warning_about_a_constant_counts_targets_that_are_there():
 @pytest.mark.parametrize(
     "more", [{}, {"bidirectional": False, "tbptt_steps": 2}], ids=["", "tbptt"]
 )
-def test_a_weight_is_a_repetition(y, loss, more):
+def test_integer_weights_are_repetitions(y, loss, more):
     weights = np.array([0, 1, 2, 3, 1, 0, 2, 1, 1, 3, 1, 2])
     rows = np.repeat(np.arange(12), weights)
     once = model(**FULL, **more, loss=loss).fit(X, y, sample_weight=weights)
@@ -189,12 +189,12 @@ def test_a_weight_is_a_repetition(y, loss, more):
     np.testing.assert_allclose(weights_of(once), weights_of(often), rtol=1e-8, atol=1e-11)
     np.testing.assert_allclose(once.loss_curve_, often.loss_curve_, rtol=1e-10)
     if isinstance(loss, Pinball) and parse_version(sklearn.__version__) < parse_version("1.7"):
-        return  # its quantiles of weighted targets are others
+        return  # earlier versions compute other quantiles of weighted targets
     repeated = once.score([X[i] for i in rows], [y[i] for i in rows])
     assert once.score(X, y, weights) == pytest.approx(repeated)
 
 
-def test_weights_of_validation_data():
+def test_validation_losses_use_the_weights_of_sequences():
     weights = np.arange(12.0)
     fitted = model(normalize_y=False).fit(X, Y, X_val=X, y_val=Y, sample_weight_val=weights)
     error = np.concatenate(fitted.predict(X)) - np.concatenate(Y)
@@ -204,11 +204,11 @@ def test_weights_of_validation_data():
         model().fit(X, Y, sample_weight=np.zeros(12))
 
 
-def test_weight_decay_counts_steps():
+def test_auto_weight_decay_depends_on_the_number_of_steps():
     for y in (Y, GAPS):
         auto = model(optimizer="sgd", learning_rate=0.5).fit(X, y)
         same = model(optimizer="sgd", learning_rate=0.5, weight_decay=0.02).fit(X, y)
-        assert (weights_of(auto) == weights_of(same)).all()  # 1 / 39 is above the bound
+        assert (weights_of(auto) == weights_of(same)).all()  # 1 / 39 exceeds the maximum
     cube = np.random.default_rng(0).standard_normal((10, 20, 1))
     y = cube[:, :, 0]
     auto = model(optimizer="sgd", learning_rate=0.5).fit(cube, y)

@@ -35,7 +35,7 @@ def model(**options):
 # Losses and predictions.
 
 
-def test_quantiles_and_scores():
+def test_quantiles_and_their_scores():
     fitted = model(loss="pinball", max_iter=20).fit(X, Y)
     parts = fitted.predict(X)
     assert [part.shape for part in parts] == [(n, 3) for n in LENGTHS]
@@ -54,7 +54,7 @@ def test_quantiles_and_scores():
     assert single.predict(X)[0].shape == (3, 2)
 
 
-def test_standard_deviations():
+def test_return_std_gives_a_standard_deviation_per_step():
     fitted = model(loss="gaussian").fit(X, Y)
     mean, std = fitted.predict(X, return_std=True)
     assert equal(mean, fitted.predict(X))
@@ -70,7 +70,7 @@ def test_standard_deviations():
         model().fit(X, Y).predict(X, return_std=True)
 
 
-def test_a_loss_of_ones_own():
+def test_custom_losses_train():
     fitted = model(loss=Cubic(), learning_rate=0.01, max_iter=30).fit(X, GAPS)
     assert repr(Cubic()) == "Cubic()"
     assert fitted.loss_curve_[-1] < fitted.loss_curve_[0]
@@ -79,7 +79,7 @@ def test_a_loss_of_ones_own():
     assert two.predict(X)[0].shape == (3, 2)
 
 
-def test_losses_refuse_what_they_cannot_have():
+def test_targets_and_options_that_do_not_fit_the_loss_are_an_error():
     with pytest.raises(ValueError, match="y must be at least 0 with loss='poisson'; got"):
         model(loss="poisson").fit(X, [-np.abs(y) for y in Y])
     with pytest.raises(ValueError, match="normalize_y must be 'auto' or False"):
@@ -91,7 +91,7 @@ def test_losses_refuse_what_they_cannot_have():
 
 def test_validation_sets_and_scorers():
     options = {"early_stopping": True, "validation_fraction": 0.25, "max_iter": 4}
-    options["normalize_y"] = False  # which counts all targets, those that are set aside too
+    options["normalize_y"] = False  # the scale would include the targets of the validation set
     for scoring in (None, "r2", "neg_mean_squared_error", step_scorer("r2")):
         fitted = model(**options, scoring=scoring, validation_split="last").fit(X, GAPS)
         passed = model(**options, scoring=scoring)
@@ -106,7 +106,7 @@ def test_validation_sets_and_scorers():
         assert step_scorer("r2")(fitted, *given) == pytest.approx(fitted.score(X, GAPS))
 
 
-def test_a_callable_scoring_gets_what_the_user_gave():
+def test_a_callable_scoring_gets_y_as_given():
     got = []
 
     def scoring(estimator, X_given, y_given):
@@ -122,7 +122,7 @@ def test_a_callable_scoring_gets_what_the_user_gave():
     assert got[-1].shape == (3, 6, 2)
 
 
-def test_partial_fit_is_an_epoch_of_fit():
+def test_partial_fit_gives_the_bits_of_one_epoch_of_fit():
     options = {"dropout": 0.2, "weight_decay": 0.001}
     fitted = model(**options).fit(X, GAPS)
     parts = model(**options)
@@ -133,7 +133,7 @@ def test_partial_fit_is_an_epoch_of_fit():
     assert (weights_of(parts) != weights_of(fitted)).any()
 
 
-def test_warm_start_goes_on():
+def test_warm_start_continues_training():
     fitted = model(warm_start=True).fit(X, Y)
     fitted.fit(X, GAPS)
     assert fitted.n_iter_ == 6
@@ -141,11 +141,11 @@ def test_warm_start_goes_on():
 
 
 class Killed(BaseException):
-    """As if the process ended."""
+    """Stands for the end of the process."""
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-def test_a_killed_fit_goes_on_to_the_same_bits(optimizer, tmp_path, monkeypatch):
+def test_a_killed_fit_continues_to_the_same_bits(optimizer, tmp_path, monkeypatch):
     from fusedlstm._checkpoints import CheckpointFile
 
     path, write = tmp_path / "checkpoint", CheckpointFile.write
@@ -173,7 +173,7 @@ def test_a_killed_fit_goes_on_to_the_same_bits(optimizer, tmp_path, monkeypatch)
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 @pytest.mark.parametrize("tbptt_steps", [None, 3])
-def test_optimizers_and_truncation_learn(optimizer, tbptt_steps):
+def test_each_optimizer_learns_with_and_without_truncation(optimizer, tbptt_steps):
     rng = np.random.default_rng(0)
     given = [rng.standard_normal((n, 1)) for n in rng.integers(3, 12, 80)]
     y = [100 + 10 * np.cumsum(x) for x in given]
@@ -182,7 +182,7 @@ def test_optimizers_and_truncation_learn(optimizer, tbptt_steps):
     assert own.fit(given, y).score(given, y) > 0.8
 
 
-# Tools.
+# Tools of scikit-learn.
 
 
 def test_copies_and_files_predict_the_same(tmp_path):
@@ -203,7 +203,7 @@ def test_copies_and_files_predict_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["lists", "objects", "padded", "tuples"])
-def test_cross_validation(form):
+def test_cross_validation_gives_the_scores_of_single_fits(form):
     given = (X, GAPS) if form == "lists" else FORMS[form](GAPS)
     folds = KFold(3, shuffle=True, random_state=0)
     expected = []
@@ -217,12 +217,12 @@ def test_cross_validation(form):
     assert (found["test_mse"] < 0).all()
 
 
-def test_cross_val_predict():
+def test_cross_val_predict_predicts_each_step():
     predicted = cross_val_predict(model(), objects(X), objects(Y2), cv=3)
     assert [part.shape for part in predicted] == [(n, 2) for n in LENGTHS]
 
 
-def test_searches_and_pipelines(tmp_path):
+def test_grid_searches_and_pipelines(tmp_path):
     grid = {"hidden_size": [2, 3], "loss": ["squared_error", "huber"]}
     search = GridSearchCV(model(max_iter=2), grid, cv=2).fit(X, GAPS)
     assert search.score(X, Y) == search.best_estimator_.score(X, Y)
@@ -236,7 +236,7 @@ def test_searches_and_pipelines(tmp_path):
     assert equal(fusedlstm.load(tmp_path / "pipeline").predict(X), pipeline.predict(X))
 
 
-def test_layers_without_recurrence():
+def test_layers_may_have_no_recurrence():
     fitted = LSTMStepRegressor(layers=(Dense(8, "tanh"),), max_iter=50, random_state=0)
     y = [x.sum(axis=1) for x in X]
     assert fitted.fit(X, y).score(X, y) > 0.5

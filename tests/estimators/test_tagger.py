@@ -22,7 +22,7 @@ def model(**options):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_forms_give_the_same_model(form):
+def test_all_forms_of_data_give_the_same_model(form):
     expected = model().fit(X, Y)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "X does not have valid feature names")
@@ -40,7 +40,7 @@ def test_forms_give_the_same_model(form):
         assert predicted.shape == (12, 6)
         for row, part in zip(predicted, flat, strict=True):
             assert (row[: len(part)] == part).all()
-            padding = None if form == "frame of targets" else ""  # pandas holds objects
+            padding = None if form == "frame of targets" else ""  # pandas returns objects
             assert all(value == padding for value in row[len(part) :])
         proba = fitted.predict_proba(given)
         assert proba.shape == (12, 6, 2)
@@ -51,7 +51,7 @@ def test_forms_give_the_same_model(form):
         assert equal(fitted.predict_proba(given), expected.predict_proba(X))
 
 
-def test_arrays_of_equal_lengths(tmp_path):
+def test_taggers_take_arrays_of_equal_lengths(tmp_path):
     rng = np.random.default_rng(0)
     cube = rng.standard_normal((8, 5, 2)).astype("float32")
     y = (cube[:, :, 0] > 0).astype(int)
@@ -75,7 +75,7 @@ def test_arrays_of_equal_lengths(tmp_path):
     assert (weights_of(other) == weights_of(of_table)).all()
     assert isinstance(other.predict(table.to_numpy().tolist()), list)
     with pytest.raises(ValueError, match="8, 4.* got an array"):
-        model().fit(cube[:, :4], y)  # a step too many, which is no padding
+        model().fit(cube[:, :4], y)  # one step too many, which is not padding
 
 
 LABELS = {
@@ -91,7 +91,7 @@ LABELS = {
 
 
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
-def test_labels_of_all_kinds(labels, tmp_path):
+def test_labels_may_have_any_dtype(labels, tmp_path):
     labels = np.asarray(labels)
     y = labels_of(Y, labels)
     fitted = model(max_iter=2).fit(X, y)
@@ -133,7 +133,7 @@ def test_labels_of_all_kinds(labels, tmp_path):
         (np.zeros((12, 6, 1, 1)), r"of shape \(12, 6\) or \(12, 6, n_outputs\)"),
     ],
 )
-def test_wrong_targets_change_nothing(y, message):
+def test_wrong_targets_are_an_error_and_change_nothing(y, message):
     fitted = model().fit(X, Y)
     before = dict(vars(fitted))
     weights = weights_of(fitted)
@@ -149,7 +149,7 @@ def test_wrong_targets_change_nothing(y, message):
     assert not any(name.endswith("_") for name in vars(fresh))
 
 
-def test_wrong_validation_targets_are_named():
+def test_errors_of_validation_targets():
     for y_val, message in [
         (Y[::-1], r"y_val\[1\] must be 1 target, one"),
         (
@@ -171,7 +171,7 @@ def test_wrong_validation_targets_are_named():
         (Parallel(Chain(LSTM(3), LastStep()), Chain(GRU(2), LastStep())),),
     ],
 )
-def test_layers_that_reduce_are_refused(layers):
+def test_layers_that_reduce_the_steps_are_an_error(layers):
     with pytest.raises(ValueError, match="layers must keep the steps for LSTMTagger"):
         model(layers=layers).fit(X, Y)
 
@@ -184,7 +184,7 @@ def test_layers_that_reduce_are_refused(layers):
         (Dense(4, "tanh"),),
     ],
 )
-def test_layers_of_layers(layers):
+def test_taggers_take_composed_layers(layers):
     fitted = LSTMTagger(layers=layers, max_iter=2, random_state=0).fit(X, Y)
     assert equal(clone(fitted).fit(X, Y).predict_proba(X), fitted.predict_proba(X))
 
@@ -192,7 +192,7 @@ def test_layers_of_layers(layers):
 # Predictions.
 
 
-def test_predictions_are_the_same_alone_in_any_order_and_on_any_threads(eager_teams):
+def test_predictions_do_not_depend_on_order_batch_and_threads(eager_teams):
     fitted = model(hidden_size=8).fit(X, Y)
     proba = fitted.predict_proba(X)
     assert np.allclose(np.concatenate(proba).sum(axis=1), 1, rtol=0, atol=1e-15)
@@ -212,7 +212,7 @@ def test_predictions_are_the_same_alone_in_any_order_and_on_any_threads(eager_te
     assert (fitted.classes_[logits.argmax(axis=1)] == np.concatenate(fitted.predict(X))).all()
 
 
-def test_chunks_of_predictions_are_the_same(monkeypatch):
+def test_predictions_in_chunks_have_the_same_bits(monkeypatch):
     fitted = model().fit(X, Y)
     proba, loss = fitted.predict_proba(X), fitted._evaluate_loss
     read = fitted._read(X, Y, np.arange(12.0), reset=False)
@@ -237,12 +237,12 @@ def test_streams_give_the_bits_of_predictions(cell, dtype):
     assert np.array_equal(found, fitted.predict_proba(cube))
 
 
-def test_streams_of_two_directions_are_refused():
+def test_streams_of_two_directions_are_an_error():
     with pytest.raises(ValueError, match="A stream needs layers that read forward"):
         model().fit(X, Y).stream()
 
 
-def test_before_fit():
+def test_methods_before_fit_raise_an_error():
     for method in ("predict", "predict_proba", "decision_function"):
         with pytest.raises(Exception, match="not fitted"):
             getattr(model(), method)(X)

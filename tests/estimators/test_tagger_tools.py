@@ -29,9 +29,6 @@ def model(**options):
     return LSTMTagger(**{"hidden_size": 4, "max_iter": 3, "random_state": 0, **options})
 
 
-# Tools.
-
-
 def test_copies_and_files_predict_the_same(tmp_path):
     fitted = model(class_weight={"up": 2.0}, dropout=0.1).fit(X, Y)
     fitted.save(tmp_path / "model.safetensors")
@@ -51,7 +48,7 @@ def test_copies_and_files_predict_the_same(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["lists", "objects", "padded", "tuples"])
-def test_cross_validation(form):
+def test_cross_validation_gives_the_scores_of_single_fits(form):
     given = (X, Y) if form == "lists" else FORMS[form]()
     folds = KFold(3, shuffle=True, random_state=0)
     scores = cross_val_score(model(), *given, cv=folds)
@@ -66,7 +63,7 @@ def test_cross_validation(form):
 
 
 @pytest.mark.parametrize("form", ["objects", "padded"])
-def test_cross_val_predict(form):
+def test_cross_val_predict_predicts_each_step(form):
     given = FORMS[form]()
     predicted = cross_val_predict(model(), *given, cv=3)
     for train, test in KFold(3).split(X):
@@ -75,7 +72,7 @@ def test_cross_val_predict(form):
             assert (predicted[i][: len(part)] == part).all()
 
 
-def test_searches_and_pipelines(tmp_path):
+def test_grid_searches_and_pipelines(tmp_path):
     grid = {"hidden_size": [2, 3], "class_weight": [None, "balanced"]}
     search = GridSearchCV(model(max_iter=2), grid, cv=2).fit(X, Y)
     assert len(search.predict(X)) == 12

@@ -16,9 +16,6 @@ def model(**options):
     return LSTMTagger(**{"hidden_size": 4, "max_iter": 3, "random_state": 0, **options})
 
 
-# Training.
-
-
 def test_validation_sets_and_early_stopping():
     options = {"early_stopping": True, "validation_fraction": 0.25, "max_iter": 4}
     for split in ("random", "last"):
@@ -35,7 +32,7 @@ def test_validation_sets_and_early_stopping():
 
 @pytest.mark.parametrize("name", ["accuracy", "f1_macro", "neg_log_loss", "roc_auc"])
 @pytest.mark.parametrize("form", ["lists", "padded"])
-def test_scorers_with_a_name(name, form):
+def test_named_scorers_score_all_steps(name, form):
     fitted = model().fit(X, Y)
     true = np.concatenate(Y)
     proba = np.concatenate(fitted.predict_proba(X))
@@ -55,7 +52,7 @@ def test_scorers_with_a_name(name, form):
     assert np.isfinite(score)
 
 
-def test_scorers_refuse_targets_of_other_lengths():
+def test_scorers_with_targets_of_other_lengths_are_an_error():
     fitted, score = model().fit(X, Y), step_scorer("accuracy")
     for given in (X, padded(X)):
         for targets in (Y[:-1], padded(Y[:-1], "")):
@@ -67,7 +64,7 @@ def test_scorers_refuse_targets_of_other_lengths():
             score(fitted, given, padded([part[:3] for part in Y], ""))
 
 
-def test_scorers_refuse_predictions_of_whole_sequences():
+def test_scorers_with_predictions_of_whole_sequences_are_an_error():
     few = {"hidden_size": 2, "max_iter": 1}
     for given in (X, np.zeros((12, 6, 2))):
         steps = [np.zeros(len(x)) for x in given]
@@ -98,7 +95,7 @@ def test_scorers_take_weights_of_sequences():
 
 
 @pytest.mark.parametrize("form", ["lists", "tuples", "padded", "objects", "frames"])
-def test_a_callable_scoring_gets_what_the_user_gave(form):
+def test_a_callable_scoring_gets_X_and_y_as_given(form):
     got = []
 
     def scoring(estimator, X_given, y_given):
@@ -125,7 +122,7 @@ def test_a_callable_scoring_gets_what_the_user_gave(form):
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_partial_fit_is_an_epoch_of_fit(bidirectional):
+def test_partial_fit_gives_the_bits_of_one_epoch_of_fit(bidirectional):
     options = {"bidirectional": bidirectional, "dropout": 0.2}
     fitted = model(**options, max_iter=3).fit(X, Y)
     parts = model(**options)
@@ -141,7 +138,7 @@ def test_partial_fit_is_an_epoch_of_fit(bidirectional):
     assert later.classes_.tolist() == ["down", "other", "up"]
 
 
-def test_warm_start_goes_on():
+def test_warm_start_continues_training():
     fitted = model(warm_start=True).fit(X, Y)
     before = weights_of(fitted)
     fitted.fit(X, Y)
@@ -174,7 +171,7 @@ def killed_after(monkeypatch, fit, epochs):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-def test_a_killed_fit_goes_on_to_the_same_bits(optimizer, tmp_path, monkeypatch):
+def test_a_killed_fit_continues_to_the_same_bits(optimizer, tmp_path, monkeypatch):
     options = {"optimizer": optimizer, "max_iter": 5, "early_stopping": True}
     options["dropout"] = 0.0 if optimizer == "lbfgs" else 0.3
     options["class_weight"] = "balanced"
@@ -212,7 +209,7 @@ FULL = {
 @pytest.mark.parametrize(
     "more", [{}, {"bidirectional": False, "tbptt_steps": 2}], ids=["", "tbptt"]
 )
-def test_a_weight_is_a_repetition(more):
+def test_integer_weights_are_repetitions(more):
     weights = np.array([0, 1, 2, 3, 1, 0, 2, 1, 1, 3, 1, 2])
     rows = np.repeat(np.arange(12), weights)
     once = model(**FULL, **more).fit(X, Y, sample_weight=weights)
@@ -268,12 +265,12 @@ def test_class_weights_help_a_rare_label():
         ({"up": 0, "down": 0}, "at least one non-zero number"),
     ],
 )
-def test_wrong_class_weights(class_weight, message):
+def test_errors_of_class_weights(class_weight, message):
     with pytest.raises((TypeError, ValueError), match=message):
         model(class_weight=class_weight).fit(X, Y)
 
 
-def test_class_weight_of_batches():
+def test_balanced_class_weights_with_partial_fit_are_an_error():
     with pytest.raises(ValueError, match="class_weight must be a dict or None for partial_fit"):
         model(class_weight="balanced").partial_fit(X, Y, classes=["up", "down"])
     model(class_weight={"up": 2.0}).partial_fit(X[:2], Y[:2], classes=["up", "down"])
@@ -281,7 +278,7 @@ def test_class_weight_of_batches():
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam", "sgd"])
 @pytest.mark.parametrize("tbptt_steps", [None, 2])
-def test_optimizers_and_truncation_learn(optimizer, tbptt_steps):
+def test_each_optimizer_learns_with_and_without_truncation(optimizer, tbptt_steps):
     rng = np.random.default_rng(0)
     given = [rng.standard_normal((n, 1)) for n in rng.integers(3, 12, 60)]
     y = [(x[:, 0] > 0).astype(int) for x in given]
@@ -290,7 +287,7 @@ def test_optimizers_and_truncation_learn(optimizer, tbptt_steps):
     assert own.set_params(learning_rate=rate).fit(given, y).score(given, y) > 0.95
 
 
-def test_losses_of_steps():
+def test_taggers_train_with_each_loss():
     from fusedlstm.losses import Focal, LogLoss
 
     for loss in ("focal", LogLoss(label_smoothing=0.1), Focal(1.0)):

@@ -18,8 +18,6 @@ from fusedlstm.layers import LSTM, Dense
 from fusedlstm.optimizers import Adam
 from saved_objects import SIGNS, TOTAL, X, quick
 
-# Reading
-
 
 @pytest.fixture
 def small(tmp_path):
@@ -28,7 +26,7 @@ def small(tmp_path):
     return path
 
 
-def test_every_flipped_bit_is_found(small):
+def test_every_flipped_bit_is_detected(small):
     content = small.read_bytes()
     for i in range(len(content)):
         damaged = bytearray(content)
@@ -38,7 +36,7 @@ def test_every_flipped_bit_is_found(small):
             fusedlstm.load(small)
 
 
-def test_every_cut_is_found(small):
+def test_every_truncation_is_detected(small):
     content = small.read_bytes()
     for length in range(len(content)):
         small.write_bytes(content[:length])
@@ -49,7 +47,7 @@ def test_every_cut_is_found(small):
         fusedlstm.load(small)
 
 
-def test_files_of_something_else(small):
+def test_files_of_other_programs_are_an_error(small):
     one = {"a": np.ones(1)}
     contents = {
         "a pickle": (pickle.dumps(print), "another kind of file"),
@@ -69,7 +67,7 @@ def test_files_of_something_else(small):
             fusedlstm.load(small)
 
 
-def test_a_file_of_a_newer_version(small, monkeypatch):
+def test_a_file_of_a_newer_version_is_an_error(small, monkeypatch):
     monkeypatch.setattr("fusedlstm._files.FORMAT_VERSION", 7)
     Sequential([Dense(1)], 1).save(small)
     monkeypatch.undo()
@@ -174,7 +172,7 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("change", UNKNOWN.values(), ids=UNKNOWN)
-def test_content_that_is_not_known(change, tmp_path):
+def test_unknown_content_is_an_error(change, tmp_path):
     changed_header(change)(tmp_path / "file")
     with pytest.raises(
         ValueError, match="whose content this version of fusedlstm does not know"
@@ -186,7 +184,7 @@ def test_content_that_is_not_known(change, tmp_path):
     assert len(reason) < 800
 
 
-def test_a_file_without_a_field_that_came_later(tmp_path):
+def test_a_missing_parameter_gets_its_default(tmp_path):
     changed_header(lambda h: h["parameters"].pop("verbose"))(tmp_path / "file")
     assert fusedlstm.load(tmp_path / "file").verbose == 0
 
@@ -194,7 +192,7 @@ def test_a_file_without_a_field_that_came_later(tmp_path):
 LATER = ("X_mean_", "X_scale_", "best_iter_", "loss_", "validation_loss_curve_", "_schedule_state")
 
 
-def test_a_file_without_attributes_that_have_a_default(tmp_path):
+def test_missing_attributes_get_their_defaults(tmp_path):
     def drop(header):
         for name in LATER:
             del header["attributes"][name]
@@ -209,7 +207,7 @@ def test_a_file_without_attributes_that_have_a_default(tmp_path):
     assert model.n_iter_ == 4
 
 
-def test_loading_runs_no_code(tmp_path):
+def test_loading_executes_no_code(tmp_path):
     # Everything by which Python could be made to run what stands in a file.
     quick(LSTMRegressor).fit(X, TOTAL).save(tmp_path / "file")
     script = """if True:

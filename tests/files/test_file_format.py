@@ -1,4 +1,4 @@
-"""Files as other readers see them, files of others, and files of earlier versions."""
+"""The file format: other readers and writers, earlier versions, pipelines."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @st.composite
 def drawn_arrays(draw):
-    """An array of any dtype, byte order, shape and strides."""
+    """Draw an array of any dtype, byte order, shape and strides."""
     dtype = draw(st.sampled_from(list(DTYPES.values())))
     if draw(st.booleans()):
         dtype = dtype.newbyteorder(">")
@@ -50,7 +50,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(named=st.dictionaries(TEXT, drawn_arrays()), text=st.text())
-def test_another_reader_reads_what_we_write(tmp_path_factory, named, text):
+def test_safetensors_reads_our_files(tmp_path_factory, named, text):
     named.pop("__metadata__", None)
     named.pop("no arrays", None)
     path = tmp_path_factory.mktemp("files") / "file"
@@ -74,7 +74,7 @@ def test_another_reader_reads_what_we_write(tmp_path_factory, named, text):
 
 
 @given(named=st.dictionaries(TEXT, drawn_arrays(), min_size=1))
-def test_we_read_what_another_writer_writes(tmp_path_factory, named):
+def test_files_written_by_safetensors_are_read(tmp_path_factory, named):
     named.pop("__metadata__", None)
     named = {n: np.asarray(a, a.dtype.newbyteorder("="), order="C") for n, a in named.items()}
     named["an"] = np.ones(1)
@@ -91,7 +91,7 @@ def test_we_read_what_another_writer_writes(tmp_path_factory, named):
         assert ours[name].flags.writeable
 
 
-def test_the_layout(tmp_path):
+def test_files_have_the_layout_of_safetensors(tmp_path):
     write(tmp_path / "file", {"class": "a"}, {"x": np.ones(3, "u1"), "y": np.ones(2, ">f8")})
     content = (tmp_path / "file").read_bytes()
     length = int.from_bytes(content[:8], "little")
@@ -102,7 +102,7 @@ def test_the_layout(tmp_path):
     assert content[8 + length :] == np.ones(2, "<f8").tobytes() + b"\1\1\1"
 
 
-def test_a_memory_map_is_written(tmp_path):
+def test_memory_maps_can_be_saved(tmp_path):
     np.arange(12.0).tofile(tmp_path / "numbers")
     mapped = np.memmap(tmp_path / "numbers", "f8", "r", shape=(3, 4))
     write(tmp_path / "file", {}, {"x": mapped, "turned": mapped.T})
@@ -111,7 +111,7 @@ def test_a_memory_map_is_written(tmp_path):
     np.testing.assert_array_equal(arrays["turned"], mapped.T)
 
 
-def test_a_long_description_is_refused_when_written(tmp_path):
+def test_writing_a_header_that_is_too_long_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="path must be for a description of at most 100000000 byt"):
         write(tmp_path / "file", {"class": "a" * LARGEST_HEADER}, {})
     assert not list(tmp_path.iterdir())
@@ -159,13 +159,13 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("content", LAYOUTS.values(), ids=LAYOUTS)
-def test_wrong_layouts(content, tmp_path):
+def test_a_wrong_layout_is_an_error(content, tmp_path):
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(ValueError, match="which is another kind of file, cut off or damaged"):
         fusedlstm.load(tmp_path / "file")
 
 
-# Earlier versions
+# Earlier versions.
 
 DATA = Path(__file__).parent / "saved"
 SAVED_X = np.arange(24, dtype=float).reshape(4, 3, 2) % 7 / 7 - 0.4
@@ -175,12 +175,12 @@ def loaded(name):
     return fusedlstm.load(DATA / f"saved_{name}.safetensors")
 
 
-def test_a_model_of_version_0_1():
+def test_a_model_saved_by_version_0_1_is_loaded():
     expected = [[-0.0146832], [0.1104851], [-0.0277605], [0.067441]]
     np.testing.assert_allclose(loaded("model").predict(SAVED_X), expected, atol=1e-6)
 
 
-def test_a_classifier_of_version_0_1():
+def test_a_classifier_saved_by_version_0_1_is_loaded():
     model = loaded("classifier")
     assert model.classes_.tolist() == ["a", "b", "ccc"]
     expected = [
@@ -192,7 +192,7 @@ def test_a_classifier_of_version_0_1():
     np.testing.assert_allclose(model.predict_proba(SAVED_X), expected, atol=1e-6)
 
 
-def test_a_regressor_of_version_0_1_goes_on():
+def test_a_regressor_saved_by_version_0_1_continues_training():
     model = loaded("regressor")
     expected = [
         [-0.0562047, 0.0492297],
@@ -211,12 +211,12 @@ def test_a_regressor_of_version_0_1_goes_on():
     np.testing.assert_allclose(model.predict(SAVED_X), expected, atol=1e-6)
 
 
-def test_a_scaler_of_version_0_1():
+def test_a_scaler_saved_by_version_0_1_is_loaded():
     expected = [[-1.3654729, -0.8638684], [-0.4016097, 0.1727737], [0.5622535, 1.2094158]]
     np.testing.assert_allclose(loaded("scaler").transform(SAVED_X)[0], expected, atol=1e-6)
 
 
-# Types
+# Types of fields.
 
 
 def test_the_types_of_fields_are_those_of_the_classes():
@@ -231,7 +231,7 @@ def test_every_attribute_in_a_file_has_a_type():
         assert set(REQUIRED[name]) <= saved
 
 
-# Pipelines
+# Pipelines.
 
 
 def pipelines():
@@ -267,7 +267,7 @@ def answers(pipeline, X):
 
 
 @pytest.mark.parametrize("name", pipelines())
-def test_a_pipeline_comes_back(name, tmp_path):
+def test_a_pipeline_survives_a_round_trip(name, tmp_path):
     pipeline, data, y = pipelines()[name]
     pipeline.fit(data, y)
     fusedlstm.save(pipeline, tmp_path / "file")
@@ -301,7 +301,7 @@ def test_a_pipeline_comes_back(name, tmp_path):
         ),
     ],
 )
-def test_pipelines_that_cannot_be_saved(pipeline, message, tmp_path):
+def test_saving_a_pipeline_with_other_steps_is_an_error(pipeline, message, tmp_path):
     for _, step in pipeline.steps:
         if isinstance(step, (SequenceScaler, LSTMClassifier)):
             step.set_params(**{} if isinstance(step, SequenceScaler) else {"max_iter": 1})
@@ -312,7 +312,7 @@ def test_pipelines_that_cannot_be_saved(pipeline, message, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_pipeline_that_is_not_fitted_is_not_saved(tmp_path):
+def test_saving_an_unfitted_pipeline_is_an_error(tmp_path):
     with pytest.raises(Exception, match="not fitted") as raised:
         fusedlstm.save(make_pipeline(SequenceScaler(), LSTMClassifier()), tmp_path / "file")
     assert type(raised.value).__name__ == "NotFittedError"
@@ -337,7 +337,7 @@ def test_a_pipeline_that_is_not_fitted_is_not_saved(tmp_path):
         lambda h: h["steps"].reverse(),
     ],
 )
-def test_pipelines_of_strangers(change, tmp_path):
+def test_unknown_content_of_a_pipeline_is_an_error(change, tmp_path):
     pipeline = make_pipeline(SequenceScaler(), LSTMRegressor(**SMALL)).fit(X, TOTAL)
     fusedlstm.save(pipeline, tmp_path / "file")
     header, arrays = read(tmp_path / "file")
@@ -347,11 +347,11 @@ def test_pipelines_of_strangers(change, tmp_path):
         fusedlstm.load(tmp_path / "file")
 
 
-# What is no regular file
+# Paths that are not regular files.
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device"])
-def test_what_is_no_regular_file_is_refused_at_once(kind, tmp_path):
+def test_a_path_that_is_not_a_regular_file_is_an_error(kind, tmp_path):
     place = tmp_path / "place"
     if kind == "fifo":
         os.mkfifo(place)
@@ -367,7 +367,7 @@ def test_what_is_no_regular_file_is_refused_at_once(kind, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["place"]
 
 
-def test_a_folder_is_no_checkpoint(tmp_path):
+def test_a_folder_as_checkpoint_is_an_error(tmp_path):
     with pytest.raises(IsADirectoryError):
         LSTMRegressor(**SMALL).fit(X, TOTAL, checkpoint=tmp_path)
     assert not list(tmp_path.iterdir())

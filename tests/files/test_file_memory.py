@@ -1,6 +1,6 @@
-"""Files and memory: a small file takes little of it, and where there is too little it is said so.
+"""Memory use of saving and loading, and errors when there is too little memory.
 
-Limits are set in processes of their own.
+Limits are set in separate processes.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def run_limited(script, folder):
     return ran.stdout.split()
 
 
-# A small file
+# Small files.
 
 
 def pad_file(path, parameter, arrays=None):
@@ -144,16 +144,16 @@ def outcomes_of_bombs(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_small_file_cannot_take_much_memory(name, outcomes_of_bombs):
+def test_a_small_file_cannot_allocate_much_memory(name, outcomes_of_bombs):
     assert outcomes_of_bombs[name] == "ValueError"
 
 
-def test_labels_of_a_wide_dtype_come_back(tmp_path):
+def test_labels_of_a_wide_dtype_survive_a_round_trip(tmp_path):
     y = np.array(["a", "b"] * 3, "<U1000")
     model = LSTMClassifier(2, max_iter=1).fit(X, y)
     model.save(tmp_path / "file")
     assert load(tmp_path / "file").classes_.dtype == "<U1000"
-    model.classes_ = np.array(["a", "b"], "<U9000000")  # a dtype narrower holds them as well
+    model.classes_ = np.array(["a", "b"], "<U9000000")  # a narrower dtype can hold the labels
     model.save(tmp_path / "file")
     assert load(tmp_path / "file").classes_.tolist() == ["a", "b"]
     model.classes_ = np.array(["a" * 10**5] + ["b"] * 10**3)
@@ -161,10 +161,10 @@ def test_labels_of_a_wide_dtype_come_back(tmp_path):
         model.save(tmp_path / "file")
 
 
-# Little memory
+# Little memory.
 
 
-def test_short_memory_is_no_damage_and_no_crash(tmp_path):
+def test_too_little_memory_raises_memory_error(tmp_path):
     Sequential([LSTM(256), Dense(1)], 64, random_state=0).save(tmp_path / "good")
     script = """
         model = fusedlstm.load("good")
@@ -184,7 +184,7 @@ def test_short_memory_is_no_damage_and_no_crash(tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_saving_takes_no_copy(tmp_path):
+def test_saving_makes_no_copy(tmp_path):
     script = """
         model = fusedlstm.Sequential([Dense(2048)], 4096, random_state=0)  # 32 MB
         turned = np.asfortranarray(model.params.reshape(2048, -1))
@@ -196,16 +196,16 @@ def test_saving_takes_no_copy(tmp_path):
     assert run_limited(script, tmp_path) == ["ok", "ok"]
 
 
-# A file that changes while it is read
+# Files that change while they are read.
 
 
 @pytest.mark.parametrize("length", [0, 5, 1000])
-def test_a_file_that_is_cut_off_while_it_is_loaded(length, tmp_path, monkeypatch):
+def test_a_file_truncated_during_loading_is_an_error(length, tmp_path, monkeypatch):
     path = tmp_path / "file"
     Sequential([Dense(64)], 64, random_state=0).save(path)
     place_of = _files._place_of
 
-    def cut(entry):  # when the header has been read
+    def cut(entry):  # called after the header has been read
         os.truncate(path, length)
         return place_of(entry)
 

@@ -94,7 +94,7 @@ def _diverged():
 
 
 @pytest.mark.parametrize("fitted", FITTED.values(), ids=FITTED)
-def test_an_estimator_comes_back(fitted, tmp_path):
+def test_estimators_survive_a_round_trip(fitted, tmp_path):
     model = fitted()
     same = there_and_back(model, tmp_path)
     assert type(same) is type(model)
@@ -116,12 +116,12 @@ def test_an_estimator_comes_back(fitted, tmp_path):
 
 
 @pytest.mark.parametrize("fitted", FITTED.values(), ids=FITTED)
-def test_all_that_is_fitted_is_in_the_file(fitted, tmp_path):
+def test_all_fitted_attributes_are_saved(fitted, tmp_path):
     model = fitted()
     assert vars(there_and_back(model, tmp_path)).keys() == vars(model).keys()
 
 
-def test_training_in_parts_goes_on_from_a_file(tmp_path):
+def test_partial_fit_continues_from_a_file(tmp_path):
     model = FITTED["in parts"]()
     same = there_and_back(model, tmp_path)
     for _ in range(3):
@@ -131,7 +131,7 @@ def test_training_in_parts_goes_on_from_a_file(tmp_path):
 
 
 @pytest.mark.parametrize("fitted", FITTED.values(), ids=FITTED)
-def test_equal_models_give_equal_bytes(fitted, tmp_path):
+def test_equal_estimators_give_files_of_equal_bytes(fitted, tmp_path):
     model = fitted()
     model.save(tmp_path / "one")
     fitted().save(tmp_path / "two")
@@ -156,7 +156,7 @@ def test_equal_models_give_equal_bytes(fitted, tmp_path):
     ],
     ids=repr,
 )
-def test_labels(labels, tmp_path):
+def test_labels_of_all_dtypes_survive_a_round_trip(labels, tmp_path):
     labels = np.asarray(labels)
     model = quick(LSTMClassifier).fit(X, labels[np.arange(30) % len(labels)])
     same = there_and_back(model, tmp_path)
@@ -166,7 +166,7 @@ def test_labels(labels, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_model_comes_back(dtype, tmp_path):
+def test_models_survive_a_round_trip(dtype, tmp_path):
     model = Sequential([LSTM(3, bidirectional=True), Dropout(0.2), Dense(2, "relu")], 2, dtype, 0)
     same = there_and_back(model, tmp_path)
     assert repr(same) == repr(model)
@@ -181,7 +181,7 @@ LAYERS = [kind for name in layers.__all__ if not isabstract(kind := getattr(laye
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-def test_every_layer_comes_back(kind, tmp_path):
+def test_each_layer_survives_a_round_trip(kind, tmp_path):
     needed = [f for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
     if issubclass(kind, (layers.Composite, layers.Tied)):
         layer = {
@@ -198,7 +198,7 @@ def test_every_layer_comes_back(kind, tmp_path):
     assert same.predict(X).tobytes() == model.predict(X).tobytes()
 
 
-def test_the_arrays_have_the_names_of_the_parameters(tmp_path):
+def test_arrays_are_saved_under_the_names_of_the_parameters(tmp_path):
     model = Sequential([LSTM(3), LastStep(), Dense(1)], 2, random_state=0)
     model.save(tmp_path / "file")
     arrays = safetensors.numpy.load_file(tmp_path / "file")
@@ -207,7 +207,7 @@ def test_the_arrays_have_the_names_of_the_parameters(tmp_path):
         np.testing.assert_array_equal(arrays[name], array)
 
 
-def test_the_header(tmp_path):
+def test_the_header_describes_the_estimator(tmp_path):
     quick(LSTMClassifier).fit(X, SIGNS).save(tmp_path / "file")
     with safetensors.safe_open(tmp_path / "file", "numpy") as file:
         metadata = file.metadata()
@@ -221,7 +221,7 @@ def test_the_header(tmp_path):
 
 
 @pytest.mark.parametrize("data", [X, RAGGED, X[:, :, 0]], ids=["3-D", "ragged", "2-D"])
-def test_a_scaler_comes_back(data, tmp_path):
+def test_scalers_survive_a_round_trip(data, tmp_path):
     scaler = SequenceScaler().fit(data)
     same = there_and_back(scaler, tmp_path)
     assert vars(same).keys() == vars(scaler).keys()
@@ -229,7 +229,7 @@ def test_a_scaler_comes_back(data, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
-def test_everything_that_parameters_name_can_be_saved():
+def test_all_optimizers_losses_schedules_and_layers_can_be_saved():
     named = (OPTIMIZERS, SCHEDULES, REGRESSION_LOSSES, CLASSIFICATION_LOSSES)
     kinds = {type(value) for values in named for value in values.values()}
     assert {*LAYERS, *kinds} <= set(VALUES.values())
@@ -237,7 +237,7 @@ def test_everything_that_parameters_name_can_be_saved():
         assert is_dataclass(kind)
 
 
-def test_another_process_reads_it_and_a_pickle(tmp_path):
+def test_another_process_reads_a_file_and_a_pickle(tmp_path):
     model = quick(LSTMClassifier, optimizer=Adam(beta2=0.9)).fit(X, SIGNS)
     model.save(tmp_path / "model.safetensors")
     (tmp_path / "model.pickle").write_bytes(pickle.dumps(model))

@@ -20,21 +20,21 @@ from saved_objects import SIGNS, TOTAL, X, quick
 
 @dataclass(frozen=True)
 class OwnOptimizer(Adam):
-    """Not in the package."""
+    """A class outside the package."""
 
 
 @dataclass(frozen=True)
 class OwnLayer(Dense):
-    """Not in the package."""
+    """A class outside the package."""
 
 
 @dataclass(frozen=True)
 class OwnError(SquaredError):
-    """Not in the package."""
+    """A class outside the package."""
 
 
 class OwnClassifier(LSTMClassifier):
-    """Not in the package."""
+    """A class outside the package."""
 
 
 def own_scorer(model, X, y):
@@ -56,7 +56,7 @@ UNSAVABLE = {
 
 
 @pytest.mark.parametrize(("options", "message"), UNSAVABLE.values(), ids=UNSAVABLE)
-def test_what_cannot_be_saved(options, message, tmp_path):
+def test_saving_unsupported_parameters_is_an_error(options, message, tmp_path):
     model = quick(LSTMClassifier).fit(X, SIGNS).set_params(**options)
     with pytest.raises(TypeError, match=message):
         model.save(tmp_path / "file")
@@ -74,7 +74,7 @@ def test_what_cannot_be_saved(options, message, tmp_path):
     ],
     ids=repr,
 )
-def test_labels_that_cannot_be_saved(labels, tmp_path):
+def test_saving_unsupported_labels_is_an_error(labels, tmp_path):
     model = quick(LSTMClassifier).fit(X, SIGNS)
     model.classes_ = labels
     with pytest.raises(TypeError, match="classes_ must be of str, int, float or bool to be saved"):
@@ -82,7 +82,7 @@ def test_labels_that_cannot_be_saved(labels, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_classes_of_ones_own_cannot_be_saved(tmp_path):
+def test_saving_custom_classes_is_an_error(tmp_path):
     for layer in (OwnLayer(2), Residual(OwnLayer(2))):
         stack = (layer, LSTM(2), LastStep())
         model = quick(LSTMRegressor, hidden_size=64, layers=stack).fit(X, TOTAL)
@@ -102,7 +102,7 @@ def test_classes_of_ones_own_cannot_be_saved(tmp_path):
         quick(OwnClassifier).fit(X, SIGNS).save(tmp_path / "file")
 
 
-def test_nothing_fitted_nothing_saved(tmp_path):
+def test_saving_an_unfitted_estimator_is_an_error(tmp_path):
     for unfitted in (LSTMClassifier(), LSTMRegressor(), SequenceScaler()):
         with pytest.raises(NotFittedError):
             unfitted.save(tmp_path / "file")

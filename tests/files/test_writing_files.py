@@ -14,10 +14,8 @@ from fusedlstm import LSTMRegressor, Sequential
 from fusedlstm.layers import Dense
 from saved_objects import TOTAL, X, quick
 
-# Writing
 
-
-def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path, monkeypatch):
+def test_a_file_is_replaced_completely_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "file"
     quick(LSTMRegressor).fit(X, TOTAL).save(path)
     before = path.read_bytes()
@@ -37,7 +35,7 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs permissions and links of POSIX")
-def test_permissions_and_links_are_those_of_any_file(tmp_path):
+def test_saved_files_have_the_usual_permissions_and_follow_links(tmp_path):
     model = Sequential([Dense(1)], 1)
     (tmp_path / "plain").touch()
     model.save(tmp_path / "saved")
@@ -49,7 +47,7 @@ def test_permissions_and_links_are_those_of_any_file(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="needs permissions of POSIX")
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o666, 0o4755])
-def test_a_file_that_is_replaced_keeps_its_permissions(mode, tmp_path, monkeypatch):
+def test_a_replaced_file_keeps_its_permissions(mode, tmp_path, monkeypatch):
     path, model = tmp_path / "file", Sequential([Dense(1)], 1)
     path.touch()
     path.chmod(mode)
@@ -94,7 +92,7 @@ SAVE_FOR_EVER = """if True:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs SIGKILL")
-def test_save_removes_what_a_killed_save_left(tmp_path):
+def test_save_removes_temporary_files_of_a_killed_save(tmp_path):
     path, model = tmp_path / "file", Sequential([Dense(1)], 1)
     path.touch()
     path.chmod(0o444)
@@ -106,7 +104,7 @@ def test_save_removes_what_a_killed_save_left(tmp_path):
     assert sorted(each.name for each in tmp_path.iterdir()) == [".file.20261121", "file"]
 
 
-def test_two_saves_at_once_leave_each_other_alone(tmp_path, monkeypatch):
+def test_concurrent_saves_do_not_interfere(tmp_path, monkeypatch):
     path, fsync, inner = tmp_path / "file", os.fsync, []
 
     def save_another(descriptor):
@@ -122,7 +120,7 @@ def test_two_saves_at_once_leave_each_other_alone(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_name_of_any_length_that_the_file_system_takes(tmp_path):
+def test_names_may_be_as_long_as_the_file_system_allows(tmp_path):
     for name in ("x" * 255, "\N{SNOWMAN}" * 85):
         Sequential([Dense(1)], 1).save(tmp_path / name)
         assert fusedlstm.load(tmp_path / name).output_size == 1
@@ -132,7 +130,7 @@ def test_a_name_of_any_length_that_the_file_system_takes(tmp_path):
 
 
 @pytest.mark.parametrize("path", [None, 3, b"bytes", "", open])
-def test_bad_paths(path):
+def test_paths_that_are_not_strings_are_an_error(path):
     with pytest.raises(TypeError, match="path must be a string or a path; got"):
         Sequential([Dense(1)], 1).save(path)
     with pytest.raises(TypeError, match="path must be a string or a path; got"):
@@ -140,7 +138,7 @@ def test_bad_paths(path):
 
 
 @pytest.mark.parametrize("path", ["a\0b", "a\ud800"])
-def test_paths_that_no_file_system_holds(path, tmp_path):
+def test_paths_that_the_file_system_cannot_hold_are_an_error(path, tmp_path):
     sentence = "^{} must be a path that the file system can hold; got " + re.escape(repr(path))
     with pytest.raises(ValueError, match=sentence.format("path")):
         Sequential([Dense(1)], 1).save(path)
@@ -150,7 +148,7 @@ def test_paths_that_no_file_system_holds(path, tmp_path):
         quick(LSTMRegressor).fit(X, TOTAL, checkpoint=path)
 
 
-def test_a_file_in_place_of_a_folder(tmp_path):
+def test_a_file_instead_of_a_folder_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NotADirectoryError, match="file"):
         Sequential([Dense(1)], 1).save(tmp_path / "file" / "x")
@@ -160,7 +158,7 @@ def test_a_file_in_place_of_a_folder(tmp_path):
         quick(LSTMRegressor).fit(X, TOTAL, checkpoint=tmp_path / "file" / "x")
 
 
-def test_no_such_file(tmp_path):
+def test_a_missing_file_or_folder_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         fusedlstm.load(tmp_path / "missing")
     with pytest.raises(FileNotFoundError):

@@ -54,7 +54,7 @@ def numbers(seed=0, shape=(3, 4, 3)):
 
 @pytest.mark.parametrize("layers", STACKS.values(), ids=STACKS)
 @pytest.mark.parametrize("lengths", [None, [4, 1, 3]], ids=["equal", "unequal"])
-def test_finite_differences(layers, lengths):
+def test_gradients_agree_with_finite_differences(layers, lengths):
     model = Sequential(layers, input_size=3, dtype="float64", random_state=1)
     x = numbers()
 
@@ -74,7 +74,7 @@ def test_finite_differences(layers, lengths):
 
 
 @pytest.mark.parametrize("layers", STACKS.values(), ids=STACKS)
-def test_predictions_of_all_kinds_are_the_same(layers):
+def test_all_ways_of_predicting_give_the_same_bits(layers):
     model = Sequential(layers, input_size=3, random_state=1)
     x = numbers(0, (5, 6, 3)).astype("float32")
     for lengths in (None, [6, 1, 2, 6, 3]):
@@ -91,7 +91,7 @@ def test_predictions_of_all_kinds_are_the_same(layers):
 
 
 @pytest.mark.parametrize("layers", STACKS.values(), ids=STACKS)
-def test_files_and_values(layers, tmp_path):
+def test_composed_layers_survive_files_and_repr(layers, tmp_path):
     model = Sequential(layers, input_size=3, random_state=1)
     model.save(tmp_path / "model")
     same = fusedlstm.load(tmp_path / "model")
@@ -104,7 +104,7 @@ def test_files_and_values(layers, tmp_path):
 
 
 @pytest.mark.parametrize("layers", STACKS.values(), ids=STACKS)
-def test_gradients_of_states(layers):
+def test_gradients_of_states_agree_with_finite_differences(layers):
     model = Sequential(layers, input_size=3, dtype="float64", random_state=1)
     x = numbers()
     _, state = model.run(x)
@@ -174,7 +174,7 @@ CAUSAL = {name: layers for name, layers in STACKS.items() if Chain(*layers).caus
 
 
 @pytest.mark.parametrize("layers", CAUSAL.values(), ids=CAUSAL)
-def test_streams(layers):
+def test_streams_give_the_bits_of_predictions(layers):
     model = Sequential(layers, input_size=3, random_state=1)
     x = numbers(0, (4, 6, 3)).astype("float32")
     stream = model.stream(4)
@@ -185,7 +185,7 @@ def test_streams(layers):
 
 
 @pytest.mark.parametrize("layers", CAUSAL.values(), ids=CAUSAL)
-def test_states_of_streams(layers):
+def test_states_of_streams_are_those_of_run(layers):
     model = Sequential(layers, input_size=3, random_state=1)
     x = numbers(0, (4, 6, 3)).astype("float32")
     stream = model.stream(4)
@@ -206,7 +206,7 @@ def test_states_of_streams(layers):
     assert pickle.dumps(fewer.state) == pickle.dumps(select_rows(stream.state, rows))
 
 
-def test_select_and_states_that_do_not_fit():
+def test_wrong_rows_and_states_of_streams_are_an_error():
     model = Sequential([LSTM(3), Dense(2)], input_size=3, random_state=1)
     stream = model.stream(2)
     stream.step(np.ones((2, 3)))
@@ -223,7 +223,7 @@ def test_select_and_states_that_do_not_fit():
         model.stream().select([0])
 
 
-def test_the_last_step_after_pointwise_layers_is_each_directions_own():
+def test_last_step_after_pointwise_layers_is_taken_per_direction():
     body = [LSTM(4, bidirectional=True), Dense(3, "tanh")]
     model = Sequential([*body, LastStep()], input_size=3, random_state=0)
     other = Sequential([body[0], LastStep(), body[1]], input_size=3)
@@ -246,7 +246,7 @@ def test_the_last_step_after_pointwise_layers_is_each_directions_own():
     ],
     ids=repr,
 )
-def test_an_ambiguous_last_step_is_refused(layers):
+def test_an_ambiguous_last_step_is_an_error(layers):
     with pytest.raises(ValueError, match="must follow a layer that gives each direction's final"):
         Sequential(layers, input_size=3)
 
@@ -284,12 +284,12 @@ def test_an_ambiguous_last_step_is_refused(layers):
         (lambda: Model("LSTM", 3), "layer must be a layer; got 'LSTM'"),
     ],
 )
-def test_bad_compositions(make, message):
+def test_errors_of_compositions(make, message):
     with pytest.raises((ValueError, TypeError), match=message):
         make()
 
 
-def test_tied_layers_have_their_parameters_once():
+def test_tied_layers_share_one_set_of_parameters():
     model = Sequential([Dense(3, "tanh"), LSTM(3), Tied(0, Dense(3))], 3, "float64", 0)
     assert list(model.named_params()) == [
         "0.weight",
@@ -303,7 +303,7 @@ def test_tied_layers_have_their_parameters_once():
     np.testing.assert_array_equal(model.predict(numbers())[0, 0], [1, 2, 3])
 
 
-def test_a_model_of_any_layer():
+def test_model_takes_a_single_layer():
     model = Model(Parallel(LSTM(3), GRU(2)), 3, random_state=0)
     assert next(iter(model.named_params())) == "0.weight_ih"
     assert model.predict(numbers()).shape == (3, 4, 5)
@@ -312,7 +312,7 @@ def test_a_model_of_any_layer():
     )
 
 
-def test_summary_is_indented():
+def test_summary_shows_inner_layers_indented():
     model = Sequential([Residual(LSTM(4), Chain(Dense(3))), LastStep()], input_size=2)
     lines = str(model.summary()).splitlines()
     assert [line.split()[:2] for line in lines[4:-2]] == [

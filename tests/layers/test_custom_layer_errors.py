@@ -16,8 +16,6 @@ from fusedlstm.layers import (
 )
 from fusedlstm.sequence import Sequence
 
-# Mistakes in layers of a user's own are named.
-
 
 class Plain(Layer):
     """Doubles its input."""
@@ -55,7 +53,7 @@ WRONG_FORWARDS = {
 
 
 @pytest.mark.parametrize(("result", "message"), WRONG_FORWARDS.values(), ids=WRONG_FORWARDS)
-def test_wrong_results_of_forward_are_named(result, message):
+def test_wrong_results_of_forward_are_an_error(result, message):
     def forward(self, params, seq, state=None, rng=None, all_steps=True):
         return result(seq)
 
@@ -73,7 +71,7 @@ WRONG_BACKWARDS = {
 
 
 @pytest.mark.parametrize(("result", "message"), WRONG_BACKWARDS.values(), ids=WRONG_BACKWARDS)
-def test_wrong_results_of_backward_are_named(result, message):
+def test_wrong_results_of_backward_are_an_error(result, message):
     def backward(self, params, saved, dseq, dstate, grads, input_gradient=True):
         return result(dseq)
 
@@ -83,7 +81,7 @@ def test_wrong_results_of_backward_are_named(result, message):
         model.backward(saved, y, np.zeros_like(model.params))
 
 
-def test_wrong_initial_parameters_are_named():
+def test_wrong_initial_parameters_are_an_error():
     shapes = {"param_shapes": lambda self, size: {"weight": (size, size)}}
     other = own(**shapes, init_params=lambda self, size, rng: {"weigth": np.ones((size, size))})
     with pytest.raises(ValueError, match=r"must be of names of param_shapes; got '0\.weigth'"):

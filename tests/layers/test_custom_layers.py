@@ -33,9 +33,6 @@ from fusedlstm.training import SeriesBatches, epochs
 BI = LSTM(3, bidirectional=True)
 
 
-# Layers of a user's own.
-
-
 @dataclass(frozen=True)
 class Smooth(Layer):
     """A convolution of three steps with fixed weights."""
@@ -75,7 +72,7 @@ class Noise(Layer):
         return dseq, None
 
 
-def test_a_convolution_of_ones_own_is_right_or_refused():
+def test_a_custom_convolution_is_exact_and_cannot_stream():
     model = Sequential([LSTM(3), Smooth(), LastStep(), Dense(1)], 2, random_state=0)
     whole = model.predict(X)
     np.testing.assert_array_equal(whole[:3], model.predict(X[:3]))
@@ -91,7 +88,7 @@ def test_a_convolution_of_ones_own_is_right_or_refused():
         model.stream()
 
 
-def test_a_reducing_layer_of_ones_own():
+def test_a_custom_layer_may_reduce_the_steps():
     layers = (LSTM(3), MeanStep())
     model = LSTMClassifier(layers=layers, max_iter=3, random_state=0).fit(X, X.sum(axis=(1, 2)) > 0)
     assert "MeanStep" in model.summary()
@@ -102,7 +99,7 @@ def test_a_reducing_layer_of_ones_own():
     np.testing.assert_array_equal(masked, model.model_.predict(X[:, :4]))
 
 
-def test_noise_of_ones_own():
+def test_a_custom_layer_may_draw_random_numbers():
     with pytest.raises(ValueError, match=r"got Noise\(\) for layers\[1\], whose .*random"):
         LSTMRegressor(layers=(LSTM(3), Noise()), optimizer="lbfgs").fit(X, X.sum(axis=(1, 2)))
     model = Sequential([LSTM(3), Noise(), Dense(1)], 2, random_state=0)
@@ -125,13 +122,13 @@ class Repeated(Layer):
         return dseq._replace(x=2 * dseq.x), None
 
 
-def test_final_outputs_of_another_layer_are_not_passed_on():
+def test_last_step_ignores_final_outputs_of_an_earlier_layer():
     model = Sequential([LSTM(3), Repeated(), LastStep()], 2, random_state=0)
     steps = Sequential([LSTM(3), Repeated()], 2, random_state=0)
     np.testing.assert_array_equal(model.predict(X), steps.predict(X)[:, -1])
 
 
-def test_a_subclass_that_computes_otherwise_is_not_lowered():
+def test_a_subclass_with_its_own_forward_is_not_compiled():
     class Doubled(Dense):
         def forward(self, params, seq, state=None, rng=None, all_steps=True):
             (out, after), saved = super().forward(params, seq, state, rng, all_steps)
@@ -153,7 +150,7 @@ def test_a_subclass_of_chain_can_be_copied():
     assert again.predict_proba(X).tobytes() == model.predict_proba(X).tobytes()
 
 
-def test_states_that_are_partly_none():
+def test_states_may_be_partly_none():
     model = Sequential([LSTM(3, trainable_state=True), Chain(GRU(2), Dense(1))], 2, random_state=0)
     model.named_params()["0.initial_h"][:] = 0.5
     _, state = model.run(X[:, :3])
@@ -167,7 +164,7 @@ def test_states_that_are_partly_none():
 
 
 @pytest.mark.parametrize("tbptt_steps", [None, 5])
-def test_batches_that_go_on_are_told_of_the_state(tbptt_steps):
+def test_batches_that_continue_a_series_pass_the_state_on(tbptt_steps):
     series = np.random.default_rng(0).standard_normal(121)
     sources = [
         SeriesBatches(series[:-1], series[1:, np.newaxis], batch_size=2, steps=steps)
@@ -184,7 +181,7 @@ def test_batches_that_go_on_are_told_of_the_state(tbptt_steps):
     assert losses == pytest.approx([losses[0]] * 4, rel=1e-6)
 
 
-def test_states_need_layers_that_can_carry_them():
+def test_carrying_states_through_unsuitable_layers_is_an_error():
     series = np.random.default_rng(0).standard_normal(60)
     source = SeriesBatches(series, series[:, np.newaxis], batch_size=2, steps=10)
     options = {"learning_rate": 0.1, "rng": np.random.default_rng(0)}
@@ -201,7 +198,7 @@ def test_states_need_layers_that_can_carry_them():
         model.run(X, state)
 
 
-def test_models_of_a_single_layer_are_saved(tmp_path):
+def test_models_of_a_single_layer_survive_a_round_trip(tmp_path):
     model = Model(Parallel(LSTM(3), GRU(2)), 2, random_state=0)
     model.save(tmp_path / "file")
     same = fusedlstm.load(tmp_path / "file")
@@ -249,7 +246,7 @@ class Attend(Layer):
         return Sequence(dx, seq.lengths).zeroed(), None
 
 
-def test_an_attention_of_ones_own_is_right_or_refused():
+def test_a_custom_attention_is_exact_and_cannot_stream():
     layers = [LSTM(3), Attend(), Dense(1)]
     model = Sequential(layers, 2, "float64", random_state=0)
     x, lengths = X[:3].copy(), [6, 2, 4]

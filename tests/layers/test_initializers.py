@@ -1,4 +1,4 @@
-"""Initial weights: their distributions, and the work that drawing them takes."""
+"""Initial weights: their distributions, and the work of drawing them."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def check_orthogonal(weights, size):
 
 
 def test_uniform_has_the_given_deviation():
-    # Several pieces, the last one short.
+    # Several pieces; the last is shorter.
     values = uniform(np.random.default_rng(0), (3, initializers.PIECE // 2 + 5), 0.25)
     assert values.dtype == np.float32
     check_uniform(values, 0.25)
     check_uniform(values[2, -1000:], 0.25)
 
 
-def test_deviation_follows_the_fans():
+def test_deviations_of_lecun_and_xavier_follow_the_fans():
     rng = np.random.default_rng(0)
     check_uniform(lecun_uniform(rng, 200, 25), 0.2)
     check_uniform(xavier_uniform(rng, 150, 50), 0.1)
@@ -60,7 +60,7 @@ def test_deviation_follows_the_fans():
         lambda rng: orthogonal(rng, 5),
     ],
 )
-def test_initializers_follow_the_generator(draw):
+def test_initial_weights_depend_only_on_the_generator(draw):
     a, b = draw(np.random.default_rng(5)), draw(np.random.default_rng(5))
     np.testing.assert_array_equal(a, b)
     assert not np.array_equal(a, draw(np.random.default_rng(6)))
@@ -87,13 +87,13 @@ def test_orthogonal_mixes_all_coordinates(size):
     assert (matrices[0] == 0).mean() < 0.06
     assert np.abs(matrices[0]).max() < 0.9
     assert np.abs(matrices.mean(axis=0)).max() < 6 / math.sqrt(300 * size)
-    average = (matrices.astype(float) ** 2).mean(axis=0) * size  # 1 where no element is favored
+    average = (matrices.astype(float) ** 2).mean(axis=0) * size  # 1 if no element is favored
     np.testing.assert_allclose(average.mean(axis=0), 1, atol=0.02)
     assert np.median(average) == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize("size", [1, 2, 50, 1000, 1021, 4095, 4096, 5000])
-def test_work_of_orthogonal_is_that_of_its_elements(monkeypatch, size):
+def test_work_of_orthogonal_is_proportional_to_its_elements(monkeypatch, size):
     work = []
 
     def count(rng, number, block):
@@ -116,7 +116,7 @@ def test_gate_biases_spread_over_scales_of_time():
 
 
 @pytest.mark.parametrize("direction", ["", "_reverse"])
-def test_lstm(direction):
+def test_initial_weights_of_lstm(direction):
     named = initial(LSTM(60, bidirectional=True))
     check_uniform(named["weight_ih" + direction], 1 / math.sqrt(30))
     check_orthogonal(named["weight_hh" + direction], 60)
@@ -146,7 +146,7 @@ def test_gates_and_directions_differ():
         (LSTM(8, recurrent_activation="hard_sigmoid"), {"f": 1.0}),
     ],
 )
-def test_biases_of_variants(layer, gates):
+def test_initial_biases_of_lstm_variants(layer, gates):
     expected = {"spread": spread_gate_bias(8), "against": 1 - spread_gate_bias(8)}
     named = initial(layer)
     for block, bias in zip(layer.blocks, np.split(named["bias"], len(layer.blocks)), strict=True):
@@ -154,14 +154,14 @@ def test_biases_of_variants(layer, gates):
         np.testing.assert_array_equal(bias, expected.get(value, value))
 
 
-def test_lstm_with_a_projection():
+def test_initial_weights_of_lstm_with_a_projection():
     named = initial(LSTM(40, projection_size=10))
     for block in np.split(named["weight_hh"], 4):
         np.testing.assert_allclose(block.T @ block, np.eye(10), atol=2e-6)
 
 
 @pytest.mark.parametrize("reset_after", [True, False])
-def test_gru(reset_after):
+def test_initial_weights_of_gru(reset_after):
     named = initial(GRU(60, reset_after=reset_after))
     check_uniform(named["weight_ih"], 1 / math.sqrt(30))
     check_orthogonal(named["weight_hh"], 60)
@@ -174,20 +174,20 @@ def test_gru(reset_after):
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
-def test_rnn(activation):
+def test_initial_weights_of_rnn(activation):
     named = initial(RNN(60, activation=activation))
     check_uniform(named["weight_ih"], 1 / math.sqrt(30))
     check_orthogonal(named["weight_hh"], 60)
     assert not named["bias"].any()
 
 
-def test_dense():
+def test_initial_weights_of_dense():
     named = initial(Dense(90))
     check_uniform(named["weight"], math.sqrt(2 / 120))
     assert not named["bias"].any()
 
 
-def test_dtypes_start_from_the_same_values():
+def test_both_dtypes_start_from_the_same_values():
     stack = [LSTM(9), LSTM(5, trainable_state=True), LastStep(), Dense(2)]
     single = Sequential(stack, 3, random_state=1).params
     double = Sequential(stack, 3, random_state=1, dtype="float64").params

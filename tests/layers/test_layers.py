@@ -1,4 +1,4 @@
-"""Each layer: shapes, finite differences, and what it promises."""
+"""Layers: shapes, gradients by finite differences, dropout, copies."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ STACKS = {
 
 @pytest.mark.parametrize("layers", STACKS.values(), ids=STACKS)
 @pytest.mark.parametrize("lengths", [None, [4, 1, 3]], ids=["equal", "unequal"])
-def test_finite_differences(layers, lengths):
+def test_gradients_agree_with_finite_differences(layers, lengths):
     rng = np.random.default_rng(0)
     model = Sequential(layers, input_size=3, dtype="float64", random_state=1)
     x = rng.standard_normal((3, 4, 3))
 
     def forward():
-        # The same generator: the same features are dropped at every call.
+        # Equal generators drop the same features in each call.
         return model.forward(x, lengths, np.random.default_rng(7))
 
     y, saved = forward()
@@ -52,7 +52,7 @@ def test_finite_differences(layers, lengths):
 
 
 @pytest.mark.parametrize("layers", STACKS.values(), ids=STACKS)
-def test_predict_is_forward_without_chance(layers):
+def test_predict_gives_the_bits_of_forward_without_a_generator(layers):
     model = Sequential(layers, input_size=3, random_state=1)
     x = np.random.default_rng(0).standard_normal((5, 6, 3)).astype("float32")
     for lengths in (None, [6, 1, 2, 6, 3]):
@@ -72,7 +72,7 @@ DRAWING = [
 
 
 @pytest.mark.parametrize("layer", [*DRAWING, Dropout(0.0), LSTM(5), LastStep(), Dense(2)], ids=repr)
-def test_layers_that_draw_say_so(layer):
+def test_layers_that_draw_random_numbers_declare_it(layer):
     model = Sequential([layer], input_size=3, random_state=1)
     x = np.random.default_rng(0).standard_normal((5, 6, 3)).astype("float32")
     drawn = model.forward(x, rng=np.random.default_rng(0))[0]
@@ -80,7 +80,7 @@ def test_layers_that_draw_say_so(layer):
 
 
 @pytest.mark.parametrize("layers", STACKS.values(), ids=STACKS)
-def test_layers_are_values(layers):
+def test_layers_can_be_compared_hashed_and_pickled(layers):
     for layer in layers:
         assert pickle.loads(pickle.dumps(layer)) == layer
         assert hash(layer) == hash(pickle.loads(pickle.dumps(layer)))
@@ -100,7 +100,7 @@ def test_parameters_have_pytorchs_shapes():
     }
 
 
-def test_last_step_takes_each_directions_own_final_state():
+def test_last_step_takes_the_final_state_of_each_direction():
     model = Sequential([LSTM(4, bidirectional=True)], input_size=3, random_state=0)
     x = np.random.default_rng(0).standard_normal((5, 6, 3)).astype("float32")
     lengths = np.array([6, 1, 2, 6, 3])
@@ -114,13 +114,13 @@ def test_last_step_takes_each_directions_own_final_state():
 
 def test_steps_past_the_end_are_zero():
     model = Sequential([LSTM(4), Dense(3)], input_size=2, random_state=0)
-    model.params[-3:] = 1  # a bias must not show either
+    model.params[-3:] = 1  # padding must not show the bias either
     y = model.predict(np.ones((2, 5, 2)), [2, 5])
     assert not y[0, 2:].any()
     assert y[0, :2].all()
 
 
-def test_dropout_drops_and_scales():
+def test_dropout_zeroes_and_scales_features():
     model = Sequential([Dropout(0.25)], input_size=50, dtype="float64")
     x = np.ones((40, 50, 50))
     y, _ = model.forward(x, rng=np.random.default_rng(0))
@@ -130,7 +130,7 @@ def test_dropout_drops_and_scales():
     np.testing.assert_array_equal(model.predict(x), x)
 
 
-def test_dropout_comes_from_the_generator_alone():
+def test_dropout_depends_only_on_the_generator():
     model = Sequential([LSTM(8), Dropout(0.5), LastStep()], input_size=3, random_state=0)
     x = np.ones((4, 5, 3), "float32")
     same = [model.forward(x, rng=np.random.default_rng(3))[0] for _ in range(2)]
@@ -138,7 +138,7 @@ def test_dropout_comes_from_the_generator_alone():
     assert not np.array_equal(same[0], model.forward(x, rng=np.random.default_rng(4))[0])
 
 
-def test_real_steps_as_rows_and_back():
+def test_real_steps_become_rows_and_back():
     steps = np.arange(2.0 * 4 * 3).reshape(2, 3, 4).transpose(0, 2, 1)  # not contiguous
     seq = Sequence(steps, np.array([3, 1]))
     rows = seq.rows()
@@ -152,6 +152,6 @@ def test_real_steps_as_rows_and_back():
     assert rows_of(steps[:, :, 0], seq.mask(), 2).tolist() == rows[:, 0].tolist()
 
 
-def test_rows_of_a_mask_of_another_shape():
+def test_rows_with_a_mask_of_another_shape_are_an_error():
     with pytest.raises(IndexError):
         rows_of(np.zeros((2, 5, 3)), np.ones((2, 4), bool))

@@ -1,4 +1,4 @@
-"""Every recurrent layer with every option that they share."""
+"""Each recurrent layer with each option that the layers share."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ each_cell = pytest.mark.parametrize("layer", CELLS.values(), ids=CELLS)
 
 
 def with_options(layer, options):
-    """The layer with those of the options that it has."""
+    """Return the layer with the options that it supports."""
     return replace(layer, **{name: v for name, v in options.items() if hasattr(layer, name)})
 
 
 def model_of(*stack, params=None, dtype="float64"):
     model = Sequential(stack, X.shape[2], dtype, random_state=1)
-    # Zeros, such as biases and initial states, would hide where a parameter belongs.
+    # Zero biases and initial states would hide parameters in the wrong place.
     rng = np.random.default_rng(2)
     model.params = model.params + 0.3 * rng.standard_normal(model.params.shape)
     if params is not None:
@@ -92,7 +92,7 @@ OPTIONS = {
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
 @pytest.mark.parametrize("last", [False, True], ids=["all steps", "last step"])
 @each_cell
-def test_finite_differences(layer, options, last):
+def test_gradients_agree_with_finite_differences(layer, options, last):
     layer = with_options(layer, options)
     model = model_of(layer, *[LastStep()] * last)
     x = X.copy()
@@ -108,23 +108,23 @@ def test_finite_differences(layer, options, last):
     def loss():
         return float((forward()[0] * dy).sum())
 
-    tolerance = 1e-6 if getattr(layer, "layer_norm", False) else 1e-8  # it bends more sharply
+    tolerance = 1e-6 if getattr(layer, "layer_norm", False) else 1e-8  # its curvature is larger
     for gradient, at in ((grads, model.params), (dx, x)):
         expected = reference.numeric_gradient(loss, at)
         assert reference.relative_error(gradient, expected) < tolerance
 
 
-def test_every_class_is_here():
+def test_the_tests_cover_every_recurrent_layer():
     exported = {getattr(layers, name) for name in layers.__all__}
     recurrent = {c for c in exported if issubclass(c, Recurrent) and not isabstract(c)}
     assert {type(layer) for layer in CELLS.values()} == recurrent
 
 
 @each_cell
-def test_layers_are_values(layer):
+def test_layers_can_be_compared_pickled_and_evaluated_from_repr(layer):
     for options in OPTIONS.values():
         given = with_options(layer, options)
-        model_of(given).predict(X)  # what it finds out once is no part of its value
+        model_of(given).predict(X)  # cached attributes do not count in comparisons
         copy = pickle.loads(pickle.dumps(given))
         assert copy == given == eval(repr(given), vars(layers))
         assert hash(copy) == hash(given)
@@ -133,15 +133,15 @@ def test_layers_are_values(layer):
             given.hidden_size = 3
 
 
-def test_repr_shows_what_differs_from_the_defaults():
+def test_repr_shows_only_options_that_are_not_default():
     assert repr(LSTM(4, True)) == "LSTM(hidden_size=4, bidirectional=True)"
     assert repr(PeepholeLSTM(4, zoneout=0.1)) == "PeepholeLSTM(hidden_size=4, zoneout=0.1)"
     leaky = "RNN(hidden_size=4, activation=('leaky_relu', 0.1))"
     assert repr(RNN(4, activation=("leaky_relu", 0.1))) == leaky
 
 
-def test_a_name_for_an_option_is_another_layer():
-    """Of another class, but with the same numbers."""
+def test_named_variants_compute_the_same_as_the_option():
+    """The named layer is of another class and computes the same values."""
     for named, options in (
         (PeepholeLSTM(3), {"peepholes": True}),
         (CIFGLSTM(3), {"coupled_gates": True}),
@@ -154,7 +154,7 @@ def test_a_name_for_an_option_is_another_layer():
 
 
 @each_cell
-def test_merges_are_of_the_directions_side_by_side(layer):
+def test_merges_combine_the_outputs_of_the_directions(layer):
     both = model_of(replace(layer, bidirectional=True))
     y, states = both.run(X, lengths=LENGTHS)
     forward, backward = np.split(y, 2, axis=2)
@@ -171,7 +171,7 @@ def test_merges_are_of_the_directions_side_by_side(layer):
 
 
 @each_cell
-def test_reverse_turns_each_sequence_round(layer):
+def test_reverse_reads_each_sequence_from_its_last_step(layer):
     def turned(array):
         return np.stack([np.r_[a[:n][::-1], a[n:]] for a, n in zip(array, LENGTHS, strict=True)])
 
@@ -186,7 +186,7 @@ def test_reverse_turns_each_sequence_round(layer):
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @each_cell
-def test_trainable_state(layer, bidirectional):
+def test_trainable_states_are_initial_states_with_gradients(layer, bidirectional):
     if not layer.has_complete_state:
         pytest.skip("a run from a given state is refused")
     layer = replace(layer, bidirectional=bidirectional)
@@ -218,7 +218,7 @@ def test_trainable_states_start_at_zero():
 
 @pytest.mark.parametrize("bidirectional", [False, True])
 @each_cell
-def test_weight_dropout(layer, bidirectional):
+def test_weight_dropout_masks_the_recurrent_weights_in_training(layer, bidirectional):
     layer = replace(layer, hidden_size=8, bidirectional=bidirectional)
     plain = model_of(layer)
     model = model_of(replace(layer, weight_dropout=0.4), params=plain.params)
@@ -234,7 +234,7 @@ def test_weight_dropout(layer, bidirectional):
     np.testing.assert_array_equal(y, model.forward(X, rng=np.random.default_rng(5))[0])
     assert not np.array_equal(y, model.forward(X, rng=np.random.default_rng(6))[0])
 
-    # The plain layer of the masked weights gives the same, with gradients but for the mask.
+    # The plain layer with masked weights gives the same outputs and the gradients before the mask.
     assert masks.keys() == {"weight_hh" + direction for direction in layer.directions}
     for name, mask in masks.items():
         assert set(np.unique(mask)) == {0, 1 / 0.6}
@@ -253,7 +253,7 @@ def test_weight_dropout(layer, bidirectional):
     ("name", "rate"),
     [(name, r) for name, layer in CELLS.items() for r in RATES if hasattr(layer, r)],
 )
-def test_chance_comes_from_the_generator_alone(name, rate, dtype):
+def test_dropout_and_zoneout_depend_only_on_the_generator(name, rate, dtype):
     layer = CELLS[name]
     # Enough rows for each of four threads.
     x = np.random.default_rng(0).standard_normal((33, 5, 2))
@@ -277,11 +277,11 @@ def test_chance_comes_from_the_generator_alone(name, rate, dtype):
     at_inference = model.predict(x, lengths)
     np.testing.assert_array_equal(model.forward(x, lengths)[0], at_inference)
     same = np.array_equal(at_inference, plain.predict(x, lengths))
-    assert same == (not rate.startswith("zoneout"))  # which mixes, where dropout does nothing
+    assert same == (not rate.startswith("zoneout"))  # zoneout also acts at inference
 
 
 @each_cell
-def test_zoneout_at_inference_is_what_it_is_on_average(layer):
+def test_zoneout_at_inference_is_the_mean_over_its_masks(layer):
     if not layer.has_complete_state:
         pytest.skip("a run from a given state is refused")
     draws, rng = 20000, np.random.default_rng(0)
@@ -301,8 +301,8 @@ def test_zoneout_at_inference_is_what_it_is_on_average(layer):
 
 
 @each_cell
-def test_zoneout_keeps_or_takes(layer):
-    """On one step a state is the one before or the new one, with the given probability."""
+def test_zoneout_keeps_the_old_state_with_the_given_probability(layer):
+    """After one step each state is the old or the new state, with the given probability."""
     model = model_of(replace(layer, hidden_size=50, zoneout=0.25))
     plain = model_of(replace(layer, hidden_size=50), params=model.params)
     state = tuple(np.full(shape, 0.7) for shape in plain.layers[0].state_shapes(len(X)))

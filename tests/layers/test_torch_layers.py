@@ -19,7 +19,7 @@ from fusedlstm.sequence import Sequence
 torch = pytest.importorskip("torch")
 
 
-torch.set_num_threads(1)  # threads of two libraries that share processors take ten times as long
+torch.set_num_threads(1)  # two thread pools on the same processors take ten times as long
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 FORWARD = {"float32": 2e-6, "float64": 1e-13}
 GRADIENT = {"float32": 5e-6, "float64": 1e-12}
 
-# Their module and its options, our layer and its options.
+# PyTorch's module and its options, the layer and its options.
 CELLS = {
     "lstm": ("LSTM", {}, LSTM, {}),
     "projected lstm": ("LSTM", {"proj_size": 20}, LSTM, {"projection_size": 20}),
@@ -38,7 +38,7 @@ CELLS = {
 
 
 class TorchProblem:
-    """A module of theirs in double precision, a model of ours with its weights, and data."""
+    """A PyTorch module in double precision, a model with its weights, and data."""
 
     def __init__(self, cell, shape, bidirectional, ragged, dtype="float32", layers=1):
         batch, steps, inputs, hidden = shape
@@ -68,7 +68,7 @@ class TorchProblem:
             states[:] = [np.zeros_like(each) for each in states]
 
     def theirs(self):
-        """Results by name: y, final states, and the gradients of everything."""
+        """Return PyTorch's results by name: y, final states, and all gradients."""
         x = torch.from_numpy(self.x).double().requires_grad_()
         states, dstates = (
             [torch.from_numpy(each).double().flatten(0, 1) for each in arrays]
@@ -92,12 +92,12 @@ class TorchProblem:
         return results | {"grads": self.their_gradients()}
 
     def their_gradients(self):
-        """Laid out like our parameters: of two biases that are summed, the gradient is the same."""
+        """Return PyTorch's gradients as `params`, for the first of two summed biases."""
         gradients = {name: p.grad.clone() for name, p in self.module.named_parameters()}
         for name, gradient in gradients.items():
             if name.startswith("bias_hh"):
                 summed = len(gradient)
-                if isinstance(self.module, torch.nn.GRU):  # but for that of the candidate
+                if isinstance(self.module, torch.nn.GRU):  # except the bias of the candidate
                     summed = 2 * summed // 3
                 gradient[:summed] = 0
         laid_out = Sequential(self.model.layers, self.model.input_size, "float64")
@@ -105,7 +105,7 @@ class TorchProblem:
         return laid_out.params
 
     def ours(self):
-        """The same from the model's layers, one after the other, with their states."""
+        """Return the same results, computed layer by layer with the states."""
         model = self.model
         grads, saved = np.zeros_like(model.params), []
         final, dfirst = ([np.empty_like(each) for each in self.states] for _ in range(2))
@@ -145,7 +145,7 @@ class TorchProblem:
             assert error < tolerance, (name, error)
 
 
-# A part of the grid of the benchmarks; all of it is `python bench/accuracy.py`.
+# A part of the benchmark grid; `python bench/accuracy.py` tests the whole grid.
 SHAPES = [(1, 100, 8, 32), (24, 30, 32, 100)]
 MORE_SHAPES = [(32, 50, 8, 32), (16, 40, 64, 128), (40, 28, 28, 128)]
 
@@ -156,7 +156,7 @@ MORE_SHAPES = [(32, 50, 8, 32), (16, 40, 64, 128), (40, 28, 28, 128)]
     ("cell", "shape"),
     [*itertools.product(CELLS, SHAPES), *itertools.product(["lstm"], MORE_SHAPES)],
 )
-def test_accuracy(cell, shape, bidirectional, ragged):
+def test_outputs_and_gradients_agree_with_pytorch(cell, shape, bidirectional, ragged):
     problem = TorchProblem(cell, shape, bidirectional, ragged)
     problem.without_states()
     model, lengths = problem.model, problem.lengths if ragged else None
@@ -165,7 +165,7 @@ def test_accuracy(cell, shape, bidirectional, ragged):
     grads = np.zeros_like(model.params)
     dx = model.backward(saved, problem.dy, grads)
     results = {"y": y, **dict(zip("hc", state, strict=False))}
-    if cell != "relu rnn":  # of so many units some are so near zero that rounding decides
+    if cell != "relu rnn":  # some of the many units are so close to zero that rounding decides
         results |= {"dx": dx, "grads": grads}
     problem.assert_parity(results, problem.theirs())
 
@@ -174,7 +174,7 @@ def test_accuracy(cell, shape, bidirectional, ragged):
 @pytest.mark.parametrize("ragged", [False, True])
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("cell", CELLS)
-def test_states_and_their_gradients(cell, layers, bidirectional, ragged, dtype):
+def test_states_and_their_gradients_agree_with_pytorch(cell, layers, bidirectional, ragged, dtype):
     problem = TorchProblem(cell, (7, 12, 6, 33), bidirectional, ragged, dtype, layers)
     theirs = problem.theirs()
     problem.assert_parity(problem.ours(), theirs)
@@ -186,7 +186,7 @@ def test_states_and_their_gradients(cell, layers, bidirectional, ragged, dtype):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_last_step_is_h_n(cell):
+def test_last_step_is_h_n_of_pytorch(cell):
     problem = TorchProblem(cell, (4, 6, 3, 21), bidirectional=True, ragged=True, dtype="float64")
     problem.without_states()
     layers = [*problem.model.layers, LastStep()]
@@ -195,8 +195,8 @@ def test_last_step_is_h_n(cell):
     np.testing.assert_allclose(model.predict(problem.x, problem.lengths), h_n, atol=1e-14)
 
 
-def test_a_stack_trained_for_some_steps():
-    """Two layers, loss, clipping and optimizer together, in double precision."""
+def test_a_stack_trains_as_in_pytorch():
+    """Two layers, a loss, clipping and an optimizer, in double precision."""
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((8, 10, 3)), rng.standard_normal((8, 2))
     model = Sequential([LSTM(6), LSTM(5), LastStep(), Dense(2)], 3, "float64", random_state=1)

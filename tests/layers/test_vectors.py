@@ -1,8 +1,8 @@
-"""Numbers that other projects publish in their own test suites, every case by name.
+"""Layers agree with the vectors that other projects publish in their test suites.
 
-They are read from the folder that ``FUSEDLSTM_VECTORS`` names, or ``../shared/vectors`` beside the
-checkout, and are no part of this project. Each project keeps its weights in an order of its own; a
-function a project turns them into the parameters of our layers, by name.
+They are read from the folder ``FUSEDLSTM_VECTORS``, or ``../shared/vectors`` beside the checkout,
+and are not part of this project. Each project orders its weights differently. One function per
+project converts them to the named parameters of the layers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GATES = {"LSTM": "ifgo", "GRU": "rzn", "RNN": "h"}
 
 
 def read(project):
-    """The cases and the arrays of a project, keyed by case."""
+    """Return the cases and the arrays of a project, keyed by case."""
     if FOLDER is None:
         return [], {}
     (description,) = (FOLDER / project).glob("*.json")
@@ -40,7 +40,7 @@ def arrays_of(arrays, key):
 
 
 def params_of(kind, order, weight_ih, weight_hh, bias, bias_hh=None, reset_after=True):
-    """A direction's parameters by our names, from gate blocks in another order such as "zrn"."""
+    """Return the named parameters of a direction from gate blocks in an order such as "zrn"."""
 
     def in_our_order(array):
         blocks = dict(zip(order, np.split(array, len(order)), strict=True))
@@ -61,7 +61,7 @@ def params_of(kind, order, weight_ih, weight_hh, bias, bias_hh=None, reset_after
 
 
 def model_of(layers, input_size, params, dtype):
-    """A model of layers of which the first has parameters: ``params`` holds a dict a direction."""
+    """Return a model whose first layer has ``params``, one dict per direction."""
     named = {
         f"0.{name}{suffix}": array
         for suffix, direction in zip(layers[0].directions, params, strict=True)
@@ -70,7 +70,7 @@ def model_of(layers, input_size, params, dtype):
     return Sequential.from_named_params(layers, input_size, named, dtype)
 
 
-# AMDMIGraphX: ONNX's operators, which keep time first and a bias for each of the two matrices.
+# AMDMIGraphX: ONNX's operators, with time first and one bias for each of the two matrices.
 
 ONNX, ONNX_ARRAYS = read("migraphx")
 ONNX_GATES = {"LSTM": "iofg", "GRU": "zrn", "RNN": "h"}
@@ -106,7 +106,7 @@ def onnx_params(op, given, d, reset_after):
 
 
 @pytest.mark.parametrize("case", ONNX, ids=lambda case: f"{case['key']}:{case['gold']}")
-def test_migraphx(case, dtype):
+def test_layers_agree_with_the_vectors_of_migraphx(case, dtype):
     given = arrays_of(ONNX_ARRAYS, case["key"])
     layer = onnx_layer(case["op"], given, **case["attributes"])
     x = given["in/X"].transpose(1, 0, 2)
@@ -123,11 +123,11 @@ def test_migraphx(case, dtype):
     np.testing.assert_allclose(results[case["which"]], given["out/" + case["which"]], atol=1e-4)
 
 
-# Keras: matrices are input-major; a GRU that resets after the product has two biases.
+# Keras: matrices are input-major; a GRU with reset_after has two biases.
 
 KERAS, KERAS_ARRAYS = read("keras")
 KERAS_GATES = {"LSTM": "ifgo", "GRU": "zrn", "SimpleRNN": "h"}
-# None and mul are no merges of ours; the test makes them of the two outputs side by side.
+# fusedlstm has no merge None or mul; the test computes them from the two outputs.
 KERAS_MERGES = {"concat": "concat", "sum": "sum", "ave": "average", None: "concat", "mul": "concat"}
 
 
@@ -157,7 +157,7 @@ def keras_model(layer, given, dtype):
 
 
 def keras_state(model, given):
-    """The initial state: Keras lists h, or h and c, direction after direction."""
+    """Return the initial state; Keras lists h, or h and c, one direction after the other."""
     states = [given[name] for name in sorted(given) if name.startswith("initial_state")]
     if not states:
         return None
@@ -167,7 +167,7 @@ def keras_state(model, given):
 
 
 @pytest.mark.parametrize("case", KERAS, ids=lambda case: case["key"])
-def test_keras(case, dtype):
+def test_layers_agree_with_the_vectors_of_keras(case, dtype):
     given = arrays_of(KERAS_ARRAYS, case["key"])
     model = keras_model(case["layer"], given, dtype)
     state, mask = keras_state(model, given), None
@@ -190,14 +190,16 @@ def test_keras(case, dtype):
         (row,) = selects
         assert not np.any(y[row, np.flatnonzero(mask[row])[-1] + 1 :])
         if case["layer"].get("zero_output_for_mask"):
-            compared = mask[row]  # at a masked step ours repeats the output before it
+            compared = mask[row]  # at a masked step fusedlstm repeats the previous output
         else:
-            compared = np.logical_or.accumulate(mask[row, ::-1])[::-1]  # past the end ours is zero
+            compared = np.logical_or.accumulate(mask[row, ::-1])[
+                ::-1
+            ]  # fusedlstm: zeros past the end
         result, expected = y[row, compared], expected[compared]
     np.testing.assert_allclose(result, expected, atol=case["atol"], rtol=case["rtol"])
 
 
-# LiteRT: an array a gate.
+# LiteRT: one array per gate.
 
 TFLITE, TFLITE_ARRAYS = read("tflite")
 OUT_OF_SCOPE = {
@@ -211,7 +213,7 @@ OUT_OF_SCOPE = {
     [case for case in TFLITE if case["key"] not in OUT_OF_SCOPE],
     ids=lambda case: case["key"],
 )
-def test_tflite(case, dtype):
+def test_layers_agree_with_the_vectors_of_litert(case, dtype):
     given = arrays_of(TFLITE_ARRAYS, case["key"])
     if case["key"] == "GRU_reset_before":
         layer = GRU(given["h0"].shape[1], reset_after=False)
@@ -245,7 +247,7 @@ def test_tflite(case, dtype):
     np.testing.assert_allclose(y, expected, atol=1e-5)
 
 
-# RTNeural: whole trained models over one long sequence of one feature, from PyTorch and Keras.
+# RTNeural: trained models of PyTorch and Keras on one long sequence of one feature.
 
 RTNEURAL, RTNEURAL_ARRAYS = read("rtneural")
 
@@ -272,7 +274,7 @@ def rtneural_keras(described, given, dtype):
 
 
 @pytest.mark.parametrize("case", RTNEURAL, ids=lambda case: case["key"])
-def test_rtneural(case, dtype):
+def test_layers_agree_with_the_vectors_of_rtneural(case, dtype):
     given = arrays_of(RTNEURAL_ARRAYS, case["key"])
     if case["framework"] == "Keras":
         model = rtneural_keras(case["layers"], given, dtype)
@@ -282,7 +284,7 @@ def test_rtneural(case, dtype):
     np.testing.assert_allclose(y, given["y"], atol=1e-5)
 
 
-def test_no_case_is_lost():
+def test_every_published_case_is_read():
     assert Counter(case["op"] for case in ONNX) == {"RNN": 19, "GRU": 30, "LSTM": 28}
     assert len({case["key"] for case in KERAS}) == 62
     assert len({case["key"] for case in TFLITE}) == 6

@@ -1,4 +1,4 @@
-"""What the classifier learns with each loss."""
+"""The classifier with each loss."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def quick(**options):
 
 @pytest.mark.parametrize("task", TARGETS)
 @pytest.mark.parametrize("loss", [*CLASSIFICATION_LOSSES, LogLoss(0.1), Focal(0.5)], ids=repr)
-def test_every_loss_learns(loss, task):
+def test_classifiers_learn_with_each_loss(loss, task):
     y = TARGETS[task]
     assert quick(loss=loss).fit(X[:200], y[:200]).score(X[200:], y[200:]) > 0.8
 
 
 @pytest.mark.parametrize("task", TARGETS)
-def test_smooth_labels_make_modest_probabilities(task):
+def test_label_smoothing_moves_probabilities_towards_one_half(task):
     y = TARGETS[task]
     sure = [
         np.abs(quick(loss=loss).fit(X, y).predict_proba(X) - 0.5).mean()
@@ -43,7 +43,7 @@ def test_smooth_labels_make_modest_probabilities(task):
     assert sure[1] < sure[0] - 0.02
 
 
-def test_class_weights_and_a_focus():
+def test_focal_loss_uses_class_weights():
     y = TARGETS["two classes"]
     shares = [
         np.mean(quick(loss="focal", class_weight=w, max_iter=10).fit(X, y).predict(X) == "plus")
@@ -60,7 +60,7 @@ def test_class_weights_and_a_focus():
         (Focal, "Did you mean Focal()?"),
     ],
 )
-def test_what_does_not_fit(loss, sentence):
+def test_losses_that_do_not_fit_the_targets_are_an_error(loss, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         quick(loss=loss).fit(X, TARGETS["labels"])
     assert sentence in str(caught.value)
@@ -80,7 +80,7 @@ def test_what_does_not_fit(loss, sentence):
         (2, [[0, 1], [1, np.nan]], "y must be labels from 0 to 1; got nan"),
     ],
 )
-def test_classes_that_do_not_exist(loss, outputs, y, sentence):
+def test_classes_out_of_range_are_an_error(loss, outputs, y, sentence):
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         loss(np.zeros((2, outputs)), np.array(y))
 

@@ -52,7 +52,7 @@ CASES = {
 
 
 def case(name, rng, n=6):
-    """A loss with outputs and targets for it."""
+    """Return a loss with outputs and targets."""
     loss, task = CASES[name]
     if task == "numbers":
         y = rng.standard_normal((n, 3))
@@ -66,7 +66,7 @@ def case(name, rng, n=6):
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_finite_differences(name, weighted, rng):
+def test_gradients_agree_with_finite_differences(name, weighted, rng):
     loss, y_pred, y = case(name, rng)
     weights = rng.uniform(0, 2, 6) if weighted else None
     numeric = reference.numeric_gradient(lambda: loss(y_pred, y, weights)[0], y_pred)
@@ -74,7 +74,7 @@ def test_finite_differences(name, weighted, rng):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_weights_are_repetitions(name, rng):
+def test_integer_weights_are_repetitions(name, rng):
     loss, y_pred, y = case(name, rng)
     times = np.array([1, 0, 3, 2, 0, 1])
     value, dy = loss(y_pred, y, times.astype(float))
@@ -85,7 +85,7 @@ def test_weights_are_repetitions(name, rng):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_dtype_and_shape_of_the_gradient(name, rng):
+def test_the_gradient_has_the_dtype_and_shape_of_the_outputs(name, rng):
     loss, y_pred, y = case(name, rng)
     for dtype in ("float32", "float64"):
         target = y.astype(dtype) if y.dtype.kind == "f" else y
@@ -94,7 +94,7 @@ def test_dtype_and_shape_of_the_gradient(name, rng):
         assert (dy.dtype, dy.shape) == (dtype, y_pred.shape)
 
 
-def test_known_values():
+def test_losses_have_known_values():
     assert squared_error(np.array([[1.0, 2.0]]), np.array([[0.0, 4.0]]))[0] == 2.5
     probability = np.log(np.array([[0.1, 0.7, 0.2]]))
     assert log_loss(probability, np.array([1]))[0] == pytest.approx(-np.log(0.7))
@@ -103,7 +103,7 @@ def test_known_values():
     assert log_loss(np.zeros((1, 3)), labels)[0] == pytest.approx(3 * np.log(2))
 
 
-def test_large_logits():
+def test_log_loss_of_large_logits_is_finite():
     value, dy = log_loss(np.array([[1e4, -1e4, 0.0]], "float32"), np.array([1]))
     assert value == pytest.approx(2e4)
     np.testing.assert_allclose(dy, [[1, -1, 0]])
@@ -113,14 +113,14 @@ def test_large_logits():
         assert np.isfinite(dy).all()
 
 
-def test_probabilities():
+def test_sigmoid_and_softmax_have_known_values():
     z = np.array([-1000.0, -1.0, 0.0, 1.0, 1000.0])
     np.testing.assert_allclose(sigmoid(z), [0, 1 / (1 + np.e), 0.5, np.e / (1 + np.e), 1])
     p = np.exp(log_softmax(np.array([[1000.0, 0.0], [1.0, 1.0]])))
     np.testing.assert_allclose(p, [[1, 0], [0.5, 0.5]])
 
 
-def test_values_of_scikit_learn(rng):
+def test_losses_agree_with_the_metrics_of_scikit_learn(rng):
     z, y, weights = rng.standard_normal((9, 2)), rng.standard_normal((9, 2)), rng.uniform(0, 2, 9)
     counts, relative = rng.poisson(3.0, (9, 2)), weights / weights.mean()
     metrics = sklearn.metrics
@@ -137,7 +137,7 @@ def test_values_of_scikit_learn(rng):
         for i, a in enumerate((0.2, 0.7))
     ]
     assert loss(outputs, y, relative)[0] == pytest.approx(np.mean(expected))
-    # The deviance is twice the difference to the best that there could be.
+    # The deviance is twice the difference to the smallest possible loss.
     best = np.mean([c - c * np.log(c) if c else 0.0 for c in counts.ravel()])
     deviance = np.mean(
         [metrics.mean_poisson_deviance(counts[:, i], np.exp(z[:, i])) for i in (0, 1)]
@@ -145,7 +145,7 @@ def test_values_of_scikit_learn(rng):
     assert 2 * (Poisson()(z, counts)[0] - best) == pytest.approx(deviance)
 
 
-def test_values_of_scipy(rng):
+def test_losses_agree_with_scipy(rng):
     z, y = rng.standard_normal((9, 4)), rng.standard_normal((9, 2))
     loss = Gaussian()
     mean, std = loss.predict(z), loss.predict_std(z)
@@ -155,7 +155,7 @@ def test_values_of_scipy(rng):
     assert Huber(0.7)(z, y)[0] == pytest.approx(scipy.special.huber(0.7, z - y).mean())
 
 
-def test_focal_by_hand():
+def test_focal_loss_agrees_with_its_equation():
     z, y = np.array([[1.0, -0.5, 0.2]]), np.array([1])
     p = scipy.special.softmax(z[0])[1]
     assert Focal(2.0)(z, y)[0] == pytest.approx(-((1 - p) ** 2) * np.log(p))
@@ -165,7 +165,7 @@ def test_focal_by_hand():
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
-def test_focal_of_what_is_certain(gamma):
+def test_focal_loss_of_certain_predictions_is_finite(gamma):
     z = np.array([[1e3, 0.0], [0.0, 1e3]], "float32")
     with np.errstate(all="raise", under="ignore"):
         value, dy = Focal(gamma)(z, np.array([0, 0]))
@@ -197,14 +197,14 @@ def test_quantiles_never_cross(rng):
         (lambda: Focal(-1), "gamma must be a number of at least 0; got -1"),
     ],
 )
-def test_bad_parameters(make, sentence):
+def test_errors_of_the_options_of_losses(make, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         make()
     assert sentence in str(caught.value)
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_each_step_is_the_mean_of_the_real_steps(name, rng):
+def test_each_step_is_the_mean_over_the_real_steps(name, rng):
     loss, y_pred, y = case(name, rng)
     real = np.array([[1, 1, 1], [1, 0, 0]])
     steps = (y_pred.reshape(2, 3, -1), y.reshape(2, 3, *y.shape[1:]))
@@ -217,7 +217,7 @@ def test_each_step_is_the_mean_of_the_real_steps(name, rng):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_shapes_that_do_not_go_together(name, rng):
+def test_targets_of_another_shape_are_an_error(name, rng):
     loss, y_pred, y = case(name, rng)
     others = [y[:5], np.concatenate([y, y]), y[..., np.newaxis, np.newaxis]]
     if y.dtype.kind == "f":
@@ -230,7 +230,7 @@ def test_shapes_that_do_not_go_together(name, rng):
             loss(y_pred, y, weights)
 
 
-def test_a_target_without_its_axis():
+def test_a_target_without_its_second_axis_is_an_error():
     sentence = r"y must be an array \(n, n_targets\) that goes with y_pred \(3, 1\); got an array "
     with pytest.raises(ValueError, match=sentence + r"of shape \(3,\)"):
         squared_error(np.zeros((3, 1)), np.zeros(3))
@@ -244,7 +244,7 @@ def test_a_target_without_its_axis():
         (LSTMClassifier, "cross_entropy", "log_loss"),
     ],
 )
-def test_aliases(estimator, alias, name):
+def test_aliases_name_the_same_losses(estimator, alias, name):
     X = np.random.default_rng(0).standard_normal((20, 4, 1))
     y = X[:, 0, 0] > 0
     options = {"hidden_size": 3, "max_iter": 2, "random_state": 0}
@@ -254,14 +254,14 @@ def test_aliases(estimator, alias, name):
     np.testing.assert_array_equal(model.predict(X), expected.predict(X))
 
 
-def test_an_alias_of_a_loss_of_the_other_estimator_is_refused():
+def test_an_alias_of_a_loss_of_another_estimator_is_an_error():
     X = np.ones((4, 3, 1))
     with pytest.raises(ValueError, match="loss must be one of squared_error, .*; got 'cross_ent"):
         LSTMRegressor(loss="cross_entropy").fit(X, np.arange(4.0))
 
 
 @pytest.mark.parametrize("n_classes", [2, 8, 64, 65, 300])
-def test_log_loss_of_few_and_of_many_classes(n_classes):
+def test_log_loss_agrees_with_scipy_for_few_and_many_classes(n_classes):
     rng = np.random.default_rng(0)
     z, y = 100 * rng.standard_normal((20, n_classes)), rng.integers(n_classes, size=20)
     value, dy = log_loss(z, y)

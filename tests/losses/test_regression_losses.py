@@ -1,4 +1,4 @@
-"""What the regressor learns with each loss."""
+"""The regressor with each loss."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def quick(**options):
 
 
 @pytest.mark.parametrize("name", REGRESSION_LOSSES)
-def test_every_loss_learns(name):
+def test_regressors_learn_with_each_loss(name):
     y = np.round(np.abs(Y))
     model = quick(loss=name).fit(X, y)
     predicted = model.predict(X)
@@ -49,7 +49,7 @@ def test_every_loss_learns(name):
     assert curve == pytest.approx(weights.validation_loss_curve_, rel=1e-4)
 
 
-def test_quantiles():
+def test_predicted_quantiles_have_their_coverage():
     levels = (0.05, 0.5, 0.95)
     model = quick(loss=Pinball(levels), schedule="cosine", learning_rate=0.01).fit(X, Y)
     predicted = model.predict(X)
@@ -64,7 +64,7 @@ def test_quantiles():
     assert cross_val_score(model, X, Y, cv=2).min() > 0.3
 
 
-def test_shapes_of_quantiles():
+def test_quantile_predictions_have_one_column_per_level():
     both = np.stack([Y, -Y], axis=1)
     for loss, y, shape in (
         (Pinball(0.5), Y, (400,)),
@@ -83,7 +83,7 @@ def test_shapes_of_quantiles():
         assert np.array_equal(last, predicted[0])
 
 
-def test_a_mean_and_a_spread():
+def test_gaussian_loss_predicts_mean_and_standard_deviation():
     model = quick(loss="gaussian", learning_rate=0.01, batch_size=32).fit(X, Y)
     mean, std = model.predict(X, return_std=True)
     np.testing.assert_array_equal(mean, model.predict(X))
@@ -95,13 +95,13 @@ def test_a_mean_and_a_spread():
     assert (std > 0).all()
 
 
-def test_return_std_of_what_has_none():
+def test_return_std_without_the_gaussian_loss_is_an_error():
     model = quick(max_iter=1).fit(X, Y)
     with pytest.raises(ValueError, match="return_std must be False unless the loss is 'gaussian'"):
         model.predict(X, return_std=True)
 
 
-def test_counts():
+def test_poisson_loss_predicts_counts():
     counts = rng.poisson(np.exp(3 + X[:, -1, 0]))
     model = quick(loss="poisson").fit(X, counts)
     assert (model.predict(X) > 0).all()
@@ -111,7 +111,7 @@ def test_counts():
     assert quick(loss="poisson", max_iter=2).fit(X, np.zeros(400)).predict(X).max() < 5
 
 
-def test_an_outlier_moves_robust_losses_less():
+def test_absolute_error_is_robust_to_outliers():
     y = Y.copy()
     y[:4] = 1e5
     errors = {
@@ -135,7 +135,7 @@ def test_an_outlier_moves_robust_losses_less():
         ({"loss": "log_loss"}, Y, "loss must be one of squared_error, absolute_error, huber, "),
     ],
 )
-def test_what_does_not_fit(options, y, sentence):
+def test_targets_and_options_that_do_not_fit_the_loss_are_an_error(options, y, sentence):
     model = quick(**options)
     before = dict(vars(model))
     with pytest.raises((ValueError, TypeError)) as caught:
@@ -144,7 +144,7 @@ def test_what_does_not_fit(options, y, sentence):
     assert vars(model) == before
 
 
-def test_another_loss_cannot_go_on():
+def test_partial_fit_with_another_loss_is_an_error():
     model = quick(max_iter=1).partial_fit(X, Y)
     predicted = model.predict(X)
     model.set_params(loss="gaussian")
@@ -168,7 +168,7 @@ class Own(RegressionLoss):
         ({"n_outputs": lambda self, n: 2 * n}, "predict of"),
     ],
 )
-def test_mistakes_in_losses_of_ones_own_are_named(members, message):
+def test_mistakes_in_custom_losses_are_an_error(members, message):
     loss = type("Wrong", (Own,), members)()
     with pytest.raises(ValueError, match=message):
         quick(loss=loss, max_iter=1).fit(X, np.stack([Y, Y], axis=1))

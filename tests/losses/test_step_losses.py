@@ -58,7 +58,7 @@ def problem(loss, rng, n_targets=2, n_classes=3):
 
 
 def by_steps(loss, x, y, lengths, weights=None):
-    """Return mean and gradient of a loss of one step, step by step."""
+    """Return the mean and the gradient of a loss, computed step by step."""
     total, count, dout = 0.0, 0, np.zeros_like(x)
     for b, n in enumerate(lengths):
         for t in range(n):
@@ -83,7 +83,7 @@ def test_losses_are_means_over_real_steps(loss, lengths, weighted, rng):
     real = np.full(B, T) if lengths is None else lengths
     value, dout, count = by_steps(loss, x, y, real, of_steps)
     past = np.arange(T) >= real[:, np.newaxis]
-    x[past] = 1e30 if isinstance(loss, (LogLoss, Focal)) else np.nan  # read by nobody
+    x[past] = 1e30 if isinstance(loss, (LogLoss, Focal)) else np.nan  # padding
     y[past] = -99
     evaluated = evaluate(loss, Sequence(x, lengths), y, weights)
     assert evaluated.loss == pytest.approx(value, rel=1e-12)
@@ -94,7 +94,7 @@ def test_losses_are_means_over_real_steps(loss, lengths, weighted, rng):
 
 @pytest.mark.parametrize("loss", NUMBER_LOSSES, ids=repr)
 @pytest.mark.parametrize("n_targets", [1, 3])
-def test_missing_targets_are_left_out(loss, n_targets, rng):
+def test_missing_targets_do_not_count(loss, n_targets, rng):
     x, y = problem(loss, rng, n_targets)
     y[rng.random(y.shape) < 0.4] = np.nan
     y[2] = np.nan  # a whole sequence
@@ -115,7 +115,7 @@ def test_missing_targets_are_left_out(loss, n_targets, rng):
     assert evaluated.size * n_targets == pytest.approx(count)
 
 
-def test_a_batch_without_targets_has_no_loss(rng):
+def test_a_batch_without_targets_has_loss_zero(rng):
     x = rng.standard_normal((2, 3, 1))
     evaluated = evaluate(WithMissing(squared_error), Sequence(x), np.full((2, 3, 1), np.nan), None)
     assert evaluated.loss == 0
@@ -140,7 +140,7 @@ class Change(SequenceLoss):
         return float((change**2).sum()) / n, out._replace(x=dx / n)
 
 
-def test_a_loss_of_sequences_gets_lengths_and_weights_as_they_are(rng):
+def test_a_loss_of_sequences_gets_lengths_and_weights_unchanged(rng):
     model = Sequential([GRU(3), Dense(1)], 2, "float64", random_state=0)
     x, y = rng.standard_normal((B, T, 2)), rng.standard_normal((B, T, 1))
     batch = Batch(x, LENGTHS, y)
@@ -159,7 +159,7 @@ def test_a_loss_of_sequences_gets_lengths_and_weights_as_they_are(rng):
 
 
 @pytest.mark.parametrize("loss", [log_loss, Focal(), squared_error, Gaussian(), Pinball()])
-def test_losses_of_vectors_refuse_outputs_of_steps(loss, rng):
+def test_losses_of_vectors_with_outputs_of_steps_are_an_error(loss, rng):
     x, y = problem(loss, rng)
     for targets in (y, y[:, 0]):
         with pytest.raises(ValueError, match=r"y_pred must be .*\(B, n_outputs\); got .*each_step"):
@@ -188,7 +188,7 @@ def test_weights_of_each_step_are_relative(rng):
     np.testing.assert_allclose(chunks, whole)
 
 
-def test_targets_of_sequences_are_refused_for_outputs_at_every_step(rng):
+def test_targets_of_sequences_with_outputs_at_each_step_are_an_error(rng):
     model = Sequential([LSTM(3), Dense(2)], 1, random_state=0)
     before = model.params.copy()
     x = rng.standard_normal((6, T, 1))
@@ -210,9 +210,9 @@ def test_targets_of_sequences_are_refused_for_outputs_at_every_step(rng):
 
 
 @pytest.mark.parametrize("last", [LastStep(), Pool("mean")])
-def test_targets_of_steps_are_refused_for_one_output_per_sequence(last, rng):
+def test_targets_of_steps_with_one_output_per_sequence_are_an_error(last, rng):
     x = [rng.standard_normal((3, 1)) for _ in range(4)]
-    y = [rng.integers(0, 2, 3) for _ in x]  # which would pass for three labels a sequence
+    y = [rng.integers(0, 2, 3) for _ in x]  # could be read as three labels per sequence
     model = Sequential([LSTM(3), last, Dense(3)], 1, random_state=0)
     source = SequenceBatches(x, y, batch_size=4)
     wrong = "y must have one target per sequence"

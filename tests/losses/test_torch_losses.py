@@ -18,13 +18,13 @@ from fusedlstm.losses import (
 torch = pytest.importorskip("torch")
 
 
-torch.set_num_threads(1)  # threads of two libraries that share processors take ten times as long
+torch.set_num_threads(1)  # two thread pools on the same processors take ten times as long
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def test_losses():
+def test_losses_agree_with_pytorch():
     rng = np.random.default_rng(0)
     z, labels = rng.standard_normal((6, 4)), rng.integers(0, 4, 6)
     binary = labels % 2

@@ -20,7 +20,7 @@ def state(h=(1, 20, 3), c=(1, 20, 3)):
 
 
 def backward(dy=None, grads=None):
-    """Call backward with a gradient or a place for gradients that does not do."""
+    """Return a call of backward with a wrong gradient or a wrong array for gradients."""
 
     def call(fitted):
         y, saved = fitted.model.forward(X)
@@ -256,5 +256,5 @@ MODELS = {
 
 
 @rows(MODELS)
-def test_models(fitted, call, sentence):
+def test_errors_of_models(fitted, call, sentence):
     check(fitted, call, sentence)

@@ -1,4 +1,4 @@
-"""A sequence in pieces, the state carried on, gives the bits of the whole, or is refused."""
+"""A sequence in pieces with carried states gives the bits of the whole or an error."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ OPTIONS = {
     "cell_clip": st.sampled_from([None, 0.5]),
     "projection_size": st.sampled_from([None, 3]),
 }
-PLAIN = {"bidirectional", "merge", "reverse"}  # a second direction needs the end of a sequence
+PLAIN = {"bidirectional", "merge", "reverse"}  # a second direction needs the whole sequence
 REFUSED = "must have a complete state .*; got .*full_gate_recurrence=True.*, whose gates of the"
 
 
 @st.composite
 def drawn_layers(draw):
-    """A layer of any cell with any options; most options are the default most of the time."""
+    """Draw a layer of any cell with any options; most options have their defaults."""
     kind = draw(st.sampled_from(CELLS))
     chosen = {"hidden_size": draw(OPTIONS["hidden_size"])}
     for field in dataclasses.fields(kind):
@@ -111,14 +111,16 @@ def model_of(layers, dtype, seed):
     seed=st.integers(0, 99),
     cuts=st.sets(st.integers(1, 6), min_size=1, max_size=3).map(sorted),
 )
-def test_pieces_are_the_whole_or_refused(way, layers, dtype, seed, cuts):
+def test_a_sequence_in_pieces_gives_the_bits_of_the_whole_or_an_error(
+    way, layers, dtype, seed, cuts
+):
     model = model_of([*layers, Dense(2)], dtype, seed)
     x = np.random.default_rng(seed).standard_normal((3, 7, 2)).astype(dtype)
     whole = model.predict(x)
     if any(getattr(layer, "full_gate_recurrence", False) for layer in layers):
         with pytest.raises(ValueError, match=REFUSED):
             WAYS[way](model, x, cuts)
-        assert model.run(x)[0].tobytes() == whole.tobytes()  # a whole sequence is no piece
+        assert model.run(x)[0].tobytes() == whole.tobytes()  # carries no state
     else:
         assert WAYS[way](model, x, cuts).tobytes() == whole.tobytes()
 
@@ -130,7 +132,7 @@ def first_loss(model, source, loss, **options):
 
 
 @given(layer=drawn_layers(), seed=st.integers(0, 99), steps=st.integers(1, 6))
-def test_truncated_passes_are_the_whole_or_refused(layer, seed, steps):
+def test_truncated_passes_give_the_loss_of_the_whole_or_an_error(layer, seed, steps):
     assume(not layer.random)
     model = model_of([layer, LastStep(), Dense(1)], "float64", seed)
     x = np.random.default_rng(seed).standard_normal((3, 7, 2))
@@ -144,7 +146,7 @@ def test_truncated_passes_are_the_whole_or_refused(layer, seed, steps):
 
 
 @given(layer=drawn_layers(), seed=st.integers(0, 99))
-def test_batches_of_a_series_are_the_whole_or_refused(layer, seed):
+def test_batches_of_a_series_give_the_loss_of_the_whole_or_an_error(layer, seed):
     assume(not layer.random)
     model = model_of([layer, Dense(1)], "float64", seed)
     before = model.params.copy()
@@ -166,7 +168,7 @@ def test_batches_of_a_series_are_the_whole_or_refused(layer, seed):
 FULL = LSTM(4, full_gate_recurrence=True)
 
 
-def test_estimators_refuse_a_layer_without_a_complete_state():
+def test_estimators_with_a_layer_without_a_complete_state_cannot_stream():
     X = np.random.default_rng(0).standard_normal((20, 6, 2))
     model = LSTMRegressor(layers=(FULL,), max_iter=1, random_state=0).fit(X, X.sum(axis=(1, 2)))
     with pytest.raises(ValueError, match=r"layers\[0\] must have a complete state for a stream"):
@@ -177,7 +179,7 @@ def test_estimators_refuse_a_layer_without_a_complete_state():
     assert not hasattr(truncated, "model_")
 
 
-def test_full_batches_refuse_it_too():
+def test_truncated_lbfgs_without_a_complete_state_is_an_error():
     x = np.zeros((3, 7, 2))
     model = Sequential([FULL, LastStep(), Dense(1)], 2, "float64", 0)
     source = SequenceBatches(x, np.zeros((3, 1)), batch_size=3, dtype="float64")
@@ -185,9 +187,9 @@ def test_full_batches_refuse_it_too():
         next(full_batch.epochs(model, source, squared_error, LBFGS(), tbptt_steps=2))
 
 
-def test_batches_of_ones_own_that_go_on_are_refused():
+def test_custom_batches_that_carry_states_need_a_complete_state():
     class Own:
-        """The batches of a series, without a word of going on."""
+        """The batches of a series, without the attributes that describe carried states."""
 
         def __init__(self):
             self.of = SeriesBatches(np.ones(20), np.ones((20, 1)), batch_size=2, steps=5)

@@ -1,4 +1,4 @@
-"""Sequential: parameters, inputs of all kinds and state."""
+"""Sequential: parameters, forms of input, states and masks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_named_parameters_are_views(model):
     assert not model.predict(X).any()
 
 
-def test_assigning_parameters(model):
+def test_assigned_parameters_are_copied(model):
     other = Sequential(model.layers, input_size=3, random_state=1)
     other.params = model.params
     assert other.params is not model.params
@@ -51,7 +51,7 @@ def test_assigning_parameters(model):
         model.params = np.zeros(3)
 
 
-def test_random_state():
+def test_random_state_determines_the_parameters():
     def params(random_state):
         return Sequential([LSTM(5)], input_size=3, random_state=random_state).params
 
@@ -73,7 +73,7 @@ def test_random_state():
     ],
     ids=["float64", "lists", "Fortran order", "big endian", "strided", "unaligned"],
 )
-def test_input_of_any_kind(model, x):
+def test_input_of_any_memory_layout_gives_the_same_outputs(model, x):
     np.testing.assert_array_equal(model.predict(x), model.predict(X))
 
 
@@ -85,19 +85,19 @@ def test_read_only_and_memory_mapped_input(model, tmp_path):
     np.testing.assert_array_equal(y, model.predict(X))
 
 
-def test_integers_become_numbers(model):
+def test_integer_input_is_converted(model):
     ones = np.ones((2, 3, 3), int)
     np.testing.assert_array_equal(model.predict(ones), model.predict(ones.astype("float32")))
 
 
-def test_lengths(model):
+def test_padding_does_not_change_the_bits_of_a_sequence(model):
     y = model.predict(X, lengths=[6, 2, 1, 4])
     for row, length in enumerate([6, 2, 1, 4]):
         alone = model.predict(X[row : row + 1, :length])
         assert alone.tobytes() == y[row : row + 1].tobytes()
 
 
-def test_state_in_and_out():
+def test_run_continues_from_a_state():
     model = Sequential([LSTM(5), LSTM(4), Dense(2)], input_size=3, random_state=0)
     whole = model.predict(X)
     first, state = model.run(X[:, :2])
@@ -116,14 +116,14 @@ def test_add_gradients_is_backward_without_dx(model):
     assert grads.any()
 
 
-def test_copies_and_pickles(model):
+def test_copies_and_pickles_do_not_share_parameters(model):
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         np.testing.assert_array_equal(other.predict(X), model.predict(X))
         other.params[:] = 0
         assert model.params.any()
 
 
-def test_repr(model):
+def test_repr_of_a_model(model):
     assert repr(model) == (
         "Sequential(\n    [\n        LSTM(hidden_size=5),\n        LastStep(),\n"
         "        Dense(units=2, activation='linear'),\n    ],\n"
@@ -131,7 +131,7 @@ def test_repr(model):
     )
 
 
-# Masks
+# Masks.
 
 
 def masked_problem(layers, seed=0):
@@ -145,7 +145,7 @@ def masked_problem(layers, seed=0):
 EVERY_STEP = [LSTM(4), GRU(4, bidirectional=True), Dense(2)]
 
 
-def test_a_masked_step_is_passed_over():
+def test_masked_steps_are_skipped():
     model, x, mask = masked_problem(EVERY_STEP)
     y = model.predict(x, mask=mask)
     for row in range(5):
@@ -158,21 +158,21 @@ def test_a_masked_step_is_passed_over():
             np.testing.assert_array_equal(y[row, t], y[row, before[-1]] if inside else 0)
 
 
-def test_a_mask_of_a_suffix_is_a_length():
+def test_a_mask_of_a_suffix_is_the_same_as_lengths():
     model, x, _ = masked_problem(EVERY_STEP)
     lengths = np.array([9, 1, 4, 7, 2])
     mask = np.arange(9) < lengths[:, np.newaxis]
     np.testing.assert_array_equal(model.predict(x, mask=mask), model.predict(x, lengths))
 
 
-def test_states_pass_masked_steps():
+def test_final_states_skip_masked_steps():
     model, x, mask = masked_problem([GRU(4), LastStep()])
     y, ((h,), _) = model.run(x, mask=mask)
     np.testing.assert_array_equal(h[0], y)
 
 
 @pytest.mark.parametrize("layers", [EVERY_STEP, [LSTM(4), LastStep(), Dense(2)]])
-def test_gradients_past_masked_steps(layers):
+def test_gradients_with_masked_steps_agree_with_finite_differences(layers):
     model, x, mask = masked_problem(layers)
     y, saved = model.forward(x, mask=mask)
     dy = np.random.default_rng(1).standard_normal(y.shape)
@@ -196,20 +196,20 @@ def test_gradients_past_masked_steps(layers):
         (np.ones((5, 9), bool), np.ones(5, int), "lengths must be None where there is a mask"),
     ],
 )
-def test_bad_masks(mask, lengths, message):
+def test_errors_of_masks(mask, lengths, message):
     model, x, _ = masked_problem(EVERY_STEP)
     with pytest.raises(ValueError, match=message):
         model.predict(x, lengths, mask=mask)
 
 
 @pytest.mark.parametrize("steps", [2**40, 2**55, 2**61])
-def test_more_steps_than_any_memory_holds(steps):
+def test_more_steps_than_memory_can_hold_are_an_error(steps):
     model = Sequential([LSTM(64)], 1, random_state=0)
     with pytest.raises((MemoryError, ValueError)):
         model.forward(np.broadcast_to(np.float32(0), (1, steps, 1)))
 
 
-def test_arrays_that_are_not_aligned(rng):
+def test_unaligned_arrays_give_the_same_results(rng):
     model = Sequential([LSTM(5), Dense(3)], 4, "float64", random_state=0)
     x, lengths = rng.standard_normal((6, 7, 4)), np.array([7, 1, 2, 3, 4, 5])
     y, saved = model.forward(x, lengths)
@@ -229,7 +229,7 @@ def test_arrays_that_are_not_aligned(rng):
         model.backward(model.forward(x)[1], dy, unaligned(grads))
 
 
-def test_parameters_that_are_not_aligned_in_a_pickle():
+def test_unaligned_parameters_in_a_pickle_are_loaded():
     model = Sequential([LSTM(5), Dense(3)], 4, random_state=0)
     x = np.ones((2, 3, 4), "f")
     expected = model.predict(x).tobytes()
@@ -241,8 +241,8 @@ def test_parameters_that_are_not_aligned_in_a_pickle():
 
 
 @pytest.mark.parametrize("layers", [[LSTM(200), LastStep()], [LSTM(200)]], ids=["last", "all"])
-def test_a_prediction_in_parts_has_the_bits_of_the_whole(one_thread, layers, rng):
-    # So much work that rows are computed in parts.
+def test_a_prediction_computed_in_parts_has_the_bits_of_the_whole(one_thread, layers, rng):
+    # Enough work that the rows are computed in parts.
     x = rng.standard_normal((401, 700, 3)).astype("f")
     lengths = rng.integers(1, 701, 401)
     model = Sequential(layers, 3, random_state=0)

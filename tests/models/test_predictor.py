@@ -1,4 +1,4 @@
-"""A snapshot with packed weights predicts the same bits."""
+"""A predictor, a snapshot of a model with packed weights, predicts the same bits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stream_models import MODELS, model_of
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_same_bits(name, dtype):
+def test_predictors_give_the_bits_of_the_model(name, dtype):
     model, x = model_of(MODELS[name], dtype.name)
     predictor = model.predictor()
     lengths = np.array([3, 9, 1])
@@ -29,14 +29,14 @@ def test_the_same_bits(name, dtype):
     np.testing.assert_array_equal(y, expected if expected.ndim == 1 else expected[-1])
 
 
-def test_it_does_not_hear_of_later_parameters():
+def test_predictors_ignore_later_changes_of_parameters():
     model, x = model_of(MODELS["stacked"])
     predictor, before = model.predictor(), model.predict(x)
     model.params[:] = 0
     np.testing.assert_array_equal(predictor.predict(x), before)
 
 
-def test_many_threads():
+def test_predictors_work_in_many_python_threads():
     model, x = model_of(MODELS["stacked"])
     predictor, expected = model.predictor(), model.predict(x)
     with ThreadPoolExecutor(8) as pool:

@@ -1,4 +1,4 @@
-"""Configurations are shown as the calls that make them, without what has its default."""
+"""The repr of a configuration is the call that creates it, without default values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = {**vars(layers), **vars(losses), **vars(optimizers), **vars(schedules)}
 
 
 @pytest.mark.parametrize("shown", SHOWN)
-def test_what_is_shown_makes_it(shown):
+def test_evaluating_the_repr_gives_an_equal_object(shown):
     assert repr(eval(shown, NAMES)) == shown
 
 
@@ -33,7 +33,7 @@ SHORT = Sequential([LSTM(8), LastStep()], input_size=3)
 LONG = Sequential([LSTM(8, bidirectional=True), Dropout(0.5), GRU(8), LastStep(), Dense(2)], 3)
 
 
-def test_a_model_is_shown_on_lines_of_their_own_if_it_is_long():
+def test_the_repr_of_a_long_model_has_one_line_per_layer():
     assert repr(SHORT).count("\n") == 0
     lines = repr(LONG).split("\n")
     assert lines[:3] == ["Sequential(", "    [", "        LSTM(hidden_size=8, bidirectional=True),"]
@@ -42,7 +42,7 @@ def test_a_model_is_shown_on_lines_of_their_own_if_it_is_long():
         assert eval(repr(model), {"Sequential": Sequential, **vars(layers)}).layers == model.layers
 
 
-def test_summaries_are_shown_as_they_are_printed():
+def test_the_repr_of_a_summary_is_its_text():
     text = SHORT.summary()
     assert isinstance(text, str)
     assert repr(text) == str(text)
@@ -54,7 +54,7 @@ def test_summaries_are_shown_as_they_are_printed():
     )
 
 
-def test_streams_and_predictors():
+def test_repr_of_streams_and_predictors():
     assert repr(SHORT.predictor()) == f"Predictor({SHORT!r})"
     expected = "Stream(n_sequences={}, input_size=3, output_size=8, dtype='float32')"
     assert repr(SHORT.stream()) == expected.format(None)

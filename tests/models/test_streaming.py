@@ -26,7 +26,7 @@ def last(y):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_several_sequences_side_by_side(name, dtype):
+def test_streams_of_several_sequences_give_the_bits_of_predict(name, dtype):
     model, x = model_of(MODELS[name], dtype.name)
     stream = model.stream(3)
     for t in range(9):
@@ -35,7 +35,7 @@ def test_several_sequences_side_by_side(name, dtype):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_one_sequence_and_beginning_anew(name, dtype):
+def test_a_stream_of_one_sequence_gives_the_bits_of_predict_also_after_reset(name, dtype):
     model, x = model_of(MODELS[name], dtype.name)
     stream, out = model.stream(), np.empty(model.output_size, dtype)
     for _ in range(2):
@@ -46,14 +46,14 @@ def test_one_sequence_and_beginning_anew(name, dtype):
         stream.reset()
 
 
-def test_it_keeps_the_parameters_that_it_began_with():
+def test_streams_ignore_later_changes_of_parameters():
     model, x = model_of(MODELS["stacked"])
     stream, before = model.stream(), copy.deepcopy(model)
     model.params[:] = 0
     np.testing.assert_array_equal(stream.step(x[0, 0]), before.predict(x[:1, :1])[0, 0])
 
 
-def test_input_of_other_kinds():
+def test_steps_may_be_lists_or_other_dtypes():
     model, x = model_of(MODELS["lstm"])
     expected = model.stream().step(x[0, 0])
     for given in (x[0, 0].tolist(), x[0, 0].astype(float), np.repeat(x[0, 0], 2)[::2]):
@@ -86,14 +86,14 @@ def test_bad_steps_change_nothing(name, x, out, message):
 
 
 def unaligned(values):
-    """The same numbers at an odd place in memory."""
+    """Return a copy at an unaligned address."""
     array = np.frombuffer(bytearray(values.nbytes + 1), np.uint8)[1:].view(values.dtype)
     array[:] = values
     return array
 
 
 @pytest.mark.parametrize("name", ["lstm", "staged"])
-def test_arrays_of_other_kinds(name):
+def test_steps_may_be_unaligned_or_byte_swapped(name):
     model, x = model_of(MODELS[name])
     expected = model.stream().step(x[0, 0])
     swapped = x[0, 0].astype(">f4")
@@ -108,7 +108,7 @@ def test_arrays_of_other_kinds(name):
             model.stream().step(x[0, 0], out)
 
 
-def test_arguments_by_name():
+def test_step_takes_keyword_arguments():
     model, x = model_of(MODELS["lstm"])
     expected, out = model.stream().step(x[0, 0]), np.empty(32, "f")
     for arguments in ({"x": x[0, 0]}, {"x": x[0, 0], "out": out}, {"out": out, "x": x[0, 0]}):
@@ -125,7 +125,7 @@ def test_arguments_by_name():
 
 
 @pytest.mark.parametrize("layers", [[LSTM(4)], [LSTM(4), Dense(4)], [LastStep()]])
-def test_out_may_be_x(layers):
+def test_out_may_share_memory_with_x(layers):
     model, x = model_of(layers)
     stream, both = model.stream(), model.stream()
     for t in range(9):
@@ -137,7 +137,7 @@ def test_out_may_be_x(layers):
     np.testing.assert_array_equal(memory[:4], model.stream().step(x[0, 0]))
 
 
-def test_streams_of_a_predictor_do_not_hear_of_each_other():
+def test_streams_of_one_predictor_are_independent():
     model, x = model_of(MODELS["stacked"])
     predictor = model.predictor()
     streams = [predictor.stream() for _ in x]
@@ -146,8 +146,8 @@ def test_streams_of_a_predictor_do_not_hear_of_each_other():
     np.testing.assert_array_equal(y, model.predict(x)[:, -1])
 
 
-def test_many_threads_at_once():
-    model, _ = model_of([LSTM(256)])  # so large that it works without Python's lock
+def test_streams_work_in_many_python_threads():
+    model, _ = model_of([LSTM(256)])  # large enough that the call releases the GIL
     predictor, rng = model.predictor(), np.random.default_rng(0)
     x = rng.standard_normal((8, 40, 4)).astype("f")
     expected = model.predict(x)[:, -1]
@@ -159,13 +159,13 @@ def test_many_threads_at_once():
     shared = predictor.stream()
     with ThreadPoolExecutor(8) as pool:
         np.testing.assert_array_equal(list(pool.map(last_of, x)), expected)
-        # In an order that nobody knows, but each step whole.
+        # In any order of the threads, each step is complete.
         assert np.isfinite(list(pool.map(shared.step, x.reshape(-1, 4)))).all()
         list(pool.map(lambda _: shared.reset(), range(8)))
     np.testing.assert_array_equal([shared.step(x_t) for x_t in x[0]][-1], expected[0])
 
 
-def test_a_stream_belongs_to_its_process():
+def test_streams_cannot_be_copied_or_pickled():
     model, x = model_of(MODELS["lstm"])
     fitted = LSTMRegressor(5, max_iter=1, random_state=0).fit(X, TOTAL)
     for stream in (model.stream(), fitted.stream()):
@@ -177,13 +177,13 @@ def test_a_stream_belongs_to_its_process():
 
 
 @pytest.mark.parametrize("layer", [LSTM(4, bidirectional=True), GRU(4, reverse=True)])
-def test_layers_that_read_backwards(layer):
+def test_streams_of_reversed_layers_are_an_error(layer):
     with pytest.raises(ValueError, match=r"layers\[1\] reads each sequence from its last step"):
         model_of([LSTM(4), layer])[0].stream()
 
 
 @pytest.mark.parametrize("n_sequences", [0, -1, 2.0, "2"])
-def test_numbers_of_sequences(n_sequences):
+def test_a_wrong_number_of_sequences_is_an_error(n_sequences):
     with pytest.raises((ValueError, TypeError), match="n_sequences must be a positive integer"):
         model_of(MODELS["lstm"])[0].stream(n_sequences)
 
@@ -194,7 +194,7 @@ LABELS = np.digitize(TOTAL, [-2, 2])
 
 
 class Twice(SquaredError):  # noqa: N818
-    """A loss of one's own, of which the core knows nothing."""
+    """A custom loss, which the core does not decode."""
 
     def predict(self, z):
         return 2 * z
@@ -223,7 +223,7 @@ PAIR = np.stack([TOTAL, -TOTAL], axis=1)
     ],
     ids=repr,
 )
-def test_estimators(estimator, y, dtype):
+def test_streams_of_estimators_give_the_bits_of_their_predictions(estimator, y, dtype):
     size = 5 if estimator.layers is None else estimator.hidden_size
     estimator.set_params(hidden_size=size, max_iter=2, random_state=0, dtype=dtype)
     fitted = estimator.fit(X, y)
@@ -241,7 +241,7 @@ def test_estimators(estimator, y, dtype):
 
 
 @pytest.mark.parametrize("y", [TOTAL, PAIR, TOTAL[:, np.newaxis]], ids=["one", "two", "column"])
-def test_standard_deviations(y):
+def test_streams_return_standard_deviations(y):
     fitted = LSTMRegressor(5, loss="gaussian", max_iter=2, random_state=0).fit(X, y)
     one, all_three = fitted.stream(return_std=True), fitted.stream(3, return_std=True)
     for t in range(6):
@@ -255,7 +255,7 @@ def test_standard_deviations(y):
     assert one.step(X[0, 0])[1].tobytes() == fitted.predict(X[:1, :1], return_std=True)[1].tobytes()
 
 
-def test_streams_without_a_standard_deviation():
+def test_return_std_of_streams_needs_the_gaussian_loss():
     fitted = LSTMRegressor(5, max_iter=1).fit(X, TOTAL)
     with pytest.raises(ValueError, match="return_std must be False unless the loss is 'gaussian'"):
         fitted.stream(return_std=True)
@@ -266,7 +266,7 @@ def test_streams_without_a_standard_deviation():
 
 
 @pytest.mark.parametrize("loss", ["squared_error", Twice()])
-def test_steps_of_all_kinds_of_estimators(loss):
+def test_streams_of_estimators_take_steps_of_all_kinds(loss):
     fitted = LSTMRegressor(5, loss=loss, max_iter=1, random_state=0).fit(X, TOTAL)
     whole = np.array([3, -2])
     for x in (
@@ -308,7 +308,7 @@ def test_steps_of_all_kinds_of_estimators(loss):
     ],
 )
 @pytest.mark.parametrize("loss", ["squared_error", Twice()])
-def test_bad_steps_of_estimators(loss, x, message):
+def test_errors_for_wrong_steps_of_estimators(loss, x, message):
     fitted = LSTMRegressor(5, loss=loss, max_iter=2, random_state=0).fit(X, TOTAL)
     stream = fitted.stream()
     with pytest.raises((ValueError, TypeError), match=message):

@@ -1,4 +1,4 @@
-"""`summary` of models and estimators."""
+"""The summary of models and estimators."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fusedlstm import LSTMRegressor, Sequential
 from fusedlstm.layers import GRU, LSTM, Dense, LastStep, Residual
 
 
-def test_summary():
+def test_summary_shows_shapes_and_parameter_counts():
     model = Sequential([LSTM(8), GRU(4, bidirectional=True), LastStep(), Dense(2)], 3, "float64")
     lines = model.summary().splitlines()
     assert lines[0] == "Sequential, input (B, T, 3), float64"
@@ -25,7 +25,7 @@ def test_summary():
     assert "... " in long.summary()
 
 
-def test_the_projection_of_a_residual_layer():
+def test_summary_shows_the_projection_of_a_residual_layer():
     block = Residual(LSTM(4), Residual(GRU(8)))
     lines = Sequential([block, Residual(LSTM(8)), LastStep()], 3).summary().splitlines()
     rows = {line.split()[0]: line for line in lines[4:-2]}
@@ -39,7 +39,7 @@ def test_the_projection_of_a_residual_layer():
     assert count["0.1"] == count["0.1.0"] + count["0.1.projection"]
 
 
-def test_summary_of_an_estimator():
+def test_summary_of_an_estimator_includes_standardization():
     X = np.random.default_rng(0).standard_normal((20, 5, 2))
     model = LSTMRegressor(4, max_iter=1)
     with pytest.raises(NotFittedError):

@@ -9,7 +9,7 @@ from fusedlstm.optimizers import SGD, Adam, AdamW, RMSprop, as_optimizer, clip_b
 
 
 def step(optimizer, params=None, grads=None, state=None, learning_rate=0.1):
-    """Take a step with something that does not do."""
+    """Return a call of step with one wrong argument."""
     good = np.ones(3)
 
     def call(fitted):

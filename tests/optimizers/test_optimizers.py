@@ -1,4 +1,4 @@
-"""Optimizers against their equations in NumPy, step by step."""
+"""Optimizers agree with their equations in NumPy, step by step."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ CASES = {
 }
 
 
-def test_every_optimizer_has_a_case():
+def test_the_tests_cover_every_optimizer():
     kinds = {type(optimizer) for optimizer, _, _ in CASES.values()}
     assert {type(optimizer) for optimizer in OPTIMIZERS.values()} == {LBFGS, *kinds}
 
@@ -127,7 +127,9 @@ def test_every_optimizer_has_a_case():
 @pytest.mark.parametrize("count", [1, 7, 16, 100])
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize(("optimizer", "step", "options"), CASES.values(), ids=CASES)
-def test_twenty_steps(optimizer, step, options, weight_decay, count, dtype, rng):
+def test_twenty_updates_agree_with_the_equations(
+    optimizer, step, options, weight_decay, count, dtype, rng
+):
     params = rng.standard_normal(count).astype(dtype)
     expected = params.astype(np.float64)
     mask = rng.integers(0, 2, count).astype(dtype)
@@ -144,26 +146,26 @@ def test_twenty_steps(optimizer, step, options, weight_decay, count, dtype, rng)
 
 
 @pytest.mark.parametrize(("optimizer", "step", "options"), CASES.values(), ids=CASES)
-def test_no_mask_no_decay(optimizer, step, options):
+def test_weight_decay_without_a_mask_changes_nothing(optimizer, step, options):
     params, grads = np.ones(5), np.zeros(5)
     optimizer.step(params, grads, optimizer.init(params), 0.1, weight_decay=0.5)
     np.testing.assert_array_equal(params, np.ones(5))
 
 
 @pytest.mark.parametrize(("optimizer", "step", "options"), CASES.values(), ids=CASES)
-def test_optimizers_are_values(optimizer, step, options):
+def test_optimizers_can_be_compared_and_pickled(optimizer, step, options):
     assert pickle.loads(pickle.dumps(optimizer)) == optimizer
     assert as_optimizer(optimizer) is optimizer
 
 
-def test_names():
+def test_names_stand_for_the_default_optimizers():
     for name, optimizer in OPTIMIZERS.items():
         assert as_optimizer(name) == optimizer
     assert as_optimizer("amsgrad") == Adam(amsgrad=True)
 
 
 @pytest.mark.parametrize(("optimizer", "step", "options"), CASES.values(), ids=CASES)
-def test_penalties_and_clipping_by_value(optimizer, step, options, dtype, rng):
+def test_l1_and_clip_value_agree_with_the_equations(optimizer, step, options, dtype, rng):
     optimizer = dataclasses.replace(optimizer, l1=0.3, clip_value=0.5)
     params = rng.standard_normal(21).astype(dtype)
     expected = params.astype(np.float64)
@@ -180,28 +182,28 @@ def test_penalties_and_clipping_by_value(optimizer, step, options, dtype, rng):
     np.testing.assert_allclose(params, expected, rtol=tolerance, atol=tolerance)
 
 
-def test_the_sign_of_anything(dtype):
+def test_lion_steps_by_the_sign_of_any_gradient(dtype):
     grads = np.array([1e-30, -1e-30, 0.0, -0.0, 1e30, -1e30, np.inf, -np.inf], dtype)
     params = np.zeros_like(grads)
     Lion(beta1=0.0).step(params, grads, Lion(beta1=0.0).init(params), 1.0)
     np.testing.assert_array_equal(params, -np.sign(grads))
 
 
-def test_not_a_number_stays_one(dtype):
+def test_a_nan_gradient_gives_a_nan_parameter(dtype):
     for optimizer in (Lion(), Adam(amsgrad=True), Nadam(), Adagrad()):
         params, grads = np.zeros(3, dtype), np.array([0, np.nan, 0], dtype)
         optimizer.step(params, grads, optimizer.init(params), 1.0)
         assert np.isnan(params).tolist() == [False, True, False]
 
 
-def test_clipping_by_value(dtype):
+def test_clip_by_value_limits_each_element(dtype):
     grads = np.array([0.5, -3, 2, 0], dtype)
     clip_by_value(grads, 1.0)
     np.testing.assert_array_equal(grads, [0.5, -1, 1, 0])
 
 
 @pytest.mark.parametrize("count", [1, 5, 5000])
-def test_clipping(count, dtype, rng):
+def test_clip_by_norm_scales_only_larger_gradients(count, dtype, rng):
     grads = rng.standard_normal(count).astype(dtype)
     kept = grads.copy()
     norm = float(np.linalg.norm(grads.astype(np.float64)))
@@ -225,7 +227,7 @@ NEAR_ONE = [
 
 
 @pytest.mark.parametrize("optimizer", NEAR_ONE, ids=repr)
-def test_rates_near_one_in_float32(optimizer, rng):
+def test_decay_rates_near_one_are_exact_in_float32(optimizer, rng):
     gradients = rng.standard_normal((20, 50))
 
     def run(dtype):
@@ -244,7 +246,7 @@ def test_rates_near_one_in_float32(optimizer, rng):
 
 @pytest.mark.parametrize("epsilon", [1e-40, 1e-50])
 @pytest.mark.parametrize("make", [Adam, AdamW, Nadam, RMSprop, Adagrad])
-def test_an_epsilon_below_the_range_of_float32(make, epsilon):
+def test_an_epsilon_below_the_range_of_float32_works(make, epsilon):
     optimizer = make(epsilon=epsilon)
     params, grads = np.ones(3, "float32"), np.array([0, 1, -1], "float32")
     state = optimizer.init(params)
@@ -257,7 +259,7 @@ def test_an_epsilon_below_the_range_of_float32(make, epsilon):
 @pytest.mark.parametrize(
     ("dtype", "size"), [("float32", 1e19), ("float32", 3e38), ("float64", 1e200)]
 )
-def test_clipping_of_gradients_whose_squares_overflow(dtype, size):
+def test_clip_by_norm_works_when_squares_overflow(dtype, size):
     grads = np.full(5000, size, dtype)
     grads[1::2] = 0
     norm = size * np.sqrt(2500)
@@ -268,7 +270,7 @@ def test_clipping_of_gradients_whose_squares_overflow(dtype, size):
 
 @pytest.mark.parametrize("max_norm", [1.0, 1e-10, 1e300])
 @pytest.mark.parametrize("size", [1e305, 1.7e308])
-def test_clipping_of_the_largest_gradients(size, max_norm):
+def test_clip_by_norm_works_for_the_largest_gradients(size, max_norm):
     grads = np.full(5000, size)
     grads[1::2] = 0
     norm = clip_by_norm(grads, max_norm)
@@ -277,13 +279,13 @@ def test_clipping_of_the_largest_gradients(size, max_norm):
     assert not grads[1::2].any()
 
 
-def test_clipping_of_gradients_that_are_not_finite():
+def test_clip_by_norm_returns_nan_or_infinity():
     assert np.isnan(clip_by_norm(np.array([1.0, np.nan]), 1.0))
     assert clip_by_norm(np.array([1.0, -np.inf]), 1.0) == np.inf
 
 
 @pytest.mark.parametrize("kind", [SGD, RMSprop, Adagrad, Adam, AdamW, Nadam, Lion, LBFGS])
-def test_a_positional_learning_rate_is_refused(kind):
+def test_a_positional_learning_rate_is_an_error(kind):
     message = (
         rf"^{kind.__name__} takes keyword arguments only; got 0\.01\. .* learning_rate= of the"
     )

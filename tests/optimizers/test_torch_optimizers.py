@@ -10,7 +10,7 @@ from fusedlstm.optimizers import SGD, Adagrad, Adam, AdamW, Nadam, RMSprop
 torch = pytest.importorskip("torch")
 
 
-torch.set_num_threads(1)  # threads of two libraries that share processors take ten times as long
+torch.set_num_threads(1)  # two thread pools on the same processors take ten times as long
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture
 def in_double_precision():
-    """NAdam's product of momentums has PyTorch's default dtype, whatever the parameters have."""
+    """Set the default dtype of PyTorch, which NAdam uses for its product of momentums."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     yield
@@ -48,7 +48,7 @@ def in_double_precision():
         ),
     ],
 )
-def test_optimizers(ours, theirs, options, weight_decay, in_double_precision):
+def test_optimizers_agree_with_pytorch(ours, theirs, options, weight_decay, in_double_precision):
     rng = np.random.default_rng(0)
     params = rng.standard_normal(50)
     peer = torch.from_numpy(params.copy()).requires_grad_()

@@ -1,4 +1,4 @@
-"""The transformers on every form, make_windows, and the data sets."""
+"""Transformers on each form of X, make_windows, last_window and the data sets."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def padded(arrays):
     return x
 
 
-def test_mean_and_scale_over_all_real_steps(ragged):
+def test_the_scaler_takes_mean_and_scale_over_all_real_steps(ragged):
     steps = np.concatenate(ragged)
     expected = StandardScaler().fit(steps)
     for X in (ragged, padded(ragged)):
@@ -40,7 +40,7 @@ def test_mean_and_scale_over_all_real_steps(ragged):
         assert scaler.n_features_in_ == 3
 
 
-def test_forms_in_and_out(ragged):
+def test_the_scaler_returns_the_form_that_it_gets(ragged):
     scaler = SequenceScaler().fit(ragged)
     as_list = scaler.transform(ragged)
     assert isinstance(as_list, list)
@@ -59,14 +59,14 @@ def test_forms_in_and_out(ragged):
 
 
 @pytest.mark.parametrize("shape", [(5, 4, 3), (5, 4)])
-def test_there_and_back(shape, rng):
+def test_inverse_transform_undoes_transform(shape, rng):
     X = rng.normal(3, 2, shape)
     scaler = SequenceScaler().fit(X)
     assert scaler.transform(X).shape == shape
     np.testing.assert_allclose(scaler.inverse_transform(scaler.transform(X)), X)
 
 
-def test_sequences_of_one_dimension():
+def test_the_scaler_takes_sequences_of_one_dimension():
     out = SequenceScaler().fit_transform([np.array([1.0, 3.0]), np.array([2.0])])
     assert [array.shape for array in out] == [(2,), (1,)]
 
@@ -87,13 +87,13 @@ FILLED = {
 
 
 def with_two_features(rows):
-    """A second feature without gaps, so that no step at the end is padding."""
+    """Add a feature without gaps, so that no step at the end is padding."""
     return [np.stack([row, np.arange(len(row))], axis=1) for row in rows]
 
 
 @pytest.mark.parametrize("strategy", FILLED)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_imputing(strategy, dtype):
+def test_the_imputer_fills_gaps_in_all_forms(strategy, dtype):
     imputer = SequenceImputer(strategy=strategy, fill_value=-7)
     gaps = [x.astype(dtype) for x in with_two_features(GAPS)]
     expected = with_two_features(FILLED[strategy])
@@ -116,9 +116,9 @@ def gaps_as_padded(arrays, width):
     return x
 
 
-def test_imputing_two_dimensions(rng):
+def test_the_imputer_fills_gaps_in_two_dimensions(rng):
     X = rng.standard_normal((6, 5))
-    X[[0, 2, 3], [4, 0, 1]] = np.nan  # the last step too: in 2-D nothing is padding
+    X[[0, 2, 3], [4, 0, 1]] = np.nan  # also the last step, which is not padding in 2-D
     out = SequenceImputer().fit_transform(X)
     np.testing.assert_allclose(out[np.isnan(X)], np.nanmean(X))
     np.testing.assert_array_equal(out[~np.isnan(X)], X[~np.isnan(X)])
@@ -153,7 +153,7 @@ def test_imputing_two_dimensions(rng):
         (PadSequences(), [[1, NAN]], ValueError, "Input X contains NaN"),
     ],
 )
-def test_what_transformers_refuse(estimator, X, error, message):
+def test_errors_of_transformers(estimator, X, error, message):
     with pytest.raises(error, match=message):
         estimator.fit(X)
     assert not [name for name in vars(estimator) if name.endswith("_")]
@@ -161,7 +161,7 @@ def test_what_transformers_refuse(estimator, X, error, message):
 
 @pytest.mark.parametrize("value", [NAN, 0.0, -1])
 @pytest.mark.parametrize("width", [None, 9])
-def test_padding_there_and_back(value, width, ragged):
+def test_pad_sequences_and_its_inverse(value, width, ragged):
     pad = PadSequences(width=width, value=value).fit(ragged)
     out = pad.transform(ragged)
     assert out.shape == (3, width or 7, 3)
@@ -180,20 +180,20 @@ def test_padding_there_and_back(value, width, ragged):
         pad.inverse_transform(out[0])
 
 
-def test_padding_of_nothing_but_padding():
+def test_inverse_of_a_sequence_of_padding_keeps_one_step():
     pad = PadSequences(value=0.0).fit([[1, 2, 3]])
     assert [x.tolist() for x in pad.inverse_transform(np.zeros((2, 3, 1)))] == [[[0]], [[0]]]
 
 
 @pytest.mark.parametrize("transformer", [SequenceImputer(strategy="median"), PadSequences(width=9)])
-def test_transformers_come_back_from_files(transformer, ragged, tmp_path):
+def test_transformers_survive_a_round_trip_through_files(transformer, ragged, tmp_path):
     transformer.fit(ragged).save(tmp_path / "file")
     same = fusedlstm.load(tmp_path / "file")
     np.testing.assert_array_equal(same.transform(ragged)[1], transformer.transform(ragged)[1])
     assert repr(same) == repr(transformer)
 
 
-def test_imputer_scaler_estimator(rng):
+def test_a_pipeline_of_imputer_scaler_and_estimator_learns(rng):
     X = rng.standard_normal((60, 6, 2))
     y = X.sum(axis=(1, 2))
     X[rng.uniform(size=X.shape) < 0.1] = np.nan
@@ -206,13 +206,13 @@ def test_imputer_scaler_estimator(rng):
     assert model.fit(X, y).score(X, y) > 0.6
 
 
-def test_windows_of_several_series(rng):
+def test_windows_do_not_cross_series(rng):
     first, second = rng.standard_normal((12, 2)), rng.standard_normal((9, 2))
     X, y = make_windows([first, second], 4, 2, 3)
     expected = [make_windows(series, 4, 2, 3) for series in (first, second)]
     np.testing.assert_array_equal(X, np.concatenate([x for x, _ in expected]))
     np.testing.assert_array_equal(y, np.concatenate([y for _, y in expected]))
-    rows = rng.permutation(np.repeat([0, 1], [12, 9]))  # in one array, one between the other
+    rows = rng.permutation(np.repeat([0, 1], [12, 9]))  # two interleaved series in one array
     together = np.empty((21, 2))
     together[rows == rows[0]] = (first, second)[rows[0]]
     together[rows != rows[0]] = (first, second)[1 - rows[0]]
@@ -223,7 +223,7 @@ def test_windows_of_several_series(rng):
 
 
 @pytest.mark.parametrize("horizon", [1, 2])
-def test_windows_with_exogenous_columns_and_targets(horizon, rng):
+def test_windows_have_exogenous_columns_and_chosen_targets(horizon, rng):
     series, others = rng.standard_normal((10, 3)), rng.standard_normal((10, 2))
     X, y = make_windows(series, 4, horizon)
     X_all, y_all = make_windows(series, 4, horizon, exogenous=others)
@@ -240,7 +240,7 @@ def test_windows_with_exogenous_columns_and_targets(horizon, rng):
     np.testing.assert_array_equal(both[1][-len(alone[1]) :], alone[1])
 
 
-def test_windows_of_data_frames(rng):
+def test_windows_of_data_frames_take_columns_by_name(rng):
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(rng.standard_normal((10, 3)), columns=["load", "wind", "sun"])
     X, y = make_windows(frame, 4, target="wind")
@@ -276,7 +276,7 @@ def test_windows_of_data_frames(rng):
         ([np.ones(9)], {"groups": [1] * 9}, "groups must be None for a list of series"),
     ],
 )
-def test_bad_series(series, options, message):
+def test_errors_for_wrong_series(series, options, message):
     with pytest.raises(ValueError, match=message):
         make_windows(series, 3, **options)
 
@@ -284,7 +284,7 @@ def test_bad_series(series, options, message):
 @pytest.mark.parametrize("stride", [1, 2, 5])
 @pytest.mark.parametrize("horizon", [1, 3])
 @pytest.mark.parametrize("features", [None, 2])
-def test_windows(stride, horizon, features, rng):
+def test_windows_and_targets_are_slices_of_the_series(stride, horizon, features, rng):
     series = rng.standard_normal((20,) if features is None else (20, features))
     X, y = make_windows(series, 4, horizon, stride)
     starts = range(0, 20 - 4 - horizon + 1, stride)
@@ -296,10 +296,10 @@ def test_windows(stride, horizon, features, rng):
 
 
 @pytest.mark.parametrize("features", [None, 2])
-def test_last_window_is_the_one_after_those_of_make_windows(features, rng):
+def test_last_window_follows_the_windows_of_make_windows(features, rng):
     series = rng.standard_normal((20,) if features is None else (20, features))
     others = rng.standard_normal((20, 3))
-    # With one more observation make_windows returns the same window, as its last one.
+    # With one more observation, the same window is the last of make_windows.
     longer = np.concatenate([series, series[:1]])
     X, y = make_windows(longer, 4)
     np.testing.assert_array_equal(last_window(series, 4), X[-1:])
@@ -325,17 +325,17 @@ def test_last_window_of_several_series(rng):
         last_window(first, 0)
 
 
-def test_sunspots():
+def test_sunspots_have_known_values():
     years, sunspots = datasets.load_sunspots()
     np.testing.assert_array_equal(years, np.arange(1700, 2009))
     assert sunspots.shape == (309,)
-    # Facts about the series that are easy to look up: its largest year and the Dalton minimum.
+    # Known facts about the series: its largest year and the Dalton minimum.
     assert sunspots[years == 1957] == 190.2
     assert sunspots[years == 1810] == 0
 
 
 @pytest.mark.parametrize("value", [1e155, 1e300, 1.7e308])
-def test_a_scaler_refuses_numbers_without_finite_squares(value):
+def test_scaling_values_without_finite_squares_is_an_error(value):
     X = np.ones((3, 4, 2))
     scaler = SequenceScaler().fit(X)
     before = vars(scaler).copy()
@@ -345,7 +345,7 @@ def test_a_scaler_refuses_numbers_without_finite_squares(value):
     assert vars(scaler) == before
 
 
-def test_a_scaler_refuses_numbers_that_overflow():
+def test_scaled_values_that_overflow_are_an_error():
     X = np.array([[[0.0], [1e-150]], [[np.nan], [np.nan]]])
     X[1, 0] = 2e-150
     scaler = SequenceScaler().fit(X)
@@ -357,7 +357,7 @@ def test_a_scaler_refuses_numbers_that_overflow():
         wide.transform(np.ones((1, 1, 1), "float32"))
 
 
-def test_windows_of_times_out_of_order():
+def test_windows_of_an_unsorted_time_index_are_an_error():
     pandas = pytest.importorskip("pandas")
     days = pandas.date_range("2024-01-01", periods=6)
     series = pandas.Series(np.arange(6.0), index=days)

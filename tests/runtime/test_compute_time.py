@@ -1,4 +1,4 @@
-"""What time depends on: the work, not the numbers."""
+"""Compute time depends on the amount of work, not on the values."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ def seconds(call):
 
 
 def takes_at_most(times, call, base, rounds=(100, 4000)):
-    """Whether a call takes so many times as long as another, by the best of interleaved rounds.
+    """Return True if a call takes at most ``times`` as long as another, in the best of rounds.
 
-    What is slower than the best is the machine's doing; where it is busy, more rounds are needed.
+    The rounds are interleaved. Other processes only make a round slower, so the best round counts;
+    a busy machine needs more rounds.
     """
     best, best_base = np.inf, np.inf
     for done in range(rounds[1]):
@@ -74,14 +75,14 @@ DATA = {
 @pytest.mark.parametrize("which", [0, 1], ids=["inference", "training"])
 @pytest.mark.parametrize("layer", [LSTM(HIDDEN), GRU(HIDDEN), LayerNormLSTM(HIDDEN)], ids=repr)
 @pytest.mark.parametrize("data", DATA)
-def test_time_does_not_depend_on_the_numbers(data, layer, which):
+def test_compute_time_does_not_depend_on_the_values(data, layer, which):
     x, change = DATA[data]
     ordinary = inference_and_training(layer)[which]
     assert takes_at_most(1.05, inference_and_training(layer, change, x)[which], ordinary)
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["inference", "training"])
-def test_unequal_lengths_cost_their_real_steps(which):
+def test_compute_time_of_unequal_lengths_is_that_of_their_real_steps(which):
     lengths = np.random.default_rng(1).integers(4, 40, SIZE[0], endpoint=True)
     full = inference_and_training(LSTM(HIDDEN))[which]
     ragged = inference_and_training(LSTM(HIDDEN), lengths=lengths)[which]

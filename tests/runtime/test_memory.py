@@ -1,4 +1,4 @@
-"""How much memory calls take, and that they give it back."""
+"""Memory use of calls, and its release."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def memory(what):  # VmRSS: now; VmHWM: at most so far
 
 
 def measured(script):
-    """What a new process prints at its end, whose memory nobody else has touched."""
+    """Run a script in a new process and return the number that it prints."""
     code = PREPARE + script
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
     assert ran.returncode == 0, ran.stderr
@@ -49,7 +49,7 @@ def measured(script):
         ("LayerNormLSTM(64)", 17),
     ],
 )
-def test_training_keeps_few_numbers_a_unit_and_step(layer, numbers):
+def test_training_saves_few_numbers_per_unit_and_step(layer, numbers):
     kept = measured(f"""
 model = Sequential([{layer}], 8, random_state=0)
 x = np.random.default_rng(0).standard_normal((64, 400, 8)).astype("f")
@@ -61,7 +61,7 @@ print((memory("VmRSS") - before - y.nbytes) / (y.size * 4))
     assert numbers - 0.1 < kept < numbers + 0.3
 
 
-def test_inference_does_not_grow_with_the_steps():
+def test_memory_of_inference_does_not_grow_with_the_steps():
     grown = measured("""
 model = Sequential([LSTM(64), LastStep(), Dense(1)], 8)
 x = np.ones((4, 100_000, 8), "f")
@@ -73,7 +73,7 @@ print(memory("VmHWM") - before)
     assert grown < 2**20
 
 
-def test_predict_takes_a_chunk_at_a_time():
+def test_memory_of_predict_is_that_of_one_chunk():
     grown = measured("""
 X = np.ones((20_000, 100, 8), "f")  # 64 MB
 model = LSTMRegressor(32, max_iter=1).fit(X[:10], np.arange(10))
@@ -85,7 +85,7 @@ print(memory("VmHWM") - before)
     assert grown < 8 * 2**20
 
 
-def test_many_calls_of_changing_shapes():
+def test_memory_stays_bounded_over_calls_of_changing_shapes():
     grown = measured("""
 rng = np.random.default_rng(0)
 models = [Sequential([layer], 3) for layer in (LSTM(5), GRU(17), LayerNormLSTM(8))]

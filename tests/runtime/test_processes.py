@@ -1,4 +1,4 @@
-"""Forks, signals, daemon threads at the end of a process, sub-interpreters."""
+"""Forks, signals, daemon threads at the end of a process, subinterpreters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
 def run_python(script, *args, timeout=300):
-    """Run a script; return what it printed. A script that hangs or fails is an error."""
+    """Run a script and return its output; fail if the script hangs or fails."""
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script, *args],
         capture_output=True,
@@ -29,7 +29,7 @@ def run_python(script, *args, timeout=300):
 
 @needs_fork
 @pytest.mark.parametrize("user", ["a library that shares OpenMP", "another variant"])
-def test_a_fork_after_others_used_openmp(user):
+def test_a_fork_works_after_other_libraries_used_openmp(user):
     script = """
 import ctypes, os, signal, sys
 import numpy as np
@@ -72,8 +72,8 @@ print(os.waitpid(child, 0)[1])
 
 
 @needs_fork
-def test_a_fork_after_an_import_under_another_name():
-    # The second import fails. A fork would hang in the parent if it had taken the lock twice.
+def test_a_fork_works_after_a_second_import_of_the_core_failed():
+    # The second import fails. A fork would hang in the parent if the import took the lock twice.
     script = """
 import importlib.util, os, signal, sys
 from fusedlstm._core import core
@@ -94,8 +94,8 @@ assert os.waitpid(child, 0)[1] == 0
 
 
 @needs_fork
-def test_a_fork_while_another_thread_is_in_a_step_of_a_stream():
-    # The child's stream cannot go on from the middle of a step; it says so until it is reset.
+def test_a_fork_during_a_step_of_a_stream_in_another_thread():
+    # The stream in the child cannot continue within a step; step raises an error until reset.
     script = """
 import os, signal, threading
 import numpy as np
@@ -142,7 +142,7 @@ assert stream.step(x).tobytes() == expected  # the parent's is as it was
     run_python(script)
 
 
-def test_the_process_ends_while_daemon_threads_are_in_calls():
+def test_the_process_ends_while_daemon_threads_are_in_the_core():
     script = """
 import threading
 import numpy as np
@@ -190,7 +190,7 @@ started.wait()
 
 
 def test_a_signal_interrupts_a_long_prediction():
-    # The whole call takes minutes. Signals are handled between parts of its rows.
+    # The whole call would take minutes. Signals are handled between parts of the rows.
     script = """
 import signal
 import numpy as np
@@ -235,6 +235,6 @@ interpreters.run_string(interpreter, code)
 """
 
 
-def test_a_subinterpreter_refuses_the_import():
+def test_import_in_a_subinterpreter_is_an_error():
     printed = run_python(SUBINTERPRETER, timeout=60)
     assert printed == "fusedlstm must be imported by the main interpreter of a process"

@@ -1,4 +1,4 @@
-"""What a call costs beside the network: one sequence at a time, many short ones in a list."""
+"""Overhead of calls: one sequence, one step, many short sequences in a list."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.timing
 
 
 def best(call, calls, repeats):
-    """Seconds of one call, in the best of many rounds: what is slower is the machine's doing."""
+    """Return the seconds of one call in the best of many rounds, which excludes interruptions."""
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -25,15 +25,15 @@ def best(call, calls, repeats):
 
 
 @pytest.mark.parametrize("estimator", [LSTMClassifier, LSTMRegressor])
-def test_one_sequence(estimator, rng):
+def test_predict_of_one_sequence_takes_microseconds(estimator, rng):
     X = rng.standard_normal((40, 10, 4)).astype("float32")
     model = estimator(32, max_iter=1).fit(X, np.arange(40) % 2)
-    # It takes about 8 us where a core's clock runs at 3 GHz.
+    # A call takes about 8 us at 3 GHz.
     assert best(lambda: model.predict(X[:1]), calls=50, repeats=60) < 30e-6
 
 
 @pytest.mark.parametrize("estimator", [LSTMClassifier, LSTMRegressor])
-def test_one_step(estimator, rng):
+def test_one_step_of_a_stream_takes_microseconds(estimator, rng):
     X = rng.standard_normal((40, 10, 16))
     fitted = estimator(32, max_iter=1).fit(X, np.arange(40) % 2)
     stream, x = fitted.stream(), X[0, 0]
@@ -42,7 +42,7 @@ def test_one_step(estimator, rng):
     assert best(lambda: stream.step(x, out=y), calls=200, repeats=60) < 1.5e-6  # about 0.3
 
 
-def test_reading_costs_less_than_the_network(rng):
+def test_reading_many_sequences_takes_less_time_than_the_network(rng):
     X = [rng.standard_normal((n, 4)).astype("float32") for n in rng.integers(5, 40, 10_000)]
     model = LSTMRegressor(32, max_iter=1).fit(X[:50], np.arange(50))
     sequences = read_sequences(X)

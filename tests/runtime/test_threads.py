@@ -1,4 +1,4 @@
-"""How many threads are used, forks, and many threads of Python at once."""
+"""The number of threads, forks, and calls from several Python threads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def default_threads():
     fusedlstm.set_num_threads(None)
 
 
-def test_setting_and_going_back():
+def test_set_num_threads_can_be_undone():
     default = fusedlstm.get_num_threads()
     fusedlstm.set_num_threads(3)
     assert fusedlstm.get_num_threads() == 3
@@ -36,7 +36,7 @@ def test_setting_and_going_back():
     assert fusedlstm.get_num_threads() == default
 
 
-def test_a_limit_holds_in_its_body_and_its_thread_only():
+def test_a_thread_limit_holds_within_its_block_and_thread():
     fusedlstm.set_num_threads(4)
     with _threads.thread_limit(2), ThreadPoolExecutor(1) as pool:
         assert fusedlstm.get_num_threads() == 2
@@ -59,12 +59,12 @@ def run_python(script, **environment):
 SHOW = "import fusedlstm; print(fusedlstm.get_num_threads())"
 
 
-def test_the_environment_sets_the_default():
+def test_environment_variables_set_the_default_number_of_threads():
     assert run_python(SHOW, OMP_NUM_THREADS="1") == "1"
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs CPU affinity")
-def test_the_affinity_limits_the_default():
+def test_cpu_affinity_limits_the_default_number_of_threads():
     script = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n" + SHOW
     assert run_python(script) == "1"
 
@@ -80,7 +80,7 @@ def test_the_affinity_limits_the_default():
         ({}, math.inf),
     ],
 )
-def test_the_containers_quota(tmp_path, files, cpus):
+def test_the_cpu_quota_of_a_container_limits_the_default_number_of_threads(tmp_path, files, cpus):
     for name, text in files.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -94,7 +94,7 @@ def model_and_input():
     return model, rng.standard_normal((16, 50, 32)).astype("float32")
 
 
-def test_calls_from_many_threads_at_once():
+def test_calls_from_many_python_threads_give_the_same_bits():
     model, x = model_and_input()
     expected = model.predict(x)
 
@@ -124,7 +124,7 @@ def test_a_fork_after_use_does_not_hang():
     context = multiprocessing.get_context("fork")
     queue = context.Queue()
     with warnings.catch_warnings():
-        # Python warns of forks beside threads; that they work here is the point.
+        # Python warns about forks with threads; the test shows that they work.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = context.Process(target=_predict_in_child, args=(queue,))
         child.start()
@@ -138,9 +138,9 @@ def _predict(model, x):
     return model.predict(x).tobytes()
 
 
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of forks beside threads
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # about forks
 @pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
-def test_under_joblib(backend):
+def test_predictions_under_joblib_give_the_same_bits(backend):
     fusedlstm.set_num_threads(2)
     model, x = model_and_input()
     expected = model.predict(x).tobytes()
@@ -153,7 +153,7 @@ def _threads_of_a_call():
     return fusedlstm.get_num_threads()
 
 
-def test_processes_of_joblib_share_the_processors():
+def test_joblib_workers_share_the_processors():
     with joblib.parallel_config("loky", n_jobs=2):
         counts = joblib.Parallel()(joblib.delayed(_threads_of_a_call)() for _ in range(2))
     assert max(counts) <= max(1, joblib.cpu_count() // 2)
@@ -161,7 +161,7 @@ def test_processes_of_joblib_share_the_processors():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_forks_beside_calls_of_other_threads():
+def test_forks_during_calls_of_other_threads_do_not_hang():
     model, x = model_and_input()
     small = x[:1, :2]
     expected = model.predict(small).tobytes()
@@ -187,8 +187,8 @@ def test_forks_beside_calls_of_other_threads():
 
 @pytest.mark.timing
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs CPU affinity")
-def test_a_thread_that_gets_no_processor_is_not_waited_for():
-    # Two threads on one processor: each wait of one for the other is a time slice of milliseconds.
+def test_two_threads_on_one_processor_take_less_than_twice_the_time():
+    # With two threads on one processor, waiting for the other thread costs milliseconds.
     script = """
 import os, time
 import numpy as np, fusedlstm
@@ -214,9 +214,9 @@ print(best(2) / best(1))
     assert float(run_python(script, OMP_WAIT_POLICY="active")) < 2
 
 
-def test_steps_that_threads_take_together_on_a_busy_machine():
-    # One sequence, whose units the threads divide: they meet after every step, however late one is.
-    # In a process of its own, which a meeting that never ends would not outlive.
+def test_threads_that_synchronize_at_each_step_finish_on_a_busy_machine():
+    # Threads divide the units of one sequence and synchronize after each step.
+    # A separate process turns a deadlock into a timeout.
     script = """
 import numpy as np, fusedlstm
 from fusedlstm.layers import LSTM

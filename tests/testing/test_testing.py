@@ -27,12 +27,12 @@ from fusedlstm.testing import (
         PadSequences(width=200),
     ]
 )
-def test_ours(estimator, check):
+def test_estimators_and_transformers_pass_the_checks(estimator, check):
     check(estimator)
 
 
 @parametrize_with_sequence_checks([Regressor(), Classifier(), Shift()])
-def test_others(estimator, check):
+def test_estimators_of_users_pass_the_checks(estimator, check):
     check(estimator)
 
 
@@ -49,19 +49,19 @@ CASES = [
 ]
 
 
-def test_every_check_has_its_broken_estimator():
+def test_each_check_has_an_estimator_that_fails_it():
     assert BROKEN.keys() == CHECKS.keys()
 
 
 @pytest.mark.parametrize(
     ("name", "estimator"), CASES, ids=[f"{name}-{type(e).__name__}" for name, e in CASES]
 )
-def test_every_check_can_fail(name, estimator):
+def test_each_check_fails_for_its_broken_estimator(name, estimator):
     with pytest.raises(AssertionError, match=f"^{name} failed for {type(estimator).__name__}"):
         CHECKS[name](estimator)
 
 
-def test_the_whole_suite_stops_at_the_first_failure():
+def test_check_sequence_estimator_raises_the_first_failure():
     with pytest.raises(
         AssertionError,
         match=r"^check_order failed for Sorts\(\). Sequences in another order must give their res",
@@ -69,7 +69,7 @@ def test_the_whole_suite_stops_at_the_first_failure():
         check_sequence_estimator(Sorts())
 
 
-def test_what_does_not_apply_is_left_out():
+def test_checks_that_do_not_apply_are_left_out():
     class AllowsNaN(Regressor):
         def __sklearn_tags__(self):
             tags = super().__sklearn_tags__()

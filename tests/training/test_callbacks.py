@@ -1,4 +1,4 @@
-"""scikit-learn's callbacks: a task an epoch, the estimator as it stands there, a requested stop."""
+"""scikit-learn's callbacks: one task per epoch, the current estimator, requested stops."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def quick(estimator, **options):
 
 
 class Recorder:
-    """Notes every call, and what the estimator predicted at the end of each task."""
+    """Records each call and the predictions of the estimator at the end of each task."""
 
     def __init__(self, stop_at=None, fail_at=None):
         self.calls, self.predicted = [], []
@@ -59,14 +59,14 @@ class Recorder:
         return False
 
 
-def test_versions_without_callbacks_are_served():
+def test_fit_works_with_versions_of_scikit_learn_without_callbacks():
     model = quick(LSTMRegressor).fit(X, TOTAL)
     assert hasattr(model, "set_callbacks") == HAS_CALLBACKS
     assert model.n_iter_ == 4
 
 
 @needs_callbacks
-def test_a_task_an_epoch():
+def test_each_epoch_is_one_task_of_the_callbacks():
     recorder = Recorder()
     weights = np.ones(60)
     quick(LSTMRegressor).set_callbacks(recorder).fit(X, TOTAL, weights)
@@ -86,7 +86,7 @@ def test_a_task_an_epoch():
 @needs_callbacks
 @pytest.mark.parametrize("estimator", BOTH)
 @pytest.mark.parametrize("data", [X, RAGGED], ids=["3d", "ragged"])
-def test_the_estimator_of_each_epoch(estimator, data):
+def test_callbacks_get_the_estimator_of_each_epoch(estimator, data):
     recorder = Recorder()
     model = quick(estimator).set_callbacks(recorder).fit(data, targets(estimator))
     assert len(recorder.predicted) == 4
@@ -102,19 +102,19 @@ def test_the_estimator_of_each_epoch(estimator, data):
 @needs_callbacks
 @pytest.mark.parametrize("estimator", BOTH)
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_a_requested_stop(estimator, early_stopping):
+def test_a_callback_can_stop_the_fit(estimator, early_stopping):
     recorder = Recorder(stop_at=5)
     model = quick(estimator, max_iter=50, early_stopping=early_stopping, learning_rate=0.1)
     model.set_callbacks(recorder).fit(X, targets(estimator))
     assert model.n_iter_ == 6
     assert recorder.calls[-3:] == [("end", "epoch", 5), ("end", "fit", 0), ("teardown", "fit", 50)]
-    # What the callback was shown is what is left, early stopping's best weights included.
+    # The fit ends with the weights that the callback got, also with early stopping.
     np.testing.assert_array_equal(model.predict(X), recorder.predicted[-1][1])
     assert model.best_iter_ == recorder.predicted[-1][0].best_iter_
 
 
 @needs_callbacks
-def test_callbacks_that_fail_are_torn_down():
+def test_callbacks_are_torn_down_after_an_error():
     recorder = Recorder(fail_at=2)
     model = quick(LSTMRegressor).set_callbacks(recorder)
     with pytest.raises(RuntimeError, match="no more"):
@@ -124,7 +124,7 @@ def test_callbacks_that_fail_are_torn_down():
 
 
 @needs_callbacks
-def test_bad_data_reach_no_callback():
+def test_no_callback_is_called_for_invalid_data():
     recorder = Recorder()
     model = quick(LSTMRegressor).set_callbacks(recorder)
     before = dict(vars(model))
@@ -135,7 +135,7 @@ def test_bad_data_reach_no_callback():
 
 
 @needs_callbacks
-def test_parts_are_told_to_nobody():
+def test_partial_fit_calls_no_callback():
     recorder = Recorder()
     quick(LSTMRegressor).set_callbacks(recorder).partial_fit(X, TOTAL)
     assert recorder.calls == []
@@ -143,7 +143,7 @@ def test_parts_are_told_to_nobody():
 
 @needs_callbacks
 @pytest.mark.parametrize("data", [X, RAGGED], ids=["3d", "ragged"])
-def test_scikit_learns_monitor(data):
+def test_scoring_monitor_records_each_epoch(data):
     from sklearn.callback import ScoringMonitor
 
     y, weights = targets(LSTMClassifier), np.arange(60.0)
@@ -157,7 +157,7 @@ def test_scikit_learns_monitor(data):
 
 
 @needs_callbacks
-def test_callbacks_of_a_pipeline():
+def test_callbacks_of_a_pipeline_get_the_epochs():
     class Propagated(Recorder):
         max_propagation_depth = None
 
@@ -176,7 +176,7 @@ def test_callbacks_of_a_pipeline():
 
 
 @needs_callbacks
-def test_callbacks_of_a_search_in_two_processes():
+def test_callbacks_of_a_grid_search_in_two_processes():
     from sklearn.callback import ScoringMonitor
 
     monitor = ScoringMonitor(scoring="r2")

@@ -14,8 +14,6 @@ from fusedlstm.optimizers import Adam
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-# Descriptions of functions and objects
-
 
 # Files of strangers
 
@@ -57,7 +55,7 @@ STRANGE = {
 
 
 def in_state(*names):
-    """Return a function that finds an object in the state of a fit, by the path of its fields."""
+    """Return a function that finds an object in the state of a fit by the path of its fields."""
 
     def find(header):
         found = header["content"]["state"]["FitState"]
@@ -69,7 +67,7 @@ def in_state(*names):
 
 
 def five_averages(header):
-    """Let parameters, best weights and averages have a wrong size, the same."""
+    """Give parameters, best weights and averages the same wrong size."""
     header["content"].update(params={"array": "five"})
     state = in_state("progress", "state")(header)
     state["averages"] = {"dict": [[name, {"array": "five"}] for name in Adam().averages()]}
@@ -104,7 +102,7 @@ OF_LBFGS = {
 
 
 @pytest.mark.parametrize("averages", OF_LBFGS.values(), ids=OF_LBFGS)
-def test_states_of_strangers_for_lbfgs(averages, tmp_path):
+def test_invalid_states_of_lbfgs_are_an_error(averages, tmp_path):
     def change(header):
         in_state("progress", "state")(header).update(averages=averages)
 
@@ -114,7 +112,7 @@ def test_states_of_strangers_for_lbfgs(averages, tmp_path):
 
 
 @pytest.mark.parametrize("change", STRANGE.values(), ids=STRANGE)
-def test_checkpoints_of_strangers(change, tmp_path):
+def test_invalid_checkpoints_are_an_error(change, tmp_path):
     changed(change, tmp_path / "fit")
     model = quick(max_iter=5)
     with pytest.raises(ValueError, match=r"^checkpoint must name .*does not know \(.* must "):
@@ -122,7 +120,7 @@ def test_checkpoints_of_strangers(change, tmp_path):
     assert not hasattr(model, "model_")
 
 
-def test_load_knows_a_checkpoint(tmp_path):
+def test_load_of_a_checkpoint_is_an_error(tmp_path):
     quick().fit(X, TOTAL, checkpoint=tmp_path / "fit")
     with pytest.raises(ValueError, match="which is a checkpoint: pass it to fit as checkpoint"):
         fusedlstm.load(tmp_path / "fit")

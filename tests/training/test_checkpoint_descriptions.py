@@ -31,7 +31,7 @@ def scaled(factor):
 
 
 def from_source(source, name="scorer", **variables):
-    """Run source as a module of the user would be."""
+    """Run source code as a user's module and return one of its names."""
     variables["__name__"] = "a_script"
     exec(source, variables)
     return variables[name]
@@ -60,7 +60,7 @@ class Counting:
 
 @dataclass(frozen=True, repr=False)
 class OwnLoss(RegressionLoss):
-    """Squares, weighted."""
+    """A weighted squared error."""
 
     weight: float = 1.0
 
@@ -70,7 +70,7 @@ class OwnLoss(RegressionLoss):
 
 @dataclass(frozen=True, repr=False)
 class OwnSchedule(Schedule):
-    """A constant."""
+    """A constant schedule."""
 
     factor: float = 1.0
 
@@ -156,7 +156,7 @@ DIFFERENT = {
 def test_different_callables_have_different_descriptions(makes):
     described = [describe(make()) for make in makes]
     assert len(set(described)) == len(makes)
-    assert described == [describe(make()) for make in makes]  # and equal ones the same
+    assert described == [describe(make()) for make in makes]  # again the same
 
 
 def test_descriptions_are_the_same_in_another_process():
@@ -167,7 +167,7 @@ def test_descriptions_are_the_same_in_another_process():
                 print(t.describe(make()))
     """
     ours = [describe(make()) for makes in DIFFERENT.values() for make in makes]
-    for seed in ("1", "2"):  # of the hashes of text
+    for seed in ("1", "2"):  # seeds of string hashes
         ran = subprocess.run(
             [sys.executable, "-c", code],
             cwd=os.path.dirname(__file__), capture_output=True, text=True, check=True,
@@ -176,12 +176,12 @@ def test_descriptions_are_the_same_in_another_process():
         assert ran.stdout.split() == ours
 
 
-def test_where_a_function_stands_does_not_matter():
+def test_the_line_number_of_a_function_does_not_change_its_description():
     source = SCORER.format(1)
     assert describe(from_source(source)) == describe(from_source("\n" * 9 + source))
 
 
-def test_a_function_may_collect_results():
+def test_results_collected_by_a_function_do_not_change_its_description():
     results = []
     source = "def scorer(e, X, y): results.append(1)"
     before = describe(from_source(source, results=results))
@@ -189,7 +189,7 @@ def test_a_function_may_collect_results():
     assert describe(from_source(source, results=results)) == before
 
 
-def test_objects_that_refer_to_themselves():
+def test_objects_that_refer_to_themselves_are_described():
     first, second = Counting(1), Counting(1)
     first.weight, second.weight = first, [second]
     assert describe(first) == describe(first)
@@ -200,7 +200,7 @@ WITHOUT_STATE = [threading.Lock, lambda: (x for x in ()), lambda: sys.stdout]
 
 
 @pytest.mark.parametrize("make", WITHOUT_STATE)
-def test_objects_without_a_state_are_refused(make, tmp_path):
+def test_objects_whose_state_cannot_be_described_are_an_error(make, tmp_path):
     value = make()
     with pytest.raises(UndescribableError):
         describe(scaled(value))
@@ -218,7 +218,7 @@ def test_objects_without_a_state_are_refused(make, tmp_path):
         ("schedule", [{"schedule": OwnSchedule(1.0)}, {"schedule": OwnSchedule(0.5)}]),
     ],
 )
-def test_another_callable_is_refused(name, options, tmp_path):
+def test_a_checkpoint_with_another_callable_is_an_error(name, options, tmp_path):
     first, second = ({"early_stopping": True, **each} for each in options)
     model = quick(**first).fit(X, TOTAL, checkpoint=tmp_path / "fit")
     again = quick(**first).fit(X, TOTAL, checkpoint=tmp_path / "fit")
@@ -227,7 +227,7 @@ def test_another_callable_is_refused(name, options, tmp_path):
         quick(**second).fit(X, TOTAL, checkpoint=tmp_path / "fit")
 
 
-def test_a_scorer_with_the_other_sign_is_refused(tmp_path):
+def test_a_checkpoint_with_a_scorer_of_the_other_sign_is_an_error(tmp_path):
     def model(better):
         scorer = make_scorer(recall_score, greater_is_better=better)
         return quick(LSTMClassifier, early_stopping=True, scoring=scorer)

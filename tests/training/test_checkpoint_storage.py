@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 RAGGED = [x[: 2 + i % 5] for i, x in enumerate(X)]
 
 
-# Forms of the same data
+# Forms of the same data.
 
 
 def padded(arrays):
@@ -39,7 +39,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("forms", FORMS.values(), ids=FORMS)
-def test_the_same_sequences_in_another_form(forms, tmp_path):
+def test_a_checkpoint_continues_with_the_same_sequences_in_another_form(forms, tmp_path):
     model = quick().fit(forms[0], TOTAL, checkpoint=tmp_path / "fit")
     for form in forms[1:]:
         assert quick().fit(form, TOTAL).model_.params.tobytes() == model.model_.params.tobytes()
@@ -47,7 +47,7 @@ def test_the_same_sequences_in_another_form(forms, tmp_path):
         assert again.model_.params.tobytes() == model.model_.params.tobytes()
 
 
-def test_sequences_cut_elsewhere_are_others(tmp_path):
+def test_a_checkpoint_with_other_sequence_boundaries_is_an_error(tmp_path):
     values = np.arange(24.0).reshape(12, 2)
     y = [1.0, 2.0, 3.0]
     quick().fit(np.split(values, [3, 7]), y, checkpoint=tmp_path / "fit")
@@ -56,11 +56,11 @@ def test_sequences_cut_elsewhere_are_others(tmp_path):
             quick().fit(others, y, checkpoint=tmp_path / "fit")
 
 
-# Several processes
+# Several processes.
 
 
 def wait_in_fsync(path, begun, go_on):
-    """Write a checkpoint, and wait before it is complete."""
+    """Write a checkpoint and wait before it is complete."""
     fsync = os.fsync
 
     def wait(descriptor):
@@ -86,13 +86,13 @@ def context():
     return context
 
 
-def test_a_file_that_another_process_is_writing_stays(tmp_path, context):
+def test_a_temporary_file_of_a_running_process_is_kept(tmp_path, context):
     begun, go_on = context.Event(), context.Event()
     process = context.Process(target=wait_in_fsync, args=(tmp_path / "fit", begun, go_on))
     process.start()
     assert begun.wait(60)
     model = quick(max_iter=1).fit(X, TOTAL, checkpoint=tmp_path / "fit")
-    assert len(list(tmp_path.iterdir())) == 2  # ours, and theirs that is unfinished
+    assert len(list(tmp_path.iterdir())) == 2  # one of each process
     go_on.set()
     process.join(60)
     assert process.exitcode == 0
@@ -101,7 +101,7 @@ def test_a_file_that_another_process_is_writing_stays(tmp_path, context):
     assert again.model_.params.tobytes() == model.model_.params.tobytes()
 
 
-def test_a_file_of_a_process_that_was_killed_goes(tmp_path, context):
+def test_a_temporary_file_of_a_killed_process_is_removed(tmp_path, context):
     begun, go_on = context.Event(), context.Event()
     process = context.Process(target=wait_in_fsync, args=(tmp_path / "fit", begun, go_on))
     process.start()
@@ -113,7 +113,7 @@ def test_a_file_of_a_process_that_was_killed_goes(tmp_path, context):
     assert [path.name for path in tmp_path.iterdir()] == ["fit"]
 
 
-def test_many_processes_with_one_checkpoint(tmp_path, context):
+def test_several_processes_may_share_one_checkpoint(tmp_path, context):
     path = tmp_path / "fit"
     processes = [context.Process(target=fit_often, args=(path, 8)) for _ in range(4)]
     for process in processes:
@@ -124,7 +124,7 @@ def test_many_processes_with_one_checkpoint(tmp_path, context):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_sweep_between_creation_and_lock(tmp_path, monkeypatch):
+def test_a_write_survives_a_sweep_between_creation_and_lock(tmp_path, monkeypatch):
     flock, calls = _files.fcntl.flock, []
 
     def sweep_first(file, operation):
@@ -138,21 +138,21 @@ def test_a_sweep_between_creation_and_lock(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_file_system_without_locks(tmp_path, monkeypatch):
+def test_checkpoints_work_on_file_systems_without_locks(tmp_path, monkeypatch):
     def flock(file, operation):
         raise OSError("no locks")
 
     monkeypatch.setattr(_files.fcntl, "flock", flock)
     (tmp_path / ".file.0123abcd.fusedlstm-tmp").touch()
     _files.write(tmp_path / "file", {}, {})
-    _files.sweep(tmp_path / "file")  # cannot know whether somebody writes it
+    _files.sweep(tmp_path / "file")  # without locks, the file may belong to a running process
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         ".file.0123abcd.fusedlstm-tmp",
         "file",
     ]
 
 
-# Full disks
+# Full disks.
 
 FULL_DISK = """if True:
     import resource, sys, warnings
@@ -202,7 +202,7 @@ def on_a_full_disk(folder, *arguments):
     ("begin", "end", "often", "epochs"),
     [(2, 5, "always", [2]), (6, 7, "seldom", [6]), (1, 99, "always", [1, 6])],
 )
-def test_a_full_disk_does_not_end_a_fit(begin, end, often, epochs, tmp_path):
+def test_a_fit_continues_on_a_full_disk_with_a_warning(begin, end, often, epochs, tmp_path):
     ran = on_a_full_disk(tmp_path, begin, end, often)
     assert ran.returncode == 0, ran.stderr
     lines = ran.stdout.splitlines()
@@ -217,7 +217,7 @@ def test_a_full_disk_does_not_end_a_fit(begin, end, often, epochs, tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes of POSIX")
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
-def test_a_place_that_becomes_something_else(make, tmp_path, monkeypatch):
+def test_a_fit_continues_when_the_checkpoint_path_becomes_unusable(make, tmp_path, monkeypatch):
     path, written = tmp_path / "fit", CheckpointFile.write
 
     def write(self, checkpoint, now):
@@ -237,7 +237,7 @@ def test_a_place_that_becomes_something_else(make, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_disk_that_is_full_before_training_is_an_error(tmp_path):
+def test_a_full_disk_before_training_is_an_error(tmp_path):
     ran = on_a_full_disk(tmp_path, 0, 1, "seldom")
     assert f"OSError: [Errno 27] File too large: '{tmp_path}/fit'" in ran.stderr
     assert not list(tmp_path.iterdir())
@@ -265,8 +265,8 @@ READ_ONLY = """if True:
 """
 
 
-def test_a_read_only_folder_is_noticed_before_training():
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # which others can enter
+def test_a_read_only_folder_is_an_error_before_training():
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # other users can enter it
         os.chmod(folder, 0o755)
         ran = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", READ_ONLY],

@@ -1,4 +1,4 @@
-"""Checkpoints: a fit that was killed goes on to the same bits; files of others are refused."""
+"""Checkpoints: a killed fit continues to the same bits; other files are an error."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RAGGED = [x[: 2 + i % 5] for i, x in enumerate(X)]
 
 
 class Killed(BaseException):
-    """What stands for a kill in one process."""
+    """Stands for the end of the process."""
 
 
 def quick(estimator=LSTMRegressor, **options):
@@ -41,7 +41,7 @@ def targets(model):
 
 
 def kill_after(monkeypatch, n_epochs):
-    """Let training end after so many epochs; every epoch is written."""
+    """Let training end after ``n_epochs``; each epoch is written."""
     written = CheckpointFile.write
 
     def write(self, checkpoint, now):
@@ -82,7 +82,7 @@ KINDS = {
 
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("n_epochs", [0, 1, 5])
-def test_a_fit_goes_on_to_the_same_bits(make, n_epochs, tmp_path, monkeypatch):
+def test_a_killed_fit_continues_to_the_same_bits(make, n_epochs, tmp_path, monkeypatch):
     model = make()
     y = targets(model)
     expected = state_of(make().fit(X, y))
@@ -92,14 +92,16 @@ def test_a_fit_goes_on_to_the_same_bits(make, n_epochs, tmp_path, monkeypatch):
             model.fit(X, y, checkpoint=tmp_path / "fit")
     again = make().fit(X, y, checkpoint=tmp_path / "fit")
     assert state_of(again) == expected
-    kill_after(monkeypatch, None)  # whoever trains now writes
+    kill_after(monkeypatch, None)  # any training now writes
     before = (tmp_path / "fit").read_bytes()
     assert state_of(make().fit(X, y, checkpoint=tmp_path / "fit")) == expected
     assert (tmp_path / "fit").read_bytes() == before
 
 
 @pytest.mark.parametrize("data", [X, RAGGED, X[:, :, 0]], ids=["3d", "ragged", "2d"])
-def test_validation_data_and_weights(data, tmp_path, monkeypatch):
+def test_a_killed_fit_with_validation_data_and_weights_continues_to_the_same_bits(
+    data, tmp_path, monkeypatch
+):
     weights = np.arange(1.0, 41)
     given = {"X_val": data, "y_val": TOTAL, "sample_weight_val": weights}
     expected = state_of(quick().fit(data, TOTAL, weights, **given))
@@ -114,7 +116,7 @@ def test_validation_data_and_weights(data, tmp_path, monkeypatch):
         quick().fit(data, TOTAL, weights[::-1], **given, checkpoint=tmp_path / "fit")
 
 
-def test_a_fit_without_a_seed_goes_on(tmp_path, monkeypatch):
+def test_a_killed_fit_without_a_seed_continues_to_the_same_bits(tmp_path, monkeypatch):
     model = quick(random_state=None, early_stopping=True)
     with monkeypatch.context() as patch:
         kill_after(patch, 4)
@@ -126,7 +128,7 @@ def test_a_fit_without_a_seed_goes_on(tmp_path, monkeypatch):
     assert state_of(model.fit(X, TOTAL, checkpoint=tmp_path / "fit")) == first
 
 
-def test_more_epochs(tmp_path):
+def test_a_checkpoint_continues_with_a_larger_max_iter(tmp_path):
     quick(max_iter=4).fit(X, TOTAL, checkpoint=tmp_path / "fit")
     more = quick(max_iter=9).fit(X, TOTAL, checkpoint=str(tmp_path / "fit"))
     assert state_of(more) == state_of(quick(max_iter=9).fit(X, TOTAL))
@@ -134,7 +136,7 @@ def test_more_epochs(tmp_path):
         quick(max_iter=8).fit(X, TOTAL, checkpoint=tmp_path / "fit")
 
 
-def test_warm_start(tmp_path, monkeypatch):
+def test_a_killed_warm_start_continues_to_the_same_bits(tmp_path, monkeypatch):
     def begun():
         return quick(warm_start=True, max_iter=3).fit(X, TOTAL).set_params(max_iter=8)
 
@@ -164,7 +166,7 @@ def test_warm_start(tmp_path, monkeypatch):
         ({}, X.astype("float32"), TOTAL, "X"),
     ],
 )  # fmt: skip
-def test_another_problem_is_refused(options, data, y, other, tmp_path):
+def test_a_checkpoint_of_another_problem_is_an_error(options, data, y, other, tmp_path):
     quick(max_iter=1).fit(X, TOTAL, checkpoint=tmp_path / "fit")
     before = (tmp_path / "fit").read_bytes()
     model = quick(**options)
@@ -181,7 +183,7 @@ def test_a_fit_continues_after_a_change_of_max_iter_threads_and_verbose(tmp_path
     assert same.loss_curve_[:2] == first.loss_curve_
 
 
-def test_places_that_will_not_do(tmp_path):
+def test_errors_for_unusable_checkpoint_paths(tmp_path):
     model = quick(max_iter=1)
     with pytest.raises(TypeError, match="checkpoint must be a string or a path; got 3"):
         model.fit(X, TOTAL, checkpoint=3)
@@ -200,7 +202,7 @@ def test_places_that_will_not_do(tmp_path):
         fusedlstm.load(tmp_path / "fit")
 
 
-def test_what_was_left_by_a_kill_in_mid_write_is_removed(tmp_path):
+def test_temporary_files_of_a_killed_write_are_removed(tmp_path):
     left = tmp_path / ".fit.0123abcd.fusedlstm-tmp"
     left.write_bytes(b"half")
     names = [".fit.mine", ".fit.20261121", ".fit.x.0123abcd.fusedlstm-tmp", ".fit.0123abcd"]
@@ -210,21 +212,21 @@ def test_what_was_left_by_a_kill_in_mid_write_is_removed(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*names, "fit"])
 
 
-def test_a_loss_that_is_not_finite_comes_again(tmp_path):
+def test_a_checkpoint_of_a_fit_that_diverged_gives_the_warning_again(tmp_path):
     options = {"optimizer": "sgd", "learning_rate": 1e30, "clip_norm": None, "batch_size": 1}
     for _ in range(2):
         with pytest.warns(RuntimeWarning, match="no longer finite in epoch 1"):
             quick(**options).fit(X, TOTAL, checkpoint=tmp_path / "fit")
 
 
-# Real processes, killed at moments that nobody chose.
+# Processes that are killed at arbitrary times.
 
 LONG = {"hidden_size": 8, "max_iter": 2000, "dropout": 0.2, "early_stopping": True,
         "n_iter_no_change": 2000, "batch_size": 32, "random_state": 0, "n_threads": 1}  # fmt: skip
 
 
 def train_long(folder, begins):
-    """Train and save, as a user's script would, and tell when training begins."""
+    """Train and save as a user's script does; set an event when training begins."""
     begins.set()
     start = time.monotonic()
     model = LSTMRegressor(**LONG).fit(X, TOTAL, checkpoint=folder / "fit")
@@ -234,12 +236,12 @@ def train_long(folder, begins):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-def test_twenty_kills(tmp_path):
+def test_a_process_killed_twenty_times_ends_with_the_same_bits(tmp_path):
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["pytest", "fusedlstm.estimators"])
 
     def ends(folder, seconds=None):
-        """Train in a process that is killed after so many seconds; return whether it ended."""
+        """Train in a process that is killed after ``seconds``; return True if it finished."""
         folder.mkdir(exist_ok=True)
         begins = context.Event()
         process = context.Process(target=train_long, args=(folder, begins))
@@ -257,7 +259,7 @@ def test_twenty_kills(tmp_path):
     rng = np.random.default_rng()
     reached = []
     while len(reached) < 20:
-        if ends(cut, rng.uniform(0, seconds / 15)):  # by a faster hour of the machine
+        if ends(cut, rng.uniform(0, seconds / 15)):  # faster than the first run
             shutil.rmtree(cut)
         else:
             reached.append(epochs_in(cut / "fit"))

@@ -28,7 +28,7 @@ def learned(**options):
     return quick(**{"max_iter": 5, "learning_rate": 0.03, "batch_size": 8, **options})
 
 
-def test_early_stopping_with_too_few_epochs():
+def test_early_stopping_that_reaches_max_iter_gives_a_warning():
     sentence = "^Training ended with max_iter=5 epochs before the validation loss stopped improving"
     with pytest.warns(ConvergenceWarning, match=sentence) as caught:
         learned(early_stopping=True, tol=0.0).fit(X, TOTAL)
@@ -54,7 +54,7 @@ def test_all_epochs_are_trained_on_a_plateau():
     assert stopped.n_iter_ == 5  # the first epoch always counts as an improvement
 
 
-def test_lbfgs_ends_where_its_line_search_finds_no_decrease(tmp_path):
+def test_lbfgs_stops_when_its_line_search_finds_no_decrease(tmp_path):
     options = {"optimizer": "lbfgs", "dtype": "float64", "max_iter": 5000}
     model = quick(**options).fit(X[:6], TOTAL[:6])
     assert model.n_iter_ < 5000
@@ -84,8 +84,8 @@ LABELS = np.array(["a", "b", "b", "c"] * 10)
         (LSTMClassifier(4), NOISE > 0.5),
     ],
 )
-def test_a_model_that_learns_nothing(model, y):
-    # All sequences are equal: the best that can be learned is the best constant.
+def test_a_model_that_learns_only_a_constant_gives_a_warning(model, y):
+    # All sequences are equal, so the best prediction is a constant.
     model.set_params(max_iter=60, random_state=0, learning_rate=0.03, schedule=None)
     same = np.repeat(X[:1], len(X), axis=0)
     with pytest.warns(ConvergenceWarning, match="the loss of the best constant pred") as caught:
@@ -97,7 +97,7 @@ def test_a_model_that_learns_nothing(model, y):
     assert constant == pytest.approx(min(curve), rel=0.1, abs=1e-3)
 
 
-def test_a_loss_above_that_of_a_constant():
+def test_a_loss_above_that_of_a_constant_gives_a_warning():
     model = quick(max_iter=1, learning_rate=10.0, clip_norm=None)
     with pytest.warns(
         ConvergenceWarning, match=r"loss, [\d.]+, is no better than 1, the loss of t"
@@ -105,7 +105,7 @@ def test_a_loss_above_that_of_a_constant():
         model.fit(X, TOTAL)
 
 
-def test_a_single_sequence_for_validation():
+def test_a_validation_set_of_one_sequence_gives_a_warning():
     model = quick(early_stopping=True, validation_fraction=0.02)
     with pytest.warns(
         UserWarning, match="sets 1 of 40 sequences aside.* Increase validation_fract"
@@ -123,11 +123,11 @@ def test_the_loss_of_the_priors_is_the_entropy():
     p = y.mean()
     entropy = -(p * np.log(p) + (1 - p) * np.log(1 - p))
     assert constant_loss(log_loss, 1, y, None) == pytest.approx(entropy, rel=1e-6)
-    weights = np.where(y == 1, 2.0, 2 / 3)  # relative to their mean, balanced
+    weights = np.where(y == 1, 2.0, 2 / 3)  # balanced weights, relative to their mean
     assert constant_loss(log_loss, 1, y, weights) == pytest.approx(np.log(2), rel=1e-6)
 
 
-def test_constant_targets_leave_nothing_to_learn():
+def test_constant_targets_give_no_warning():
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", ConvergenceWarning)
         quick().fit(X, np.ones(40))
@@ -135,7 +135,7 @@ def test_constant_targets_leave_nothing_to_learn():
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "lion"])
-def test_a_loss_that_is_not_finite(optimizer):
+def test_a_loss_that_is_not_finite_gives_one_warning(optimizer):
     model = quick(optimizer=optimizer, learning_rate=1e38, clip_norm=None, max_iter=50)
     with pytest.warns(RuntimeWarning, match="no longer finite in epoch .* smaller") as caught:
         model.fit(X, TOTAL)
@@ -144,7 +144,7 @@ def test_a_loss_that_is_not_finite(optimizer):
     assert np.isfinite(model.predict(X)).all()
 
 
-def test_no_warning_about_counts_that_are_learned():
+def test_no_warning_for_counts_that_are_learned():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((200, 6, 1))
     y = rng.poisson(1000 * np.exp(0.3 * np.clip(x[:, -1, 0], -2, 2)))

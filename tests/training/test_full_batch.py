@@ -1,4 +1,4 @@
-"""L-BFGS: against scipy's, on problems with a known solution, and in the estimators."""
+"""L-BFGS: problems with known solutions, comparison with SciPy, use in the estimators."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def losses(model, source, n, **options):
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_a_linear_model(weight_decay):
+def test_lbfgs_finds_the_solution_of_ridge_regression(weight_decay):
     model, source = problem([LastStep(), Dense(1)])
     losses(model, source, 20, weight_decay=weight_decay)
-    # Ours is mean squared error plus half the decay, scikit-learn's the sum plus all of alpha.
+    # The loss is the mean squared error plus decay / 2; Ridge minimizes the sum plus alpha.
     best = Ridge(alpha=weight_decay * 40 / 2, tol=1e-12).fit(X[:, -1], TOTAL)
     np.testing.assert_allclose(model.named_params()["1.weight"][0], best.coef_, atol=1e-6)
     np.testing.assert_allclose(model.named_params()["1.bias"], best.intercept_, atol=1e-6)
 
 
-def test_as_far_as_scipys():
+def test_lbfgs_reaches_a_loss_as_low_as_that_of_scipy():
     layers = [LSTM(6), LastStep(), Dense(1)]
     model, source = problem(layers)
     curve = losses(model, source, 60)
@@ -58,7 +58,7 @@ def test_as_far_as_scipys():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_batches_are_added_up(dtype):
+def test_the_loss_does_not_depend_on_the_batch_size(dtype):
     curves = []
     for batch_size in (40, 7):
         model, source = problem([LSTM(4), LastStep(), Dense(1)], dtype, batch_size)
@@ -67,7 +67,7 @@ def test_batches_are_added_up(dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_going_on_from_a_state(dtype):
+def test_lbfgs_continues_from_a_state(dtype):
     whole, source = problem([LSTM(4), LastStep(), Dense(1)], dtype)
     losses(whole, source, 8)
     parts, source = problem([LSTM(4), LastStep(), Dense(1)], dtype)
@@ -77,7 +77,7 @@ def test_going_on_from_a_state(dtype):
     assert whole.params.tobytes() == parts.params.tobytes()
 
 
-def test_where_nothing_is_better_all_stays():
+def test_lbfgs_at_the_minimum_changes_nothing():
     model, source = problem([LastStep(), Dense(1)])
     curve = losses(model, source, 40)
     assert curve[-1] == curve[-2]
@@ -86,7 +86,7 @@ def test_where_nothing_is_better_all_stays():
     np.testing.assert_allclose(model.params, before, atol=1e-9)
 
 
-def test_the_estimators():
+def test_estimators_train_with_lbfgs():
     model = LSTMRegressor(8, optimizer="lbfgs", max_iter=200, random_state=0).fit(X, TOTAL)
     assert model.score(X, TOTAL) > 0.999
     same = LSTMRegressor(8, optimizer=LBFGS(), max_iter=200, random_state=0).fit(X, TOTAL)
@@ -96,7 +96,7 @@ def test_the_estimators():
     assert model.fit(X, labels).score(X, labels) == 1.0
 
 
-def test_a_checkpoint(tmp_path):
+def test_a_checkpoint_of_lbfgs_continues_to_the_same_bits(tmp_path):
     options = {"hidden_size": 4, "optimizer": "lbfgs", "random_state": 0}
     LSTMRegressor(**options, max_iter=3).fit(X, TOTAL, checkpoint=tmp_path / "file")
     model = LSTMRegressor(**options, max_iter=6).fit(X, TOTAL, checkpoint=tmp_path / "file")
@@ -114,7 +114,7 @@ def test_a_checkpoint(tmp_path):
         ({"schedule": "step"}, "schedule must be None for L-BFGS; got 'step'"),
     ],
 )
-def test_what_it_cannot_have(options, sentence):
+def test_options_that_lbfgs_does_not_support_are_an_error(options, sentence):
     model = LSTMRegressor(64 if "layers" in options else 4, optimizer="lbfgs", **options)
     before = dict(vars(model))
     with pytest.raises(ValueError, match="must be") as caught:
@@ -123,7 +123,7 @@ def test_what_it_cannot_have(options, sentence):
     assert vars(model) == before
 
 
-def test_no_parts():
+def test_partial_fit_with_lbfgs_is_an_error():
     for optimizer in ("lbfgs", LBFGS()):
         model = LSTMRegressor(4, optimizer=optimizer)
         assert not hasattr(model, "partial_fit")
@@ -135,6 +135,6 @@ def test_no_parts():
 
 
 @pytest.mark.parametrize("name", ["history", "max_line_search"])
-def test_bad_options(name):
+def test_errors_of_the_options_of_lbfgs(name):
     with pytest.raises(ValueError, match=f"{name} must be a positive integer; got 0"):
         LBFGS(**{name: 0})

@@ -25,7 +25,7 @@ def quick(**options):
 
 
 class Interrupting:
-    """Scores, until it is Ctrl-C."""
+    """A scorer that raises KeyboardInterrupt at one call."""
 
     def __init__(self, at):
         self.at, self.calls = at, 0
@@ -38,7 +38,7 @@ class Interrupting:
 
 
 @pytest.mark.parametrize("at", [2, 3])
-def test_an_interrupted_fit(at):
+def test_an_interrupted_fit_ends_with_the_last_complete_epoch(at):
     model = quick(max_iter=9, early_stopping=True, scoring=Interrupting(at), tol=0.0)
     with pytest.warns(UserWarning, match=f"interrupted in epoch {at}: it ends with the weights"):
         model.fit(X, TOTAL)
@@ -50,7 +50,7 @@ def test_an_interrupted_fit(at):
     assert model.set_params(scoring=None).fit(X, TOTAL).n_iter_ == 9
 
 
-def test_interrupted_in_mid_epoch(monkeypatch):
+def test_a_fit_interrupted_within_an_epoch_ends_with_the_epoch_before(monkeypatch):
     model = quick(max_iter=5, batch_size=10)
     add, calls = type(model._loss()).of_targets, []
 
@@ -68,7 +68,7 @@ def test_interrupted_in_mid_epoch(monkeypatch):
     assert model.model_.params.tobytes() == expected.model_.params.tobytes()
 
 
-def test_interrupted_before_there_is_anything():
+def test_a_fit_interrupted_in_its_first_epoch_raises_keyboard_interrupt():
     model = quick(early_stopping=True, scoring=Interrupting(1))
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, TOTAL)
@@ -82,7 +82,7 @@ def test_interrupted_before_there_is_anything():
 
 
 def failing(error, at=1):
-    """A score that fails at a call."""
+    """Return a scorer that raises an error at one call."""
 
     def score(model, X, y):
         calls.append(1)
@@ -98,7 +98,7 @@ def failing(error, at=1):
 @pytest.mark.parametrize(
     ("error", "at"), [(KeyboardInterrupt(), 1), (ZeroDivisionError(), 1), (ZeroDivisionError(), 3)]
 )
-def test_a_fit_that_fails_changes_nothing(error, at, warm_start):
+def test_a_fit_that_fails_does_not_change_the_estimator(error, at, warm_start):
     model = quick(early_stopping=True, scoring=failing(error, at), max_iter=4)
     with pytest.raises(type(error)):
         model.fit(X, TOTAL)
@@ -115,7 +115,7 @@ def test_a_fit_that_fails_changes_nothing(error, at, warm_start):
     assert model.predict(X).tobytes() == predicted.tobytes()
 
 
-def test_a_part_that_is_interrupted_can_come_again(monkeypatch):
+def test_an_interrupted_partial_fit_can_be_repeated(monkeypatch):
     options = {"dropout": 0.3, "schedule": "reduce_on_plateau"}
     model = quick(**options).partial_fit(X, TOTAL)
     before = model.predict(X)
@@ -180,7 +180,7 @@ def fitted_state(model):
 
 @pytest.mark.filterwarnings("ignore:Training was interrupted")
 @pytest.mark.parametrize("options", [{}, {"early_stopping": True, "learning_rate": 0.2}], ids=str)
-def test_interrupted_at_any_line(options):
+def test_fit_can_be_interrupted_at_any_line(options):
     def model(max_iter=3):
         return quick(max_iter=max_iter, schedule="reduce_on_plateau", **options)
 
@@ -199,13 +199,13 @@ def test_interrupted_at_any_line(options):
                 assert vars(interrupted).keys() == interrupted.get_params().keys()
                 seen.add(0)
                 continue
-            assert interrupted.n_iter_ == 3  # the fit had ended, and looked what to warn of
+            assert interrupted.n_iter_ == 3  # the fit had ended and was checking for warnings
         assert fitted_state(interrupted) == expected[interrupted.n_iter_], at
         seen.add(interrupted.n_iter_)
     assert seen == {0, 1, 2, 3}
 
 
-def test_partial_fit_interrupted_at_any_line():
+def test_partial_fit_can_be_interrupted_at_any_line():
     model = quick(dropout=0.3, schedule="reduce_on_plateau").partial_fit(X, TOTAL)
     before = fitted_state(model)
     counter = InterruptAtLine(("_fit_loop.py", "_fit_state.py"))
@@ -218,7 +218,7 @@ def test_partial_fit_interrupted_at_any_line():
     assert fitted_state(model.partial_fit(X, TOTAL)) == expected
 
 
-def test_interrupted_after_the_last_epoch(monkeypatch):
+def test_a_fit_interrupted_after_the_last_epoch_is_complete(monkeypatch):
     settle, calls = LSTMRegressor._freeze, []
 
     def interrupt(self):
@@ -236,7 +236,7 @@ def test_interrupted_after_the_last_epoch(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_real_signal():
+def test_sigint_interrupts_a_fit():
     script = """if True:
         import signal, sys, warnings, numpy as np
         # A shell starts what runs in the background deaf to the signal.
@@ -274,7 +274,7 @@ def test_a_real_signal():
     assert f"interrupted in epoch {n_iter + 1}" in said
 
 
-def test_a_classifier_ends_so_too():
+def test_an_interrupted_classifier_ends_with_the_last_complete_epoch():
     model = LSTMClassifier(4, early_stopping=True, scoring=Interrupting(3), random_state=0)
     with pytest.warns(UserWarning, match="interrupted in epoch 3"):
         model.fit(X, TOTAL > 0)

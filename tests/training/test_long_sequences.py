@@ -1,4 +1,4 @@
-"""Truncated back-propagation, one endless series, and data larger than memory."""
+"""Truncated backpropagation, series in parts, and data larger than memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RAGGED = [x[:n] for x, n in zip(X, LENGTHS, strict=True)]
 
 
 def gradient(layers, x, tbptt_steps, seed=0, y=TOTAL[:, np.newaxis]):
-    """The gradient of one full batch, as one plain step takes it."""
+    """Return loss, gradient and model after one plain step on a full batch."""
     model = Sequential(layers, 2, "float64", random_state=0)
     for name, values in model.named_params().items():
         if "initial" in name:
@@ -55,7 +55,7 @@ STACKS = {
 
 @pytest.mark.parametrize("layers", STACKS.values(), ids=STACKS)
 @pytest.mark.parametrize("x", [X, RAGGED], ids=["3d", "ragged"])
-def test_what_fits_is_trained_as_without_it(layers, x):
+def test_tbptt_steps_above_all_lengths_change_nothing(layers, x):
     expected = gradient(layers, x, None)
     for steps in (9, 50):
         loss, grads, _ = gradient(layers, x, steps)
@@ -66,8 +66,8 @@ def test_what_fits_is_trained_as_without_it(layers, x):
 @pytest.mark.parametrize("name", [name for name in STACKS if name != "dropout"])
 @pytest.mark.parametrize("x", [X, RAGGED], ids=["3d", "ragged"])
 @pytest.mark.parametrize("steps", [1, 2, 4, 8])
-def test_states_go_on_and_gradients_do_not(name, x, steps):
-    """The same by hand, a sequence at a time: states are run to, the last steps trained from."""
+def test_states_cross_the_truncation_and_gradients_do_not(name, x, steps):
+    """The reference runs each sequence to the state and trains on its last steps."""
     loss, grads, _ = gradient(STACKS[name], x, steps)
     _, _, model = gradient(STACKS[name], x, steps)
     model.params += grads
@@ -87,7 +87,7 @@ def test_states_go_on_and_gradients_do_not(name, x, steps):
 
 @pytest.mark.parametrize("estimator", [LSTMClassifier, LSTMRegressor])
 @pytest.mark.parametrize("x", [X, RAGGED, X[:, :, 0]], ids=["3d", "ragged", "2d"])
-def test_estimators(estimator, x):
+def test_estimators_train_with_tbptt_steps(estimator, x):
     y = TOTAL > 0 if estimator is LSTMClassifier else TOTAL
     options = {"hidden_size": 4, "max_iter": 3, "random_state": 0, "dropout": 0.2}
     whole = estimator(**options).fit(x, y)
@@ -98,7 +98,7 @@ def test_estimators(estimator, x):
     assert less.loss_curve_[1:] != whole.loss_curve_[1:]
 
 
-def test_learning_with_truncation():
+def test_training_with_truncation_learns():
     rng = np.random.default_rng(0)
     x = rng.standard_normal((200, 60, 1))
     y = x[:, -3:, 0].sum(axis=1)
@@ -113,7 +113,7 @@ def test_learning_with_truncation():
         ({"layers": (LSTM(3), LSTM(3, reverse=True))}, r"layers\[1\] must read forward only"),
     ],
 )
-def test_layers_that_read_backward_are_refused(options, message):
+def test_truncation_with_bidirectional_layers_is_an_error(options, message):
     model = LSTMRegressor(tbptt_steps=3, **options)
     with pytest.raises(ValueError, match=message):
         model.fit(X, TOTAL)
@@ -121,7 +121,7 @@ def test_layers_that_read_backward_are_refused(options, message):
 
 
 def peak_memory(script):
-    """MB by which a script's resident memory grew at most after its line PREPARED."""
+    """Return the largest growth in MB of a script's resident memory after its preparation."""
     start = """if True:
         import numpy as np, fusedlstm
         from fusedlstm import LSTMRegressor
@@ -144,7 +144,7 @@ def peak_memory(script):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_memory_is_bounded_by_the_steps():
+def test_truncation_bounds_the_memory_of_training():
     script = """
         X = np.zeros((16, {length}, 1), "float32")
         LSTMRegressor(64, batch_size=16, max_iter=1, tbptt_steps={steps}).fit(X, np.arange(16.0))
@@ -152,12 +152,12 @@ def test_memory_is_bounded_by_the_steps():
     whole = peak_memory(script.format(length=4000, steps=None))
     short = peak_memory(script.format(length=100, steps=None))
     truncated = peak_memory(script.format(length=4000, steps=100))
-    assert whole > 16 * 4000 * 64 * 4 * 4 / 2**20  # four gates a unit and step, and more
+    assert whole > 16 * 4000 * 64 * 4 * 4 / 2**20  # at least four gates per unit and step
     assert truncated < short + 10
     assert truncated < whole / 4
 
 
-# One endless series.
+# Series in parts.
 
 
 def batches_of(source):
@@ -165,7 +165,7 @@ def batches_of(source):
     return [source.batch(order, i) for i in range(len(source))]
 
 
-def test_parts_of_a_series_side_by_side():
+def test_series_batches_hold_parts_of_the_series_side_by_side():
     series = np.arange(23.0)
     source = SeriesBatches(series, series[:, np.newaxis] + 0.5, batch_size=2, steps=4)
     batches = batches_of(source)
@@ -202,7 +202,7 @@ def test_states_are_carried_from_batch_to_batch():
     assert first.number == 2
 
 
-def test_learning_a_series_of_classes():
+def test_training_on_a_series_of_classes_learns():
     series = np.random.default_rng(0).integers(0, 2, 4000)
     two_back = np.concatenate([[0, 0], series[:-2]])
     source = SeriesBatches(series.astype(float), two_back, batch_size=8, steps=20)
@@ -232,14 +232,14 @@ def test_learning_a_series_of_classes():
         ({"dtype": "int8"}, ValueError, "dtype must be 'float32' or 'float64'"),
     ],
 )
-def test_bad_series(changes, error, message):
+def test_errors_of_series_batches(changes, error, message):
     given = {"series": np.arange(10.0), "targets": np.zeros(10), "batch_size": 2, "steps": 3}
     given |= changes
     with pytest.raises(error, match=message):
         SeriesBatches(given.pop("series"), given.pop("targets"), **given)
 
 
-def test_no_gradient_goes_to_the_state_that_was_given():
+def test_a_given_state_gets_no_gradient():
     model = Sequential([LSTM(3, trainable_state=True), LastStep()], 2, "float64", random_state=0)
     state = model.run(X)[1]
     _, saved = model.forward(X, state=state)
@@ -253,7 +253,7 @@ def test_no_gradient_goes_to_the_state_that_was_given():
         model.forward(X[:3], state=state)
 
 
-# Data larger than memory: what is mapped is no memory of the process, what is allocated is.
+# Data larger than memory: mapped files do not count as memory of the process.
 
 LARGER = """if True:
     import resource, sys, numpy as np, fusedlstm
@@ -301,7 +301,7 @@ def large_files(tmp_path_factory):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and RLIMIT_DATA")
 @pytest.mark.parametrize("train", TRAIN)
-def test_data_larger_than_memory(large_files, train):
+def test_training_works_on_data_larger_than_memory(large_files, train):
     done = subprocess.run(
         [sys.executable, "-c", LARGER.format(train=TRAIN[train])],
         cwd=large_files,

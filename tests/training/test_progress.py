@@ -1,4 +1,4 @@
-"""What ``verbose`` shows."""
+"""The output of ``verbose``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOTAL = X.sum(axis=(1, 2))
 
 
 class Terminal(io.StringIO):
-    """What a terminal would be sent."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self):
         return True
@@ -31,7 +31,7 @@ def fit(**options):
     return LSTMRegressor(**{"hidden_size": 4, "max_iter": 5, "random_state": 0, **options})
 
 
-def test_a_bar_in_a_terminal(monkeypatch):
+def test_a_terminal_shows_a_progress_bar(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     fit(verbose=1).fit(X, TOTAL, X_val=X, y_val=TOTAL)
     shown = sys.stderr.getvalue()
@@ -40,17 +40,17 @@ def test_a_bar_in_a_terminal(monkeypatch):
     assert re.search(r"loss=[\d.]+, validation loss=[\d.]+, [\d,]+ samples/s", shown)
 
 
-def test_lines_where_there_is_no_terminal(capsys):
+def test_other_streams_show_lines(capsys):
     fit(verbose=1).fit(X, TOTAL)
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 2  # the first epoch and the last
+    assert len(lines) == 2  # the first and the last epoch
     number = r"[\d.e+-]+"
     for i, line in zip((1, 5), lines, strict=True):
         pattern = rf"epoch {i}/5, loss={number}, [\d,]+ samples/s, \d\d:\d\d left"
         assert re.fullmatch(pattern, line)
 
 
-def test_the_score_that_is_watched(capsys):
+def test_lines_show_the_validation_score(capsys):
     model = LSTMClassifier(4, max_iter=3, early_stopping=True, scoring="accuracy", verbose=2)
     model.fit(X, TOTAL > 0)
     lines = capsys.readouterr().err.splitlines()
@@ -58,13 +58,13 @@ def test_the_score_that_is_watched(capsys):
     assert all(re.search(r"validation loss=\S+, validation score=[01][.\d]*,", x) for x in lines)
 
 
-def test_silence(capsys):
+def test_verbose_0_prints_nothing(capsys):
     fit().fit(X, TOTAL)
     shown = capsys.readouterr()
     assert shown.err == shown.out == ""
 
 
-def test_a_line_every_so_often(capsys, monkeypatch):
+def test_lines_are_printed_at_intervals_of_time(capsys, monkeypatch):
     now = 0.0
     monkeypatch.setattr(_progress.time, "monotonic", lambda: now)
     with ProgressReport(n_epochs=40, done=3, verbose=1) as report:
@@ -109,7 +109,7 @@ assert not [w for w in caught if "Tqdm" in w.category.__name__], caught
 
 
 class Broken(io.StringIO):
-    """A stream whose methods fail, from a number of calls of ``write`` on."""
+    """A stream whose methods fail after a number of calls of ``write``."""
 
     def __init__(self, error, terminal, after=0):
         super().__init__()
@@ -134,7 +134,7 @@ def expected_without_progress():
 @pytest.mark.parametrize(
     "error", [BrokenPipeError(32, "Broken pipe"), OSError(28, "No space"), ValueError("closed")]
 )
-def test_a_stream_that_fails_does_not_cost_the_fit(error, after, terminal, monkeypatch):
+def test_a_fit_continues_when_stderr_fails(error, after, terminal, monkeypatch):
     expected = expected_without_progress()
     broken = Broken(error, terminal, after)
     with monkeypatch.context() as patch:
@@ -152,7 +152,7 @@ class Untouchable:
 
 
 @pytest.mark.parametrize("verbose", [0, 1, 2])
-def test_no_stderr(verbose, monkeypatch):
+def test_a_fit_works_without_stderr(verbose, monkeypatch):
     expected = expected_without_progress()
     closed = open(os.devnull, "w")  # noqa: SIM115
     closed.close()
@@ -163,7 +163,7 @@ def test_no_stderr(verbose, monkeypatch):
         assert model.predict(X).tobytes() == expected
 
 
-def test_a_bar_as_wide_as_the_terminal(monkeypatch):
+def test_the_bar_is_as_wide_as_the_terminal(monkeypatch):
     import tqdm.std
 
     monkeypatch.setattr(tqdm.std, "_screen_shape_wrapper", lambda: lambda file: (120, 24))

@@ -1,4 +1,4 @@
-"""Training that goes on: `partial_fit` and ``warm_start``."""
+"""Training that continues: ``partial_fit`` and ``warm_start``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def quick(estimator, **options):
 
 
 def in_parts(model, calls, X=X, y=None):
-    """Call partial_fit so many times."""
+    """Call partial_fit several times."""
     y = targets(type(model)) if y is None else y
     for _ in range(calls):
         if isinstance(model, LSTMClassifier):
@@ -43,7 +43,7 @@ def in_parts(model, calls, X=X, y=None):
 
 @pytest.mark.parametrize("estimator", BOTH)
 @pytest.mark.parametrize("options", [{}, {"dropout": 0.3}, {"optimizer": SGD(momentum=0.9)}])
-def test_epochs_one_by_one_are_a_fit(estimator, options):
+def test_partial_fit_once_per_epoch_gives_the_bits_of_fit(estimator, options):
     whole = quick(estimator, **options).fit(X, targets(estimator))
     parts = in_parts(quick(estimator, **options), 5)
     assert parts.model_.params.tobytes() == whole.model_.params.tobytes()
@@ -54,19 +54,19 @@ def test_epochs_one_by_one_are_a_fit(estimator, options):
 
 
 @pytest.mark.parametrize("estimator", BOTH)
-def test_the_state_of_the_optimizer(estimator):
+def test_partial_fit_keeps_the_state_of_the_optimizer(estimator):
     parts = in_parts(quick(estimator, batch_size=32), 3)
     parts.set_params(learning_rate=1e-12)
     before = parts.model_.params.copy()
     in_parts(parts, 1)
-    assert parts._progress.state.t == 4 * 2  # two batches a call
+    assert parts._progress.state.t == 4 * 2  # two batches per call
     np.testing.assert_allclose(parts.model_.params, before, atol=1e-9)
     in_parts(parts.set_params(optimizer=Adam(beta2=0.99)), 1)
     assert parts._progress.state.t == 2
     assert parts.n_iter_ == 5
 
 
-def test_learning_from_a_stream():
+def test_partial_fit_learns_from_a_stream_of_batches():
     rng = np.random.default_rng(1)
     model = quick(LSTMClassifier)
     for _ in range(60):
@@ -76,13 +76,13 @@ def test_learning_from_a_stream():
     assert model.score(X, SIGNS) > 0.85
 
 
-def test_a_part_need_not_have_all_classes():
+def test_a_call_of_partial_fit_need_not_have_all_classes():
     model = quick(LSTMClassifier).partial_fit(X[:3], ["b", "b", "b"], classes=["c", "a", "b"])
     assert model.classes_.tolist() == ["a", "b", "c"]
     assert model.partial_fit(X[:2], ["a", "c"]).predict_proba(X).shape == (40, 3)
 
 
-def test_the_scale_of_targets_stays():
+def test_partial_fit_keeps_the_scale_of_the_targets():
     model = in_parts(quick(LSTMRegressor), 1)
     before = model._y_mean.copy(), model._y_scale.copy()
     model.partial_fit(X, TOTAL * 1000 + 5)
@@ -90,14 +90,14 @@ def test_the_scale_of_targets_stays():
 
 
 @pytest.mark.parametrize("estimator", BOTH)
-def test_fit_starts_afresh(estimator):
+def test_fit_after_partial_fit_starts_from_new_weights(estimator):
     y = targets(estimator)
     model = in_parts(quick(estimator), 2)
     assert model.fit(X, y).loss_curve_ == quick(estimator).fit(X, y).loss_curve_
     assert in_parts(model, 1).n_iter_ == 6
 
 
-def test_a_loss_that_is_not_finite_spoils_no_later_part():
+def test_partial_fit_continues_after_a_loss_that_is_not_finite():
     model = in_parts(quick(LSTMRegressor, clip_norm=None), 2)
     model.set_params(learning_rate=1e30, optimizer="sgd")
     before = model.model_.params.copy()
@@ -110,7 +110,7 @@ def test_a_loss_that_is_not_finite_spoils_no_later_part():
 
 
 @pytest.mark.parametrize("estimator", BOTH)
-def test_warm_start(estimator):
+def test_warm_start_continues_training(estimator):
     y = targets(estimator)
     model = quick(estimator, warm_start=True, random_state=np.random.RandomState(0)).fit(X, y)
     first = list(model.loss_curve_)
@@ -123,7 +123,7 @@ def test_warm_start(estimator):
     assert cold.fit(X, y).n_iter_ == cold.fit(X, y).n_iter_ == 5
 
 
-def test_early_stopping_with_warm_start():
+def test_early_stopping_works_with_warm_start():
     model = quick(LSTMRegressor, warm_start=True, early_stopping=True, max_iter=3)
     model.fit(X, TOTAL).fit(X, TOTAL)
     assert len(model.validation_loss_curve_) == 6
@@ -141,7 +141,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("estimator", BOTH)
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_model_of_other_sizes_cannot_go_on(estimator, name):
+def test_training_a_fitted_model_with_other_sizes_is_an_error(estimator, name):
     model = quick(estimator, warm_start=True).fit(X, targets(estimator))
     kept = model.predict(X)
     model.set_params(**{name: CHANGES[name]})
@@ -153,7 +153,7 @@ def test_a_model_of_other_sizes_cannot_go_on(estimator, name):
 
 
 @pytest.mark.parametrize("going_on", ["partial_fit", "fit"])
-def test_data_of_another_kind_cannot_go_on(going_on):
+def test_training_a_fitted_model_on_other_kinds_of_data_is_an_error(going_on):
     classifier = quick(LSTMClassifier, warm_start=True).fit(X, SIGNS)
     regressor = quick(LSTMRegressor, warm_start=True).fit(X, TOTAL)
     for model, args, message in (
@@ -181,7 +181,7 @@ def test_data_of_another_kind_cannot_go_on(going_on):
         ({}, {"classes": CLASSES, "sample_weight": np.zeros(40)}, "at least one non-zero"),
     ],
 )
-def test_bad_first_parts(options, kwargs, message):
+def test_errors_of_the_first_call_of_partial_fit(options, kwargs, message):
     model = quick(LSTMClassifier, **options)
     before = dict(vars(model))
     with pytest.raises(ValueError, match=message):
@@ -189,7 +189,7 @@ def test_bad_first_parts(options, kwargs, message):
     assert vars(model) == before
 
 
-def test_classes_stay():
+def test_partial_fit_with_other_classes_is_an_error():
     model = in_parts(quick(LSTMClassifier), 1)
     model.partial_fit(X, SIGNS, classes=CLASSES[::-1])
     with pytest.raises(ValueError, match="classes must be those of the first call, .*; got"):

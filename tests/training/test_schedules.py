@@ -35,7 +35,7 @@ TOTAL = X.sum(axis=(1, 2))
 
 @pytest.fixture
 def rates(monkeypatch):
-    """The learning rate of every update."""
+    """Record the learning rate of each update."""
     seen = []
     step = Optimizer.step
 
@@ -57,7 +57,7 @@ def by_update(schedule, n_epochs, n=4):
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_every_schedule_in_an_estimator(name, rates):
+def test_estimators_follow_each_schedule(name, rates):
     quick(schedule=name, learning_rate=0.5).fit(X, TOTAL)
     expected = by_update(SCHEDULES[name].over(6), 6)
     assert rates == pytest.approx([0.5 * factor for factor in expected])
@@ -65,7 +65,7 @@ def test_every_schedule_in_an_estimator(name, rates):
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_schedules_are_values(name):
+def test_schedules_can_be_compared_pickled_and_cloned(name):
     schedule = SCHEDULES[name]
     assert as_schedule(name) == as_schedule(schedule) == pickle.loads(pickle.dumps(schedule))
     model = quick(schedule=schedule)
@@ -73,7 +73,7 @@ def test_schedules_are_values(name):
     assert schedule.over(7).over(9) == schedule.over(7)
 
 
-def test_the_end_of_what_has_one():
+def test_the_factor_stays_constant_after_the_last_epoch():
     for schedule in (Cosine(epochs=4), Cosine(warm_up=2.5).over(4), OneCycle(epochs=4)):
         factors = by_update(schedule, 8)
         assert max(factors) == pytest.approx(1.0, abs=0.1)
@@ -81,7 +81,7 @@ def test_the_end_of_what_has_one():
         assert factors[-1] < 1e-5
 
 
-def test_warm_up():
+def test_warm_up_increases_the_factor_linearly():
     for schedule in (Cosine(10, warm_up=2, start=0.2), CosineRestarts(5, warm_up=2, start=0.2)):
         assert by_update(schedule, 2, 2) == pytest.approx([0.2, 0.4, 0.6, 0.8])
         assert schedule.multiplier(ScheduleState(2)) == 1.0
@@ -89,7 +89,7 @@ def test_warm_up():
     assert [epoch for epoch, factor in enumerate(restarts) if factor == 1.0] == [1, 3, 9]
 
 
-def test_a_short_training():
+def test_schedules_of_one_to_three_epochs_stay_in_range():
     for n_epochs in (1, 2, 3):
         for schedule in SCHEDULES.values():
             factors = by_update(schedule.over(n_epochs), n_epochs, 1)
@@ -97,7 +97,7 @@ def test_a_short_training():
     assert Cosine(warm_up=5).over(3).epochs == 6
 
 
-def test_a_plateau_of_the_loss(rates):
+def test_reduce_on_plateau_follows_the_training_loss(rates):
     x = X.astype("float32")
     model = Sequential([LSTM(4), LastStep(), Dense(1)], 2, random_state=0)
     source = SequenceBatches(x, TOTAL[:, np.newaxis].astype("float32"), batch_size=40)
@@ -115,7 +115,7 @@ def test_a_plateau_of_the_loss(rates):
     assert rates == pytest.approx(1e-3 * np.array([1, 1, 1, 0.5, 0.5, 0.25, 0.25]))
 
 
-def test_a_plateau_of_the_score(rates):
+def test_reduce_on_plateau_follows_the_validation_score(rates):
     scores = iter([0.1, 0.2, 0.2, 0.2, 0.9, 0.9, 0.9])
     schedule = ReduceOnPlateau(0.5, patience=1, min_factor=0.3)
     model = quick(
@@ -130,7 +130,7 @@ def test_a_plateau_of_the_score(rates):
 
 
 @pytest.mark.parametrize("schedule", [Exponential(0.7), Cosine(warm_up=2), OneCycle()])
-def test_parts_go_on(schedule, rates):
+def test_partial_fit_continues_the_schedule(schedule, rates):
     quick(schedule=schedule).fit(X, TOTAL)
     whole = rates.copy()
     parts = quick(schedule=schedule)
@@ -142,13 +142,13 @@ def test_parts_go_on(schedule, rates):
     assert rates[len(whole) :] == whole
 
 
-def test_another_optimizer_goes_on_with_the_schedule(rates):
+def test_a_change_of_optimizer_continues_the_schedule(rates):
     model = quick(schedule=Exponential(0.5)).partial_fit(X, TOTAL)
     model.set_params(optimizer="sgd").partial_fit(X, TOTAL)
     assert rates == [0.01] * 4 + [0.005] * 4
 
 
-def test_a_warm_start_goes_on(rates):
+def test_warm_start_continues_the_schedule(rates):
     model = quick(schedule=Exponential(0.5), warm_start=True, max_iter=2, batch_size=40)
     model.fit(X, TOTAL).fit(X, TOTAL)
     assert rates == pytest.approx(0.01 * np.array([1, 0.5, 0.25, 0.125]))
@@ -156,15 +156,15 @@ def test_a_warm_start_goes_on(rates):
     assert rates[4:] == rates[:2]
 
 
-def test_a_plateau_goes_on():
+def test_warm_start_continues_a_plateau():
     schedule = ReduceOnPlateau(0.5, patience=0, threshold=1e9)
     model = quick(schedule=schedule, max_iter=3).fit(X, TOTAL)
-    assert model._schedule_state.reduced == 0.5  # the third epoch has not been looked at
+    assert model._schedule_state.reduced == 0.5  # the schedule has not yet seen the third epoch
     model.set_params(warm_start=True, max_iter=1).fit(X, TOTAL)
     assert model._schedule_state.reduced == 0.25
 
 
-def test_a_schedule_learns():
+def test_training_with_one_cycle_learns():
     model = LSTMClassifier(8, schedule="one_cycle", learning_rate=0.05, max_iter=20, random_state=0)
     assert model.fit(X, TOTAL > 0).score(X, TOTAL > 0) > 0.9
 
@@ -187,7 +187,7 @@ def test_a_schedule_learns():
         (lambda: as_schedule(0.1), "schedule must be one of step, exponential, cosine, "),
     ],
 )
-def test_bad_schedules(make, sentence):
+def test_errors_of_schedules(make, sentence):
     with pytest.raises((ValueError, TypeError)) as caught:
         make()
     assert sentence in str(caught.value)

@@ -19,7 +19,7 @@ def quick(**options):
 
 
 @pytest.mark.parametrize("y", [TOTAL + 1e-7, np.array(["no", "yes"], object)[(TOTAL > 0) * 1]])
-def test_scoring_gets_the_targets_as_they_were_given(y):
+def test_scoring_gets_the_targets_as_given_by_the_user(y):
     seen = []
 
     def scoring(model, X_val, y_val):
@@ -103,7 +103,7 @@ def test_a_callable_scoring_gets_a_list_for_other_kinds_of_X():
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
-def test_a_named_score_that_is_not_finite():
+def test_a_named_score_that_is_not_finite_is_an_error():
     y, model = TOTAL > 0, LSTMClassifier(4, early_stopping=True, scoring="roc_auc", random_state=0)
     before = dict(vars(model))
     with pytest.raises(ValueError, match="^scoring='roc_auc' must be finite .*; got nan for 3 seq"):
@@ -111,7 +111,7 @@ def test_a_named_score_that_is_not_finite():
     assert vars(model) == before
 
 
-def test_a_callable_score_that_is_nan():
+def test_a_nan_score_of_a_callable_gives_a_warning():
     scores = iter([np.nan, np.nan, 1.0, np.nan])
     model = quick(early_stopping=True, scoring=lambda *given: next(scores), max_iter=4)
     with pytest.warns(RuntimeWarning, match="^scoring returned nan in epoch 1: such") as caught:
@@ -133,7 +133,7 @@ def test_named_scores_are_not_weighted_by_class():
         assert -watched == pytest.approx(shown.score(X, y, given))
 
 
-def test_a_class_that_is_only_in_the_validation_part():
+def test_a_class_only_in_the_validation_set_is_an_error():
     order = np.argsort(TOTAL)
     y = np.repeat(["a", "b", "c"], [20, 17, 3])
     model = LSTMClassifier(4, early_stopping=True, validation_split="last", max_iter=1)
@@ -145,7 +145,7 @@ def test_a_class_that_is_only_in_the_validation_part():
     model.set_params(validation_fraction=0.05).fit(X[order], y)
 
 
-def test_scores_that_take_no_weights():
+def test_scorers_without_sample_weight_can_be_used():
     options = {"early_stopping": True, "max_iter": 1, "random_state": 0}
     regressor = LSTMRegressor(4, scoring="neg_max_error", **options)
     regressor.fit(X, TOTAL, np.ones(40))

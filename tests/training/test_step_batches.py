@@ -36,7 +36,7 @@ from step_problems import chunk_by_chunk
     more=st.integers(0, 3),
     seed=st.integers(0, 99),
 )
-def test_padding_and_chunks_of_any_lengths(lengths, steps, more, seed):
+def test_padding_and_truncation_do_not_change_losses_for_any_lengths(lengths, steps, more, seed):
     rng = np.random.default_rng(seed)
     n = max(lengths) + more
     x, y = rng.standard_normal((len(lengths), n, 2)), rng.integers(0, 2, (len(lengths), n))
@@ -56,7 +56,7 @@ def test_padding_and_chunks_of_any_lengths(lengths, steps, more, seed):
 
 
 def in_forms(rng):
-    """Return the same sequences and targets in the forms that SequenceBatches takes."""
+    """Return the same sequences and targets in each form that SequenceBatches takes."""
     lengths = [3, 1, 4, 2]
     X = [rng.standard_normal((n, 2)) for n in lengths]
     y = [rng.integers(0, 3, n) for n in lengths]
@@ -75,7 +75,7 @@ def in_forms(rng):
     }
 
 
-def test_batches_of_all_forms_are_the_same(rng):
+def test_all_forms_of_data_give_the_same_batches(rng):
     found = {}
     for name, (X, y) in in_forms(rng).items():
         model = Sequential([LSTM(3), Dense(3)], 2, "float64", random_state=0)
@@ -118,14 +118,14 @@ def test_batches_cut_targets_and_weights_to_the_longest_sequence(rng):
         ([[], [], []], r"y\[0\] must be 3 targets"),
     ],
 )
-def test_bad_targets_are_named(y, message):
+def test_errors_for_wrong_targets_of_steps(y, message):
     X = [np.zeros((n, 1)) for n in (3, 1, 2)]
     with pytest.raises(ValueError, match=message):
         SequenceBatches(X, y, batch_size=2)
 
 
 class OfLastSteps(BaseEstimator):
-    """Train on a sequence's target at each of its steps; predict that of the last step."""
+    """Trains on the target of a sequence at each step; predicts at the last step."""
 
     def __init__(self, random_state=0):
         self.random_state = random_state
@@ -144,7 +144,7 @@ class OfLastSteps(BaseEstimator):
                 for own, n in zip(y, lengths, strict=True)
             ]
         except (TypeError, ValueError):
-            pass  # for the estimator to refuse
+            pass  # the estimator must raise the error
         self.of_steps_.fit(X, y, sample_weight)
         self.n_features_in_ = self.of_steps_.n_features_in_
         if hasattr(self.of_steps_, "classes_"):
@@ -181,13 +181,13 @@ class Numbers(RegressorMixin, OfLastSteps):
     ],
     ids=lambda value: getattr(value, "__name__", type(value).__name__),
 )
-def test_forms_of_sequences_by_the_public_checks(estimator, check):
+def test_an_estimator_trained_on_each_step_passes_the_public_checks(estimator, check):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "X does not have valid feature names")
         check(estimator)
 
 
-def test_memory_maps_of_sequences_and_targets(tmp_path):
+def test_sequences_and_targets_may_be_memory_maps(tmp_path):
     rng = np.random.default_rng(0)
     arrays = {"X": rng.standard_normal((20, 6, 2)), "y": rng.standard_normal((20, 6))}
     arrays["X"][3, 4:] = np.nan  # padding

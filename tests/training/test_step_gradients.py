@@ -73,7 +73,7 @@ def test_gradients_of_whole_models_by_finite_differences(layers, rng):
     passed(grads)
     numeric = reference.numeric_gradient(lambda: passed(ignored).loss, model.params)
     assert reference.relative_error(grads, numeric) < 1e-7
-    x[np.arange(T) >= LENGTHS[:, np.newaxis]] = 1e6  # read by nobody
+    x[np.arange(T) >= LENGTHS[:, np.newaxis]] = 1e6  # padding, which must not be read
     again = np.zeros_like(grads)
     passed(again)
     assert (again == grads).all()
@@ -104,7 +104,7 @@ def ragged_batch(rng, weighted=None):
 
 @pytest.mark.parametrize("layers", FORWARD.values(), ids=FORWARD)
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 20])
-def test_truncated_gradients_are_those_of_the_chunks(layers, steps, rng):
+def test_truncated_gradients_are_the_sum_over_the_chunks(layers, steps, rng):
     model = Sequential(layers, 2, "float64", random_state=1)
     for weighted in (None, "of sequences", "of steps"):
         batch = ragged_batch(rng, weighted)
@@ -120,10 +120,10 @@ def test_truncated_gradients_are_those_of_the_chunks(layers, steps, rng):
             np.testing.assert_allclose(grads, plain, rtol=1e-9, atol=1e-14)
 
 
-def test_truncated_gradients_with_equal_lengths_and_missing_targets(rng):
+def test_truncated_gradients_with_equal_lengths_and_missing_targets_are_those_of_the_chunks(rng):
     model = Sequential([LSTM(3), Dense(1)], 2, "float64", random_state=1)
     x, y = rng.standard_normal((3, 6, 2)), rng.standard_normal((3, 6, 1))
-    y[:, 2:4] = np.nan  # a chunk without any target
+    y[:, 2:4] = np.nan  # a chunk without targets
     y[0, 0] = np.nan
     loss = WithMissing(squared_error)
     grads = np.zeros_like(model.params)
@@ -141,7 +141,7 @@ def test_truncated_gradients_with_equal_lengths_and_missing_targets(rng):
     np.testing.assert_allclose(grads, expected, rtol=1e-9, atol=1e-14)
 
 
-def test_truncation_draws_what_the_generator_gives(rng):
+def test_truncation_draws_its_masks_from_the_generator(rng):
     layers = [LSTM(4, recurrent_dropout=0.3), Dropout(0.3), Dense(2)]
     model = Sequential(layers, 2, "float64", random_state=1)
     batch = ragged_batch(rng)
@@ -177,7 +177,7 @@ def test_truncated_gradients_do_not_depend_on_threads(rng, eager_teams):
     assert (found[0] == found[2]).all()
 
 
-def test_targets_without_an_axis_for_numbers_are_refused(rng):
+def test_targets_without_an_axis_for_outputs_are_an_error(rng):
     X, y = [rng.standard_normal((n, 1)) for n in (3, 5)], [np.zeros(3), np.zeros(5)]
     model = Sequential([LSTM(2), Dense(1)], 1, random_state=0)
     run = epochs(
@@ -187,7 +187,7 @@ def test_targets_without_an_axis_for_numbers_are_refused(rng):
         next(run)
 
 
-def test_a_batch_with_less_than_a_row_of_targets_is_truncated_alike():
+def test_truncated_gradients_of_a_batch_with_few_targets_are_those_of_the_chunks():
     given = [np.array([[0.0], [1.0]]), np.array([[2.0], [0.5]])]
     y = [
         np.array([[3.0, np.nan], [np.nan, np.nan]]),

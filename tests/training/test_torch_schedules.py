@@ -21,7 +21,7 @@ from fusedlstm.schedules import (
 torch = pytest.importorskip("torch")
 
 
-torch.set_num_threads(1)  # threads of two libraries that share processors take ten times as long
+torch.set_num_threads(1)  # two thread pools on the same processors take ten times as long
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -32,7 +32,7 @@ def factors(schedule, n_epochs, n=1):
 
 
 def their_factors(make, count):
-    """The learning rates that a scheduler gives an optimizer whose own is 1."""
+    """Return the learning rates that a scheduler sets when the initial rate is 1."""
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
     scheduler = make(optimizer)
     rates = []
@@ -54,7 +54,7 @@ def warmed_up(optimizer):
     return schedulers.SequentialLR(optimizer, [first, then], milestones=[5])
 
 
-@pytest.mark.filterwarnings("ignore:The epoch parameter in:UserWarning")  # of PyTorch's own calls
+@pytest.mark.filterwarnings("ignore:The epoch parameter in:UserWarning")  # raised by PyTorch
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
@@ -81,10 +81,10 @@ def warmed_up(optimizer):
             ),
         ),
     ],
-    # Not the address of a function, which differs between processes.
+    # The id must not contain the address of a function, which differs between processes.
     ids=lambda value: "torch" if inspect.isfunction(value) else repr(value),
 )
-def test_schedules(ours, theirs):
+def test_schedules_agree_with_pytorch(ours, theirs):
     expected = their_factors(theirs, 20)
     np.testing.assert_allclose(factors(ours, 20), expected, rtol=0, atol=1e-12)
     if isinstance(ours, (Cosine, OneCycle)):  # update by update
@@ -98,7 +98,7 @@ def test_schedules(ours, theirs):
     {"patience": 0}, {"patience": 2}, {"patience": 1, "cooldown": 2},
     {"patience": 0, "factor": 0.5, "threshold": 0.3},
 ])  # fmt: skip
-def test_plateaus(options):
+def test_reduce_on_plateau_agrees_with_pytorch(options):
     watched = np.random.default_rng(0).standard_normal(60).cumsum() / 3 + np.linspace(3, 0, 60)
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
     theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(

@@ -1,4 +1,4 @@
-"""The epoch generator and its source of batches."""
+"""The generator of epochs and the batches of sequences."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def train(model, source, n_epochs, seed=0, optimizer=None, **kwargs):
     return [epoch.loss for epoch in islice(run, n_epochs)]
 
 
-def test_one_epoch_by_hand():
+def test_one_epoch_agrees_with_explicit_updates():
     x, y = data()
     model, other = small_model(), small_model()
     source = SequenceBatches(x, y, batch_size=4, dtype="float64", shuffle=False)
@@ -55,13 +55,13 @@ def test_one_epoch_by_hand():
     assert losses == [pytest.approx(total / 10)]
 
 
-def test_learning():
+def test_epochs_reduce_the_loss():
     x, y = data(64)
     losses = train(small_model(), SequenceBatches(x, y, batch_size=16, dtype="float64"), 100)
     assert losses[-1] < 0.05 * losses[0]
 
 
-def test_the_same_generator_gives_the_same_bits():
+def test_equal_generators_give_the_same_bits():
     x, y = data(20, "float32")
     layers = [LSTM(6), Dropout(0.3), LastStep(), Dense(1)]
 
@@ -74,7 +74,7 @@ def test_the_same_generator_gives_the_same_bits():
     assert params(1).tobytes() != params(2).tobytes()
 
 
-def test_going_on_from_a_state():
+def test_epochs_continue_from_an_optimizer_state():
     x, y = data()
     source = SequenceBatches(x, y, batch_size=5, dtype="float64", shuffle=False)
     whole, parts = small_model(), small_model()
@@ -85,7 +85,7 @@ def test_going_on_from_a_state():
     assert whole.params.tobytes() == parts.params.tobytes()
 
 
-def test_weight_decay_leaves_biases_alone():
+def test_weight_decay_does_not_change_biases():
     model = small_model()
     mask = model.views(weight_mask(model))
     assert all(values.all() == (values.ndim == 2) for values in mask.values())
