@@ -1,4 +1,4 @@
-"""The site: `sphinx-build -W docs docs/_build`. Pages are Markdown, those of names generated."""
+"""Settings of the site: `sphinx-build -W docs docs/_build`."""
 
 import sys
 from pathlib import Path
@@ -8,6 +8,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import figures
 import fusedlstm
 import reference
+import searching
 
 project = "fusedlstm"
 author = "The fusedlstm developers"
@@ -38,8 +39,10 @@ suppress_warnings = ["ref.citation"]
 
 
 def setup(app):
-    """Write the pages of names and draw the figures, before anything is read."""
+    """Connect the generated pages, the figures and the search."""
     app.connect("config-inited", reference.write)
     app.connect("config-inited", figures.draw)
     app.connect("autodoc-skip-member", reference.is_of_others)
+    app.add_domain(searching.Domain, override=True)
+    app.connect("source-read", searching.add_words)
     app.connect("env-check-consistency", reference.check)
