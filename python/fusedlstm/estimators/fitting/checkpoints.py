@@ -256,7 +256,7 @@ def _check_content(checkpoint: Checkpoint) -> None:
         if not 0 <= count <= largest:
             raise ValueError(check.needs(name, f"an integer in [0, {largest}]", count))
     if isinstance(progress.optimizer, Optimizer):
-        progress.optimizer._check_state(progress.state, params)
+        progress.optimizer.check_state(progress.state, params)
         return
     averages = progress.state.averages
     steps, changes = averages.get("steps"), averages.get("changes")
