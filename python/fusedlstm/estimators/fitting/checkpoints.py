@@ -99,7 +99,9 @@ def problem_of(estimator: Any, data: dict[str, Data], initial: Array | None) -> 
                 arrays[kind + name] = values
     schedule = as_schedule(estimator.schedule)
     if schedule is not None:  # which may depend on max_iter
-        parameters["schedule"] = _described(schedule.over(estimator.max_iter), "schedule", arrays)
+        parameters["schedule"] = _described(
+            schedule.for_epochs(estimator.max_iter), "schedule", arrays
+        )
     digests = {name: _digest(array) for name, array in arrays.items()}
     return {"estimator": type(estimator).__name__, **parameters, **sequences, **digests}
 
