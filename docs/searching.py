@@ -12,7 +12,7 @@ WORDS = {
     "guide/classify": ("categorical features", "embedding", "imbalanced classes", "one-hot"),
     "guide/data-frames": ("DataFrame", "data frame", "pandas"),
     "guide/forecast": ("time series", "windows"),
-    "guide/go-on": ("checkpoint", "resume", "warm start"),
+    "guide/resume-training": ("checkpoint", "resume", "warm start"),
     "guide/loss-does-not-decrease": ("divergence", "not learning", "underfitting"),
     "guide/save": ("pickle", "safetensors"),
     "guide/scale": ("differencing", "normalize", "standardize"),

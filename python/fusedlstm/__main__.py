@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusedlstm import __version__, show_config
+from fusedlstm._core.config import show_config
+from fusedlstm._core.version import __version__
 from fusedlstm.benchmark import cells
 from fusedlstm.benchmark.peers import PEERS, installed
 from fusedlstm.benchmark.run import Options, run

@@ -452,7 +452,7 @@ class SequenceEstimator(
             self._task().training_loss,
             optimizer,
             learning_rate=float(self.learning_rate),
-            schedule=None if schedule is None else schedule.over(self.max_iter),
+            schedule=None if schedule is None else schedule.for_epochs(self.max_iter),
             rng=progress.rng,
             clip_norm=self.clip_norm,
             weight_decay=decay,
