@@ -1150,7 +1150,7 @@ FUNCTIONS = {
     ),
     "epochs with L-BFGS": (
         lambda w: next(epochs(w.model, BATCHES, squared_error, LBFGS(), learning_rate=1, rng=RNG)),
-        "got LBFGS(). Train with L-BFGS by fusedlstm.training.full_batch_epochs.",
+        "got LBFGS(). For L-BFGS use fusedlstm.training.full_batch_epochs.",
     ),
     "epochs with a class of optimizers": (
         lambda w: next(epochs(w.model, BATCHES, squared_error, Adam, learning_rate=1, rng=RNG)),
@@ -1162,7 +1162,7 @@ FUNCTIONS = {
     ),
     "full batches with another optimizer": (
         lambda w: next(full_batch.epochs(w.model, BATCHES, squared_error, Adam())),
-        "optimizer must be an LBFGS object; got Adam(). Train with other optimizers by fusedlstm.t",
+        "optimizer must be an LBFGS object; got Adam(). For other optimizers use fusedlstm.trainin",
     ),
     "full batches with a class of losses": (
         lambda w: next(full_batch.epochs(w.model, BATCHES, Huber, LBFGS())),

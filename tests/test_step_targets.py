@@ -51,7 +51,8 @@ from fusedlstm.losses.missing import WithMissing
 from fusedlstm.optimizers import LBFGS, SGD
 from fusedlstm.testing import sequence_checks
 from fusedlstm.training import Batch, SequenceBatches, epochs, full_batch
-from fusedlstm.training.step import truncated_pass, whole_pass
+from fusedlstm.training.step import whole_pass
+from fusedlstm.training.truncated import truncated_pass
 
 B, T = 4, 5
 LENGTHS = np.array([5, 1, 3, 4])

@@ -52,8 +52,7 @@ from fusedlstm.models.stream import EstimatorStream
 from fusedlstm.models.summary import summary
 from fusedlstm.optimizers import LBFGS, as_optimizer
 from fusedlstm.schedules import ScheduleState, as_schedule
-from fusedlstm.training import full_batch
-from fusedlstm.training.epochs import Epoch, SequenceBatches, epochs
+from fusedlstm.training import Epoch, SequenceBatches, epochs, full_batch
 from fusedlstm.training.fit_state import FitState, Progress, Watch
 
 NUMBERS_OF_A_CHUNK = 2**21
