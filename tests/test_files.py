@@ -19,7 +19,7 @@ from sklearn.exceptions import NotFittedError
 
 import fusedlstm
 from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler, Sequential, layers
-from fusedlstm.files.encoding import VALUES
+from fusedlstm.files.classes import VALUES
 from fusedlstm.files.format import METADATA_KEY, read, write
 from fusedlstm.layers import LSTM, Dense, Dropout, LastStep, Residual
 from fusedlstm.losses import (
@@ -465,7 +465,7 @@ def test_classes_of_ones_own_cannot_be_saved(tmp_path):
                 each.save(tmp_path / "file")
             assert (
                 "must be a layer of fusedlstm to be saved, since a file holds no code; got "
-                "OwnLayer(units=2, activation='linear'). Use pickle for classes of one's own."
+                "OwnLayer(units=2, activation='linear'). Use pickle for your own classes."
             ) in str(caught.value)
     model = quick(LSTMRegressor, loss=OwnError()).fit(X, TOTAL)
     with pytest.raises(TypeError, match=r"loss must be a loss of .* holds no code; .* Use pickle"):

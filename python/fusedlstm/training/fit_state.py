@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fusedlstm._core import Array
+from fusedlstm.files.classes import can_be_saved
 from fusedlstm.optimizers import AnyOptimizer, OptimizerState
 from fusedlstm.schedules import ScheduleState
 
 
+@can_be_saved(
+    {
+        "tol": float,
+        "patience": int,
+        "best": float,
+        "best_params": npt.NDArray[Any] | None,
+        "best_iter": int,
+        "waited": int,
+    }
+)
 @dataclass
 class Watch:
     """The best epoch so far, for early stopping.
@@ -47,6 +60,14 @@ class Watch:
         return self.waited >= self.patience
 
 
+@can_be_saved(
+    {
+        "optimizer": AnyOptimizer,
+        "state": OptimizerState,
+        "rng": np.random.Generator,
+        "schedule": ScheduleState,
+    }
+)
 @dataclass
 class Progress:
     """State of training, without the parameters of the model.
@@ -66,6 +87,7 @@ class Progress:
     schedule: ScheduleState = field(default_factory=ScheduleState)
 
 
+@can_be_saved({"seed": int, "progress": Progress, "watch": Watch, "epochs": int, "stopped": bool})
 @dataclass
 class FitState:
     """State of a fit.
