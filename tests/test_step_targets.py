@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 import fusedlstm
 import reference
 from fusedlstm import LSTMStepRegressor, LSTMTagger, Sequential
-from fusedlstm.data.sequences import read_sequences
+from fusedlstm.data.forms import read_sequences
 from fusedlstm.layers import (
     CIFGLSTM,
     GRU,

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
-from fusedlstm.data.sequences import Sequences, read_sequences, read_series
+from fusedlstm.data.forms import read_sequences, read_series
+from fusedlstm.data.sequences import Sequences
 from fusedlstm.data.targets import pack_targets
 
 __all__ = ["Batch", "BatchSource", "Order", "SequenceBatches", "SeriesBatches"]
