@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from fusedlstm.data.sequences import read_sequences
+from fusedlstm.data.forms import read_sequences
 
 
 class Means(BaseEstimator):

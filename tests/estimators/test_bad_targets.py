@@ -190,7 +190,7 @@ TARGETS = {
     ),
     "too few to set aside": (
         lambda fitted: LSTMRegressor(early_stopping=True).fit(X[:1], TOTAL[:1]),
-        "validation_fraction must be such that of 1 sequences both parts get some; got 0.1",
+        "must be a number that leaves at least one of 1 sequences in each part; got 0.1",
     ),
     "too few of a class to set aside": (
         lambda fitted: LSTMClassifier(early_stopping=True).fit(X, ["a"] + ["b"] * 19),

@@ -20,9 +20,9 @@ import fusedlstm
 from fusedlstm import LSTMClassifier, LSTMRegressor, PadSequences, SequenceImputer, SequenceScaler
 from fusedlstm.estimators.fitting.checkpoints import FIELDS as CHECKPOINT_FIELDS
 from fusedlstm.estimators.fitting.checkpoints import Checkpoint
-from fusedlstm.files.encoding import FIELDS
+from fusedlstm.files.attributes import ATTRIBUTES, REQUIRED
+from fusedlstm.files.classes import ESTIMATORS, FIELDS
 from fusedlstm.files.format import DTYPES, LARGEST_HEADER, METADATA_KEY, _digest, read, write
-from fusedlstm.files.saving import ATTRIBUTES, ESTIMATORS, REQUIRED
 
 X = np.random.default_rng(0).standard_normal((30, 5, 2))
 TOTAL = X.sum(axis=(1, 2))

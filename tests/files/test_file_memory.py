@@ -27,7 +27,7 @@ import os, resource, signal, sys
 import numpy as np
 import fusedlstm
 import fusedlstm.estimators.fitting.checkpoints, fusedlstm.estimators  # imports take memory too
-from fusedlstm.files.saving import ESTIMATORS
+from fusedlstm.files.classes import ESTIMATORS
 from fusedlstm.layers import LSTM, Dense
 
 for name in ESTIMATORS:

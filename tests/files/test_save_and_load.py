@@ -16,7 +16,7 @@ from sklearn.base import clone
 
 import fusedlstm
 from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler, Sequential, layers
-from fusedlstm.files.encoding import VALUES
+from fusedlstm.files.classes import VALUES
 from fusedlstm.layers import LSTM, Dense, Dropout, LastStep
 from fusedlstm.losses import (
     CLASSIFICATION_LOSSES,

@@ -91,7 +91,7 @@ def test_saving_custom_classes_is_an_error(tmp_path):
                 each.save(tmp_path / "file")
             assert (
                 "must be a layer of fusedlstm to be saved, since a file holds no code; got "
-                "OwnLayer(units=2, activation='linear'). Use pickle for classes of one's own."
+                "OwnLayer(units=2, activation='linear'). Use pickle for your own classes."
             ) in str(caught.value)
     model = quick(LSTMRegressor, loss=OwnError()).fit(X, TOTAL)
     with pytest.raises(TypeError, match=r"loss must be a loss of .* holds no code; .* Use pickle"):

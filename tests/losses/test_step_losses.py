@@ -34,7 +34,8 @@ from fusedlstm.losses.base import evaluate
 from fusedlstm.losses.missing import WithMissing
 from fusedlstm.optimizers import LBFGS, SGD
 from fusedlstm.training import Batch, SequenceBatches, epochs, full_batch
-from fusedlstm.training.step import truncated_pass, whole_pass
+from fusedlstm.training.step import whole_pass
+from fusedlstm.training.truncated import truncated_pass
 from step_problems import LENGTHS, B, T
 
 NUMBER_LOSSES = [

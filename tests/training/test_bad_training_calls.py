@@ -51,7 +51,7 @@ BAD_TRAINING = {
         lambda fitted: next(
             epochs(fitted.model, BATCHES, squared_error, LBFGS(), learning_rate=1, rng=RNG)
         ),
-        "got LBFGS(). Train with L-BFGS by fusedlstm.training.full_batch_epochs.",
+        "got LBFGS(). For L-BFGS use fusedlstm.training.full_batch_epochs.",
     ),
     "epochs with a class of optimizers": (
         lambda fitted: next(
@@ -65,7 +65,7 @@ BAD_TRAINING = {
     ),
     "full batches with another optimizer": (
         lambda fitted: next(full_batch.epochs(fitted.model, BATCHES, squared_error, Adam())),
-        "optimizer must be an LBFGS object; got Adam(). Train with other optimizers by fusedlstm.t",
+        "optimizer must be an LBFGS object; got Adam(). For other optimizers use fusedlstm.trainin",
     ),
     "full batches with a class of losses": (
         lambda fitted: next(full_batch.epochs(fitted.model, BATCHES, Huber, LBFGS())),

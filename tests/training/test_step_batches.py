@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from fusedlstm import LSTMStepRegressor, LSTMTagger, Sequential
-from fusedlstm.data.sequences import read_sequences
+from fusedlstm.data.forms import read_sequences
 from fusedlstm.layers import (
     GRU,
     LSTM,
@@ -26,7 +26,8 @@ from fusedlstm.losses import (
 from fusedlstm.optimizers import SGD
 from fusedlstm.testing import sequence_checks
 from fusedlstm.training import Batch, SequenceBatches, epochs
-from fusedlstm.training.step import truncated_pass, whole_pass
+from fusedlstm.training.step import whole_pass
+from fusedlstm.training.truncated import truncated_pass
 from step_problems import chunk_by_chunk
 
 

@@ -30,7 +30,8 @@ from fusedlstm.losses import (
 from fusedlstm.losses.missing import WithMissing
 from fusedlstm.optimizers import SGD
 from fusedlstm.training import Batch, SequenceBatches, epochs
-from fusedlstm.training.step import truncated_pass, whole_pass
+from fusedlstm.training.step import whole_pass
+from fusedlstm.training.truncated import truncated_pass
 from step_problems import LENGTHS, B, T, chunk_by_chunk
 
 CELLS = {

@@ -21,8 +21,9 @@ from fusedlstm._core import Array
 from fusedlstm._core.threads import thread_limit
 from fusedlstm._utils import validation as check
 from fusedlstm._utils.callbacks import CallbackSupportMixin, with_callbacks
+from fusedlstm._utils.transaction import rollback_on_error
 from fusedlstm.data.frames import step_names_check
-from fusedlstm.data.reading import Data, all_or_nothing, over_mean, read_weights, read_X
+from fusedlstm.data.reading import Data, read_weights, read_X, relative_weights
 from fusedlstm.data.sequences import Sequences
 from fusedlstm.data.standardization import (
     StandardizedSequences,
@@ -52,8 +53,7 @@ from fusedlstm.models.stream import EstimatorStream
 from fusedlstm.models.summary import summary
 from fusedlstm.optimizers import LBFGS, as_optimizer
 from fusedlstm.schedules import ScheduleState, as_schedule
-from fusedlstm.training import full_batch
-from fusedlstm.training.epochs import Epoch, SequenceBatches, epochs
+from fusedlstm.training import Epoch, SequenceBatches, epochs, full_batch
 from fusedlstm.training.fit_state import FitState, Progress, Watch
 
 NUMBERS_OF_A_CHUNK = 2**21
@@ -188,7 +188,7 @@ class SequenceEstimator(
         """
         self._check_params()
         new = not (self.warm_start and hasattr(self, "model_"))
-        with all_or_nothing(self) as before:
+        with rollback_on_error(self) as before:
             train = self._read(X, y, sample_weight, reset=new)
             validation = self._read_validation(X_val, y_val, sample_weight_val)
             file = self._checkpoint_file(checkpoint, train, validation, new)
@@ -260,7 +260,7 @@ class SequenceEstimator(
         if self.early_stopping:
             raise ValueError("early_stopping must be False for partial_fit; got True")
         new = not hasattr(self, "model_")
-        with all_or_nothing(self):
+        with rollback_on_error(self):
             train = self._read(X, y, sample_weight, reset=new, classes=classes)
             progress = copy.deepcopy(vars(self).get("_progress"))
             seed = self._draw_seed() if progress is None else 0
@@ -299,7 +299,7 @@ class SequenceEstimator(
                 f"[{len(sequences)}, {len(targets)}]"
             )
         given = read_weights(sample_weight, len(targets))
-        weights = over_mean(task.training_weights(targets, given), targets)
+        weights = relative_weights(task.training_weights(targets, given), targets)
         if reset:
             task = task.learn(targets, weights, classes)
             self.__dict__.update(task.attributes())
@@ -539,8 +539,9 @@ class SequenceEstimator(
         """Return a stream with the decoder of predictions, or with another function of outputs."""
         check_is_fitted(self, "model_")
         model, usual, standardizer = self._predicting()
+        names = None if self._fitted_on_2d else getattr(self, "feature_names_in_", None)
         return EstimatorStream(
-            model.stream(n_sequences), decode or usual, standardizer, step_names_check(self)
+            model.stream(n_sequences), decode or usual, standardizer, step_names_check(names)
         )
 
     def summary(self) -> str:

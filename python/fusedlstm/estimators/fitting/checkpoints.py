@@ -17,9 +17,10 @@ from sklearn.utils import check_random_state
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
+from fusedlstm._utils.chunks import row_chunks, rows_per_chunk
 from fusedlstm._utils.warnings import warn
 from fusedlstm.data.reading import Data
-from fusedlstm.data.sequences import NUMBERS_OF_A_PIECE, Sequences, pieces
+from fusedlstm.data.sequences import Sequences
 from fusedlstm.files import format as _files
 from fusedlstm.files.digests import UndescribableError, describe
 from fusedlstm.files.encoding import (
@@ -293,8 +294,8 @@ def _described(value: Any, name: str, arrays: dict[str, Array]) -> Any:
 
 def _digest(array: Array) -> str:
     digest = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
-    for piece in pieces(array):
-        digest.update(np.ascontiguousarray(piece).data)
+    for chunk in row_chunks(array):
+        digest.update(np.ascontiguousarray(chunk).data)
     return digest.hexdigest()
 
 
@@ -304,7 +305,7 @@ def _digest_of_sequences(sequences: Sequences) -> str:
     shape = len(sequences), sequences.n_features
     digest = hashlib.sha256(f"{dtype.name} {shape}".encode())
     digest.update(np.ascontiguousarray(sequences.lengths(), "<i8").data)
-    rows = max(1, NUMBERS_OF_A_PIECE // (sequences.longest() * sequences.n_features))
+    rows = rows_per_chunk(sequences.longest() * sequences.n_features)
     for start in range(0, len(sequences), rows):
         x, lengths = sequences.take(slice(start, start + rows), dtype)
         if lengths is not None:
