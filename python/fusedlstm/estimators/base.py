@@ -41,15 +41,15 @@ from fusedlstm.estimators.fitting.fit_loop import Curves, FitLoop, FitResult
 from fusedlstm.estimators.fitting.monitor import Monitor
 from fusedlstm.estimators.hidden_layers import check_hidden_layers
 from fusedlstm.estimators.parameters import CELLS, Parameters
+from fusedlstm.estimators.stream import EstimatorStream
 from fusedlstm.estimators.tasks import Decoder, Task
 from fusedlstm.files.format import FileName
 from fusedlstm.files.saving import Savable
 from fusedlstm.layers import Chain, Dense, Dropout, Layer
 from fusedlstm.layers.requirements import require_deterministic, require_truncation
 from fusedlstm.losses import ClassificationLoss, RegressionLoss
-from fusedlstm.models.model import Sequential
-from fusedlstm.models.predictor import Predictor
-from fusedlstm.models.stream import EstimatorStream
+from fusedlstm.models.predictor import PackedInference
+from fusedlstm.models.sequential import Sequential
 from fusedlstm.models.summary import summary
 from fusedlstm.optimizers import LBFGS, as_optimizer
 from fusedlstm.schedules import ScheduleState, as_schedule
@@ -70,8 +70,8 @@ UPDATES_PER_EPOCH = 10
 class Frozen(NamedTuple):
     """A snapshot for predictions. It is not copied or pickled but made again."""
 
-    values_id: object  # of the model, when the snapshot was taken
-    predictor: Predictor
+    params_version: object  # of the model, when the snapshot was taken
+    predictor: PackedInference
     decode: Decoder
     standardizer: Standardizer | None
 
@@ -468,17 +468,18 @@ class SequenceEstimator(
     def _freeze(self) -> Frozen:
         """Take the snapshot that predictions come from until the next training."""
         model = self.model_
+        predictor = PackedInference(model.layer, model.params, model.input_size)
         self._frozen = Frozen(
-            model._values_id, Predictor._beside(model), self._task().decoder(), self._standardizer()
+            model.params_version, predictor, self._task().decoder(), self._standardizer()
         )
         return self._frozen
 
-    def _predicting(self) -> tuple[Sequential | Predictor, Decoder, Standardizer | None]:
+    def _predicting(self) -> tuple[Sequential | PackedInference, Decoder, Standardizer | None]:
         """Return the model for predictions, its decoder and the standardizer of X."""
         frozen = vars(self).get("_frozen")
         if frozen is None:  # in training
             return self.model_, self._task().decoder(), self._standardizer()
-        if frozen.values_id is not self.model_._values_id:  # other parameters, or another model
+        if frozen.params_version is not self.model_.params_version:  # new parameters or model
             frozen = self._freeze()
         return frozen.predictor, frozen.decode, frozen.standardizer
 

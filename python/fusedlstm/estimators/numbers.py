@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from fusedlstm.estimators.base import SequenceEstimator, takes_batches
 from fusedlstm.estimators.tasks import Numbers
 from fusedlstm.losses import REGRESSION_LOSSES, RegressionLoss, as_loss
-from fusedlstm.models.model import Sequential
+from fusedlstm.models.sequential import Sequential
 from fusedlstm.optimizers import LBFGS, as_optimizer
 
 if TYPE_CHECKING:
