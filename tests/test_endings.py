@@ -186,7 +186,7 @@ def test_an_interrupted_fit(at):
 
 def test_interrupted_in_mid_epoch(monkeypatch):
     model = quick(max_iter=5, batch_size=10)
-    add, calls = type(model._loss()).of_targets, []
+    add, calls = type(model._task().loss).of_targets, []
 
     def interrupt(self, z, y):
         calls.append(1)
@@ -194,7 +194,7 @@ def test_interrupted_in_mid_epoch(monkeypatch):
             raise KeyboardInterrupt
         return add(self, z, y)
 
-    monkeypatch.setattr(type(model._loss()), "of_targets", interrupt)
+    monkeypatch.setattr(type(model._task().loss), "of_targets", interrupt)
     with pytest.warns(UserWarning, match="interrupted in epoch 3"):
         model.fit(X, TOTAL)
     monkeypatch.undo()
@@ -255,7 +255,7 @@ def test_a_part_that_is_interrupted_can_come_again(monkeypatch):
     before = model.predict(X)
     expected = copy.deepcopy(model).partial_fit(X, TOTAL)
 
-    add, calls = type(model._loss()).of_targets, []
+    add, calls = type(model._task().loss).of_targets, []
 
     def interrupt(self, z, y):
         calls.append(1)
@@ -264,7 +264,7 @@ def test_a_part_that_is_interrupted_can_come_again(monkeypatch):
         return add(self, z, y)
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(model._loss()), "of_targets", interrupt)
+        patch.setattr(type(model._task().loss), "of_targets", interrupt)
         with pytest.raises(KeyboardInterrupt):
             model.partial_fit(X, TOTAL)
     assert model.predict(X).tobytes() == before.tobytes()
@@ -353,7 +353,7 @@ def test_partial_fit_interrupted_at_any_line():
 
 
 def test_interrupted_after_the_last_epoch(monkeypatch):
-    settle, calls = LSTMRegressor._freeze, []
+    settle, calls = LSTMRegressor._take_snapshot, []
 
     def interrupt(self):
         calls.append(1)
@@ -361,7 +361,7 @@ def test_interrupted_after_the_last_epoch(monkeypatch):
             raise KeyboardInterrupt
         return settle(self)
 
-    monkeypatch.setattr(LSTMRegressor, "_freeze", interrupt)
+    monkeypatch.setattr(LSTMRegressor, "_take_snapshot", interrupt)
     model = quick(max_iter=2)
     with pytest.warns(UserWarning, match="^Training was interrupted after its last epoch, 2: the"):
         model.fit(X, TOTAL)

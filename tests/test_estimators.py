@@ -207,7 +207,7 @@ def test_prediction_goes_in_chunks(monkeypatch):
     X, y = sequences()
     model = quick(LSTMRegressor).fit(X, y)
     expected = model.predict(X)
-    monkeypatch.setattr("fusedlstm.estimators.base.NUMBERS_OF_A_CHUNK", 100)
+    monkeypatch.setattr("fusedlstm.estimators.snapshot.MAX_NUMBERS_PER_CHUNK", 100)
     assert model.predict(X).tobytes() == expected.tobytes()
 
 
