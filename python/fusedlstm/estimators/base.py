@@ -9,7 +9,6 @@ import abc
 import copy
 from typing import Any, ClassVar
 
-import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -31,8 +30,9 @@ from fusedlstm.estimators.model_building import (
     hidden_layers,
     learned_standardization,
     new_model,
+    set_output_bias,
 )
-from fusedlstm.estimators.parameters import Parameters, draw_seed
+from fusedlstm.estimators.parameters import Parameters, draw_seed, generators
 from fusedlstm.estimators.snapshot import (
     OutputTransform,
     Snapshot,
@@ -159,7 +159,8 @@ class SequenceEstimator(
                 data, validation = data.split(
                     self.validation_fraction, self.validation_split, seed, self._task().stratified
                 )
-            state = self._prepare(data, new, seed)
+            self._prepare(data, new, seed)
+            state = self._fit_state(seed)
             if file is not None and restored is not None:
                 file.check_size(restored, self.model_.params, state.progress.optimizer)
                 state = restored.state
@@ -196,7 +197,8 @@ class SequenceEstimator(
             data = self._read(X, y, sample_weight, reset=new, classes=classes)
             progress = copy.deepcopy(vars(self).get("_progress"))
             seed = draw_seed(self.random_state) if progress is None else 0
-            state = self._prepare(data, new, seed, progress)
+            self._prepare(data, new, seed)
+            state = self._fit_state(seed, progress)
             loop = self._fit_loop(data, state)
             with thread_limit(self.n_threads):
                 loop.up_to(1)
@@ -243,26 +245,22 @@ class SequenceEstimator(
             task.warn_of_targets(data)
         return data
 
-    def _prepare(
-        self, data: Data, new: bool, seed: int, progress: Progress | None = None
-    ) -> FitState:
-        """Make a new model, or copy the fitted one, and return the state to train it from.
-
-        ``progress`` is the state at the end of the previous `partial_fit`.
-        """
-        task, optimizer = self._task(), as_optimizer(self.optimizer)
+    def _prepare(self, data: Data, new: bool, seed: int) -> None:
+        """Set the model and the loss curves to new ones, or to copies of the fitted ones."""
+        task = self._task()
         layers = self._with_reduction(hidden_layers(self))
         if self.tbptt_steps is not None:
             require_truncation(Chain(*layers))
         layers = [*layers, Dense(task.n_outputs)]
         self.__dict__.pop("_snapshot", None)
-        initial, rng = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2))
         if new:
             check_hidden_layers(self, {task.n_outputs, len(getattr(self, "classes_", ()))})
             mean, scale = learned_standardization(self, data)
             self.X_mean_: Array | None = mean
             self.X_scale_: Array | None = scale
-            self.model_ = new_model(self, layers, task, data, initial)
+            n_features = 1 if self._fitted_on_2d else self.n_features_in_
+            self.model_ = new_model(self, layers, n_features, task, generators(seed).initial)
+            set_output_bias(self.model_, task.start(data))
             self.loss_curve_: list[float] = []
             self.validation_loss_curve_: list[float] = []
             self._schedule_state = ScheduleState()
@@ -272,9 +270,13 @@ class SequenceEstimator(
             self.model_ = copy.deepcopy(self.model_)
             self.loss_curve_ = list(self.loss_curve_)
             self.validation_loss_curve_ = list(self.validation_loss_curve_)
+
+    def _fit_state(self, seed: int, progress: Progress | None = None) -> FitState:
+        """Return the state to train from, given the state after the previous `partial_fit`."""
+        optimizer = as_optimizer(self.optimizer)
         if progress is None or progress.optimizer != optimizer:
             state = optimizer.init(self.model_.params)
-            rng = rng if progress is None else progress.rng
+            rng = generators(seed).training if progress is None else progress.rng
             progress = Progress(optimizer, state, rng, copy.copy(self._schedule_state))
         return FitState(seed, progress, Watch(float(self.tol), self.n_iter_no_change))
 

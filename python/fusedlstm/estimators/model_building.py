@@ -112,21 +112,24 @@ def check_hidden_layers(parameters: Parameters, n_outputs: Collection[int]) -> N
 def new_model(
     parameters: Parameters,
     layers: Sequence[Layer[Any]],
+    n_features: int,
     task: Task,
-    data: Data,
     rng: np.random.Generator,
 ) -> Sequential:
-    """Return a model with initial weights for the training data."""
-    model = Sequential(layers, data.sequences.n_features, parameters.dtype, rng)
+    """Return a model with random initial weights."""
+    model = Sequential(layers, n_features, parameters.dtype, rng)
     if parameters.layers is None:
-        gain = task.input_gain(model.input_size, parameters.hidden_size)
+        gain = task.input_gain(n_features, parameters.hidden_size)
         for name, values in model.named_params().items():
             if name.startswith("0.weight_ih"):
                 values *= gain
-    bias = task.start(data)
-    if bias is not None:
-        model.named_params()[f"{len(layers) - 1}.bias"][:] = bias
     return model
+
+
+def set_output_bias(model: Sequential, bias: Array | None) -> None:
+    """Set the bias of the output layer; None keeps it at zero."""
+    if bias is not None:
+        model.named_params()[f"{len(model.layers) - 1}.bias"][:] = bias
 
 
 def check_same_model(

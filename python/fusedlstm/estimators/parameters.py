@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.metrics import get_scorer_names
@@ -159,6 +159,26 @@ def is_auto(value: object) -> bool:
 def draw_seed(random_state: Any) -> int:
     """Return a random seed from the parameter ``random_state``."""
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+class Generators(NamedTuple):
+    """Generators of random numbers.
+
+    Attributes
+    ----------
+    initial : numpy Generator
+        Draws the initial weights.
+    training : numpy Generator
+        Draws the order of the batches and the dropout masks.
+    """
+
+    initial: np.random.Generator
+    training: np.random.Generator
+
+
+def generators(seed: int) -> Generators:
+    """Return the generators of a fit."""
+    return Generators(*map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2)))
 
 
 def takes_batches(estimator: Any) -> bool:

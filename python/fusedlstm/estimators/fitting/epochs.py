@@ -65,11 +65,11 @@ def fit_epochs(
         sequences,
         data.y,
         weights=data.weights,
-        batch_size=batch_size(parameters.batch_size, len(data.y), state.optimizer),
+        batch_size=batch_size(parameters.batch_size, data, state.optimizer),
         dtype=parameters.dtype,
         shuffle=parameters.shuffle,
     )
-    decay = weight_decay(parameters.weight_decay, data.n_targets(), state.optimizer)
+    decay = weight_decay(parameters.weight_decay, data, state.optimizer)
     if isinstance(state.optimizer, LBFGS):
         return full_batch.epochs(
             model,
@@ -97,12 +97,13 @@ def fit_epochs(
     )
 
 
-def batch_size(given: int | str, n_sequences: int, optimizer: AnyOptimizer) -> int:
+def batch_size(given: int | str, data: Data, optimizer: AnyOptimizer) -> int:
     """Return the number of sequences per batch.
 
     For small data sets, "auto" is small enough that an epoch has several updates. L-BFGS needs the
     gradient of all sequences: it sums the gradients of its batches.
     """
+    n_sequences = len(data.sequences)
     if isinstance(optimizer, LBFGS):
         if not is_auto(given) and cast(int, given) < n_sequences:
             needed = f"'auto' or at least {n_sequences}, all sequences, for L-BFGS"
@@ -113,8 +114,8 @@ def batch_size(given: int | str, n_sequences: int, optimizer: AnyOptimizer) -> i
     return cast(int, given)
 
 
-def weight_decay(given: float | str, n_targets: int, optimizer: AnyOptimizer) -> float:
+def weight_decay(given: float | str, data: Data, optimizer: AnyOptimizer) -> float:
     """Return the weight decay. "auto" depends on the number of sequences or steps with targets."""
     if not is_auto(given):
         return float(given)
-    return 0.0 if isinstance(optimizer, LBFGS) else min(1 / n_targets, MAX_WEIGHT_DECAY)
+    return 0.0 if isinstance(optimizer, LBFGS) else min(1 / data.n_targets(), MAX_WEIGHT_DECAY)

@@ -147,10 +147,17 @@ class FitLoop:
         verbose: int = 0,
         file: CheckpointFile | None = None,
     ) -> None:
-        self.model, self.epochs, self.state, self.curves = model, epochs, state, curves
-        self.install, self.validation, self.file = install, validation, file
-        self.early_stopping, self.verbose = early_stopping, verbose
-        self.finite, self.interrupted = True, False
+        self.model = model
+        self.epochs = epochs
+        self.state = state
+        self.curves = curves
+        self.install = install
+        self.validation = validation
+        self.early_stopping = early_stopping
+        self.verbose = verbose
+        self.file = file
+        self.finite = True
+        self.interrupted = False
         self.last = self._completed()
 
     def run(self, max_iter: int, callbacks: FitCallbacks) -> None:
