@@ -195,7 +195,7 @@ def test_predictions_in_chunks_have_the_same_bits(monkeypatch):
     X, y = sequences()
     model = quick(LSTMRegressor).fit(X, y)
     expected = model.predict(X)
-    monkeypatch.setattr("fusedlstm.estimators.base.NUMBERS_OF_A_CHUNK", 100)
+    monkeypatch.setattr("fusedlstm.estimators.snapshot.MAX_NUMBERS_PER_CHUNK", 100)
     assert model.predict(X).tobytes() == expected.tobytes()
 
 

@@ -81,7 +81,7 @@ def test_copies_and_files_predict_the_same(tmp_path):
         before = dict(vars(same))
         np.testing.assert_array_equal(same.predict_proba(X), expected)
         assert vars(same) == before
-    assert not vars(clone(model)).keys() & {"model_", "_frozen"}
+    assert not vars(clone(model)).keys() & {"model_", "_snapshot"}
 
 
 def test_packed_weights_are_not_pickled():

@@ -100,13 +100,14 @@ def test_values_of_missing_targets_change_nothing(loss, n_outputs):
     assert np.isfinite(predicted).all()
     assert np.isfinite(fitted.score(X, y))
     stopped = model(loss=loss, early_stopping=True, max_iter=2).fit(X, y, X_val=X, y_val=y)
-    own = stopped._evaluate_loss(stopped._read(X, y, None, reset=False))
+    read = stopped._read(X, y, None, reset=False)
+    own = stopped._task().evaluate(stopped._current_snapshot(), read)
     best = stopped.validation_loss_curve_[stopped.best_iter_ - 1]
     assert own == pytest.approx(best, rel=1e-6)
 
 
 def test_the_validation_loss_is_the_mean_over_targets(monkeypatch):
-    monkeypatch.setattr("fusedlstm.estimators.base.NUMBERS_OF_A_CHUNK", 40)
+    monkeypatch.setattr("fusedlstm.estimators.snapshot.MAX_NUMBERS_PER_CHUNK", 40)
     y = with_gaps(Y2)
     fitted = model(normalize_y=False).fit(X, Y2, X_val=X, y_val=y)
     error = np.concatenate(fitted.predict(X)) - np.concatenate(y)

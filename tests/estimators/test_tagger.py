@@ -214,13 +214,13 @@ def test_predictions_do_not_depend_on_order_batch_and_threads(eager_teams):
 
 def test_predictions_in_chunks_have_the_same_bits(monkeypatch):
     fitted = model().fit(X, Y)
-    proba, loss = fitted.predict_proba(X), fitted._evaluate_loss
+    proba, snapshot = fitted.predict_proba(X), fitted._current_snapshot()
     read = fitted._read(X, Y, np.arange(12.0), reset=False)
-    whole = loss(read)
-    monkeypatch.setattr("fusedlstm.estimators.base.NUMBERS_OF_A_CHUNK", 60)
-    assert len(fitted._parts(read.sequences)) > 3
+    whole = fitted._task().evaluate(snapshot, read)
+    monkeypatch.setattr("fusedlstm.estimators.snapshot.MAX_NUMBERS_PER_CHUNK", 60)
+    assert len(snapshot.chunks(read.sequences)) > 3
     assert equal(fitted.predict_proba(X), proba)
-    assert loss(read) == pytest.approx(whole, rel=1e-6)
+    assert fitted._task().evaluate(snapshot, read) == pytest.approx(whole, rel=1e-6)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -247,7 +247,7 @@ READ_ONLY = """if True:
     import os, sys
     import numpy as np
     from fusedlstm import LSTMRegressor
-    from fusedlstm.estimators.fitting import checkpoints as _checkpoints
+    from fusedlstm.estimators import base
     X = np.random.default_rng(0).standard_normal((40, 6, 2))
     y = X.sum(axis=(1, 2))
     LSTMRegressor(4, max_iter=1, random_state=0).fit(X, y, checkpoint="fit")
@@ -258,7 +258,7 @@ READ_ONLY = """if True:
     model = LSTMRegressor(4, max_iter=1, random_state=0)
     model.fit(X, y, checkpoint="fit")  # which trains no further, and writes nothing
     model.max_iter = 3
-    LSTMRegressor._epochs = lambda *args: sys.exit("trained")
+    base.fit_epochs = lambda *args: sys.exit("trained")
     try:
         model.fit(X, y, checkpoint="fit")
     except PermissionError as error:

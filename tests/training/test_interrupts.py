@@ -52,7 +52,7 @@ def test_an_interrupted_fit_ends_with_the_last_complete_epoch(at):
 
 def test_a_fit_interrupted_within_an_epoch_ends_with_the_epoch_before(monkeypatch):
     model = quick(max_iter=5, batch_size=10)
-    add, calls = type(model._loss()).of_targets, []
+    add, calls = type(model._task().loss).of_targets, []
 
     def interrupt(self, z, y):
         calls.append(1)
@@ -60,7 +60,7 @@ def test_a_fit_interrupted_within_an_epoch_ends_with_the_epoch_before(monkeypatc
             raise KeyboardInterrupt
         return add(self, z, y)
 
-    monkeypatch.setattr(type(model._loss()), "of_targets", interrupt)
+    monkeypatch.setattr(type(model._task().loss), "of_targets", interrupt)
     with pytest.warns(UserWarning, match="interrupted in epoch 3"):
         model.fit(X, TOTAL)
     monkeypatch.undo()
@@ -121,7 +121,7 @@ def test_an_interrupted_partial_fit_can_be_repeated(monkeypatch):
     before = model.predict(X)
     expected = copy.deepcopy(model).partial_fit(X, TOTAL)
 
-    add, calls = type(model._loss()).of_targets, []
+    add, calls = type(model._task().loss).of_targets, []
 
     def interrupt(self, z, y):
         calls.append(1)
@@ -130,7 +130,7 @@ def test_an_interrupted_partial_fit_can_be_repeated(monkeypatch):
         return add(self, z, y)
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(model._loss()), "of_targets", interrupt)
+        patch.setattr(type(model._task().loss), "of_targets", interrupt)
         with pytest.raises(KeyboardInterrupt):
             model.partial_fit(X, TOTAL)
     assert model.predict(X).tobytes() == before.tobytes()
@@ -219,7 +219,7 @@ def test_partial_fit_can_be_interrupted_at_any_line():
 
 
 def test_a_fit_interrupted_after_the_last_epoch_is_complete(monkeypatch):
-    settle, calls = LSTMRegressor._freeze, []
+    settle, calls = LSTMRegressor._take_snapshot, []
 
     def interrupt(self):
         calls.append(1)
@@ -227,7 +227,7 @@ def test_a_fit_interrupted_after_the_last_epoch_is_complete(monkeypatch):
             raise KeyboardInterrupt
         return settle(self)
 
-    monkeypatch.setattr(LSTMRegressor, "_freeze", interrupt)
+    monkeypatch.setattr(LSTMRegressor, "_take_snapshot", interrupt)
     model = quick(max_iter=2)
     with pytest.warns(UserWarning, match="^Training was interrupted after its last epoch, 2: the"):
         model.fit(X, TOTAL)

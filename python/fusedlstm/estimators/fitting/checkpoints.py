@@ -68,14 +68,16 @@ class Checkpoint:
     validation_loss_curve: list[float]
 
 
-def problem_of(estimator: Any, data: dict[str, Data], initial: Array | None) -> Problem:
+def problem_of(
+    estimator: Any, data: Data, validation: Data | None, initial: Array | None
+) -> Problem:
     """Describe parameters and data of a fit, so that another fit is recognized.
 
     Parameters
     ----------
     estimator : estimator
-    data : dict of str to Data
-        By the suffix of their arguments' names.
+    data : Data
+    validation : Data or None
     initial : array (n_params,) or None
         Parameters of the model that goes on.
 
@@ -91,13 +93,15 @@ def problem_of(estimator: Any, data: dict[str, Data], initial: Array | None) -> 
         if name not in WITHOUT_EFFECT
     }
     sequences = {}
-    for name, part in data.items():
-        sequences["X" + name] = _digest_of_sequences(part.sequences)
+    for suffix, part in (("", data), ("_val", validation)):
+        if part is None:
+            continue
+        sequences["X" + suffix] = _digest_of_sequences(part.sequences)
         for kind, values in (("y", part.y), ("sample_weight", part.weights)):
             if isinstance(values, Sequences):
-                sequences[kind + name] = _digest_of_sequences(values)
+                sequences[kind + suffix] = _digest_of_sequences(values)
             elif values is not None:
-                arrays[kind + name] = values
+                arrays[kind + suffix] = values
     schedule = as_schedule(estimator.schedule)
     if schedule is not None:  # which may depend on max_iter
         parameters["schedule"] = _described(
