@@ -71,13 +71,19 @@ BAD_OPTIMIZERS = {
         step(Adam(), np.ones(3, int)),
         "params must be a flat, contiguous, aligned",
     ),
-    "a step of few grads": (step(SGD(), grads=np.ones(2)), "array of 3 numbers of float64; got an"),
+    "a step with few gradients": (
+        step(SGD(), grads=np.ones(2)),
+        "array of 3 numbers of float64; got an",
+    ),
     "a step without a state": (step(SGD(), state=0), "state must be what init of SGD returned for"),
     "a step with another's state": (
         step(Adam(), state=SGD().init(np.ones(3))),
         "state must be what init of Adam returned for these params; got OptimizerState",
     ),
-    "a step backwards": (step(SGD(), learning_rate=-1), "learning_rate must be a number of at lea"),
+    "a negative learning rate": (
+        step(SGD(), learning_rate=-1),
+        "learning_rate must be a number of at lea",
+    ),
     "a penalty below 0": (lambda fitted: SGD(l1=-1), "l1 must be a number of at least 0; got -1"),
     "clipping to 0 in a step": (
         lambda fitted: SGD(clip_value=0),
