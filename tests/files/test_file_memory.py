@@ -119,7 +119,7 @@ BOMBS = {
     "a dtype of many numbers": lambda p: pad_file(p, labels([1], "(100000,100000)f8")),
     "many models of the same arrays": many_models,
     "a large layer": lambda p: model_file(p, huge(hidden_size=2**31 - 1)),
-    "a large layer both ways": lambda p: model_file(
+    "a large bidirectional layer": lambda p: model_file(
         p, huge(hidden_size=2**30, bidirectional=True, trainable_state=True)
     ),
     "a large projection": lambda p: model_file(p, huge(projection_size=2**31 - 1)),

@@ -80,7 +80,10 @@ BAD_OPTIMIZERS = {
         step(Adam(), state=SGD().init(np.ones(3))),
         "state must be a state from init of Adam for params of this shape and dtype; got Opt",
     ),
-    "a step backwards": (step(SGD(), learning_rate=-1), "learning_rate must be a number of at lea"),
+    "a negative learning rate": (
+        step(SGD(), learning_rate=-1),
+        "learning_rate must be a number of at lea",
+    ),
     "a penalty below 0": (lambda fitted: SGD(l1=-1), "l1 must be a number of at least 0; got -1"),
     "clipping to 0 in a step": (
         lambda fitted: SGD(clip_value=0),
