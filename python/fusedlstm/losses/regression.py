@@ -104,19 +104,65 @@ class RegressionLoss(ShortRepr, abc.ABC):
         """
 
     def n_outputs(self, n_targets: int) -> int:
-        """Return the number of outputs that a model needs for ``n_targets`` targets."""
+        """Return the number of outputs that a model needs.
+
+        Parameters
+        ----------
+        n_targets : int
+            Number of targets.
+
+        Returns
+        -------
+        int
+            Number of outputs.
+        """
         return n_targets
 
     def target_of_outputs(self, n_targets: int) -> Array:
-        """Return the index of the target of each output, an int array (n_outputs,)."""
+        """Return the index of the target of each output.
+
+        Parameters
+        ----------
+        n_targets : int
+            Number of targets.
+
+        Returns
+        -------
+        int array (n_outputs,)
+            Indices from 0 to n_targets - 1.
+        """
         return np.repeat(np.arange(n_targets), self.n_outputs(n_targets) // n_targets)
 
     def start(self, y: Array, weights: Array | None) -> Array | None:
-        """Return the initial output of the model, (n_outputs,), or None for zero."""
+        """Return the output that the model should have before training.
+
+        Parameters
+        ----------
+        y : array (n_samples, n_targets)
+            Targets of the training set.
+        weights : array (n_samples,) or None
+            Weights of the sequences.
+
+        Returns
+        -------
+        array (n_outputs,) or None
+            The initial output. None means zero.
+        """
         return None
 
     def predict(self, z: Array) -> Array:
-        """Return predictions, (n, n_targets), from raw outputs, (n, n_outputs)."""
+        """Return predictions, given the raw output of the model.
+
+        Parameters
+        ----------
+        z : array (n, n_outputs)
+            Raw output.
+
+        Returns
+        -------
+        array (n, n_targets)
+            Predictions on the scale of the training targets.
+        """
         return z
 
 
@@ -250,7 +296,18 @@ class Pinball(RegressionLoss):
         return -slope * error, dy.reshape(z.shape)
 
     def predict(self, z: Array) -> Array:
-        """Return quantiles, (n, n_targets, n_quantiles), or (n, n_targets) for a single float."""
+        """Return quantiles, given the raw output of the model.
+
+        Parameters
+        ----------
+        z : array (n, n_outputs)
+            Raw output.
+
+        Returns
+        -------
+        array (n, n_targets, n_quantiles), or (n, n_targets) if ``quantiles`` is a float
+            Quantiles on the scale of the training targets.
+        """
         curves = self._curves(z)
         return curves if isinstance(self.quantiles, tuple) else curves[:, :, 0]
 
@@ -344,7 +401,18 @@ class Gaussian(RegressionLoss):
         return z[:, : z.shape[1] // 2]
 
     def predict_std(self, z: Array) -> Array:
-        """Return standard deviations, (n, n_targets), from raw outputs, (n, n_outputs)."""
+        """Return standard deviations, given the raw output of the model.
+
+        Parameters
+        ----------
+        z : array (n, n_outputs)
+            Raw output.
+
+        Returns
+        -------
+        array (n, n_targets)
+            Standard deviations on the scale of the training targets.
+        """
         std: Array = softplus(z[:, z.shape[1] // 2 :]) + z.dtype.type(self.min_std)
         return std
 
