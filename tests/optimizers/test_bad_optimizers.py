@@ -71,7 +71,10 @@ BAD_OPTIMIZERS = {
         step(Adam(), np.ones(3, int)),
         "params must be a flat, contiguous, aligned",
     ),
-    "a step of few grads": (step(SGD(), grads=np.ones(2)), "array of 3 numbers of float64; got an"),
+    "a step with few gradients": (
+        step(SGD(), grads=np.ones(2)),
+        "array of 3 numbers of float64; got an",
+    ),
     "a step without a state": (
         step(SGD(), state=0),
         "state must be a state from init of SGD for params",

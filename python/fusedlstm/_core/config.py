@@ -23,7 +23,7 @@ def show_config() -> None:
     others = ", ".join(name for name in _core.load_variants() if name != core.variant)
     lines = {
         "variant": f"{core.variant} ({_core.reason})",
-        "others": (others or "none") + f" (set {_core.ENVIRONMENT_VARIABLE} to use one)",
+        "others": f"{others or 'none'} (selected with the variable {_core.ENVIRONMENT_VARIABLE})",
         "SIMD": core.simd,
         "threads": f"{get_num_threads()} ({'OpenMP' if core.openmp else 'built without OpenMP'})",
         "compiler": core.compiler,
