@@ -361,7 +361,7 @@ def test_what_is_no_regular_file_is_refused_at_once(kind, tmp_path):
         fusedlstm.load(place)
     with pytest.raises(ValueError, match="checkpoint must name a new file .*not a regular"):
         LSTMRegressor(**SMALL).fit(X, TOTAL, checkpoint=place)
-    with pytest.raises(ValueError, match="path must be a new file or a regular one; got '"):
+    with pytest.raises(ValueError, match="path must be a new file or a regular file; got '"):
         SequenceScaler().fit(X).save(place)
     assert not place.is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["place"]
