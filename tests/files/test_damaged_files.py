@@ -52,10 +52,10 @@ def test_files_of_other_programs_are_an_error(small):
     contents = {
         "a pickle": (pickle.dumps(print), "another kind of file"),
         "text": (b"fusedlstm" * 100, "another kind of file"),
-        "safetensors": (safetensors.numpy.save({"a": np.ones(3)}), "safetensors file of something"),
+        "safetensors": (safetensors.numpy.save({"a": np.ones(3)}), "safetensors file of another"),
         "metadata": (
             safetensors.numpy.save({"a": np.ones(3)}, {"format": "pt"}),
-            "a safetensors file of something else",
+            "a safetensors file of another package",
         ),
         "no JSON": (safetensors.numpy.save(one, {METADATA_KEY: "{"}), "which is damaged"),
         "other JSON": (safetensors.numpy.save(one, {METADATA_KEY: "[1]"}), "which is damaged"),
@@ -71,7 +71,7 @@ def test_a_file_of_a_newer_version_is_an_error(small, monkeypatch):
     monkeypatch.setattr("fusedlstm.files.format.FORMAT_VERSION", 7)
     Sequential([Dense(1)], 1).save(small)
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="format 7, which a newer fusedlstm wrote; this one reads"):
+    with pytest.raises(ValueError, match="format 7, written by a newer version of fusedlstm; this"):
         fusedlstm.load(small)
 
 

@@ -357,11 +357,11 @@ def test_a_path_that_is_not_a_regular_file_is_an_error(kind, tmp_path):
         os.mkfifo(place)
     else:
         place.symlink_to("/dev/zero")
-    with pytest.raises(ValueError, match="path must name a file .*which is no regular file"):
+    with pytest.raises(ValueError, match="path must name a file .*which is not a regular file"):
         fusedlstm.load(place)
-    with pytest.raises(ValueError, match="checkpoint must name a new file .*which is no regular"):
+    with pytest.raises(ValueError, match="checkpoint must name a new file .*not a regular"):
         LSTMRegressor(**SMALL).fit(X, TOTAL, checkpoint=place)
-    with pytest.raises(ValueError, match="path must be a new file or a regular one; got '"):
+    with pytest.raises(ValueError, match="path must be a new file or a regular file; got '"):
         SequenceScaler().fit(X).save(place)
     assert not place.is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["place"]

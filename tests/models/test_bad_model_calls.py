@@ -129,11 +129,11 @@ MODELS = {
     ),
     "masked targets": (
         lambda fitted: fitted.reg.fit(X, np.ma.masked_array(TOTAL, TOTAL > 0)),
-        "y must be without a mask; got a MaskedArray of shape (20,) and dtype float64. Pass .fill",
+        "y must be without a mask; got a MaskedArray of shape (20,) and dtype float64. Call its",
     ),
     "masked labels": (
         lambda fitted: fitted.clf.fit(X, np.ma.masked_array(SIGNS, TOTAL > 0)),
-        "y must be without a mask; got a MaskedArray of shape (20,) and dtype <U5. Pass .filled(",
+        "y must be without a mask; got a MaskedArray of shape (20,) and dtype <U5. Call its me",
     ),
     "masked weights": (
         lambda fitted: fitted.clf.fit(X, SIGNS, np.ma.masked_array(np.ones(20), TOTAL > 0)),

@@ -125,15 +125,15 @@ def test_several_processes_may_share_one_checkpoint(tmp_path, context):
 
 
 def test_a_write_survives_a_sweep_between_creation_and_lock(tmp_path, monkeypatch):
-    flock, calls = _files.fcntl.flock, []
+    flock, calls = replacement.fcntl.flock, []
 
     def sweep_first(file, operation):
-        if operation == _files.fcntl.LOCK_EX and not calls:
+        if operation == replacement.fcntl.LOCK_EX and not calls:
             calls.append(1)
-            _files.sweep(tmp_path / "file")
+            replacement.sweep(tmp_path / "file")
         flock(file, operation)
 
-    monkeypatch.setattr(_files.fcntl, "flock", sweep_first)
+    monkeypatch.setattr(replacement.fcntl, "flock", sweep_first)
     _files.write(tmp_path / "file", {}, {})
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -142,7 +142,7 @@ def test_checkpoints_work_on_file_systems_without_locks(tmp_path, monkeypatch):
     def flock(file, operation):
         raise OSError("no locks")
 
-    monkeypatch.setattr(_files.fcntl, "flock", flock)
+    monkeypatch.setattr(replacement.fcntl, "flock", flock)
     (tmp_path / ".file.0123abcd.fusedlstm-tmp").touch()
     _files.write(tmp_path / "file", {}, {})
     _files.sweep(tmp_path / "file")  # without locks, the file may belong to a running process

@@ -32,6 +32,7 @@ from fusedlstm.files.encoding import (
     is_code,
     of_object,
 )
+from fusedlstm.files.replacement import check_writable, sweep
 from fusedlstm.optimizers import AnyOptimizer, Optimizer
 from fusedlstm.schedules import as_schedule
 from fusedlstm.training.fit_state import FitState
@@ -147,7 +148,7 @@ class CheckpointFile:
         ValueError
             The file is of another fit, damaged or no checkpoint.
         """
-        _files.sweep(self.path)
+        sweep(self.path)
         try:
             header, arrays = _files.read(self.path, NEEDED)
         except FileNotFoundError:
@@ -167,7 +168,7 @@ class CheckpointFile:
             needed = f"at least {finished}, the epochs that are finished in {str(self.path)!r}"
             raise ValueError(check.needs("max_iter", needed, max_iter))
         if finished < max_iter and not checkpoint.state.stopped:
-            _files.check_writable(self.path)
+            check_writable(self.path)
             self._was_written = True
         return checkpoint
 
