@@ -447,7 +447,7 @@ def test_a_full_disk_does_not_end_a_fit(begin, end, often, epochs, tmp_path):
         start = f"The checkpoint '{tmp_path}/fit' was not written after epoch {epoch}: "
         assert line.startswith(start)
         assert "File too large" in line
-        assert line.endswith("Training goes on; the file holds an earlier epoch.")
+        assert line.endswith("Training continues. The file contains an earlier epoch.")
     assert [path.name for path in tmp_path.iterdir()] == ["fit"]
 
 
