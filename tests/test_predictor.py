@@ -19,6 +19,7 @@ def test_the_same_bits(name, dtype):
     lengths = np.array([3, 9, 1])
     for given in ({}, {"lengths": lengths}, {"mask": np.arange(9) % 2 < lengths[:, np.newaxis]}):
         assert predictor.predict(x, **given).tobytes() == model.predict(x, **given).tobytes()
+        assert pickle.dumps(predictor.run(x, **given)) == pickle.dumps(model.run(x, **given))
     assert copy.copy(predictor) is predictor
     for twin in (copy.deepcopy(predictor), pickle.loads(pickle.dumps(predictor))):
         assert twin.predict(x).tobytes() == model.predict(x).tobytes()

@@ -12,7 +12,7 @@ from fusedlstm._core import Array
 from fusedlstm.benchmark.shapes import Shape
 from fusedlstm.benchmark.timing import OURS, Call, DType
 from fusedlstm.layers import LSTM
-from fusedlstm.models.model import Sequential
+from fusedlstm.models.sequential import Sequential
 
 PEERS = ("torch", "onnxruntime")
 

@@ -40,12 +40,12 @@ from fusedlstm.estimators.snapshot import (
     standardizer_of,
     take_snapshot,
 )
+from fusedlstm.estimators.stream import EstimatorStream
 from fusedlstm.estimators.tasks import Task
 from fusedlstm.files.format import FileName
 from fusedlstm.files.saving import Savable
 from fusedlstm.layers import Chain, Dense, Layer
 from fusedlstm.layers.requirements import require_truncation
-from fusedlstm.models.stream import EstimatorStream
 from fusedlstm.models.summary import summary
 from fusedlstm.optimizers import as_optimizer
 from fusedlstm.schedules import ScheduleState

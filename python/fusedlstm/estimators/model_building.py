@@ -16,7 +16,7 @@ from fusedlstm.data.standardization import mean_and_scale
 from fusedlstm.estimators.parameters import CELLS, Parameters
 from fusedlstm.estimators.tasks import Task
 from fusedlstm.layers import Dense, Dropout, Layer
-from fusedlstm.models.model import Sequential
+from fusedlstm.models.sequential import Sequential
 
 _REPLACED_BY_LAYERS = (
     "hidden_size",

@@ -15,8 +15,8 @@ from fusedlstm.estimators.classifier import LSTMClassifier
 from fusedlstm.estimators.docstrings import describes_as
 from fusedlstm.estimators.numbers import NumberEstimator
 from fusedlstm.estimators.per_sequence import PooledEstimator
+from fusedlstm.estimators.stream import EstimatorStream
 from fusedlstm.estimators.tasks import Numbers
-from fusedlstm.models.stream import EstimatorStream
 
 
 @describes_as(LSTMClassifier)

@@ -11,8 +11,8 @@ from fusedlstm._core import Array
 from fusedlstm.data.sequences import Sequences
 from fusedlstm.data.standardization import StandardizedSequences, Standardizer
 from fusedlstm.layers.sequence import Sequence
-from fusedlstm.models.model import Sequential
-from fusedlstm.models.predictor import Predictor
+from fusedlstm.models.sequential import Sequential
+from fusedlstm.models.predictor import PackedInference
 
 OutputTransform: TypeAlias = Callable[[Array], Any]
 """A function that maps raw outputs of a model (n, n_outputs) to predictions in float64."""
@@ -29,20 +29,20 @@ class Snapshot(NamedTuple):
     Attributes
     ----------
     model : Sequential
-    predictor : Predictor or Sequential
+    predictor : PackedInference or Sequential
         The model with the weights of the end of the training. During the training the model itself.
     transform : callable
     standardizer : Standardizer or None
         None if X is not standardized.
-    values_id : object
-        Identifies the values of the model's parameters at the time of the snapshot.
+    params_version : object
+        The ``params_version`` of the model at the time of the snapshot.
     """
 
     model: Sequential
-    predictor: Predictor | Sequential
+    predictor: PackedInference | Sequential
     transform: OutputTransform
     standardizer: Standardizer | None
-    values_id: object = None
+    params_version: object = None
 
     def outputs(self, sequences: Sequences) -> Array:
         """Return the raw outputs for all sequences, (n, n_outputs), for a model that reduces."""
@@ -83,13 +83,13 @@ def take_snapshot(
     model: Sequential, transform: OutputTransform, standardizer: Standardizer | None
 ) -> Snapshot:
     """Return a snapshot with packed weights. Later changes of ``model.params`` have no effect."""
-    predictor = Predictor._beside(model)
-    return Snapshot(model, predictor, transform, standardizer, model._values_id)
+    predictor = PackedInference(model.layer, model.params, model.input_size)
+    return Snapshot(model, predictor, transform, standardizer, model.params_version)
 
 
 def is_current(snapshot: Snapshot, model: Sequential) -> bool:
     """Return False if another model, or other parameters, have been assigned since."""
-    return snapshot.values_id is model._values_id
+    return snapshot.params_version is model.params_version
 
 
 def standardizer_of(estimator: Any) -> Standardizer | None:

@@ -28,7 +28,8 @@ from fusedlstm.losses import (
     ClassificationLoss,
     RegressionLoss,
 )
-from fusedlstm.models.model import Model, Sequential
+from fusedlstm.models.model import Model
+from fusedlstm.models.sequential import Sequential
 from fusedlstm.optimizers import OPTIMIZERS, AnyOptimizer, OptimizerState
 from fusedlstm.schedules import SCHEDULES, ScheduleState
 from fusedlstm.training.fit_state import FitState, Progress, Watch

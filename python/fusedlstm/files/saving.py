@@ -27,7 +27,8 @@ from fusedlstm.files.encoding import (
 )
 from fusedlstm.files.format import FileName, checked, read, refused, sweep, write
 from fusedlstm.losses import RegressionLoss
-from fusedlstm.models.model import Model, Sequential
+from fusedlstm.models.model import Model
+from fusedlstm.models.sequential import Sequential
 from fusedlstm.schedules import ScheduleState
 from fusedlstm.training.fit_state import Progress
 

@@ -11,7 +11,7 @@ from fusedlstm.data.standardization import StandardizedSequences, Standardizer
 from fusedlstm.estimators.parameters import Parameters, is_auto
 from fusedlstm.estimators.tasks import Task
 from fusedlstm.layers.requirements import require_deterministic
-from fusedlstm.models.model import Sequential
+from fusedlstm.models.sequential import Sequential
 from fusedlstm.optimizers import LBFGS, AnyOptimizer
 from fusedlstm.schedules import as_schedule
 from fusedlstm.training import full_batch

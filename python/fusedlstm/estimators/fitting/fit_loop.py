@@ -16,7 +16,7 @@ from fusedlstm._core import Array
 from fusedlstm.estimators.fitting.callbacks import FitCallbacks
 from fusedlstm.estimators.fitting.checkpoints import Checkpoint, CheckpointFile
 from fusedlstm.estimators.fitting.progress_bar import ProgressReport
-from fusedlstm.models.model import Sequential
+from fusedlstm.models.sequential import Sequential
 from fusedlstm.schedules import ScheduleState
 from fusedlstm.training.epochs import Epoch
 from fusedlstm.training.fit_state import FitState, Watch
