@@ -11,7 +11,8 @@ import pytest
 import fusedlstm
 from fusedlstm._core import core
 from fusedlstm.benchmark import table
-from fusedlstm.benchmark.peers import PEERS, Problem, installed
+from fusedlstm.benchmark.peers import PEERS, installed
+from fusedlstm.benchmark.problems import Problem
 from fusedlstm.benchmark.shapes import GRIDS
 from fusedlstm.benchmark.timing import OURS, Call, Rounds, Row
 

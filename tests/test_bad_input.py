@@ -1084,10 +1084,13 @@ PARTS = {
         "params must be a flat, contiguous, aligned",
     ),
     "a step of few grads": (step(SGD(), grads=np.ones(2)), "array of 3 numbers of float64; got an"),
-    "a step without a state": (step(SGD(), state=0), "state must be what init of SGD returned for"),
+    "a step without a state": (
+        step(SGD(), state=0),
+        "state must be a state from init of SGD for params",
+    ),
     "a step with another's state": (
         step(Adam(), state=SGD().init(np.ones(3))),
-        "state must be what init of Adam returned for these params; got OptimizerState",
+        "state must be a state from init of Adam for params of this shape and dtype; got Opt",
     ),
     "a step backwards": (step(SGD(), learning_rate=-1), "learning_rate must be a number of at lea"),
     "a penalty below 0": (lambda w: SGD(l1=-1), "l1 must be a number of at least 0; got -1"),

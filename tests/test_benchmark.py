@@ -10,8 +10,7 @@ import pytest
 
 import fusedlstm
 from fusedlstm import __main__ as command
-from fusedlstm.benchmark import cells, shapes, table, timing
-from fusedlstm.benchmark.peers import PEERS, Problem, installed
+from fusedlstm.benchmark import PEERS, Problem, cells, installed, shapes, table, timing
 from fusedlstm.benchmark.timing import OURS, Rounds, Row, Spread
 
 TINY = shapes.Shape(2, 5, 3, 4)
@@ -21,7 +20,7 @@ TINY = shapes.Shape(2, 5, 3, 4)
 def tiny_grid(monkeypatch):
     monkeypatch.setitem(shapes.GRIDS, "small", (TINY,))
     monkeypatch.setattr("fusedlstm.benchmark.run.SMALL", (TINY,))
-    monkeypatch.setattr(timing, "CEILING_SECONDS", 1e-5)
+    monkeypatch.setattr(timing, "PEAK_SECONDS", 1e-5)
     yield
     fusedlstm.set_num_threads(None)
 
@@ -73,10 +72,16 @@ def test_every_cell_can_be_measured():
     ("arguments", "message"),
     [
         ([], "required"),
-        (["bench", "--peers", "keras"], "--peers must be some of torch, onnxruntime; got 'keras'"),
-        (["bench", "--cells", "LTSM"], "--cells must be some of LSTM, GRU"),
+        (
+            ["bench", "--peers", "keras"],
+            "--peers must be names from torch, onnxruntime; got 'keras'",
+        ),
+        (["bench", "--cells", "LTSM"], "--cells must be names from LSTM, GRU"),
         (["bench", "--threads", "0"], "invalid positive integer value: '0'"),
-        (["bench", "--json", "no/such/folder/f.json"], "--json must be a file in a folder that"),
+        (
+            ["bench", "--json", "no/such/folder/f.json"],
+            "--json must be a file in an existing folder",
+        ),
     ],
 )
 def test_what_it_refuses(capsys, arguments, message):
@@ -113,7 +118,7 @@ def test_figures_of_rounds():
     calls = dict.fromkeys((OURS, "other"), lambda: None)
     rounds = Rounds(calls, 5 * 10**9, "float32", 1)
     rounds.times = {OURS: [1.0, 2.0, 1.0], "other": [2.0, 6.0, 3.0]}
-    rounds.ceilings = [10e9, 5e9, 10e9]
+    rounds.peaks = [10e9, 5e9, 10e9]
     row = rounds.row("name")
     assert row.gflops == 5
     assert row.share == (0.5, 0.5, 0.5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import os
 import subprocess
 import sys
@@ -102,6 +104,20 @@ def test_names():
         assert getattr(fusedlstm, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'LSTMClasifier'"):
         fusedlstm.LSTMClasifier  # noqa: B018
+
+
+def test_type_checkers_see_the_lazy_names():
+    tree = ast.parse(inspect.getsource(fusedlstm))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    imported = [
+        (node.module, alias.asname)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
+    assert imported == [
+        (f"fusedlstm.{module}", name) for module, names in fusedlstm._LAZY.items() for name in names
+    ]
 
 
 def test_modules_are_there_without_an_import_of_their_own():

@@ -226,12 +226,12 @@ def test_shapes_that_do_not_go_together(name, rng):
         with pytest.raises(ValueError, match="y must be .*; got a"):
             loss(y_pred, other)
     for weights in (np.ones(5), np.ones((6, 1)), 2.0):
-        with pytest.raises(ValueError, match="weights must be 6 numbers, one a row; got"):
+        with pytest.raises(ValueError, match="weights must be 6 numbers, one per row; got"):
             loss(y_pred, y, weights)
 
 
 def test_a_target_without_its_axis():
-    sentence = r"y must be an array \(n, n_targets\) that goes with y_pred \(3, 1\); got an array "
+    sentence = r"y must be an array \(n, n_targets\) that matches y_pred \(3, 1\); got an array "
     with pytest.raises(ValueError, match=sentence + r"of shape \(3,\)"):
         squared_error(np.zeros((3, 1)), np.zeros(3))
 

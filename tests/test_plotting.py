@@ -115,7 +115,7 @@ def test_labels_of_dates_do_not_overlap(unit, n):
         ((np.ones(3), np.ones(4)), {}, r"y_pred must be of shape \(3,\) or \(3, n_quantiles\)"),
         ((np.ones(3), np.ones((3, 0))), {}, "y_pred must be of shape"),
         ((np.ones(3), np.ones(3)), {"y_std": np.ones(2)}, r"y_std must be of shape \(3,\), as"),
-        ((np.ones(3), np.ones((3, 2))), {"y_std": np.ones(3)}, "y_std must be None where y_pred"),
+        ((np.ones(3), np.ones((3, 2))), {"y_std": np.ones(3)}, "y_std must be None if y_pred"),
         ((np.ones(3), np.ones(3)), {"times": np.ones(2)}, r"times must be of shape \(3,\), as"),
     ],
 )

@@ -59,7 +59,7 @@ def by_update(schedule, n_epochs, n=4):
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_every_schedule_in_an_estimator(name, rates):
     quick(schedule=name, learning_rate=0.5).fit(X, TOTAL)
-    expected = by_update(SCHEDULES[name].over(6), 6)
+    expected = by_update(SCHEDULES[name].for_epochs(6), 6)
     assert rates == pytest.approx([0.5 * factor for factor in expected])
     assert min(rates) >= 0
 
@@ -70,11 +70,11 @@ def test_schedules_are_values(name):
     assert as_schedule(name) == as_schedule(schedule) == pickle.loads(pickle.dumps(schedule))
     model = quick(schedule=schedule)
     assert clone(model).get_params() == model.get_params()
-    assert schedule.over(7).over(9) == schedule.over(7)
+    assert schedule.for_epochs(7).for_epochs(9) == schedule.for_epochs(7)
 
 
 def test_the_end_of_what_has_one():
-    for schedule in (Cosine(epochs=4), Cosine(warm_up=2.5).over(4), OneCycle(epochs=4)):
+    for schedule in (Cosine(epochs=4), Cosine(warm_up=2.5).for_epochs(4), OneCycle(epochs=4)):
         factors = by_update(schedule, 8)
         assert max(factors) == pytest.approx(1.0, abs=0.1)
         assert factors[16:] == pytest.approx([factors[-1]] * 16, abs=1e-12)
@@ -92,9 +92,9 @@ def test_warm_up():
 def test_a_short_training():
     for n_epochs in (1, 2, 3):
         for schedule in SCHEDULES.values():
-            factors = by_update(schedule.over(n_epochs), n_epochs, 1)
+            factors = by_update(schedule.for_epochs(n_epochs), n_epochs, 1)
             assert all(0 <= factor <= 1 for factor in factors)
-    assert Cosine(warm_up=5).over(3).epochs == 6
+    assert Cosine(warm_up=5).for_epochs(3).epochs == 6
 
 
 def test_a_plateau_of_the_loss(rates):

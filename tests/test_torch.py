@@ -369,7 +369,7 @@ def test_plateaus(options):
     for value in watched:
         theirs.step(value)
         state.watched = value
-        ours.look(state)
+        ours.update(state)
         reduced.append(ours.multiplier(state))
         assert reduced[-1] == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-12)
     assert len(set(reduced)) > 2

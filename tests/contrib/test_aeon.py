@@ -94,7 +94,7 @@ def test_clone_and_pickle():
 
 @pytest.mark.parametrize("wrong", [LSTMRegressor(), LSTMClassifier, None, 5])
 def test_a_wrong_estimator_is_named(wrong):
-    with pytest.raises(TypeError, match="estimator must be a classifier, as LSTMClassifier"):
+    with pytest.raises(TypeError, match="estimator must be a classifier, such as LSTMClassifier"):
         SequenceClassifier(wrong).fit(*series())
 
 

@@ -11,8 +11,8 @@ from fusedlstm._core import Array
 from fusedlstm.data.sequences import Sequences
 from fusedlstm.data.standardization import StandardizedSequences, Standardizer
 from fusedlstm.layers.sequence import Sequence
-from fusedlstm.models.sequential import Sequential
 from fusedlstm.models.predictor import PackedInference
+from fusedlstm.models.sequential import Sequential
 
 OutputTransform: TypeAlias = Callable[[Array], Any]
 """A function that maps raw outputs of a model (n, n_outputs) to predictions in float64."""

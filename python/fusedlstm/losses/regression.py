@@ -1,4 +1,4 @@
-"""Losses on numbers, and what a model's raw output predicts with each."""
+"""Regression losses, and the predictions that each computes from the output of a model."""
 
 from __future__ import annotations
 
@@ -17,13 +17,31 @@ from fusedlstm.losses.base import mean_and_gradient, require_rows, sigmoid, soft
 
 
 class RegressionLoss(ShortRepr, abc.ABC):
-    """Frozen configuration, and functions of a model's raw output."""
+    """Base class of regression losses.
+
+    A subclass implements `of_targets`. It overrides other members if a target needs several outputs
+    or the prediction differs from the raw output.
+
+    Examples
+    --------
+    The logarithm of the hyperbolic cosine of the error:
+
+    >>> import numpy as np
+    >>> from fusedlstm.losses import RegressionLoss
+    >>> class LogCosh(RegressionLoss):
+    ...     def of_targets(self, z, y):
+    ...         error = z - y
+    ...         return np.logaddexp(error, -error) - np.log(2), np.tanh(error)
+    >>> value, dy = LogCosh()(np.array([[2.0]]), np.array([[1.0]]))
+    >>> round(value, 4), dy.round(4).tolist()
+    (0.4338, [[0.7616]])
+    """
 
     location_scale: ClassVar[bool] = True
-    """Whether targets may be shifted and scaled for training, and predictions back."""
+    """True if targets may be standardized for training and predictions scaled back."""
 
     lowest_target: ClassVar[float] = -math.inf
-    """The smallest target that has a loss."""
+    """Smallest valid target."""
 
     def __call__(
         self, y_pred: Array, y: Array, weights: Array | None = None
@@ -33,24 +51,28 @@ class RegressionLoss(ShortRepr, abc.ABC):
         Parameters
         ----------
         y_pred : array (B, n_outputs(n_targets))
-            The model's raw output.
+            Raw output of the model.
         y : array (B, n_targets)
+            Targets.
         weights : array (B,) or None
+            Weights of the sequences. None means equal weights.
 
         Returns
         -------
         value : float
+            The weighted mean of the losses.
         dy : array like y_pred
+            Gradient with respect to ``y_pred``.
 
         Raises
         ------
         ValueError
-            The shapes do not go together.
+            If the shapes do not match.
         """
         require_rows(y_pred)
         y = np.asarray(y)
         if y.ndim != 2 or y_pred.shape != (len(y), self.n_outputs(y.shape[1])):
-            needed = f"an array (n, n_targets) that goes with y_pred {y_pred.shape}"
+            needed = f"an array (n, n_targets) that matches y_pred {y_pred.shape}"
             hint = "For one target pass y[..., numpy.newaxis]." if y.ndim == 1 else ""
             raise ValueError(check.needs("y", needed, y, hint))
         value, dy = self.of_targets(y_pred, y)
@@ -64,28 +86,43 @@ class RegressionLoss(ShortRepr, abc.ABC):
 
     @abc.abstractmethod
     def of_targets(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Return the loss of each target of each sequence, and its gradient by the outputs."""
+        """Return the loss of each target and the gradient with respect to the outputs.
+
+        Parameters
+        ----------
+        z : array (B, n_outputs(n_targets))
+            Raw output of the model.
+        y : array (B, n_targets)
+            Targets.
+
+        Returns
+        -------
+        value : array (B, n_targets)
+            Loss of each target of each sequence.
+        dz : array like z
+            Gradient with respect to ``z``.
+        """
 
     def n_outputs(self, n_targets: int) -> int:
-        """Return the outputs of a model for so many targets."""
+        """Return the number of outputs that a model needs for ``n_targets`` targets."""
         return n_targets
 
     def target_of_outputs(self, n_targets: int) -> Array:
-        """Return for each output of the model the number of the target that it is for."""
+        """Return the index of the target of each output, an int array (n_outputs,)."""
         return np.repeat(np.arange(n_targets), self.n_outputs(n_targets) // n_targets)
 
     def start(self, y: Array, weights: Array | None) -> Array | None:
-        """Return what the output should be before training; None: zero."""
+        """Return the initial output of the model, (n_outputs,), or None for zero."""
         return None
 
     def predict(self, z: Array) -> Array:
-        """Return predictions, (n, n_targets), from raw outputs."""
+        """Return predictions, (n, n_targets), from raw outputs, (n, n_outputs)."""
         return z
 
 
 @dataclass(frozen=True, repr=False)
 class SquaredError(RegressionLoss):
-    """Mean squared error; predicts means.
+    """Mean squared error. The model predicts means.
 
     Examples
     --------
@@ -103,7 +140,7 @@ class SquaredError(RegressionLoss):
 
 @dataclass(frozen=True, repr=False)
 class AbsoluteError(RegressionLoss):
-    """Mean absolute error; predicts medians.
+    """Mean absolute error. The model predicts medians.
 
     Examples
     --------
@@ -121,12 +158,15 @@ class AbsoluteError(RegressionLoss):
 
 @dataclass(frozen=True, repr=False)
 class Huber(RegressionLoss):
-    """Half the square of small errors, the absolute value of large ones.
+    """Huber loss: quadratic for small errors, linear for large errors.
+
+    ``error**2 / 2`` up to ``|error| = delta``, else ``delta * (|error| - delta / 2)``.
 
     Parameters
     ----------
-    delta : float, default 1
-        What is large, in standard deviations of the targets where they are normalized.
+    delta : positive float, default 1
+        Error at which the loss becomes linear. If the estimator normalizes the targets, in units of
+        their standard deviation.
 
     References
     ----------
@@ -154,15 +194,15 @@ class Huber(RegressionLoss):
 
 @dataclass(frozen=True, repr=False)
 class Pinball(RegressionLoss):
-    """Quantiles, several at once, which never cross.
+    """Pinball loss. The model predicts one or several quantiles, which never cross.
 
-    Of each target's outputs the first is the lowest quantile; the others are, after a softplus, the
-    steps from each to the next.
+    The first output of a target is the lowest quantile. The softplus of each further output is the
+    difference between two successive quantiles.
 
     Parameters
     ----------
-    quantiles : tuple of float in (0, 1), rising, or one float, default (0.1, 0.5, 0.9)
-        With a tuple predictions have one more axis, over its quantiles.
+    quantiles : tuple of float in (0, 1), increasing, or float, default (0.1, 0.5, 0.9)
+        The quantiles. With a tuple, predictions have one more axis, of length ``len(quantiles)``.
 
     References
     ----------
@@ -204,13 +244,13 @@ class Pinball(RegressionLoss):
         levels = np.array(self.levels(), z.dtype)
         error = y[:, :, np.newaxis] - self._curves(z)
         slope = np.where(error > 0, -levels, np.where(error < 0, 1 - levels, 0))
-        # A step moves every quantile above it.
+        # The output of a quantile shifts this quantile and all higher quantiles.
         dy = slope[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
         dy[:, :, 1:] *= sigmoid(self._split(z)[:, :, 1:])
         return -slope * error, dy.reshape(z.shape)
 
     def predict(self, z: Array) -> Array:
-        """Return quantiles, (n, n_targets, n_quantiles), or (n, n_targets) of a single one."""
+        """Return quantiles, (n, n_targets, n_quantiles), or (n, n_targets) for a single float."""
         curves = self._curves(z)
         return curves if isinstance(self.quantiles, tuple) else curves[:, :, 0]
 
@@ -226,7 +266,9 @@ class Pinball(RegressionLoss):
 
 @dataclass(frozen=True, repr=False)
 class Poisson(RegressionLoss):
-    """Counts: minus the logarithm of their likelihood, but for a constant; outputs are logarithms.
+    """Negative log-likelihood of counts with a Poisson distribution, up to a constant.
+
+    The output of the model is the logarithm of the mean. Targets must be at least 0.
 
     Examples
     --------
@@ -255,14 +297,16 @@ class Poisson(RegressionLoss):
 
 @dataclass(frozen=True, repr=False)
 class Gaussian(RegressionLoss):
-    """Normally distributed targets: minus the logarithm of their likelihood.
+    """Negative log-likelihood of targets with a normal distribution.
 
-    Half of the outputs are the means, half, after a softplus, standard deviations.
+    The first half of the outputs are the means. The softplus of the second half, plus ``min_std``,
+    are the standard deviations.
 
     Parameters
     ----------
-    min_std : float, default 1e-3
-        Added to the standard deviation, in those of the targets where they are normalized.
+    min_std : positive float, default 1e-3
+        Smallest standard deviation that the model can predict. If the estimator normalizes the
+        targets, in units of their standard deviation.
 
     References
     ----------
@@ -300,7 +344,7 @@ class Gaussian(RegressionLoss):
         return z[:, : z.shape[1] // 2]
 
     def predict_std(self, z: Array) -> Array:
-        """Return standard deviations, (n, n_targets), from raw outputs."""
+        """Return standard deviations, (n, n_targets), from raw outputs, (n, n_outputs)."""
         std: Array = softplus(z[:, z.shape[1] // 2 :]) + z.dtype.type(self.min_std)
         return std
 

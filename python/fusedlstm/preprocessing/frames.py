@@ -29,16 +29,17 @@ def sequences_from_frame(
 
     Parameters
     ----------
-    df : pandas DataFrame, or an object that pandas can convert to one
+    df : pandas DataFrame, or an object that pandas can convert to a DataFrame
         One row per sequence and time step, in any order.
     id : column name or list of column names
-        Rows with the same value belong to the same sequence. Missing values are refused.
+        Rows with the same value belong to the same sequence. Missing values raise an error.
     time : column name or None
-        Numbers or dates. Each sequence is sorted by this column. None: the rows are in order.
+        Numbers or dates. Each sequence is sorted by this column. None means that the rows are in
+        order.
     columns : list of column names, optional
-        The features. None: all columns except those of ``id``, ``time`` and ``target``.
+        The features. If None, all columns except those of ``id``, ``time`` and ``target``.
     target : column name or list of column names, optional
-        Columns with one value per sequence, repeated in all of its rows, which are returned as y.
+        Columns that are returned as y. They must have the same value in all rows of a sequence.
 
     Returns
     -------
@@ -103,7 +104,7 @@ def sequences_from_frame(
     for name in columns or []:
         if name in targets:
             raise ValueError(
-                f"columns must not contain the target {name!r}: the model would read what it is to "
+                f"columns must not contain the target {name!r}: the model would read the value to "
                 f"predict"
             )
     used = {*ids, *times, *targets}
@@ -160,7 +161,7 @@ def _as_frame(df: Any) -> Any:
 
 
 def _check_name(argument: str, name: Any, value: Any) -> None:
-    """Refuse a column name that is not hashable, such as a `pandas.Index` of names."""
+    """Raise TypeError for a name that is not hashable, such as a `pandas.Index` of names."""
     try:
         hash(name)
     except TypeError:
@@ -200,7 +201,7 @@ def _check_not_missing(frame: Any, name: Any) -> None:
 
 
 def _check_ordered(frame: Any, time: Any) -> None:
-    """Refuse text: "10" comes before "9" in it."""
+    """Raise ValueError for text, which sorts "10" before "9"."""
     if getattr(frame[time].dtype, "kind", "O") not in "biufMm" and not hasattr(
         frame[time].dtype, "freq"
     ):
@@ -224,8 +225,8 @@ def _check_no_duplicates(
 
 
 def _at(frame: Any, ids: list[Any], row: Any) -> str:
-    """Return names and values of the ids of a row."""
-    # Column by column: a row of several columns would convert integers to floats.
+    """Return the names and values of the ids of a row, for error messages."""
+    # Selecting several columns of a row at once would convert integers to floats.
     return ", ".join(f"{name} {check.shown(frame[name].iloc[row])}" for name in ids)
 
 

@@ -184,7 +184,7 @@ def epochs(
     while True:
         number += 1
         if schedule is not None:
-            schedule.look(at)
+            schedule.update(at)
         order = source.order(rng)
         total = 0.0
         size: float = 0

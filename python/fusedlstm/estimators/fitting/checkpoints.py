@@ -104,7 +104,9 @@ def problem_of(
                 arrays[kind + suffix] = values
     schedule = as_schedule(estimator.schedule)
     if schedule is not None:  # its default length is max_iter
-        parameters["schedule"] = _described(schedule.over(estimator.max_iter), "schedule", arrays)
+        parameters["schedule"] = _described(
+            schedule.for_epochs(estimator.max_iter), "schedule", arrays
+        )
     digests = {name: _digest(array) for name, array in arrays.items()}
     return {"estimator": type(estimator).__name__, **parameters, **sequences, **digests}
 
@@ -261,7 +263,7 @@ def _check_content(checkpoint: Checkpoint) -> None:
         if not 0 <= count <= largest:
             raise ValueError(check.needs(name, f"an integer in [0, {largest}]", count))
     if isinstance(progress.optimizer, Optimizer):
-        progress.optimizer._check_state(progress.state, params)
+        progress.optimizer.check_state(progress.state, params)
         return
     averages = progress.state.averages
     steps, changes = averages.get("steps"), averages.get("changes")

@@ -87,7 +87,7 @@ def fit_epochs(
         task.training_loss,
         state.optimizer,
         learning_rate=float(parameters.learning_rate),
-        schedule=None if schedule is None else schedule.over(parameters.max_iter),
+        schedule=None if schedule is None else schedule.for_epochs(parameters.max_iter),
         rng=state.rng,
         clip_norm=parameters.clip_norm,
         weight_decay=decay,

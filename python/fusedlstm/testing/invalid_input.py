@@ -1,4 +1,4 @@
-"""Checks that what makes no sense is refused."""
+"""Checks that invalid X and y raise an error."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fusedlstm.testing.checks import (
 
 @sequence_check()
 def check_number_of_features(estimator: Any) -> None:
-    """Sequences of fewer or more features than in fit must be refused with a ValueError."""
+    """Sequences of fewer or more features than in fit must raise ValueError."""
     model = fitted(estimator)
     for n_features in (1, N_FEATURES - 1, N_FEATURES + 1):
         X = regular(n_features)
@@ -36,14 +36,14 @@ def check_number_of_features(estimator: Any) -> None:
 
 @sequence_check()
 def check_unequal_features(estimator: Any) -> None:
-    """Sequences of different numbers of features in one list must be refused."""
+    """Sequences with different numbers of features in one list must raise an error."""
     X = [*ragged()[:-1], np.ones((4, N_FEATURES + 1))]
     assert_refused(estimator, X, "sequences of unequal features")
 
 
 @sequence_check(refuses_nan)
 def check_nan(estimator: Any) -> None:
-    """NaN inside a sequence, in a part of its last step or in all steps must be refused."""
+    """NaN inside a sequence, in some features of the last step or in all steps must raise."""
     for place in ((2, 1), (2, -1, 0), 2):
         X = regular()
         X[place] = np.nan
@@ -55,7 +55,7 @@ def check_nan(estimator: Any) -> None:
 
 @sequence_check()
 def check_infinity(estimator: Any) -> None:
-    """Infinite numbers must be refused, in an array as in a list."""
+    """Infinite numbers in an array or a list must raise an error."""
     for value in (np.inf, -np.inf):
         X = regular()
         X[3, 2, 1] = value
@@ -65,7 +65,7 @@ def check_infinity(estimator: Any) -> None:
 
 @sequence_check()
 def check_empty(estimator: Any) -> None:
-    """No sequences, no steps, no features or an empty sequence in a list must be refused."""
+    """X without sequences, steps or features, or with an empty sequence, must raise an error."""
     for shape in ((0, 6, N_FEATURES), (24, 0, N_FEATURES), (24, 6, 0)):
         assert_refused(estimator, np.empty(shape), f"X of shape {shape}")
     assert_refused(estimator, [], "an empty list")
@@ -74,8 +74,8 @@ def check_empty(estimator: Any) -> None:
 
 
 @sequence_check()
-def check_what_is_not_a_real_number(estimator: Any) -> None:
-    """Complex numbers, text and other objects must be refused."""
+def check_complex_numbers_and_text(estimator: Any) -> None:
+    """Complex numbers, text and other objects must raise an error."""
     X = regular()
     assert_refused(estimator, X + 1j, "complex numbers")
     assert_refused(estimator, np.full(X.shape, "a"), "text")
@@ -84,15 +84,15 @@ def check_what_is_not_a_real_number(estimator: Any) -> None:
 
 
 @sequence_check()
-def check_one_sequence_without_its_axis(estimator: Any) -> None:
-    """One sequence (n_timesteps, n_features) in place of several must be refused."""
+def check_two_dimensional_sequence(estimator: Any) -> None:
+    """One sequence (n_timesteps, n_features) as X must raise ValueError after a fit on 3-D X."""
     for call in methods_of(fitted(estimator)).values():
-        assert_raises(ValueError, call, regular()[0], what="one sequence as if it were X")
+        assert_raises(ValueError, call, regular()[0], what="one sequence as X")
 
 
 @sequence_check(has("predict"))
 def check_number_of_targets(estimator: Any) -> None:
-    """As many targets as sequences must be asked for."""
+    """Fewer or more targets than sequences must raise ValueError."""
     for X in (regular(), ragged()):
         y = targets(estimator, X)
         for wrong in (y[:-1], np.r_[y, y[:1]]):
@@ -102,7 +102,7 @@ def check_number_of_targets(estimator: Any) -> None:
 
 @sequence_check()
 def check_not_fitted(estimator: Any) -> None:
-    """Methods before fit must raise NotFittedError."""
+    """Methods called before fit must raise NotFittedError."""
     for X in (regular(), ragged()):
         for call in methods_of(unfitted(estimator)).values():
             assert_raises(NotFittedError, call, X, what="X before fit")

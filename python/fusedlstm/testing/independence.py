@@ -1,4 +1,4 @@
-"""Checks that sequences do not see each other."""
+"""Checks that the results for a sequence do not depend on the other sequences."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check_order(estimator: Any) -> None:
 
 @sequence_check()
 def check_subsets(estimator: Any) -> None:
-    """A sequence must give the same alone, with a few others and with all."""
+    """A sequence must give the same results in any subset of X, also as its only sequence."""
     for X in (regular(), ragged()):
         model = fitted(estimator, X)
         together = outputs(model, X)
@@ -43,7 +43,7 @@ def check_subsets(estimator: Any) -> None:
 
 @sequence_check()
 def check_padding(estimator: Any) -> None:
-    """Steps of NaN after a sequence must change nothing, however many they are."""
+    """Padding with any number of NaN steps must not change the results."""
     X = ragged()
     model = fitted(estimator, X)
     expected = outputs(model, X)
@@ -52,8 +52,8 @@ def check_padding(estimator: Any) -> None:
 
 
 @sequence_check()
-def check_longer_neighbours(estimator: Any) -> None:
-    """A sequence must give the same beside one that is much longer."""
+def check_longer_neighbors(estimator: Any) -> None:
+    """A sequence must give the same results if X has another, much longer sequence."""
     X = ragged()
     model = fitted(estimator, X)
     longer = [*X, np.ones((100, N_FEATURES))]
@@ -63,7 +63,7 @@ def check_longer_neighbours(estimator: Any) -> None:
 
 @sequence_check()
 def check_other_lengths(estimator: Any) -> None:
-    """Any number of steps must do after fit, fewer or more than there were."""
+    """Sequences shorter or longer than those of fit must be accepted."""
     for model in (fitted(estimator), fitted(estimator, ragged())):
         for steps in (1, 2, 5, 7, 30):
             for method, rows in outputs(model, np.ones((5, steps, N_FEATURES))).items():
@@ -71,8 +71,8 @@ def check_other_lengths(estimator: Any) -> None:
 
 
 @sequence_check()
-def check_lengths_are_seen(estimator: Any) -> None:
-    """The steps that a sequence has must be the ones that are used, not only their number."""
+def check_last_steps_are_used(estimator: Any) -> None:
+    """The results for a sequence must depend on its last step."""
     X = ragged()
     changed = [x.copy() for x in X]
     for x in changed:
@@ -81,4 +81,4 @@ def check_lengths_are_seen(estimator: Any) -> None:
     before, after = outputs(model, X), outputs(model, changed)
     for method in before.keys() - {"predict"} if is_classifier(estimator) else before:
         same = [np.array_equal(a, b) for a, b in zip(before[method], after[method], strict=True)]
-        assert not all(same), f"{method} is the same whatever the last steps are"
+        assert not all(same), f"{method} does not depend on the last steps"
