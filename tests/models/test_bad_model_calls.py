@@ -175,11 +175,11 @@ MODELS = {
     ),
     "few lengths": (
         lambda fitted: fitted.model.predict(X, [1, 2]),
-        "lengths must be 20 integers, one a seq",
+        "lengths must be 20 integers, one per s",
     ),
     "a length": (
         lambda fitted: fitted.model.predict(X, 5),
-        "lengths must be 20 integers, one a sequence; g",
+        "lengths must be 20 integers, one per sequence;",
     ),
     "lengths of 0": (
         lambda fitted: fitted.model.predict(X, [0] * 20),
