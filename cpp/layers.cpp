@@ -1,11 +1,11 @@
 // The functions that run once per call or step: the drivers of the layers, the optimizers' steps and the named
 // activations.
-#include "ops/dense.hpp"
-#include "ops/last_step.hpp"
+#include "ops/dense_op.hpp"
+#include "ops/last_step_op.hpp"
+#include "ops/optimizer_steps.hpp"
 #include "ops/pool.hpp"
-#include "ops/recurrent.hpp"
+#include "ops/recurrent_op.hpp"
 #include "staged/layer.hpp"
-#include "updates.hpp"
 
 namespace fusedlstm {
 

@@ -7,9 +7,9 @@
 
 #include <stdexcept>
 
-#include "../named_activations.hpp"
-#include "../recurrent.hpp"
-#include "gil.hpp"
+#include "bindings/gil.hpp"
+#include "recurrent/arrays.hpp"
+#include "simd/named_activations.hpp"
 
 namespace fusedlstm {
 

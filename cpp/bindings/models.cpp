@@ -1,7 +1,7 @@
 // Whole models, decoders, standardizers and streams for Python, apart from the other functions: together they would need
 // more memory to compile than a small machine has.
-#include "standardize.hpp"
-#include "stream.hpp"
+#include "bindings/standardize.hpp"
+#include "bindings/stream.hpp"
 
 namespace fusedlstm {
 

@@ -6,7 +6,7 @@
 #include <new>
 #include <stdexcept>
 
-#include "arrays.hpp"
+#include "bindings/arrays.hpp"
 
 namespace fusedlstm {
 

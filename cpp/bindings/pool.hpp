@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "../ops/pool.hpp"
-#include "arrays.hpp"
+#include "bindings/arrays.hpp"
+#include "ops/pool.hpp"
 
 namespace fusedlstm {
 

@@ -1,8 +1,8 @@
 // Recurrent layers of the staged driver for Python.
 #pragma once
 
-#include "../staged/layer.hpp"
-#include "arrays.hpp"
+#include "bindings/arrays.hpp"
+#include "staged/layer.hpp"
 
 namespace fusedlstm {
 namespace {

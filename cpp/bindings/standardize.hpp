@@ -1,8 +1,8 @@
 // Standardization of NumPy arrays.
 #pragma once
 
-#include "../standardize.hpp"
-#include "numpy_views.hpp"
+#include "bindings/numpy_views.hpp"
+#include "ops/standardize.hpp"
 
 namespace fusedlstm {
 

@@ -8,11 +8,11 @@
 #include <string>
 #include <utility>
 
-#include "../ops/stream.hpp"
-#include "decoding.hpp"
-#include "numpy_views.hpp"
-#include "standardize.hpp"
-#include "whole_model.hpp"
+#include "bindings/numpy_views.hpp"
+#include "bindings/predictions.hpp"
+#include "bindings/standardize.hpp"
+#include "bindings/whole_model.hpp"
+#include "ops/stream.hpp"
 
 namespace fusedlstm {
 

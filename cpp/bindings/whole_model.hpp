@@ -3,13 +3,13 @@
 
 #include <variant>
 
-#include "../cells.hpp"
-#include "../ops/dense.hpp"
-#include "../ops/last_step.hpp"
-#include "../ops/program.hpp"
-#include "../ops/recurrent.hpp"
-#include "numpy_views.hpp"
-#include "pool.hpp"
+#include "bindings/numpy_views.hpp"
+#include "bindings/pool.hpp"
+#include "cells/list.hpp"
+#include "ops/dense_op.hpp"
+#include "ops/last_step_op.hpp"
+#include "ops/program.hpp"
+#include "ops/recurrent_op.hpp"
 
 namespace fusedlstm {
 

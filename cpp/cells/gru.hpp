@@ -5,8 +5,8 @@
 // z_x is the input's part of the candidate and z_h the hidden state's, each with a bias of its own.
 #pragma once
 
-#include "../activations.hpp"
-#include "../cell.hpp"
+#include "cells/cell_loops.hpp"
+#include "simd/activations.hpp"
 
 namespace fusedlstm {
 

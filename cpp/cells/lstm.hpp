@@ -5,8 +5,8 @@
 //   o = sigmoid(z_o + p_o c)                                                   h = o tanh(c)
 #pragma once
 
-#include "../activations.hpp"
-#include "../cell.hpp"
+#include "cells/cell_loops.hpp"
+#include "simd/activations.hpp"
 
 namespace fusedlstm {
 

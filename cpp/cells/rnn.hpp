@@ -1,8 +1,8 @@
 // The vanilla recurrent network (Elman 1990): h = tanh(z), or the positive part of z.
 #pragma once
 
-#include "../activations.hpp"
-#include "../cell.hpp"
+#include "cells/cell_loops.hpp"
+#include "simd/activations.hpp"
 
 namespace fusedlstm {
 

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "../recurrent.hpp"
+#include "recurrent/arrays.hpp"
 
 namespace fusedlstm {
 

@@ -10,8 +10,8 @@
 #include <limits>
 #include <stdexcept>
 
-#include "../threads.hpp"
-#include "op.hpp"
+#include "ops/op.hpp"
+#include "runtime/team.hpp"
 
 namespace fusedlstm {
 

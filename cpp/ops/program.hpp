@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "op.hpp"
+#include "ops/op.hpp"
 
 namespace fusedlstm {
 

@@ -7,8 +7,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "../memory.hpp"
-#include "program.hpp"
+#include "ops/program.hpp"
+#include "runtime/memory.hpp"
 
 namespace fusedlstm {
 

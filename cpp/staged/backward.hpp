@@ -3,10 +3,10 @@
 // The gradients of vectors are summed for each row of the batch, those of matrices by weight_gradients.hpp.
 #pragma once
 
-#include "../zoneout.hpp"
-#include "fields.hpp"
-#include "gru.hpp"
-#include "lstm.hpp"
+#include "cells/zoneout.hpp"
+#include "staged/fields.hpp"
+#include "staged/gru.hpp"
+#include "staged/lstm.hpp"
 
 namespace fusedlstm::staged {
 

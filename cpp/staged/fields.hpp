@@ -3,9 +3,9 @@
 // lines of a few steps are used again and again.
 #pragma once
 
-#include "../recurrent.hpp"
-#include "../regularisers.hpp"
-#include "weights.hpp"
+#include "cells/regularizers.hpp"
+#include "recurrent/arrays.hpp"
+#include "staged/weights.hpp"
 
 namespace fusedlstm::staged {
 

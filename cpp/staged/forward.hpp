@@ -2,10 +2,10 @@
 // equations row by row, perhaps another product, zoneout. The input's part is computed ahead, in blocks of steps.
 #pragma once
 
-#include "../zoneout.hpp"
-#include "fields.hpp"
-#include "gru.hpp"
-#include "lstm.hpp"
+#include "cells/zoneout.hpp"
+#include "staged/fields.hpp"
+#include "staged/gru.hpp"
+#include "staged/lstm.hpp"
 
 namespace fusedlstm::staged {
 

@@ -1,8 +1,8 @@
 // The GRU's equations on one row of units, between its products (Cho et al. 2014; reset after the product as in cuDNN).
 #pragma once
 
-#include "rows.hpp"
-#include "weights.hpp"
+#include "staged/rows.hpp"
+#include "staged/weights.hpp"
 
 namespace fusedlstm::staged {
 

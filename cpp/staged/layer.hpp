@@ -3,8 +3,8 @@
 
 #include <memory>
 
-#include "forward.hpp"
-#include "weight_gradients.hpp"
+#include "staged/forward.hpp"
+#include "staged/weight_gradients.hpp"
 
 namespace fusedlstm::staged {
 

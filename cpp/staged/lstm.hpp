@@ -1,8 +1,8 @@
 // The LSTM's equations on one row of units, between its products. spec.hpp has them as formulas.
 #pragma once
 
-#include "rows.hpp"
-#include "weights.hpp"
+#include "staged/rows.hpp"
+#include "staged/weights.hpp"
 
 namespace fusedlstm::staged {
 

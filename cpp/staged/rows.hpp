@@ -3,8 +3,8 @@
 
 #include <cmath>
 
-#include "../cell.hpp"
-#include "spec.hpp"
+#include "cells/cell_loops.hpp"
+#include "staged/spec.hpp"
 
 namespace fusedlstm::staged {
 

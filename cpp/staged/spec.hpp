@@ -19,7 +19,7 @@
 
 #include <limits>
 
-#include "../named_activations.hpp"
+#include "simd/named_activations.hpp"
 
 namespace fusedlstm::staged {
 

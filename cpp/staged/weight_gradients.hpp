@@ -5,7 +5,7 @@
 // divide what is computed: parts, each some rows and columns of one matrix.
 #pragma once
 
-#include "backward.hpp"
+#include "staged/backward.hpp"
 
 namespace fusedlstm::staged {
 

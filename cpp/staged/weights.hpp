@@ -4,10 +4,10 @@
 // rows of dz with W, whose panels run over its rows. Either way the result is a row of blocks in whole packets.
 #pragma once
 
-#include "../memory.hpp"
-#include "../panels.hpp"
-#include "../threads.hpp"
-#include "spec.hpp"
+#include "product/panels.hpp"
+#include "runtime/memory.hpp"
+#include "runtime/team.hpp"
+#include "staged/spec.hpp"
 
 namespace fusedlstm::staged {
 

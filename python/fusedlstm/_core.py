@@ -19,7 +19,7 @@ Array: TypeAlias = npt.NDArray[Any]
 """float32 or float64; all arrays of a call have the same dtype."""
 
 Activation: TypeAlias = str | tuple[str, float, float]
-"""A name, or name, alpha and beta; see cpp/named_activations.hpp."""
+"""A name, or name, alpha and beta; see cpp/simd/named_activations.hpp."""
 
 
 class Core(Protocol):
@@ -52,7 +52,7 @@ class Core(Protocol):
 
     Decoder: Any
     """Of the kind, the model's outputs, the shape of a prediction, and of each target scale and
-    mean: a function of outputs (n, n_outputs), see cpp/decoding.hpp."""
+    mean: a function of outputs (n, n_outputs), see cpp/ops/predictions.hpp."""
 
     Stream: Any
     """Of a whole model, packed, or None: one step at a time, `step(x, out)` and `reset()`.

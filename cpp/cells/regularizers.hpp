@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "memory.hpp"
-#include "simd.hpp"
+#include "runtime/memory.hpp"
+#include "simd/packets.hpp"
 
 namespace fusedlstm {
 

@@ -1,8 +1,8 @@
 // A recurrent layer as an op.
 #pragma once
 
-#include "../layer.hpp"
-#include "op.hpp"
+#include "ops/op.hpp"
+#include "recurrent/driver.hpp"
 
 namespace fusedlstm {
 

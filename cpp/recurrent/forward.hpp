@@ -2,8 +2,8 @@
 // the cell's equations on every finished tile. The pre-activations of a step never leave L1.
 #pragma once
 
-#include "recurrent.hpp"
-#include "zoneout.hpp"
+#include "cells/zoneout.hpp"
+#include "recurrent/arrays.hpp"
 
 namespace fusedlstm {
 

@@ -4,8 +4,8 @@
 #include <memory>
 #include <optional>
 
-#include "forward.hpp"
-#include "weight_gradients.hpp"
+#include "recurrent/forward.hpp"
+#include "recurrent/weight_gradients.hpp"
 
 namespace fusedlstm {
 

@@ -58,7 +58,7 @@ inline void pause_briefly() {
 
 #if defined(FUSEDLSTM_NO_PACKETS)
 
-// bindings.cpp is compiled once for all variants. Code whose meaning depends on the size of a packet stays out of it:
+// The bindings are compiled once for all variants. Code whose meaning depends on the size of a packet stays out of it:
 // templates that use packets may be declared there, not instantiated.
 template <class S>
 struct Pack {

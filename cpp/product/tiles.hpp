@@ -11,7 +11,7 @@
 #include <array>
 #include <utility>
 
-#include "simd.hpp"
+#include "simd/packets.hpp"
 
 namespace fusedlstm {
 

@@ -7,8 +7,8 @@
 // WeightGradients (weight_gradients.hpp) then sums over all steps and rows.
 #pragma once
 
-#include "recurrent.hpp"
-#include "zoneout.hpp"
+#include "cells/zoneout.hpp"
+#include "recurrent/arrays.hpp"
 
 namespace fusedlstm {
 

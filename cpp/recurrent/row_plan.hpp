@@ -11,7 +11,7 @@
 #include <numeric>
 #include <vector>
 
-#include "simd.hpp"
+#include "simd/packets.hpp"
 
 namespace fusedlstm {
 

@@ -2,7 +2,7 @@
 // lies between, at inference, mixes the two.
 #pragma once
 
-#include "cell.hpp"
+#include "cells/cell_loops.hpp"
 
 namespace fusedlstm {
 

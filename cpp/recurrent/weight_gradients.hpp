@@ -6,7 +6,7 @@
 // hidden units of one group, or the weights that its units have for themselves.
 #pragma once
 
-#include "backward.hpp"
+#include "recurrent/backward.hpp"
 
 namespace fusedlstm {
 

@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "simd.hpp"
+#include "simd/packets.hpp"
 
 // GCC's macro first: Eigen defines __has_feature, as always 0, where the compiler has none.
 #if defined(__SANITIZE_ADDRESS__)

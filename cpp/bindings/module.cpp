@@ -3,14 +3,14 @@
 // words, so a failed check here is a defect.
 #include "bindings/staged.hpp"
 #include "bindings/whole_model.hpp"
-#include "build_info.hpp"
-#include "cells.hpp"
-#include "cpu.hpp"
-#include "decoding.hpp"
-#include "dense.hpp"
-#include "layer.hpp"
-#include "peak.hpp"
-#include "updates.hpp"
+#include "cells/list.hpp"
+#include "ops/dense.hpp"
+#include "ops/optimizer_steps.hpp"
+#include "ops/predictions.hpp"
+#include "recurrent/driver.hpp"
+#include "runtime/build_info.hpp"
+#include "runtime/cpu.hpp"
+#include "runtime/peak.hpp"
 
 namespace fusedlstm {
 

@@ -26,8 +26,8 @@
 #include <thread>
 #include <utility>
 
-#include "memory.hpp"
-#include "simd.hpp"
+#include "runtime/memory.hpp"
+#include "simd/packets.hpp"
 
 namespace fusedlstm {
 

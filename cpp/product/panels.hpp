@@ -7,8 +7,8 @@
 // they stand: its panels hold up to four packets of columns, their depths in the order of the records.
 #pragma once
 
-#include "tiles.hpp"
-#include "weights.hpp"
+#include "product/layout.hpp"
+#include "product/tiles.hpp"
 
 namespace fusedlstm {
 

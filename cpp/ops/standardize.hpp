@@ -7,7 +7,7 @@
 #include <limits>
 #include <vector>
 
-#include "simd.hpp"
+#include "simd/packets.hpp"
 
 namespace fusedlstm {
 

@@ -9,7 +9,7 @@
 #include <optional>
 #include <string_view>
 
-#include "activations.hpp"
+#include "simd/activations.hpp"
 
 namespace fusedlstm {
 

@@ -2,13 +2,13 @@
 // leaves for backward.
 #pragma once
 
-#include "cell.hpp"
-#include "memory.hpp"
-#include "panels.hpp"
-#include "regularisers.hpp"
-#include "schedule.hpp"
-#include "threads.hpp"
-#include "weights.hpp"
+#include "cells/cell_loops.hpp"
+#include "cells/regularizers.hpp"
+#include "product/layout.hpp"
+#include "product/panels.hpp"
+#include "recurrent/row_plan.hpp"
+#include "runtime/memory.hpp"
+#include "runtime/team.hpp"
 
 namespace fusedlstm {
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "threads.hpp"
+#include "runtime/team.hpp"
 
 namespace fusedlstm {
 

@@ -1,7 +1,7 @@
 // LastStep as an op: after a recurrent op each direction's own final output, after any other op the last real step.
 #pragma once
 
-#include "op.hpp"
+#include "ops/op.hpp"
 
 namespace fusedlstm {
 

@@ -2,7 +2,7 @@
 // gradients, which have the same layout.
 #pragma once
 
-#include "simd.hpp"
+#include "simd/packets.hpp"
 
 namespace fusedlstm {
 

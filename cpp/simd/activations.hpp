@@ -9,7 +9,7 @@
 // denominators of the cells take a shorter polynomial, which costs another ulp in float.
 #pragma once
 
-#include "simd.hpp"
+#include "simd/packets.hpp"
 
 namespace fusedlstm {
 

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "simd.hpp"
+#include "simd/packets.hpp"
 
 namespace fusedlstm {
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "simd.hpp"
+#include "simd/packets.hpp"
 
 namespace fusedlstm {
 

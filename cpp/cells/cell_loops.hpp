@@ -6,8 +6,8 @@
 // time, threads or lengths, the driver nothing of gates.
 #pragma once
 
-#include "tiles.hpp"
-#include "weights.hpp"
+#include "product/layout.hpp"
+#include "product/tiles.hpp"
 
 namespace fusedlstm {
 

@@ -4,8 +4,8 @@
 #include <functional>
 #include <numeric>
 
-#include "../decoding.hpp"
-#include "arrays.hpp"
+#include "bindings/arrays.hpp"
+#include "ops/predictions.hpp"
 
 namespace fusedlstm {
 
