@@ -1,7 +1,7 @@
 // The functions that run once per element: register tiles, the equations of the cells, the check for NaN and infinity,
 // standardization, and the loop that measures the peak.
 #include "cells/list.hpp"
-#include "ops/predictions.hpp"
+#include "ops/all_finite.hpp"
 #include "ops/standardize.hpp"
 #include "runtime/build_info.hpp"
 #include "runtime/peak.hpp"

@@ -44,7 +44,7 @@ class Problem:
     def program(self, layers):
         """Return a packed model, and a function that calls layer after layer."""
         core, width, calls = self.core, FEATURES, []
-        whole = core.WholeModel(self.dtype.name, FEATURES)
+        whole = core.Program(self.dtype.name, FEATURES)
         for name, *sizes in layers:
             if name == "last":
                 whole.add_last_step()
@@ -136,7 +136,7 @@ def test_the_last_step_of_each_direction(problem, directions, reverse):
     weights = problem.numbers(directions * 4 * 5 * (FEATURES + 5 + 1))
     results = []
     for all_steps in (False, True):
-        whole = core.WholeModel(problem.dtype.name, FEATURES)
+        whole = core.Program(problem.dtype.name, FEATURES)
         whole.add_recurrent("lstm", directions, reverse, 5, weights, None, all_steps, None, None)
         whole.add_last_step()
         results.append([whole.predict(x, n, one) for n in (None, np.array([3, 7, 1]))])
@@ -153,7 +153,7 @@ def test_orders_of_layers_that_are_refused(core):
     def recurrent(whole, all_steps=True):
         whole.add_recurrent("lstm", 1, False, 2, weights, None, all_steps, None, None)
 
-    whole = core.WholeModel("float32", 2)
+    whole = core.Program("float32", 2)
     with pytest.raises(ValueError, match="'mean' or 'max'"):
         whole.add_pool("sum")
     whole.add_pool("mean")
@@ -161,7 +161,7 @@ def test_orders_of_layers_that_are_refused(core):
         with pytest.raises(ValueError, match="must not follow one that reduces"):
             add()
     assert whole.predict(np.ones((1, 3, 2), "f"), None, one).shape == (1, 2)
-    whole = core.WholeModel("float32", 2)
+    whole = core.Program("float32", 2)
     recurrent(whole, all_steps=False)
     for add in (lambda: recurrent(whole), lambda: whole.add_pool("max")):
         with pytest.raises(ValueError, match="final states only"):
@@ -169,7 +169,7 @@ def test_orders_of_layers_that_are_refused(core):
     with pytest.raises(ValueError, match="must give its steps"):
         whole.predict(np.ones((1, 3, 2), "f"), None, one)
     packed = core.pack_recurrent("lstm", 1, 2, 2, weights)
-    whole = core.WholeModel("float32", 2)
+    whole = core.Program("float32", 2)
     whole.add_recurrent("lstm", 1, True, 2, packed, None, True, None, None)
     with pytest.raises(ValueError, match="read forward"):
         core.Stream(whole, True, 1)
@@ -248,7 +248,7 @@ def test_what_a_state_is(problem):
 def test_an_initial_state_is_where_a_stream_begins(problem):
     core, h, c = problem.core, problem.numbers(16), problem.numbers(16)
     packed = core.pack_recurrent("lstm", 1, FEATURES, 16, problem.numbers(64 * (FEATURES + 17)))
-    whole = core.WholeModel(problem.dtype.name, FEATURES)
+    whole = core.Program(problem.dtype.name, FEATURES)
     whole.add_recurrent("lstm", 1, False, 16, packed, None, True, h, c)
     for rows in (1, 2):
         state = core.Stream(whole, False, rows).state()
@@ -363,7 +363,7 @@ def test_the_stream_of_an_estimator_follows_a_select():
 
 def test_states_beside_steps_in_other_threads(core):
     weights = np.random.default_rng(0).standard_normal(4 * 192 * (8 + 192 + 1)).astype("f") / 20
-    whole = core.WholeModel("float32", 8)
+    whole = core.Program("float32", 8)
     whole.add_recurrent(
         "lstm",
         1,

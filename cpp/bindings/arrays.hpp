@@ -66,7 +66,7 @@ void require_room(Index batch, Index steps, Index input, Index states) {
 
 // (batch, steps, features) with any strides but a step's features side by side.
 template <class S>
-Sequences<const S> sequences_of(const py::array& array) {
+SequenceView<const S> view_of_sequences(const py::array& array) {
   const Index item = sizeof(S);
   require(array.ndim() == 3, "x must have three dimensions");
   require(array.shape(2) == 1 || array.strides(2) == item, "the features of a step must be contiguous");
@@ -84,7 +84,7 @@ inline const Index* lengths_of(const py::object& lengths, Index batch, Index ste
 }
 
 // Calls with fewer multiply-adds keep the GIL, and are not worth a second thread. About 3 microseconds.
-inline constexpr Index worth_a_release = Index(1) << 17;
+inline constexpr Index min_work_without_gil = Index(1) << 17;
 
 // A name, or (name, alpha, beta).
 inline Activation activation_of(const py::handle& given) {
@@ -103,14 +103,14 @@ inline Activation activation_of(const py::handle& given) {
 }
 
 // None, or (key or None, recurrent_dropout, candidate_dropout, zoneout of h, zoneout of c).
-inline Regularisers regularisers_of(const py::object& object) {
-  Regularisers all;
+inline Regularizers regularizers_of(const py::object& object) {
+  Regularizers all;
   if (object.is_none()) return all;
   const auto tuple = py::cast<py::tuple>(object);
-  require(tuple.size() == 5, "regularisers must have five entries");
+  require(tuple.size() == 5, "regularizers must have five entries");
   all.training = !tuple[0].is_none();
   if (all.training) all.key = py::cast<std::uint64_t>(tuple[0]);
-  double* const rates[] = {&all.recurrent_dropout, &all.candidate_dropout, &all.zoneout_hidden, &all.zoneout_state};
+  double* const rates[] = {&all.recurrent_dropout, &all.candidate_dropout, &all.zoneout_h, &all.zoneout_c};
   for (std::size_t k = 0; k < 4; k++) {
     *rates[k] = py::cast<double>(tuple[k + 1]);
     require(*rates[k] >= 0 && *rates[k] < 1, "rates must be in [0, 1)");

@@ -6,7 +6,7 @@
 namespace fusedlstm {
 
 void define_models(py::module_& module) {
-  define_whole_model(module);
+  define_program(module);
   define_decoder(module);
   define_standardizer(module);
   define_stream(module);

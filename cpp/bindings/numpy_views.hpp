@@ -60,8 +60,8 @@ inline PyObject* number_type() {
   static PyObject* const type = py::object(py::module_::import("numpy").attr("float64")).release().ptr();
   return type;
 }
-// When the module is made: the first call of each asks NumPy, and what that does in a static's initialisation could wait
-// for the lock of Python, whose holder waits for the initialisation.
+// When the module is made: the first call of each asks NumPy, and what that does in a static's initialization could wait
+// for the lock of Python, whose holder waits for the initialization.
 inline void prepare_views() {
   descriptor_of<float>();
   descriptor_of<double>();

@@ -19,7 +19,7 @@ inline py::tuple pool_forward_array(const std::string& kind, const py::array& x,
   return with_dtype(x, [&](auto tag) -> py::tuple {
     using S = decltype(tag);
     const Pooling pooling = pooling_of(kind);
-    const Sequences<const S> sequences = sequences_of<S>(x);
+    const SequenceView<const S> sequences = view_of_sequences<S>(x);
     const PoolShape shape{x.shape(0), x.shape(1), x.shape(2)};
     require(shape.batch > 0 && shape.steps > 0 && shape.features > 0, "sizes must be positive");
     require_room<S>(shape.batch, shape.steps, shape.features, 1);

@@ -31,7 +31,7 @@ class PyDecoder {
       shape.insert(shape.end(), shape_.begin(), shape_.end());
       auto y = empty<double>(std::move(shape));
       double* to = y.mutable_data();
-      if (rows * decoder_.outputs < numbers_worth_a_release) {
+      if (rows * decoder_.outputs < min_numbers_without_gil) {
         decoder_.rows(z, rows, to);
       } else {
         const ReleaseGil release;
@@ -47,7 +47,7 @@ class PyDecoder {
   const std::vector<Index>& shape() const { return shape_; }
 
  private:
-  static constexpr Index numbers_worth_a_release = 1024;
+  static constexpr Index min_numbers_without_gil = 1024;
 
   static Decoding kind_of(const std::string& name) {
     const char* const names[] = {"classes", "two_classes", "labels", "values", "exponentials", "quantiles"};

@@ -9,9 +9,10 @@
 #include <utility>
 
 #include "bindings/numpy_views.hpp"
+#include "ops/all_finite.hpp"
 #include "bindings/predictions.hpp"
 #include "bindings/standardize.hpp"
-#include "bindings/whole_model.hpp"
+#include "bindings/program.hpp"
 #include "ops/stream.hpp"
 
 namespace fusedlstm {
@@ -92,7 +93,7 @@ class PyStream {
   PyStream(const py::object& model, bool one, Index rows) : one_(one) {
     require(rows > 0, "rows must be positive");
     if (model.is_none()) return;
-    py::cast<const PyWholeModel&>(model).with_model([&](const auto& packed, auto tag) {
+    py::cast<const PyProgram&>(model).with_model([&](const auto& packed, auto tag) {
       require(packed.packed(), "a stream needs packed weights");
       require(packed.causal(), "a stream needs layers that read forward");
       require_room<decltype(tag)>(rows, 1, packed.features(), packed.widest());
@@ -235,7 +236,7 @@ class PyStream {
   }
   void read_sizes() {
     with_stream([&](auto& stream, auto) {
-      releases_ = stream.work() >= worth_a_release;
+      releases_ = stream.work() >= min_work_without_gil;
       inputs_[0] = outputs_[0] = stream.rows();
       inputs_[1] = stream.features();
       outputs_[1] = stream.outputs();
@@ -372,8 +373,8 @@ inline void define_stream(py::module_& module) {
   py::class_<PyStream> stream(module, "Stream", py::module_local());
   stream.def(py::init<const py::object&, bool, Index>())
       .def("_feed",
-           [](PyStream& stream, const py::handle& x, const py::handle& out) {
-             require(stream.feed(x.ptr(), out.ptr()), "x and out must be what the stream takes as it stands");
+           [](PyStream& self, const py::handle& x, const py::handle& out) {
+             require(self.feed(x.ptr(), out.ptr()), "x and out must be what the stream takes as it stands");
            })
       .def("reset", &PyStream::reset)
       .def("state", &PyStream::state)

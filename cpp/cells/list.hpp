@@ -1,4 +1,4 @@
-// The list of cells.
+// The table of cells. A new cell is added here by name.
 #pragma once
 
 #include <string_view>
@@ -26,7 +26,7 @@ inline constexpr Cell<S> all_cells[] = {
     CellLoops<S, RnnEquations<S, false>>::template cell<false>("rnn_relu"),
 };
 
-// Null for a name that no cell has.
+// Null for an unknown name.
 template <class S>
 const Cell<S>* find_cell(std::string_view name) {
   for (const Cell<S>& cell : all_cells<S>)

@@ -1,12 +1,12 @@
-// Zoneout (Krueger et al. 2017) on tiles: a mask of 1 keeps the number of the step before, 0 takes the new one, and what
-// lies between, at inference, mixes the two.
+// Zoneout (Krueger et al. 2017) on tiles. A mask of 1 keeps the value of the previous step and a mask of 0 takes the new
+// value. At inference the mask is the rate and mixes the two.
 #pragma once
 
-#include "cells/cell_loops.hpp"
+#include "cells/cell.hpp"
 
 namespace fusedlstm {
 
-// result = mask before + (1 - mask) value; `result` may be `value`. `copy`, if it is there, gets the same.
+// result = mask before + (1 - mask) value. `result` may be `value`. `copy`, unless it is null, gets the same values.
 template <class S>
 void zone_out(int groups, int rows, Grid<const S> mask, Grid<const S> before, Grid<const S> value, Grid<S> result,
               Grid<S> copy = {}) {
@@ -19,13 +19,12 @@ void zone_out(int groups, int rows, Grid<const S> mask, Grid<const S> before, Gr
     }
 }
 
-// in: `gradient` and `past` are the parts of the gradient of the result. out: the gradient of the value in `gradient`, that
-// of the number of the step before in `past`.
+// In: the gradient of the result is dvalue + dbefore. Out: dvalue = (1 - mask) dresult, dbefore = mask dresult.
 template <class S>
-void zone_out_backward(int groups, int rows, Grid<const S> mask, Grid<S> gradient, Grid<S> past) {
+void zone_out_backward(int groups, int rows, Grid<const S> mask, Grid<S> dvalue, Grid<S> dbefore) {
   for (int group = 0; group < groups; group++)
     for (int row = 0; row < rows; row++) {
-      S *value = gradient.at(group, row), *before = past.at(group, row);
+      S *value = dvalue.at(group, row), *before = dbefore.at(group, row);
       const Pack<S> total = load(value) + load(before), stays = load(mask.at(group, row)) * total;
       store(before, stays);
       store(value, total - stays);

@@ -1,5 +1,5 @@
-// Dense, y = activation(x W' + b), forward and backward, on the same tiles as the cells: a row's result does not depend
-// on the rows beside it, as it does with a BLAS.
+// Dense, y = activation(x W^T + b), forward and backward, with the tiles of the cells. Unlike a BLAS, the result of a row
+// does not depend on the other rows.
 #pragma once
 
 #include "product/panels.hpp"
@@ -13,7 +13,7 @@ struct DenseShape {
   Index rows, features, units;
   Activation activation;
 };
-// Weights (units, features), then bias (units,), in the flat vector of parameters.
+// In the flat vector of parameters: weights (units, features), then bias (units,).
 inline Index dense_weight_count(const DenseShape& shape) { return shape.units * (shape.features + 1); }
 
 inline int dense_threads(const DenseShape& shape, int threads) {
@@ -21,23 +21,22 @@ inline int dense_threads(const DenseShape& shape, int threads) {
   return int(std::min(Index(threads_for(work, threads)), shape.rows));
 }
 
-// Weights in panels of columns, and the bias padded as they are.
+// Weights in column panels and the padded bias. Packed once, they can be shared by any number of calls, threads and streams.
 template <class S>
 struct PackedDense {
+  DenseShape shape;  // the rows are not used
   Panels<S> panels;
-  Block block;
   S* bias = nullptr;
+  MemoryBlock memory;
 
-  PackedDense(const DenseShape& shape, const S* parameters)
-      : panels(column_panels<S>(shape.features, shape.units, nullptr)) {
+  PackedDense(const DenseShape& dense_shape, const S* parameters)
+      : shape(dense_shape), panels(column_panels<S>(shape.features, shape.units, nullptr)) {
     S* weights = nullptr;
-    const auto layout = [&](Carver carver) {
-      weights = carver.take<S>(panels.stride * panels.count);
-      bias = carver.take<S>(panels.count * max_packets * pack_size<S>);
-      return carver.used();
-    };
-    block = Block(layout(Carver()));
-    layout(Carver(block.memory()));
+    memory = allocate([&](Arena arena) {
+      weights = arena.take<S>(panels.stride * panels.count);
+      bias = arena.take<S>(panels.count * max_packets * pack_size<S>);
+      return arena.used();
+    });
     panels.values = weights;
 
     const Groups<S> groups(shape.units, 1);
@@ -54,12 +53,12 @@ struct PackedDense {
   }
 };
 
-// The rows [first, last) of y = activation(x W' + b).
+// The rows [first, last) of y = activation(x W^T + b).
 template <class S>
 void dense_rows(const DenseShape& shape, const PackedDense<S>& packed, const S* x, S* y, Index first, Index last) {
-  const Operand<S> operand{x + first * shape.features, shape.features, 0, shape.features};
+  const OperandA<S> operand{x + first * shape.features, shape.features, 0, shape.features};
   S* out = y + first * shape.units;
-  Multiplication<S>(packed.panels, last - first).run(&operand, 1, Start<S>{packed.bias, 0}, [&](const Tile<S>& tile) {
+  PanelProduct<S>(packed.panels, last - first).compute(&operand, 1, InitialC<S>{packed.bias, 0}, [&](const Tile<S>& tile) {
     for (int p = 0; p < tile.panels; p++) {
       const Index column = (tile.first_panel + p) * max_packets * pack_size<S>;
       for (int r = 0; r < tile.rows; r++) {
@@ -74,7 +73,7 @@ void dense_rows(const DenseShape& shape, const PackedDense<S>& packed, const S* 
 template <class S>
 void dense_forward(const DenseShape& shape, const PackedDense<S>& packed, const S* x, S* y, int threads) {
   run_team(dense_threads(shape, threads), [&](const Team& team) {
-    const auto [first, last] = team.part(shape.rows);
+    const auto [first, last] = team.range(shape.rows);
     dense_rows(shape, packed, x, y, first, last);
   });
 }
@@ -84,36 +83,35 @@ void dense_forward(const DenseShape& shape, const S* parameters, const S* x, S* 
   dense_forward(shape, PackedDense<S>(shape, parameters), x, y, threads);
 }
 
-// dx may be null; gradients are added to.
+// dz = dy activation'(y)      dx = dz W      dW += dz^T x      db += sum of dz
+// dx may be null.
 template <class S>
 void dense_backward(const DenseShape& shape, const S* parameters, const S* x, const S* y, const S* dy, S* dx,
                     S* gradients, int threads) {
-  constexpr Index panel_width = max_packets * pack_size<S>, features_of_a_part = 64, rows_of_a_block = 128;
-  const Sizes sizes{shape.features, shape.units, Blocks::alike(1)};
+  constexpr Index panel_width = max_packets * pack_size<S>, features_per_task = 64, rows_per_chunk = 128;
+  const Sizes sizes{shape.features, shape.units, GateLayout::uniform(1)};
   const Groups<S> groups(shape.units, 1);
   Panels<S> dz = column_panels<S>(shape.rows, shape.units, nullptr);  // [panel][row][width]
   Panels<S> weights = column_panels<S>(shape.units, shape.features, nullptr);
   S *dz_values = nullptr, *weight_values = nullptr, *sums = nullptr;
-  const auto layout = [&](Carver carver) {
-    dz_values = carver.take<S>(dz.stride * dz.count);
-    if (dx) weight_values = carver.take<S>(weights.stride * weights.count);
-    sums = carver.take<S>(dz.count * (shape.features + 1) * panel_width);
-    return carver.used();
-  };
-  const Block block(layout(Carver()));
-  layout(Carver(block.memory()));
+  const MemoryBlock memory = allocate([&](Arena arena) {
+    dz_values = arena.take<S>(dz.stride * dz.count);
+    if (dx) weight_values = arena.take<S>(weights.stride * weights.count);
+    sums = arena.take<S>(dz.count * (shape.features + 1) * panel_width);
+    return arena.used();
+  });
   dz.values = dz_values;
   weights.values = weight_values;
-  if (dx) pack_backward(sizes, sizes.blocks.input, groups, parameters, shape.features, 0, weights.count, weight_values);
+  if (dx) pack_backward(sizes, sizes.gates.weight_ih, groups, parameters, shape.features, 0, weights.count, weight_values);
 
   const auto width_of = [&](int panel) {
     return (panel < dz.whole ? dz.packets : dz.last_packets) * Index(pack_size<S>);
   };
   const int team_size = dense_threads(shape, threads);
-  std::vector<std::vector<Operand<S>>> operands(std::size_t(team_size), std::vector<Operand<S>>(std::size_t(dz.count)));
+  std::vector<std::vector<OperandA<S>>> operands(std::size_t(team_size), std::vector<OperandA<S>>(std::size_t(dz.count)));
 
   run_team(team_size, [&](const Team& team) {
-    const auto rows = team.part(shape.rows);  // by name: C++17 captures no structured bindings
+    const auto rows = team.range(shape.rows);  // not a structured binding, which a lambda cannot capture
     const Index first = rows.first, last = rows.second;
     for (int p = 0; p < dz.count; p++) {
       const Index width = width_of(p), column = p * panel_width;
@@ -124,12 +122,12 @@ void dense_backward(const DenseShape& shape, const S* parameters, const S* x, co
       }
     }
     if (dx) {
-      std::vector<Operand<S>>& mine = operands[std::size_t(team.member())];
+      std::vector<OperandA<S>>& mine = operands[std::size_t(team.member())];
       for (int p = 0; p < dz.count; p++)
         mine[std::size_t(p)] = {dz_values + p * dz.stride + first * width_of(p), width_of(p), p * panel_width,
                                 std::min(panel_width, shape.units - p * panel_width)};
-      Multiplication<S>(weights, last - first)
-          .run(mine.data(), dz.count, Start<S>{nullptr, 0}, [&](const Tile<S>& tile) {
+      PanelProduct<S>(weights, last - first)
+          .compute(mine.data(), dz.count, InitialC<S>{nullptr, 0}, [&](const Tile<S>& tile) {
             for (int p = 0; p < tile.panels; p++) {
               const Index column = (tile.first_panel + p) * panel_width;
               for (int r = 0; r < tile.rows; r++) {
@@ -143,29 +141,29 @@ void dense_backward(const DenseShape& shape, const S* parameters, const S* x, co
     }
     team.wait_for_all();
 
-    // Weight gradients: a part is one panel's columns by some of the features, summed over all rows in order.
-    const Index ranges = (shape.features + features_of_a_part - 1) / features_of_a_part;
-    const auto [first_part, last_part] = team.part(dz.count * ranges);
-    for (Index part = first_part; part < last_part; part++) {
-      const int panel = int(part / ranges);
-      const Index first_feature = part % ranges * features_of_a_part, width = width_of(panel);
-      const Index features = std::min(features_of_a_part, shape.features - first_feature);
-      S* part_sums = sums + panel * (shape.features + 1) * panel_width + first_feature * width;
+    // Weight gradients. A task is the columns of one panel times some features, summed over all rows in order.
+    const Index ranges = (shape.features + features_per_task - 1) / features_per_task;
+    const auto [first_task, last_task] = team.range(dz.count * ranges);
+    for (Index task = first_task; task < last_task; task++) {
+      const int panel = int(task / ranges);
+      const Index first_feature = task % ranges * features_per_task, width = width_of(panel);
+      const Index features = std::min(features_per_task, shape.features - first_feature);
+      S* task_sums = sums + panel * (shape.features + 1) * panel_width + first_feature * width;
       S* ones = sums + panel * (shape.features + 1) * panel_width + shape.features * width;
-      std::fill(part_sums, part_sums + features * width, S(0));
+      std::fill(task_sums, task_sums + features * width, S(0));
       if (first_feature == 0) std::fill(ones, ones + width, S(0));
-      for (Index row = 0; row < shape.rows; row += rows_of_a_block) {
-        const Index depth = std::min(rows_of_a_block, shape.rows - row);
-        const Operand<S> operand{x + row * shape.features, shape.features, row, depth};
-        multiply_across(part_of_panel(dz, panel), &operand, 1, first_feature, features, [&](const Tile<S>& tile) {
-          S* to = part_sums + tile.first_row * width;
+      for (Index row = 0; row < shape.rows; row += rows_per_chunk) {
+        const Index k_count = std::min(rows_per_chunk, shape.rows - row);
+        const OperandA<S> operand{x + row * shape.features, shape.features, row, k_count};
+        multiply_transposed(panel_slice(dz, panel), &operand, 1, first_feature, features, [&](const Tile<S>& tile) {
+          S* to = task_sums + tile.first_row * width;
           for (Index j = 0; j < tile.rows * width; j += pack_size<S>)
             store(to + j, load(to + j) + load(tile.values + j));
         });
         if (first_feature > 0) continue;
         for (Index j = 0; j < width; j += pack_size<S>) {
           Pack<S> total = zero<S>();
-          for (Index k = row; k < row + depth; k++) total = total + load(dz_values + panel * dz.stride + k * width + j);
+          for (Index k = row; k < row + k_count; k++) total = total + load(dz_values + panel * dz.stride + k * width + j);
           store(ones + j, load(ones + j) + total);
         }
       }
@@ -173,7 +171,7 @@ void dense_backward(const DenseShape& shape, const S* parameters, const S* x, co
         const Index unit = panel * panel_width + j;
         const int units = int(std::min(Index(pack_size<S>), shape.units - unit));
         if (units <= 0) break;
-        add_transposed(part_sums + j, width, units, features, gradients + unit * shape.features + first_feature,
+        add_transposed(task_sums + j, width, units, features, gradients + unit * shape.features + first_feature,
                        shape.features);
         if (first_feature > 0) continue;
         for (int u = 0; u < units; u++) gradients[shape.units * shape.features + unit + u] += ones[j + u];

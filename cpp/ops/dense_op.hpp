@@ -1,4 +1,4 @@
-// Dense as an op, on vectors or on every real step.
+// Dense as an op, on vectors or on every step. Steps past the end of a sequence are skipped.
 #pragma once
 
 #include "ops/dense.hpp"
@@ -6,31 +6,22 @@
 
 namespace fusedlstm {
 
-// Weights that are packed once, so that any number of calls, threads and streams may share them.
-template <class S>
-struct PackedDenseLayer {
-  DenseShape shape;  // of one row
-  PackedDense<S> panels;
-
-  PackedDenseLayer(const DenseShape& shape_, const S* parameters) : shape(shape_), panels(shape, parameters) {}
-};
-
 template <class S>
 struct DenseConfig {
   DenseShape shape;  // of one row
-  std::shared_ptr<const PackedDenseLayer<S>> packed;
-  const S* parameters;  // where there are no packed weights
+  std::shared_ptr<const PackedDense<S>> packed;
+  const S* parameters;  // used if `packed` is null
 };
 
 template <class S>
-class DenseStream final : public RunningOp<S> {
+class DenseStream final : public OpStream<S> {
  public:
   DenseStream(const DenseConfig<S>& config, Index rows)
       : config_(config), shape_(config.shape), y_(static_cast<std::size_t>(rows * shape_.units)) {
     shape_.rows = rows;
   }
   const S* step(const S* x) override {
-    dense_rows(shape_, config_.packed->panels, x, y_.data(), 0, shape_.rows);
+    dense_rows(shape_, *config_.packed, x, y_.data(), 0, shape_.rows);
     return y_.data();
   }
 
@@ -53,20 +44,20 @@ class DenseOp final : public Op<S> {
       for (Index b = 0; b < batch; b++) rows += values.lengths[b];
     }
     const bool ragged = rows < batch * steps;
-    const Sequences<const S>& x = values.x;
+    const SequenceView<const S>& x = values.x;
     const bool in_one_piece =
         (steps == 1 || x.by_step == values.width) && (batch == 1 || x.by_row == steps * values.width);
-    Block gathered;
+    MemoryBlock gathered;
     const S* from = x.values;
     if (ragged || !in_one_piece) {
-      gathered = Block(std::size_t(rows * values.width) * sizeof(S));
+      gathered = MemoryBlock(std::size_t(rows * values.width) * sizeof(S));
       from = gather(values, static_cast<S*>(gathered.memory()));
     }
     S* y = values.output(batch * steps * units);
-    Block real;
+    MemoryBlock real;
     S* out = y;
     if (ragged) {
-      real = Block(std::size_t(rows * units) * sizeof(S));
+      real = MemoryBlock(std::size_t(rows * units) * sizeof(S));
       out = static_cast<S*>(real.memory());
     }
     forward(rows, from, out, values.threads);
@@ -74,7 +65,7 @@ class DenseOp final : public Op<S> {
     values.become_steps(y, units);
   }
 
-  std::unique_ptr<RunningOp<S>> stream(Index rows) const override {
+  std::unique_ptr<OpStream<S>> stream(Index rows) const override {
     return std::make_unique<DenseStream<S>>(config_, rows);
   }
 
@@ -88,10 +79,10 @@ class DenseOp final : public Op<S> {
   void forward(Index rows, const S* x, S* y, int threads) const {
     DenseShape shape = config_.shape;
     shape.rows = rows;
-    if (config_.packed) dense_forward(shape, config_.packed->panels, x, y, threads);
+    if (config_.packed) dense_forward(shape, *config_.packed, x, y, threads);
     else dense_forward(shape, config_.parameters, x, y, threads);
   }
-  // The real steps, one after the other.
+  // Copies the steps of each sequence, without padding, one after the other.
   static const S* gather(const Values<S>& values, S* to) {
     S* row = to;
     for (Index b = 0; b < values.batch; b++)
@@ -99,7 +90,7 @@ class DenseOp final : public Op<S> {
         std::copy_n(values.x.at(b, t), values.width, row);
     return to;
   }
-  // The way back; steps past the end are zero.
+  // The reverse of gather. Steps past the end of a sequence become zero.
   void scatter(const Values<S>& values, const S* from, S* y) const {
     const Index row = values.steps * config_.shape.units;
     for (Index b = 0; b < values.batch; b++, y += row) {
@@ -114,8 +105,8 @@ class DenseOp final : public Op<S> {
 };
 
 template <class S>
-std::shared_ptr<const PackedDenseLayer<S>> packed_layer(const DenseShape& shape, const S* parameters) {
-  return std::make_shared<PackedDenseLayer<S>>(shape, parameters);
+std::shared_ptr<const PackedDense<S>> pack_dense_layer(const DenseShape& shape, const S* parameters) {
+  return std::make_shared<PackedDense<S>>(shape, parameters);
 }
 template <class S>
 SharedOp<S> dense_op(DenseConfig<S> config) {
@@ -124,7 +115,7 @@ SharedOp<S> dense_op(DenseConfig<S> config) {
 
 // Compiled in layers.cpp.
 #define FUSEDLSTM_DENSE_OP(declare, S)                                                                         \
-  declare template std::shared_ptr<const PackedDenseLayer<S>> packed_layer(const DenseShape&, const S*); \
+  declare template std::shared_ptr<const PackedDense<S>> pack_dense_layer(const DenseShape&, const S*); \
   declare template SharedOp<S> dense_op(DenseConfig<S>)
 FUSEDLSTM_DENSE_OP(extern, float);
 FUSEDLSTM_DENSE_OP(extern, double);

@@ -7,7 +7,7 @@ namespace fusedlstm {
 
 // In a stream every step is the last one so far.
 template <class S>
-class LastStepStream final : public RunningOp<S> {
+class LastStepStream final : public OpStream<S> {
  public:
   const S* step(const S* x) override { return x; }
 };
@@ -19,14 +19,14 @@ class LastStepOp final : public Op<S> {
 
   void run(Values<S>& values) const override {
     const Index batch = values.batch, width = values.width, of_direction = width / values.directions;
-    if (values.final_hidden && values.directions == 1 && !values.y)
-      return values.become_vectors(values.final_hidden, width);
+    if (values.final_h && values.directions == 1 && !values.y)
+      return values.become_vectors(values.final_h, width);
     S* rows = values.output(batch * width);
     for (Index b = 0; b < batch; b++) {
       for (int d = 0; d < values.directions; d++) {
         const bool ends_at_first = values.reverse || d == 1;
-        const S* from = values.final_hidden
-                            ? values.final_hidden + (d * batch + b) * of_direction
+        const S* from = values.final_h
+                            ? values.final_h + (d * batch + b) * of_direction
                             : values.x.at(b, ends_at_first ? 0 : values.length(b) - 1) + d * of_direction;
         std::copy_n(from, of_direction, rows + b * width + d * of_direction);
       }
@@ -34,7 +34,7 @@ class LastStepOp final : public Op<S> {
     values.become_vectors(rows, width);
   }
 
-  std::unique_ptr<RunningOp<S>> stream(Index) const override { return std::make_unique<LastStepStream<S>>(); }
+  std::unique_ptr<OpStream<S>> stream(Index) const override { return std::make_unique<LastStepStream<S>>(); }
 
  private:
   static OpTraits traits_of(Index features) {

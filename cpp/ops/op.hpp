@@ -15,31 +15,31 @@ template <class S>
 struct Values {
   Index batch, steps;     // vectors are sequences of one step
   const Index* lengths;   // null: every sequence has all steps
-  Sequences<const S> x;   // null where the op before left its final states alone
+  SequenceView<const S> x;   // null where the op before left its final states alone
   Index width;            // features of a step
   int threads;
   // Of a recurrent op right before, else as for an op that reads forward.
   int directions = 1;
   bool reverse = false;             // the only direction reads from the last step
-  const S* final_hidden = nullptr;  // (directions, batch, hidden) where x is null
+  const S* final_h = nullptr;  // (directions, batch, hidden) where x is null
 
-  Values(Index batch_, Index steps_, const Index* lengths_, Sequences<const S> x_, Index width_, int threads_)
+  Values(Index batch_, Index steps_, const Index* lengths_, SequenceView<const S> x_, Index width_, int threads_)
       : batch(batch_), steps(steps_), lengths(lengths_), x(x_), width(width_), threads(threads_) {}
 
   // An array for the output of the present op, which is in `y` for the last op of a program.
   S* output(Index numbers) {
     if (y) return y;
     std::swap(kept[0], kept[1]);
-    kept[1] = Block(std::size_t(numbers) * sizeof(S));
+    kept[1] = MemoryBlock(std::size_t(numbers) * sizeof(S));
     return static_cast<S*>(kept[1].memory());
   }
   // The output of the present op is (batch, steps, columns).
   void become_steps(const S* values, Index columns) {
-    x = contiguous_sequences(values, steps, columns);
+    x = contiguous_view(values, steps, columns);
     width = columns;
     directions = 1;
     reverse = false;
-    final_hidden = nullptr;
+    final_h = nullptr;
   }
   // It is (batch, columns).
   void become_vectors(const S* values, Index columns) {
@@ -50,14 +50,14 @@ struct Values {
   Index length(Index row) const { return lengths ? lengths[row] : steps; }
 
   S* y = nullptr;      // null while other ops follow
-  Block kept[2] = {};  // the outputs of the op before and of the present one
+  MemoryBlock kept[2] = {};  // the outputs of the op before and of the present one
 };
 
 // An op on one step of some sequences, with a state of its own.
 template <class S>
-class RunningOp {
+class OpStream {
  public:
-  virtual ~RunningOp() = default;
+  virtual ~OpStream() = default;
   // x: (rows, features). Returns the output, (rows, outputs), which stays until the next call.
   virtual const S* step(const S* x) = 0;
   // Begins new sequences.
@@ -93,7 +93,7 @@ class Op {
 
   virtual void run(Values<S>& values) const = 0;
   // For `rows` sequences; of an op that is packed and causal. It may keep a reference to this op.
-  virtual std::unique_ptr<RunningOp<S>> stream(Index rows) const = 0;
+  virtual std::unique_ptr<OpStream<S>> stream(Index rows) const = 0;
 
   const OpTraits traits;
 };

@@ -22,7 +22,7 @@ void for_packets(Index count, Update&& update) {
 
 // Of values whose squares overflow, or that are not all finite.
 template <class S>
-FUSEDLSTM_ONCE_A_CALL double norm_of_large(const S* values, Index count) {
+FUSEDLSTM_COLD double norm_of_large(const S* values, Index count) {
   double largest = 0, total = 0;
   for (Index k = 0; k < count; k++) {
     if (!(std::abs(double(values[k])) <= std::numeric_limits<double>::max())) return std::abs(double(values[k]));
@@ -34,7 +34,7 @@ FUSEDLSTM_ONCE_A_CALL double norm_of_large(const S* values, Index count) {
 
 template <class S>
 double norm(const S* values, Index count) {
-  // Blocks in working precision, their sum in double.
+  // GateLayout in working precision, their sum in double.
   constexpr Index block = 4096;
   double total = 0;
   for (Index first = 0; first < count; first += block) {
@@ -92,7 +92,7 @@ S at_least_normal(double epsilon) {
   return std::max(S(epsilon), std::numeric_limits<S>::min());
 }
 
-// The gradient with L2 regularisation, g + weight_decay * p where it applies.
+// The gradient with L2 regularization, g + weight_decay * p where it applies.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> decayed(Pack<S> g, Pack<S> p, const S* decay, Index n, S weight_decay) {
   return decay ? fma(load_first(decay, n) * fill(weight_decay), p, g) : g;
@@ -168,7 +168,7 @@ void adam_step(S* parameters, const S* gradients, S* mean, S* squares, S* highes
     store_first(mean + k, m, n);
     store_first(squares + k, v, n);
     if (highest) {
-      v = larger(v, load_first(highest + k, n));
+      v = max(v, load_first(highest + k, n));
       store_first(highest + k, v, n);
     }
     const Pack<S> step = fma(fill(f.ahead), g, fill(f.step) * m);
@@ -192,7 +192,7 @@ void lion_step(S* parameters, const S* gradients, S* mean, Index count, S learni
 }
 
 // Compiled in layers.cpp.
-#define FUSEDLSTM_UPDATES(declare, S)                                                                          \
+#define FUSEDLSTM_OPTIMIZER_STEPS(declare, S)                                                                          \
   declare template double norm(const S*, Index);                                                               \
   declare template void scale(S*, Index, S);                                                                   \
   declare template void sgd_step(S*, const S*, S*, Index, S, S, bool, const S*, S);                            \
@@ -200,7 +200,7 @@ void lion_step(S* parameters, const S* gradients, S* mean, Index count, S learni
   declare template void adagrad_step(S*, const S*, S*, Index, S, double, const S*, S);                         \
   declare template void adam_step(S*, const S*, S*, S*, S*, Index, AdamFactors<S>, const S*);                  \
   declare template void lion_step(S*, const S*, S*, Index, S, double, double, const S*, S)
-FUSEDLSTM_UPDATES(extern, float);
-FUSEDLSTM_UPDATES(extern, double);
+FUSEDLSTM_OPTIMIZER_STEPS(extern, float);
+FUSEDLSTM_OPTIMIZER_STEPS(extern, double);
 
 }  // namespace fusedlstm

@@ -28,7 +28,7 @@ inline constexpr Index pool_block = 64;
 
 // Adds the steps of one sequence to `totals`, for some features.
 template <class S>
-void add_steps(const Sequences<const S>& x, Index row, Index first, Index count, Index steps, S* totals) {
+void add_steps(const SequenceView<const S>& x, Index row, Index first, Index count, Index steps, S* totals) {
   S sums[pool_block];
   std::copy_n(totals, count, sums);
   for (Index t = 0; t < steps; t++) {
@@ -40,7 +40,7 @@ void add_steps(const Sequences<const S>& x, Index row, Index first, Index count,
 
 // Replaces `largest` by the largest values of it and of the steps of one sequence, for some features.
 template <class S>
-void take_largest(const Sequences<const S>& x, Index row, Index first, Index count, Index steps, S* largest) {
+void take_largest(const SequenceView<const S>& x, Index row, Index first, Index count, Index steps, S* largest) {
   S best[pool_block];
   std::copy_n(largest, count, best);
   for (Index t = 0; t < steps; t++) {
@@ -52,7 +52,7 @@ void take_largest(const Sequences<const S>& x, Index row, Index first, Index cou
 
 // The same, and notes the step of each value that replaces another.
 template <class S>
-void take_largest(const Sequences<const S>& x, Index row, Index first, Index count, Index steps, S* largest,
+void take_largest(const SequenceView<const S>& x, Index row, Index first, Index count, Index steps, S* largest,
                   std::int64_t* where) {
   for (Index t = 0; t < steps; t++) {
     const S* values = x.at(row, t) + first;
@@ -71,13 +71,13 @@ struct PoolShape {
 // totals: (batch, features), the sums for the mean, else the largest values. `before`: those of earlier steps, or null.
 // `where`: (batch, features), the first step of each largest value, -1 where that of `before` stays; null: not wanted.
 template <class S>
-void pool_forward(Pooling pooling, const PoolShape& shape, const Index* lengths, Sequences<const S> x, const S* before,
+void pool_forward(Pooling pooling, const PoolShape& shape, const Index* lengths, SequenceView<const S> x, const S* before,
                   S* totals, std::int64_t* where, int threads) {
   const Index blocks = (shape.features + pool_block - 1) / pool_block, parts = shape.batch * blocks;
   const Index work = checked_product(checked_product(shape.batch, shape.steps), shape.features);
   const int team_size = int(std::min(Index(threads_for(work, threads)), parts));
   run_team(team_size, [&](const Team& team) {
-    const auto [first_part, last_part] = team.part(parts);
+    const auto [first_part, last_part] = team.range(parts);
     for (Index part = first_part; part < last_part; part++) {
       const Index row = part / blocks, first = part % blocks * pool_block, at = row * shape.features + first;
       const Index count = std::min(pool_block, shape.features - first);
@@ -100,7 +100,7 @@ void pool_forward(Pooling pooling, const PoolShape& shape, const Index* lengths,
 
 // The mean keeps the sums and the number of steps of each sequence, the maximum the largest values.
 template <class S>
-class PoolStream final : public RunningOp<S> {
+class PoolStream final : public OpStream<S> {
  public:
   PoolStream(Pooling pooling, Index features, Index rows)
       : pooling_(pooling),
@@ -112,7 +112,7 @@ class PoolStream final : public RunningOp<S> {
     reset();
   }
   const S* step(const S* x) override {
-    const Sequences<const S> sequences = contiguous_sequences(x, 1, features_);
+    const SequenceView<const S> sequences = contiguous_view(x, 1, features_);
     for (Index row = 0; row < rows_; row++) {
       for (Index first = 0; first < features_; first += pool_block) {
         const Index count = std::min(pool_block, features_ - first);
@@ -144,7 +144,7 @@ class PoolStream final : public RunningOp<S> {
   const char* state_error(const S* const* arrays) const override {
     if (averages())
       for (Index row = 0; row < rows_; row++)
-        if (!(arrays[1][row] >= 0 && arrays[1][row] < most_steps && std::floor(arrays[1][row]) == arrays[1][row]))
+        if (!(arrays[1][row] >= 0 && arrays[1][row] < max_steps && std::floor(arrays[1][row]) == arrays[1][row]))
           return "a number of steps must be a whole number, at least 0";
     return nullptr;
   }
@@ -154,7 +154,7 @@ class PoolStream final : public RunningOp<S> {
   }
 
  private:
-  static constexpr S most_steps = S(Index(1) << 62);
+  static constexpr S max_steps = S(Index(1) << 62);
 
   bool averages() const { return pooling_ == Pooling::mean; }
 
@@ -178,7 +178,7 @@ class PoolOp final : public Op<S> {
     values.become_vectors(y, width);
   }
 
-  std::unique_ptr<RunningOp<S>> stream(Index rows) const override {
+  std::unique_ptr<OpStream<S>> stream(Index rows) const override {
     return std::make_unique<PoolStream<S>>(pooling_, this->traits.features, rows);
   }
 
@@ -208,7 +208,7 @@ SharedOp<S> pool_op(Pooling pooling, Index features) {
 
 // Compiled in layers.cpp.
 #define FUSEDLSTM_POOL_OP(declare, S)                                                                               \
-  declare template void pool_forward(Pooling, const PoolShape&, const Index*, Sequences<const S>, const S*, S*,     \
+  declare template void pool_forward(Pooling, const PoolShape&, const Index*, SequenceView<const S>, const S*, S*,     \
                                      std::int64_t*, int);                                                           \
   declare template SharedOp<S> pool_op(Pooling, Index)
 FUSEDLSTM_POOL_OP(extern, float);

@@ -22,23 +22,6 @@ enum class Decoding {
   quantiles,    // of each target z_0, z_0 + softplus(z_1), ...
 };
 
-// Whether there is neither NaN nor infinity.
-template <class S>
-bool all_finite(const S* values, Index count) {
-  constexpr Index piece = 1024;  // looked at without branches
-  for (Index start = 0; start < count; start += piece) {
-    const Index end = std::min(start + piece, count);
-    int finite = 1;
-    for (Index k = start; k < end; k++) finite &= std::abs(values[k]) <= std::numeric_limits<S>::max();
-    if (!finite) return false;
-  }
-  return true;
-}
-
-// Compiled in kernels.cpp.
-extern template bool all_finite(const float*, Index);
-extern template bool all_finite(const double*, Index);
-
 inline double sigmoid(double z) {
   const double e = std::exp(-std::abs(z));
   return (z >= 0 ? 1 : e) / (1 + e);

@@ -43,7 +43,7 @@ class Program {
   bool complete() const { return gives_steps_; }  // the last op gives more than final states
 
   // y: (batch, outputs) where the program reduces, else (batch, steps, outputs). lengths may be null.
-  void predict(Index batch, Index steps, const Index* lengths, Sequences<const S> x, S* y, int threads) const {
+  void predict(Index batch, Index steps, const Index* lengths, SequenceView<const S> x, S* y, int threads) const {
     Values<S> values(batch, steps, lengths, x, features_, threads);
     for (std::size_t number = 0; number < ops_.size(); number++) {
       if (number + 1 == ops_.size()) values.y = y;

@@ -1,4 +1,4 @@
-// A program that reads its sequences one step at a time: ops that share their packed weights, and states of its own, so that
+// A program that reads its sequences one step at a time: ops that shard their packed weights, and states of its own, so that
 // a step is its arithmetic and little more. Bits are those of the layers' own calls over the whole sequence.
 #pragma once
 
@@ -33,7 +33,7 @@ class Stream {
         outputs_(program.outputs()),
         widest_(program.widest()),
         work_of_a_row_(program.work()),
-        running_(start(rows)) {}
+        op_streams_(start(rows)) {}
   Index rows() const { return rows_; }
   Index features() const { return features_; }
   Index outputs() const { return outputs_; }
@@ -43,25 +43,25 @@ class Stream {
   // Returns the output, (rows, outputs); it stays until the next step.
   const S* step(const S* x) {
     const FlushSubnormals flush;
-    for (const auto& op : running_) x = op->step(x);
+    for (const auto& op : op_streams_) x = op->step(x);
     return x;
   }
   // y may overlap x.
   void step(const S* x, S* y) { std::memmove(y, step(x), static_cast<std::size_t>(rows_ * outputs_) * sizeof(S)); }
   void reset() {
-    for (const auto& op : running_) op->reset();
+    for (const auto& op : op_streams_) op->reset();
   }
 
   // Of the arrays of each op's state.
   std::vector<std::vector<Index>> state_columns() const {
     std::vector<std::vector<Index>> columns;
-    for (const auto& op : running_) columns.push_back(op->state_columns());
+    for (const auto& op : op_streams_) columns.push_back(op->state_columns());
     return columns;
   }
 
   StreamState<S> state() const {
     StreamState<S> state;
-    for (const auto& op : running_) {
+    for (const auto& op : op_streams_) {
       std::vector<StateArray<S>> arrays;
       std::vector<S*> to;
       for (Index columns : op->state_columns())
@@ -75,9 +75,9 @@ class Stream {
 
   // Throws std::invalid_argument, and changes nothing, if the state is not that of so many rows of these ops.
   void set_state(const StreamState<S>& state) {
-    if (state.size() != running_.size()) throw std::invalid_argument("state must have an entry for every op");
-    std::vector<std::vector<const S*>> arrays(running_.size());
-    for (std::size_t k = 0; k < running_.size(); k++) {
+    if (state.size() != op_streams_.size()) throw std::invalid_argument("state must have an entry for every op");
+    std::vector<std::vector<const S*>> arrays(op_streams_.size());
+    for (std::size_t k = 0; k < op_streams_.size(); k++) {
       std::vector<Index> columns;
       for (const StateArray<S>& array : state[k]) {
         if (Index(array.values.size()) != rows_ * array.columns)
@@ -85,10 +85,10 @@ class Stream {
         columns.push_back(array.columns);
         arrays[k].push_back(array.values.data());
       }
-      if (columns != running_[k]->state_columns()) throw std::invalid_argument("state must be of these ops");
-      if (const char* error = running_[k]->state_error(arrays[k].data())) throw std::invalid_argument(error);
+      if (columns != op_streams_[k]->state_columns()) throw std::invalid_argument("state must be of these ops");
+      if (const char* error = op_streams_[k]->state_error(arrays[k].data())) throw std::invalid_argument(error);
     }
-    for (std::size_t k = 0; k < running_.size(); k++) running_[k]->set_state(arrays[k].data());
+    for (std::size_t k = 0; k < op_streams_.size(); k++) op_streams_[k]->set_state(arrays[k].data());
   }
 
   // Goes on with these of the present sequences, each any number of times. Throws std::invalid_argument, and changes
@@ -126,17 +126,17 @@ class Stream {
         outputs_(other.outputs_),
         widest_(other.widest_),
         work_of_a_row_(other.work_of_a_row_),
-        running_(start(rows)) {}
+        op_streams_(start(rows)) {}
 
-  std::vector<std::unique_ptr<RunningOp<S>>> start(Index rows) const {
-    std::vector<std::unique_ptr<RunningOp<S>>> running;
+  std::vector<std::unique_ptr<OpStream<S>>> start(Index rows) const {
+    std::vector<std::unique_ptr<OpStream<S>>> running;
     for (const SharedOp<S>& op : ops_) running.push_back(op->stream(rows));
     return running;
   }
 
   std::vector<SharedOp<S>> ops_;
   Index rows_, features_, outputs_, widest_, work_of_a_row_;
-  std::vector<std::unique_ptr<RunningOp<S>>> running_;  // destroyed before the ops
+  std::vector<std::unique_ptr<OpStream<S>>> op_streams_;  // destroyed before the ops
 };
 
 }  // namespace fusedlstm

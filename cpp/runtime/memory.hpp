@@ -1,6 +1,5 @@
-// Workspace: aligned memory that kernels borrow for a call, or from forward to backward. Returned blocks are kept
-// for the next call, since the first touch of fresh pages costs more than many a kernel; how much is kept is
-// bounded.
+// Workspace: aligned memory that a call borrows, or that forward hands to backward. A pool keeps returned blocks for the
+// next call, because the first touch of new pages costs more than many kernels. The pool is bounded.
 #pragma once
 
 #include <cstddef>
@@ -30,7 +29,7 @@ namespace fusedlstm {
 inline constexpr std::size_t cache_line = 64;
 inline constexpr std::size_t page = 4096;
 
-// Of two counts, neither negative. Throws std::bad_alloc where it overflows: so much memory cannot be had.
+// The product of two counts, which are not negative. Throws std::bad_alloc on overflow: no memory can hold that many.
 inline std::ptrdiff_t checked_product(std::ptrdiff_t a, std::ptrdiff_t b) {
 #if defined(__GNUC__)
   std::ptrdiff_t product = 0;
@@ -42,28 +41,29 @@ inline std::ptrdiff_t checked_product(std::ptrdiff_t a, std::ptrdiff_t b) {
 #endif
 }
 
-// Under the address sanitizer no block is used twice, and the bytes behind each array and each block are out of bounds.
+// Under the address sanitizer, no block is used twice, and the bytes behind each array and each block are out of bounds.
 #if defined(FUSEDLSTM_ADDRESS_SANITIZER)
-inline constexpr std::size_t blocks_to_keep = 0, fence = cache_line;
+inline constexpr std::size_t max_kept_blocks = 0, fence = cache_line;
 inline void forbid(void* at, std::size_t bytes) { ASAN_POISON_MEMORY_REGION(at, bytes); }
 #else
-inline constexpr std::size_t blocks_to_keep = 16, fence = 0;
+inline constexpr std::size_t max_kept_blocks = 16, fence = 0;
 inline void forbid(void*, std::size_t) {}
 #endif
 
-class Pool {
+class MemoryPool {
  public:
-  static Pool& instance() {
-    static Pool* pool = new Pool;  // never destroyed: blocks may be returned while the interpreter shuts down
+  // Never destroyed: blocks may be returned while the interpreter shuts down.
+  static MemoryPool& instance() {
+    static MemoryPool* pool = new MemoryPool;
     return *pool;
   }
 
-  // Around a fork, whose child has only the thread that forked: nobody else may hold the lock then.
+  // Held during a fork: the child has only the thread that forked, so no other thread may hold the lock.
   void lock() { mutex_.lock(); }
   void unlock() { mutex_.unlock(); }
 
-  // At least `bytes`, and how many they are.
-  FUSEDLSTM_ONCE_A_CALL std::pair<void*, std::size_t> take(std::size_t bytes) {
+  // Returns a block of at least `bytes` bytes, and its size.
+  FUSEDLSTM_COLD std::pair<void*, std::size_t> take(std::size_t bytes) {
     const std::size_t size = rounded(bytes);
     {
       std::lock_guard<std::mutex> guard(mutex_);
@@ -84,11 +84,11 @@ class Pool {
     return {memory, size};
   }
 
-  FUSEDLSTM_ONCE_A_CALL void give_back(void* memory, std::size_t size) {
+  FUSEDLSTM_COLD void give_back(void* memory, std::size_t size) {
     std::lock_guard<std::mutex> guard(mutex_);
     kept_.emplace_back(memory, size);
     kept_bytes_ += size;
-    while (kept_.size() > blocks_to_keep || kept_bytes_ > most_bytes) {
+    while (kept_.size() > max_kept_blocks || kept_bytes_ > max_kept_bytes) {
       const auto oldest = kept_.front();
       kept_.erase(kept_.begin());
       kept_bytes_ -= oldest.second;
@@ -97,9 +97,9 @@ class Pool {
   }
 
  private:
-  static constexpr std::size_t most_bytes = std::size_t(256) << 20;
+  static constexpr std::size_t max_kept_bytes = std::size_t(256) << 20;
 
-  // Sizes in steps of an eighth, so that calls of about the same shape share blocks.
+  // Rounds up by at most an eighth, so that calls of similar shapes share blocks.
   static std::size_t rounded(std::size_t bytes) {
     std::size_t step = page;
     while (step * 16 <= bytes) step *= 2;
@@ -118,26 +118,26 @@ class Pool {
   std::size_t kept_bytes_ = 0;
 };
 
-// A block of the pool, returned at the end of its life. Its contents are arbitrary.
-class Block {
+// A block of the pool, returned by the destructor. Its contents are arbitrary.
+class MemoryBlock {
  public:
-  Block() = default;
-  explicit Block(std::size_t bytes) {
-    std::tie(memory_, size_) = Pool::instance().take(bytes + fence);
+  MemoryBlock() = default;
+  explicit MemoryBlock(std::size_t bytes) {
+    std::tie(memory_, size_) = MemoryPool::instance().take(bytes + fence);
     forbid(static_cast<char*>(memory_) + bytes, size_ - bytes);
   }
-  ~Block() {
-    if (memory_) Pool::instance().give_back(memory_, size_);
+  ~MemoryBlock() {
+    if (memory_) MemoryPool::instance().give_back(memory_, size_);
   }
-  Block(Block&& other) noexcept
+  MemoryBlock(MemoryBlock&& other) noexcept
       : memory_(std::exchange(other.memory_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-  Block& operator=(Block&& other) noexcept {
+  MemoryBlock& operator=(MemoryBlock&& other) noexcept {
     std::swap(memory_, other.memory_);
     std::swap(size_, other.size_);
     return *this;
   }
-  Block(const Block&) = delete;
-  Block& operator=(const Block&) = delete;
+  MemoryBlock(const MemoryBlock&) = delete;
+  MemoryBlock& operator=(const MemoryBlock&) = delete;
 
   void* memory() const { return memory_; }
   std::size_t size() const { return size_; }
@@ -147,15 +147,15 @@ class Block {
   std::size_t size_ = 0;
 };
 
-// Cuts a block into arrays. Run once with no memory it adds up the size, run again it hands out the pieces:
-// a layout is written once, as a function of a Carver.
-class Carver {
+// Divides a block into arrays. A layout is a function of an Arena that takes the arrays and returns `used()`. With no
+// memory, the arena only adds up the size. See `allocate`.
+class Arena {
  public:
-  explicit Carver(void* memory = nullptr) : memory_(static_cast<char*>(memory)) {}
+  explicit Arena(void* memory = nullptr) : memory_(static_cast<char*>(memory)) {}
   template <class S>
   S* take(std::ptrdiff_t count, std::size_t alignment = cache_line) {
-    constexpr std::size_t most = std::size_t(PTRDIFF_MAX) / 4;
-    if (count < 0 || std::size_t(count) > most / sizeof(S) || used_ > most) throw std::bad_alloc();
+    constexpr std::size_t limit = std::size_t(PTRDIFF_MAX) / 4;
+    if (count < 0 || std::size_t(count) > limit / sizeof(S) || used_ > limit) throw std::bad_alloc();
     used_ = (used_ + alignment - 1) / alignment * alignment;
     S* piece = memory_ ? reinterpret_cast<S*>(memory_ + used_) : nullptr;
     used_ += static_cast<std::size_t>(count) * sizeof(S);
@@ -169,5 +169,13 @@ class Carver {
   char* memory_;
   std::size_t used_ = 0;
 };
+
+// Runs a layout twice: first to find its size, then on a block of this size. Returns the block.
+template <class Layout>
+MemoryBlock allocate(Layout&& layout) {
+  MemoryBlock block(layout(Arena()));
+  layout(Arena(block.memory()));
+  return block;
+}
 
 }  // namespace fusedlstm

@@ -14,7 +14,7 @@ double multiply_add_peak(double seconds, int threads) {
   constexpr int chains = vector_registers == 32 ? 24 : 12;
   constexpr long burst = 100000;
   std::vector<double> rates(std::size_t(threads), 0.0);
-  run_whole_team(threads, [&](const Team& team) {
+  run_full_team(threads, [&](const Team& team) {
     Pack<S> sums[chains];
     for (int c = 0; c < chains; c++) sums[c] = fill(S(1 + c));
     Pack<S> factor = fill(S(0.999)), term = fill(S(0.001));
@@ -33,7 +33,7 @@ double multiply_add_peak(double seconds, int threads) {
     }
     Pack<S> all = sums[0];
     for (int c = 1; c < chains; c++) all = all + sums[c];
-    // The sum is used, so that the loop is not optimised away; it is finite and positive.
+    // The sum is used, so that the loop is not optimized away; it is finite and positive.
     rates[std::size_t(team.member())] = sum(all) > S(0) ? done / elapsed : 0.0;
   });
   double total = 0;

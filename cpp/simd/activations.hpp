@@ -2,7 +2,7 @@
 //
 // All of them rest on 2^z = 2^n (1 + p), n the integer nearest to z, p = 2^(z - n) - 1 a polynomial. Adding a
 // large constant rounds z to n and leaves n in the lowest bits, where a shift turns it into an exponent.
-// Cells hand in their pre-activations already multiplied by the base-2 factors below (the factors are folded
+// Cells hand in their pre-activations already multiplied by the base-2 input_scale below (the input_scale are folded
 // into the packed weights); the plain forms do it themselves, with the rounding error of the product kept.
 //
 // Largest errors, measured by tests/test_core_activations.py: 3 ulp for the plain forms in both precisions. The
@@ -13,9 +13,9 @@
 
 namespace fusedlstm {
 
-// sigmoid(x) = 1 / (1 + 2^(sigmoid_factor x)); tanh(x) = (2^(tanh_factor x) - 1) / (2^(tanh_factor x) + 1).
-inline constexpr double sigmoid_factor = -1.4426950408889634;  // -log2(e)
-inline constexpr double tanh_factor = 2.8853900817779268;      // 2 log2(e)
+// sigmoid(x) = 1 / (1 + 2^(sigmoid_input_scale x)); tanh(x) = (2^(tanh_input_scale x) - 1) / (2^(tanh_input_scale x) + 1).
+inline constexpr double sigmoid_input_scale = -1.4426950408889634;  // -log2(e)
+inline constexpr double tanh_input_scale = 2.8853900817779268;      // 2 log2(e)
 
 // rounder: 1.5 * 2^(mantissa bits) + exponent bias. ln2_high has so few bits that its product with an exponent is
 // exact; ln2_low is the rest. The polynomials are minimax by the Remez exchange, lowest power first: `power` of
@@ -69,11 +69,11 @@ FUSEDLSTM_INLINE Pack<S> polynomial(const S (&coefficients)[Count], Pack<S> x) {
 
 // z = n + r, held within +-limit. `scale` is 2^n.
 template <class S>
-struct Split {
+struct SplitExp2 {
   Pack<S> n, r, scale;
 };
 template <class S>
-FUSEDLSTM_INLINE Split<S> split_power(S limit, Pack<S> z) {
+FUSEDLSTM_INLINE SplitExp2<S> split_exp2(S limit, Pack<S> z) {
   const Pack<S> rounder = fill(Exponential<S>::rounder);
   z = clamp(z, fill(-limit), fill(limit));
   const Pack<S> shifted = z + rounder, n = shifted - rounder;
@@ -90,13 +90,13 @@ struct Fraction {
 // 1 / (1 + 2^z): the denominator, for a numerator of one.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> sigmoid_denominator(Pack<S> z) {
-  const Split<S> power = split_power(Exponential<S>::product_limit, z);
+  const SplitExp2<S> power = split_exp2(Exponential<S>::product_limit, z);
   return fma(power.scale, polynomial(Exponential<S>::power, power.r), fill(S(1)));
 }
 // (2^z - 1) / (2^z + 1)
 template <class S>
 FUSEDLSTM_INLINE Fraction<S> tanh_fraction(Pack<S> z) {
-  const Split<S> power = split_power(Exponential<S>::tanh_largest, z);
+  const SplitExp2<S> power = split_exp2(Exponential<S>::tanh_largest, z);
   const Pack<S> rest = power.r * polynomial(Exponential<S>::rest, power.r);
   const Pack<S> less_one = fma(power.scale, rest, power.scale - fill(S(1)));
   return {less_one, less_one + fill(S(2))};
@@ -105,25 +105,25 @@ FUSEDLSTM_INLINE Fraction<S> tanh_fraction(Pack<S> z) {
 // The plain forms, for |x| of any size. Rounding x * log2(e) would cost as many ulp as |x| has units; so that product
 // only finds the exponent, and the remainder is taken from x itself.
 template <class S>
-struct NaturalPower {
+struct SplitExp {
   Pack<S> scale, rest;  // e^x = scale * (1 + rest)
 };
 template <class S>
-FUSEDLSTM_INLINE NaturalPower<S> natural_power(S limit, Pack<S> x) {
+FUSEDLSTM_INLINE SplitExp<S> split_exp(S limit, Pack<S> x) {
   using E = Exponential<S>;
   x = clamp(x, fill(-limit), fill(limit));
-  const Split<S> power = split_power(E::largest, x * fill(S(-sigmoid_factor)));
+  const SplitExp2<S> power = split_exp2(E::largest, x * fill(S(-sigmoid_input_scale)));
   const Pack<S> y = (x - power.n * fill(E::ln2_high)) - power.n * fill(E::ln2_low);
   return {power.scale, fma(y * y, polynomial(E::series, y), y)};
 }
 template <class S>
 FUSEDLSTM_INLINE Pack<S> sigmoid(Pack<S> x) {
-  const auto e = natural_power(Exponential<S>::largest * S(0.69), zero<S>() - x);
+  const auto e = split_exp(Exponential<S>::largest * S(0.69), zero<S>() - x);
   return fill(S(1)) / (fill(S(1)) + fma(e.scale, e.rest, e.scale));
 }
 template <class S>
 FUSEDLSTM_INLINE Pack<S> tanh(Pack<S> x) {
-  const auto e = natural_power(Exponential<S>::tanh_largest, x + x);
+  const auto e = split_exp(Exponential<S>::tanh_largest, x + x);
   const Pack<S> less_one = fma(e.scale, e.rest, e.scale - fill(S(1)));
   return less_one / (less_one + fill(S(2)));
 }

@@ -15,13 +15,13 @@ namespace fusedlstm {
 
 // e^x - 1 for x of at most zero.
 template <class S>
-FUSEDLSTM_INLINE Pack<S> power_less_one(Pack<S> x) {
-  const auto e = natural_power(Exponential<S>::largest * S(0.69), x);
+FUSEDLSTM_INLINE Pack<S> expm1(Pack<S> x) {
+  const auto e = split_exp(Exponential<S>::largest * S(0.69), x);
   return fma(e.scale, e.rest, e.scale - fill(S(1)));
 }
 // log(1 + t) for 0 <= t <= 1: 2 atanh(s), s = t / (2 + t) at most 1/3, by its power series.
 template <class S>
-FUSEDLSTM_INLINE Pack<S> log_one_plus(Pack<S> t) {
+FUSEDLSTM_INLINE Pack<S> log1p(Pack<S> t) {
   constexpr int terms = sizeof(S) == 4 ? 8 : 17;
   const Pack<S> s = t / (t + fill(S(2))), square = s * s;
   Pack<S> series = fill(S(2) / S(2 * terms + 1));
@@ -30,7 +30,7 @@ FUSEDLSTM_INLINE Pack<S> log_one_plus(Pack<S> t) {
 }
 template <class S>
 FUSEDLSTM_INLINE Pack<S> negative_part(Pack<S> x) {
-  return positive_part(zero<S>() - x);
+  return relu(zero<S>() - x);
 }
 
 namespace detail {
@@ -53,14 +53,14 @@ struct Tanh {
 };
 template <class S>
 struct Relu {
-  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const { return positive_part(x); }
+  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const { return relu(x); }
   FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const { return where_positive(y, dy); }
 };
 // x if x > 0, else alpha x
 template <class S>
 struct LeakyRelu {
   Pack<S> alpha;
-  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const { return positive_part(x) - alpha * negative_part(x); }
+  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const { return relu(x) - alpha * negative_part(x); }
   FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const {
     const Pack<S> above = where_positive(y, dy);
     return above + alpha * (dy - above);
@@ -75,7 +75,7 @@ struct ThresholdedRelu {
     return where_positive(x - alpha, x) + nan_or_zero;
   }
   FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const {
-    return where_positive(positive_part(y) + negative_part(y), dy);
+    return where_positive(relu(y) + negative_part(y), dy);
   }
 };
 // alpha tanh(beta x)
@@ -101,7 +101,7 @@ template <class S>
 struct Elu {
   Pack<S> alpha;
   FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const {
-    return fma(alpha, power_less_one(zero<S>() - negative_part(x)), positive_part(x));
+    return fma(alpha, expm1(zero<S>() - negative_part(x)), relu(x));
   }
   FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const {
     const Pack<S> above = where_positive(y, dy);
@@ -114,10 +114,10 @@ struct Softsign {
   FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const {
     constexpr S largest = std::numeric_limits<S>::max();
     x = clamp(x, fill(-largest), fill(largest));
-    return x / (fill(S(1)) + positive_part(x) + negative_part(x));
+    return x / (fill(S(1)) + relu(x) + negative_part(x));
   }
   FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const {
-    const Pack<S> rest = fill(S(1)) - positive_part(y) - negative_part(y);
+    const Pack<S> rest = fill(S(1)) - relu(y) - negative_part(y);
     return dy * rest * rest;
   }
 };
@@ -125,17 +125,17 @@ struct Softsign {
 template <class S>
 struct Softplus {
   FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const {
-    const Pack<S> above = positive_part(x);
-    const Pack<S> power = power_of_negative(zero<S>() - above - negative_part(x));
-    return above + log_one_plus(power);
+    const Pack<S> above = relu(x);
+    const Pack<S> power = exp_of_negative(zero<S>() - above - negative_part(x));
+    return above + log1p(power);
   }
   FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const {
-    return zero<S>() - dy * power_less_one(zero<S>() - y);
+    return zero<S>() - dy * expm1(zero<S>() - y);
   }
 
  private:
-  static FUSEDLSTM_INLINE Pack<S> power_of_negative(Pack<S> x) {
-    const auto e = natural_power(Exponential<S>::largest * S(0.69), x);
+  static FUSEDLSTM_INLINE Pack<S> exp_of_negative(Pack<S> x) {
+    const auto e = split_exp(Exponential<S>::largest * S(0.69), x);
     return fma(e.scale, e.rest, e.scale);
   }
 };

@@ -32,9 +32,9 @@
 
 // What runs once a call and is better small than fast.
 #if defined(__GNUC__)
-#define FUSEDLSTM_ONCE_A_CALL __attribute__((cold, noinline))
+#define FUSEDLSTM_COLD __attribute__((cold, noinline))
 #else
-#define FUSEDLSTM_ONCE_A_CALL
+#define FUSEDLSTM_COLD
 #endif
 
 namespace fusedlstm {
@@ -137,12 +137,12 @@ FUSEDLSTM_INLINE Pack<S> clamp(Pack<S> a, Pack<S> low, Pack<S> high) {
 }
 // max(a, b); NaN in a stays NaN.
 template <class S>
-FUSEDLSTM_INLINE Pack<S> larger(Pack<S> a, Pack<S> b) {
+FUSEDLSTM_INLINE Pack<S> max(Pack<S> a, Pack<S> b) {
   return {Eigen::internal::pmax(a.raw, b.raw)};
 }
 // max(a, 0); NaN stays NaN.
 template <class S>
-FUSEDLSTM_INLINE Pack<S> positive_part(Pack<S> a) {
+FUSEDLSTM_INLINE Pack<S> relu(Pack<S> a) {
   return {Eigen::internal::pmax(a.raw, zero<S>().raw)};
 }
 // b in the lanes where a > 0, zero in the rest.

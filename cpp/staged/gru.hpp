@@ -23,7 +23,7 @@ struct GruBackwardRow {
   const S* dropped_before;
   const S* hidden_before;
   const S* mask;
-  const S* dhidden;  // dL/dh
+  const S* dh;  // dL/dh
   S* dbefore;        // dL/dh' that takes no product, added to
   S* dreset;         // reset before: in dL/d(r h'); out its part of the gradient of the dropped h'
   S* scratch;        // two blocks
@@ -60,7 +60,7 @@ class Gru {
   void backward(const GruBackwardRow<S>& row) const {
     S *z = row.gates + width_, *n = z + width_, *d_z = row.scratch, *d_n = d_z + width_;
     for (Index j = 0; j < width_; j += pack_size<S>) {
-      const Pack<S> dh = load(row.dhidden + j), stays = load(z + j), before = load(row.hidden_before + j);
+      const Pack<S> dh = load(row.dh + j), stays = load(z + j), before = load(row.hidden_before + j);
       const Pack<S> scale = row.mask ? load(row.mask + j) : fill(S(1));
       store(d_z + j, dh * (before - load(n + j) * scale));
       store(d_n + j, dh * (fill(S(1)) - stays) * scale);

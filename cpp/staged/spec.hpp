@@ -99,7 +99,7 @@ struct Layout {
   Index count = 0;   // of the flat vector
   Index packed = 0;  // of all vectors in whole packets
 
-  FUSEDLSTM_ONCE_A_CALL Layout(const Spec& spec, const Shape& shape) {
+  FUSEDLSTM_COLD Layout(const Spec& spec, const Shape& shape) {
     const Blocks blocks(spec);
     const Index hidden = shape.hidden;
     const int gates = blocks.count;

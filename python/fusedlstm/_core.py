@@ -40,13 +40,13 @@ class Core(Protocol):
     def default_threads(self) -> int:
         """OpenMP's present maximum, and at most the CPUs that this process may run on."""
 
-    def set_eager_teams(self, eager: bool, /) -> bool:
+    def set_force_threads(self, force: bool, /) -> bool:
         """For tests: use all threads given, however small the work and busy the machine.
 
         Returns what was set before.
         """
 
-    WholeModel: Any
+    Program: Any
     """Layers that run in one call: `add_recurrent`, `add_last_step`, `add_dense`, `add_pool` of
     "mean" or "max", `predict`. With lengths, steps past the end are zero in the output."""
 

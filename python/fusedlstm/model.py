@@ -172,7 +172,7 @@ class Model:
 
     def _program(self) -> Any:
         """Return the core's program of the whole model; None if it cannot compute a layer."""
-        program = core.WholeModel(self.dtype.name, self.input_size)
+        program = core.Program(self.dtype.name, self.input_size)
         layer = self.layer
         whole = can_lower(layer) and layer.lower(program, self._weights, self.input_size, True)
         return program if whole else None
@@ -257,7 +257,7 @@ class Model:
             return self.run(x, None, lengths, mask=mask)[0]
         whole, y = self._whole, None
         if whole is not None and lengths is None and type(x) is np.ndarray:
-            y = whole.predict_as_it_is(x, get_num_threads)
+            y = whole.predict_contiguous(x, get_num_threads)
         if y is not None:  # as most often
             return y  # type: ignore[no-any-return]
         seq = self._input(x, lengths)

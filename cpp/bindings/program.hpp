@@ -1,81 +1,15 @@
-// Packed weights and whole models for Python.
+// Whole models for Python.
 #pragma once
 
 #include <variant>
 
 #include "bindings/numpy_views.hpp"
+#include "bindings/packed.hpp"
 #include "bindings/pool.hpp"
-#include "cells/list.hpp"
-#include "ops/dense_op.hpp"
 #include "ops/last_step_op.hpp"
 #include "ops/program.hpp"
-#include "ops/recurrent_op.hpp"
 
 namespace fusedlstm {
-
-template <class S>
-const Cell<S>& cell_of(const std::string& name) {
-  const Cell<S>* cell = find_cell<S>(name);
-  require(cell != nullptr, "unknown cell");
-  return *cell;
-}
-
-template <class T>
-struct CapsuleName;
-#define FUSEDLSTM_CAPSULE(type, text) \
-  template <>                         \
-  struct CapsuleName<type> {          \
-    static constexpr const char* value = text; \
-  }
-FUSEDLSTM_CAPSULE(PackedRecurrent<float>, "fusedlstm.packed.float32");
-FUSEDLSTM_CAPSULE(PackedRecurrent<double>, "fusedlstm.packed.float64");
-FUSEDLSTM_CAPSULE(PackedDenseLayer<float>, "fusedlstm.packed_dense.float32");
-FUSEDLSTM_CAPSULE(PackedDenseLayer<double>, "fusedlstm.packed_dense.float64");
-#undef FUSEDLSTM_CAPSULE
-
-// A capsule is one of those who share the weights.
-template <class T>
-using Shared = std::shared_ptr<const T>;
-
-template <class T>
-py::capsule keep_packed(std::shared_ptr<const T> packed) {
-  return py::capsule(new Shared<T>(std::move(packed)), CapsuleName<T>::value, [](PyObject* capsule) {
-    delete static_cast<Shared<T>*>(PyCapsule_GetPointer(capsule, CapsuleName<T>::value));
-  });
-}
-// Null if the object is no capsule; one of another kind is an error.
-template <class T>
-Shared<T> packed_of(const py::object& object) {
-  if (!PyCapsule_CheckExact(object.ptr())) return nullptr;
-  const void* held = PyCapsule_GetPointer(object.ptr(), CapsuleName<T>::value);
-  if (!held) throw py::error_already_set();
-  return *static_cast<const Shared<T>*>(held);
-}
-
-inline py::capsule pack_recurrent(const std::string& cell, int directions, Index input_size, Index hidden_size,
-                                  const py::array& parameters) {
-  return with_dtype(parameters, [&](auto tag) -> py::capsule {
-    using S = decltype(tag);
-    const Cell<S>& found = cell_of<S>(cell);
-    require(directions >= 1 && directions <= most_directions, "one or two directions");
-    require(input_size > 0 && hidden_size > 0, "sizes must be positive");
-    const LayerShape shape{{input_size, hidden_size, found.blocks}, 1, 1, directions, false, {}};
-    require_room<S>(1, 1, input_size, checked_product(directions, hidden_size));
-    const S* weights = input_of<S>(parameters, directions * weight_count(shape.sizes));
-    return keep_packed(packed_layer(found, shape, weights));
-  });
-}
-
-inline py::capsule pack_dense(const py::array& parameters, Index features, Index units) {
-  return with_dtype(parameters, [&](auto tag) -> py::capsule {
-    using S = decltype(tag);
-    require(features > 0 && units > 0, "sizes must be positive");
-    require_room<S>(1, 1, features, units);
-    const DenseShape shape{1, features, units, {}};
-    const S* weights = input_of<S>(parameters, dense_weight_count(shape));
-    return keep_packed(packed_layer(shape, weights));
-  });
-}
 
 // Of a function of Python without arguments.
 inline py::object result_of(const py::handle& function) {
@@ -88,15 +22,15 @@ inline py::object result_of(const py::handle& function) {
 // thread.
 inline constexpr Index work_of_a_part = Index(1) << 35, rows_of_a_part = 32;
 
-// `most_threads` is asked where there is work for more than one.
+// `max_threads` is asked where there is work for more than one.
 template <class S>
 PyObject* predict_into_new(const Program<S>& model, Index batch, Index steps, const Index* lengths,
-                           Sequences<const S> x, const py::handle& most_threads) {
+                           SequenceView<const S> x, const py::handle& max_threads) {
   require(model.complete(), "the last layer must give its steps");
   require_room<S>(batch, steps, model.features(), model.widest());
   const Index work = checked_product(batch * steps, model.work());
-  const bool small = work < worth_a_release;
-  const int threads = small && !eager_teams() ? 1 : result_of(most_threads).template cast<int>();
+  const bool small = work < min_work_without_gil;
+  const int threads = small && !force_threads() ? 1 : result_of(max_threads).template cast<int>();
   Py_ssize_t shape[3] = {batch, steps, model.outputs()};
   if (model.reduces()) shape[1] = model.outputs();
   auto y = py::reinterpret_steal<py::object>(new_array<S>(model.reduces() ? 2 : 3, shape));
@@ -107,8 +41,8 @@ PyObject* predict_into_new(const Program<S>& model, Index batch, Index steps, co
     return y.release().ptr();
   }
   // Rows in parts, between which Python's signals are handled: Ctrl-C waits for one part. The bits do not depend on it.
-  const Index most_parts = std::max(Index(1), batch / (rows_of_a_part * threads));
-  const Index parts = std::min(1 + work / work_of_a_part, most_parts);
+  const Index max_chunks = std::max(Index(1), batch / (rows_of_a_part * threads));
+  const Index parts = std::min(1 + work / work_of_a_part, max_chunks);
   const Index row = (model.reduces() ? 1 : steps) * model.outputs();
   for (Index part = 0; part < parts; part++) {
     const Index first = batch * part / parts, rows = batch * (part + 1) / parts - first;
@@ -120,9 +54,9 @@ PyObject* predict_into_new(const Program<S>& model, Index batch, Index steps, co
   return y.release().ptr();
 }
 
-class PyWholeModel {
+class PyProgram {
  public:
-  PyWholeModel(const std::string& dtype, Index features) {
+  PyProgram(const std::string& dtype, Index features) {
     require(features > 0, "sizes must be positive");
     if (dtype == "float32") model_.emplace<std::shared_ptr<Program<float>>>(new Program<float>(features));
     else model_.emplace<std::shared_ptr<Program<double>>>(new Program<double>(features));
@@ -137,21 +71,21 @@ class PyWholeModel {
 
   // `weights`: packed, or an array that is read at every call.
   void add_recurrent(const std::string& cell, int directions, bool reverse, Index hidden_size, const py::object& weights,
-                     const py::object& regularisers, bool all_steps, const py::object& initial_hidden,
+                     const py::object& regularizers, bool all_steps, const py::object& initial_hidden,
                      const py::object& initial_state) {
     with_model([&](auto& model, auto tag) {
       using S = decltype(tag);
       const Cell<S>& found = cell_of<S>(cell);
-      const Sizes sizes{model.outputs(), hidden_size, found.blocks};
-      require(directions >= 1 && directions <= most_directions && hidden_size > 0, "sizes must be positive");
+      const Sizes sizes{model.outputs(), hidden_size, found.gates};
+      require(directions >= 1 && directions <= max_directions && hidden_size > 0, "sizes must be positive");
       require(!reverse || directions == 1, "a reverse layer has one direction");
-      require_room<S>(1, 1, sizes.input, checked_product(directions, hidden_size));
+      require_room<S>(1, 1, sizes.input_size, checked_product(directions, hidden_size));
       const auto packed = packed_of<PackedRecurrent<S>>(weights);
       require(!weights.is_none(), "weights must not be None");
       require(!packed || (packed->cell == &found && packed->shape.directions == directions &&
-                          packed->shape.sizes.input == sizes.input && packed->shape.sizes.hidden == hidden_size),
+                          packed->shape.sizes.input_size == sizes.input_size && packed->shape.sizes.hidden_size == hidden_size),
               "packed weights are of another layer");
-      const LayerShape shape{sizes, 1, 1, directions, reverse, regularisers_of(regularisers)};
+      const LayerShape shape{sizes, 1, 1, directions, reverse, regularizers_of(regularizers)};
       const auto numbers = [&](const py::object& array) {
         const Index states = directions * hidden_size;
         const S* values = input_of<S>(array, states);
@@ -175,7 +109,7 @@ class PyWholeModel {
       require(units > 0, "sizes must be positive");
       require_room<S>(1, 1, model.outputs(), units);
       const DenseShape shape{1, model.outputs(), units, activation_of(activation)};
-      const auto packed = packed_of<PackedDenseLayer<S>>(weights);
+      const auto packed = packed_of<PackedDense<S>>(weights);
       require(!weights.is_none(), "weights must not be None");
       require(!packed || (packed->shape.features == shape.features && packed->shape.units == units),
               "packed weights are of another layer");
@@ -185,22 +119,22 @@ class PyWholeModel {
     kept_.push_back(weights);
   }
 
-  py::object predict(const py::array& x, const py::object& lengths, const py::handle& most_threads) const {
+  py::object predict(const py::array& x, const py::object& lengths, const py::handle& max_threads) const {
     return with_model([&](const auto& model, auto tag) -> py::object {
       using S = decltype(tag);
       require(py::isinstance<py::array_t<S>>(x), "x must have the dtype of the model");
-      const Sequences<const S> sequences = sequences_of<S>(x);
+      const SequenceView<const S> sequences = view_of_sequences<S>(x);
       const Index batch = x.shape(0), steps = x.shape(1);
       require(batch > 0 && steps > 0 && x.shape(2) == model.features(), "x must be (batch, steps, features)");
       return py::reinterpret_steal<py::object>(
-          predict_into_new(model, batch, steps, lengths_of(lengths, batch, steps), sequences, most_threads));
+          predict_into_new(model, batch, steps, lengths_of(lengths, batch, steps), sequences, max_threads));
     });
   }
 
-  // predict_as_it_is(x, most_threads): without lengths; None if x is not an array as `predict` takes it, in one piece.
-  static PyObject* predict_as_it_is(PyObject* self, PyObject* const* args, Py_ssize_t count) {
+  // predict_contiguous(x, max_threads): without lengths; None if x is not an array as `predict` takes it, in one piece.
+  static PyObject* predict_contiguous(PyObject* self, PyObject* const* args, Py_ssize_t count) {
     return with_python_errors([&]() -> PyObject* {
-      const auto* whole = held_by<PyWholeModel>(self);
+      const auto* whole = held_by<PyProgram>(self);
       require(whole && count == 2, "two arguments are needed");
       return whole->with_model([&](const auto& model, auto tag) -> PyObject* {
         using S = decltype(tag);
@@ -208,7 +142,7 @@ class PyWholeModel {
         const S* values = shape ? values_of<S>(args[0], 3, shape, false) : nullptr;
         if (!values || shape[0] < 1 || shape[1] < 1 || shape[2] != model.features()) Py_RETURN_NONE;
         return predict_into_new(model, shape[0], shape[1], nullptr,
-                                contiguous_sequences(values, shape[1], shape[2]), args[1]);
+                                contiguous_view(values, shape[1], shape[2]), args[1]);
       });
     });
   }
@@ -220,20 +154,20 @@ class PyWholeModel {
   std::variant<std::shared_ptr<Program<float>>, std::shared_ptr<Program<double>>> model_;
 };
 
-inline void define_whole_model(py::module_& module) {
+inline void define_program(py::module_& module) {
   module.def("pack_recurrent", &pack_recurrent);
   module.def("pack_dense", &pack_dense);
   define_pool(module);
-  py::class_<PyWholeModel> whole(module, "WholeModel", py::module_local());
+  py::class_<PyProgram> whole(module, "Program", py::module_local());
   whole.def(py::init<const std::string&, Index>())
-      .def("add_recurrent", &PyWholeModel::add_recurrent)
-      .def("add_last_step", &PyWholeModel::add_last_step)
-      .def("add_dense", &PyWholeModel::add_dense)
-      .def("add_pool", &PyWholeModel::add_pool)
-      .def("predict", &PyWholeModel::predict)
-      .def_property_readonly("takes_lengths", &PyWholeModel::takes_lengths);
+      .def("add_recurrent", &PyProgram::add_recurrent)
+      .def("add_last_step", &PyProgram::add_last_step)
+      .def("add_dense", &PyProgram::add_dense)
+      .def("add_pool", &PyProgram::add_pool)
+      .def("predict", &PyProgram::predict)
+      .def_property_readonly("takes_lengths", &PyProgram::takes_lengths);
   static PyMethodDef predict = {
-      "predict_as_it_is", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&PyWholeModel::predict_as_it_is)),
+      "predict_contiguous", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&PyProgram::predict_contiguous)),
       METH_FASTCALL, nullptr};
   add_fast_method(whole, predict);
 }
