@@ -1,4 +1,4 @@
-"""Every header of the core compiles alone: it includes what it uses."""
+"""Each header of the core compiles without other headers: it includes what it uses."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ COMPILER = os.environ.get("CXX") or shutil.which("c++")
 # As in CMakeLists.txt.
 FLAGS = ["-std=c++17", "-fopenmp", "-fvisibility=hidden", "-ffp-contract=off"]
 FLAGS += ["-DEIGEN_MPL2_ONLY", "-DEIGEN_DONT_PARALLELIZE"]
-FLAGS += ["-Wall", "-Wextra", "-Werror"]
-OF_GCC = ["-Wno-ignored-attributes", "-Wno-uninitialized", "-Wno-maybe-uninitialized"]
+FLAGS += ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
+GCC_FLAGS = ["-Wno-ignored-attributes", "-Wno-uninitialized", "-Wno-maybe-uninitialized"]
 
 
 def compiler() -> list[str]:
@@ -27,7 +27,7 @@ def compiler() -> list[str]:
         pytest.skip("there is no C++ compiler")
     about = subprocess.run([COMPILER, "--version"], capture_output=True, text=True, check=True)
     clang = "clang" in about.stdout
-    return [COMPILER, *FLAGS, *([] if clang else OF_GCC)]
+    return [COMPILER, *FLAGS, *([] if clang else GCC_FLAGS)]
 
 
 def eigen() -> str:
@@ -45,7 +45,7 @@ def eigen() -> str:
 
 
 def errors(command: list[str], header: str) -> str:
-    """Return what the compiler says of a source that includes this header alone."""
+    """Return the messages of the compiler for a source that includes only this header."""
     result = subprocess.run(
         [*command, f"-I{CPP}", "-x", "c++", "-fsyntax-only", "-"],
         input=f'#include "{header}"\n',

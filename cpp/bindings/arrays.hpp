@@ -27,9 +27,7 @@ auto with_dtype(const py::array& array, Work&& work) {
   return work(double());
 }
 
-inline bool is_aligned(const py::array& array) {
-  return array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-}
+inline bool is_aligned(const py::array& array) { return array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_; }
 
 // Contiguous and aligned arrays of the expected number of elements; null for None.
 template <class S>

@@ -17,7 +17,7 @@ DenseShape dense_shape(const py::array& x, Index units, const py::object& activa
 
 // `parameters`: an array, or what pack_dense returned.
 inline py::object dense_forward_array(const py::object& parameters, const py::array& x, Index units,
-                               const py::object& activation, int threads) {
+                                      const py::object& activation, int threads) {
   return with_dtype(x, [&](auto tag) -> py::object {
     using S = decltype(tag);
     const DenseShape shape = dense_shape<S>(x, units, activation);
@@ -39,8 +39,8 @@ inline py::object dense_forward_array(const py::object& parameters, const py::ar
 }
 
 inline py::object dense_backward_array(const py::array& parameters, const py::array& x, const py::array& y,
-                                const py::array& dy, const py::object& activation, bool want_dx,
-                                const py::array& gradients, int threads) {
+                                       const py::array& dy, const py::object& activation, bool want_dx,
+                                       const py::array& gradients, int threads) {
   return with_dtype(parameters, [&](auto tag) -> py::object {
     using S = decltype(tag);
     require(dy.ndim() == 2, "dy must have two dimensions");

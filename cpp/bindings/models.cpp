@@ -1,5 +1,5 @@
-// Whole models, decoders, standardizers and streams for Python, apart from the other functions: together they would need
-// more memory to compile than a small machine has.
+// Whole models, decoders, standardizers and streams for Python, apart from the other functions: together they would
+// need more memory to compile than a small machine has.
 #include "bindings/standardize.hpp"
 #include "bindings/stream.hpp"
 

@@ -1,8 +1,8 @@
-// The functions and classes of the compiled modules. The files in bindings/ are the only ones that depend on Python: dtypes,
-// shapes, None and the GIL.
+// The functions and classes of the compiled modules. The files in bindings/ are the only ones that depend on Python:
+// dtypes, shapes, None and the GIL.
 //
-// The Python layer has validated the user's arguments and reports errors in its own words. A failed check here is a defect
-// of the Python layer.
+// The Python layer has validated the user's arguments and reports errors in its own words. A failed check here is a
+// defect of the Python layer.
 #include "bindings/dense.hpp"
 #include "bindings/functions.hpp"
 #include "bindings/optimizers.hpp"

@@ -17,9 +17,7 @@ PyObject* descriptor_of() {
 }
 
 // Whether the object is an array and of no subclass: a masked array holds more than its values.
-inline bool is_plain_array(PyObject* object) {
-  return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_;
-}
+inline bool is_plain_array(PyObject* object) { return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_; }
 
 // The values of an aligned C-contiguous array of this type and shape; null if the object is anything else.
 template <class S>
@@ -60,8 +58,8 @@ inline PyObject* number_type() {
   static PyObject* const type = py::object(py::module_::import("numpy").attr("float64")).release().ptr();
   return type;
 }
-// When the module is made: the first call of each asks NumPy, and what that does in a static's initialization could wait
-// for the lock of Python, whose holder waits for the initialization.
+// When the module is made: the first call of each asks NumPy, and what that does in a static's initialization could
+// wait for the lock of Python, whose holder waits for the initialization.
 inline void prepare_views() {
   descriptor_of<float>();
   descriptor_of<double>();
@@ -88,8 +86,8 @@ T* held_by(PyObject* self) {
 // Adds a method that Python calls as `function(self, args, count, names of keyword arguments)`.
 template <class Class>
 void add_fast_method(Class& type, PyMethodDef& method) {
-  const auto descriptor = py::reinterpret_steal<py::object>(
-      PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), &method));
+  const auto descriptor =
+      py::reinterpret_steal<py::object>(PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), &method));
   if (!descriptor) throw py::error_already_set();
   type.attr(method.ml_name) = descriptor;
 }

@@ -70,9 +70,9 @@ class PyProgram {
   }
 
   // `weights`: packed, or an array that is read at every call.
-  void add_recurrent(const std::string& cell, int directions, bool reverse, Index hidden_size, const py::object& weights,
-                     const py::object& regularizers, bool all_steps, const py::object& initial_hidden,
-                     const py::object& initial_state) {
+  void add_recurrent(const std::string& cell, int directions, bool reverse, Index hidden_size,
+                     const py::object& weights, const py::object& regularizers, bool all_steps,
+                     const py::object& initial_hidden, const py::object& initial_state) {
     with_model([&](auto& model, auto tag) {
       using S = decltype(tag);
       const Cell<S>& found = cell_of<S>(cell);
@@ -83,7 +83,8 @@ class PyProgram {
       const auto packed = packed_of<PackedRecurrent<S>>(weights);
       require(!weights.is_none(), "weights must not be None");
       require(!packed || (packed->cell == &found && packed->shape.directions == directions &&
-                          packed->shape.sizes.input_size == sizes.input_size && packed->shape.sizes.hidden_size == hidden_size),
+                          packed->shape.sizes.input_size == sizes.input_size &&
+                          packed->shape.sizes.hidden_size == hidden_size),
               "packed weights are of another layer");
       const LayerShape shape{sizes, 1, 1, directions, reverse, regularizers_of(regularizers)};
       const auto numbers = [&](const py::object& array) {
@@ -141,8 +142,8 @@ class PyProgram {
         const Py_ssize_t* shape = shape_of_array(args[0], 3);
         const S* values = shape ? values_of<S>(args[0], 3, shape, false) : nullptr;
         if (!values || shape[0] < 1 || shape[1] < 1 || shape[2] != model.features()) Py_RETURN_NONE;
-        return predict_into_new(model, shape[0], shape[1], nullptr,
-                                contiguous_view(values, shape[1], shape[2]), args[1]);
+        return predict_into_new(model, shape[0], shape[1], nullptr, contiguous_view(values, shape[1], shape[2]),
+                                args[1]);
       });
     });
   }

@@ -7,26 +7,28 @@ namespace fusedlstm {
 
 // `parameters`: an array, or what pack_recurrent returned for this layer.
 inline py::tuple recurrent_forward(const std::string& cell_name, int directions, bool reverse, Index hidden_size,
-                            const py::object& parameters, const py::array& x, const py::object& lengths,
-                            const py::object& h, const py::object& c, bool want_y, bool training,
-                            const py::object& regularizers, int threads) {
+                                   const py::object& parameters, const py::array& x, const py::object& lengths,
+                                   const py::object& h, const py::object& c, bool want_y, bool training,
+                                   const py::object& regularizers, int threads) {
   return with_dtype(x, [&](auto tag) -> py::tuple {
     using S = decltype(tag);
     const Cell<S>& cell = cell_of<S>(cell_name);
     const auto ready = packed_of<PackedRecurrent<S>>(parameters);
     require(ready || py::isinstance<py::array_t<S>>(parameters), "x must have the dtype of the parameters");
     const SequenceView<const S> sequences = view_of_sequences<S>(x);
-    const LayerShape shape{{x.shape(2), hidden_size, cell.gates}, x.shape(1), x.shape(0), directions,
-                           reverse, regularizers_of(regularizers)};
+    const LayerShape shape{{x.shape(2), hidden_size, cell.gates}, x.shape(1), x.shape(0), directions, reverse,
+                           regularizers_of(regularizers)};
     require(directions >= 1 && directions <= max_directions, "one or two directions");
     require(!reverse || directions == 1, "a reverse layer has one direction");
     require(training || !shape.regularizers.training, "masks are for training");
     require(cell.has_candidate || !shape.regularizers.drops_candidate(), "the cell has no candidate");
-    require(shape.batch > 0 && shape.steps > 0 && shape.sizes.input_size > 0 && hidden_size > 0, "sizes must be positive");
+    require(shape.batch > 0 && shape.steps > 0 && shape.sizes.input_size > 0 && hidden_size > 0,
+            "sizes must be positive");
     require_room<S>(shape.batch, shape.steps, shape.sizes.input_size, checked_product(directions, hidden_size));
     const Index count = directions * weight_count(shape.sizes), states = directions * shape.batch * hidden_size;
     require(!ready || (ready->cell == &cell && ready->shape.directions == directions &&
-                       ready->shape.sizes.input_size == shape.sizes.input_size && ready->shape.sizes.hidden_size == hidden_size),
+                       ready->shape.sizes.input_size == shape.sizes.input_size &&
+                       ready->shape.sizes.hidden_size == hidden_size),
             "packed weights are of another layer");
     const S* weights = ready ? nullptr : input_of<S>(parameters, count);
     const Index* steps_of = lengths_of(lengths, shape.batch, shape.steps);
@@ -53,8 +55,8 @@ inline py::tuple recurrent_forward(const std::string& cell_name, int directions,
 }
 
 inline py::tuple recurrent_backward(const py::capsule& saved_capsule, const py::array& parameters, const py::array& x,
-                             const py::object& dy, const py::object& dh, const py::object& dc, bool want_dx,
-                             bool want_initial, const py::array& gradients) {
+                                    const py::object& dy, const py::object& dh, const py::object& dc, bool want_dx,
+                                    bool want_initial, const py::array& gradients) {
   return with_dtype(parameters, [&](auto tag) -> py::tuple {
     using S = decltype(tag);
     SavedLayer<S>& saved = *held_by_capsule<SavedLayer<S>>(saved_capsule);
@@ -64,8 +66,9 @@ inline py::tuple recurrent_backward(const py::capsule& saved_capsule, const py::
     const Index outputs = shape.batch * shape.steps * shape.features();
     const Index states = shape.directions * shape.batch * shape.sizes.hidden_size;
     require(py::isinstance<py::array_t<S>>(x), "x must have the dtype of the parameters");
-    require(x.ndim() == 3 && x.shape(0) == shape.batch && x.shape(1) == shape.steps && x.shape(2) == shape.sizes.input_size,
-            "x must be the x of forward");
+    require(
+        x.ndim() == 3 && x.shape(0) == shape.batch && x.shape(1) == shape.steps && x.shape(2) == shape.sizes.input_size,
+        "x must be the x of forward");
     const SequenceView<const S> sequences = view_of_sequences<S>(x);
     const S* weights = input_of<S>(parameters, count);
     S* sums = output_of<S>(gradients, count);
@@ -74,8 +77,8 @@ inline py::tuple recurrent_backward(const py::capsule& saved_capsule, const py::
 
     py::object dx = py::none();
     if (want_dx) dx = empty<S>({shape.batch, shape.steps, shape.sizes.input_size});
-    const auto dx_sequences =
-        contiguous_view(output_of<S>(dx, shape.batch * shape.steps * shape.sizes.input_size), shape.steps, shape.sizes.input_size);
+    const auto dx_sequences = contiguous_view(output_of<S>(dx, shape.batch * shape.steps * shape.sizes.input_size),
+                                              shape.steps, shape.sizes.input_size);
     const std::vector<py::ssize_t> state_shape = {shape.directions, shape.batch, shape.sizes.hidden_size};
     py::object dh_initial = py::none(), dc_initial = py::none();
     if (want_initial) dh_initial = empty<S>(state_shape);

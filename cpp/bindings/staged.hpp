@@ -66,10 +66,10 @@ py::array_t<S> new_states(const staged::Shape& shape, Index units) {
   return empty<S>({shape.directions, shape.batch, units});
 }
 
-FUSEDLSTM_COLD py::tuple staged_forward(
-    const py::dict& given_spec, int directions, bool reverse, Index hidden_size, const py::array& parameters,
-    const py::array& x, const py::object& lengths, const py::object& hidden, const py::object& state,
-    bool want_y, bool training, const py::object& given_regularizers, int threads) {
+FUSEDLSTM_COLD py::tuple staged_forward(const py::dict& given_spec, int directions, bool reverse, Index hidden_size,
+                                        const py::array& parameters, const py::array& x, const py::object& lengths,
+                                        const py::object& hidden, const py::object& state, bool want_y, bool training,
+                                        const py::object& given_regularizers, int threads) {
   return with_dtype(parameters, [&](auto tag) -> py::tuple {
     using S = decltype(tag);
     const staged::Spec spec = spec_of(given_spec);
@@ -112,10 +112,10 @@ FUSEDLSTM_COLD py::tuple staged_forward(
   });
 }
 
-FUSEDLSTM_COLD py::tuple staged_backward(
-    const py::capsule& saved_capsule, const py::array& parameters, const py::array& x, const py::object& dy,
-    const py::object& dh, const py::object& dc, bool want_dx, bool want_initial,
-    const py::array& gradients) {
+FUSEDLSTM_COLD py::tuple staged_backward(const py::capsule& saved_capsule, const py::array& parameters,
+                                         const py::array& x, const py::object& dy, const py::object& dh,
+                                         const py::object& dc, bool want_dx, bool want_initial,
+                                         const py::array& gradients) {
   return with_dtype(parameters, [&](auto tag) -> py::tuple {
     using S = decltype(tag);
     void* held = PyCapsule_GetPointer(saved_capsule.ptr(), staged_name<S>);
@@ -140,8 +140,7 @@ FUSEDLSTM_COLD py::tuple staged_backward(
     if (want_dx) dx = empty<S>({shape.batch, shape.steps, shape.input});
     if (want_initial) dh_first = new_states<S>(shape, shape.output);
     if (want_initial && spec.has_state()) dc_first = new_states<S>(shape, shape.hidden);
-    const States<S> dinitial{output_of<S>(dh_first, rows * shape.output),
-                             output_of<S>(dc_first, rows * shape.hidden)};
+    const States<S> dinitial{output_of<S>(dh_first, rows * shape.output), output_of<S>(dc_first, rows * shape.hidden)};
     S* dx_values = output_of<S>(dx, shape.batch * shape.steps * shape.input);
     {
       const ReleaseGil release;

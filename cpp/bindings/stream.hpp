@@ -1,5 +1,6 @@
-// Streams as Python sees them: of models, and of estimators, which decode what the model says. A step takes arrays of the
-// common kinds as they are; everything else, errors too, is for the method `_step` of the Python class derived from these.
+// Streams as Python sees them: of models, and of estimators, which decode what the model says. A step takes arrays of
+// the common kinds as they are; everything else, errors too, is for the method `_step` of the Python class derived from
+// these.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +10,10 @@
 #include <utility>
 
 #include "bindings/numpy_views.hpp"
-#include "ops/all_finite.hpp"
 #include "bindings/predictions.hpp"
-#include "bindings/standardize.hpp"
 #include "bindings/program.hpp"
+#include "bindings/standardize.hpp"
+#include "ops/all_finite.hpp"
 #include "ops/stream.hpp"
 
 namespace fusedlstm {
@@ -76,9 +77,8 @@ inline PyObject* step_in_python(PyObject* self, PyObject* const* args, Py_ssize_
   const Py_ssize_t all = count + (names ? PyTuple_GET_SIZE(names) : 0);
   std::vector<PyObject*> with_self(1, self);
   with_self.insert(with_self.end(), args, args + all);
-  return outlive_python([&] {
-    return PyObject_VectorcallMethod(name, with_self.data(), static_cast<std::size_t>(count + 1), names);
-  });
+  return outlive_python(
+      [&] { return PyObject_VectorcallMethod(name, with_self.data(), static_cast<std::size_t>(count + 1), names); });
 }
 
 class PyStream {
@@ -89,7 +89,8 @@ class PyStream {
     return work(std::get<Stream<double>>(stream_), double());
   }
 
-  // `model`: packed, or None for what only Python can compute. `one`: a single sequence, whose arrays have no axis of rows.
+  // `model`: packed, or None for what only Python can compute. `one`: a single sequence, whose arrays have no axis of
+  // rows.
   PyStream(const py::object& model, bool one, Index rows) : one_(one) {
     require(rows > 0, "rows must be positive");
     if (model.is_none()) return;
@@ -130,11 +131,11 @@ class PyStream {
   // False if the arrays are not what the stream takes as it stands.
   bool feed(PyObject* x, PyObject* out) {
     return computes() && with_stream([&](auto& stream, auto tag) {
-      using S = decltype(tag);
-      const S* from = values_of<S>(x, axes(), input_shape(), false);
-      S* to = from ? values_of<S>(out, axes(), output_shape(), true) : nullptr;
-      return to && one_at_a_time([] { return true; }, [&] { stream.step(from, to); });
-    });
+             using S = decltype(tag);
+             const S* from = values_of<S>(x, axes(), input_shape(), false);
+             S* to = from ? values_of<S>(out, axes(), output_shape(), true) : nullptr;
+             return to && one_at_a_time([] { return true; }, [&] { stream.step(from, to); });
+           });
   }
 
   static PyObject* step(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
@@ -254,8 +255,8 @@ class PyStream {
     });
   }
 
-  // In the child of a fork: if a thread of the parent was in a step, its mutex will never be unlocked, and the states are
-  // those of no step. Under the GIL.
+  // In the child of a fork: if a thread of the parent was in a step, its mutex will never be unlocked, and the states
+  // are those of no step. Under the GIL.
   void notice_forks() {
     const int now = forks();
     if (std::exchange(forks_, now) == now) return;
@@ -282,7 +283,8 @@ class PyEstimatorStream {
     if (decoder_object_.is_none() || !model.computes()) return;
     if (!standardizer_object_.is_none()) {
       standardizer_ = &py::cast<const PyStandardizer&>(standardizer_object_).standardizer();
-      require(standardizer_->features() == model.input_shape()[model.axes() - 1], "the standardizer is of another model");
+      require(standardizer_->features() == model.input_shape()[model.axes() - 1],
+              "the standardizer is of another model");
     }
     const auto& decoder = py::cast<const PyDecoder&>(decoder_object_);
     require(decoder.decoder().outputs == model.output_shape()[model.axes() - 1], "the decoder is of another model");

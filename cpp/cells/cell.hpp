@@ -1,8 +1,8 @@
 // The interface between a cell and the recurrent driver.
 //
 // A step of a cell is a matrix product followed by equations for each hidden unit. The driver computes the product in
-// tiles that fit into L1. The functions of a Cell apply the equations to a finished tile. The equations of a cell do not
-// depend on tiles, time, threads or lengths, and the driver does not depend on the gates.
+// tiles that fit into L1. The functions of a Cell apply the equations to a finished tile. The equations of a cell do
+// not depend on tiles, time, threads or lengths, and the driver does not depend on the gates.
 #pragma once
 
 #include "product/layout.hpp"

@@ -9,8 +9,8 @@ namespace fusedlstm {
 
 namespace detail {
 
-// The arguments of the equations beside pre-activations and state: the unit weights of a packet, the dropout mask of the
-// candidate, and the arrays that keep activations for backward.
+// The arguments of the equations beside pre-activations and state: the unit weights of a packet, the dropout mask of
+// the candidate, and the arrays that keep activations for backward.
 template <class S, int WeightCount, bool Training, bool Masked>
 struct Units {
   Pack<S> weights[WeightCount > 0 ? WeightCount : 1];
@@ -77,9 +77,8 @@ void forward_tile(const ForwardTile<S>& tile) {
     units.load_weights(tile.unit_weights, group);
     for (int row = 0; row < tile.rows; row++) {
       units.move_to(tile, group, row);
-      store(tile.h.at(group, row),
-            Equations::next_h(preactivations(group, row), load_recurrent_state<S, Equations>(tile.c.at(group, row)),
-                              units));
+      store(tile.h.at(group, row), Equations::next_h(preactivations(group, row),
+                                                     load_recurrent_state<S, Equations>(tile.c.at(group, row)), units));
     }
   }
 }

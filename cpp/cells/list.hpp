@@ -41,7 +41,7 @@ std::vector<const char*> cell_names() {
 }
 
 // Compiled in kernels.cpp.
-#define FUSEDLSTM_CELLS(declare, S)                                \
+#define FUSEDLSTM_CELLS(declare, S)                               \
   declare template const Cell<S>* find_cell<S>(std::string_view); \
   declare template std::vector<const char*> cell_names<S>()
 FUSEDLSTM_CELLS(extern, float);

@@ -52,8 +52,8 @@ struct MaskCounter {
   Index row, step;
 };
 
-// The values of a mask. Dropout: 0 with probability `rate`, otherwise 1 / (1 - rate). Zoneout: 1 (keep the previous value)
-// with probability `rate`, otherwise 0; at inference, the rate.
+// The values of a mask. Dropout: 0 with probability `rate`, otherwise 1 / (1 - rate). Zoneout: 1 (keep the previous
+// value) with probability `rate`, otherwise 0; at inference, the rate.
 template <class S>
 class MaskDistribution {
  public:

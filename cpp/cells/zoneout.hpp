@@ -1,5 +1,5 @@
-// Zoneout (Krueger et al. 2017) on tiles. A mask of 1 keeps the value of the previous step and a mask of 0 takes the new
-// value. At inference the mask is the rate and mixes the two.
+// Zoneout (Krueger et al. 2017) on tiles. A mask of 1 keeps the value of the previous step and a mask of 0 takes the
+// new value. At inference the mask is the rate and mixes the two.
 #pragma once
 
 #include "cells/cell.hpp"

@@ -1,5 +1,5 @@
-// Dense, y = activation(x W^T + b), forward and backward, with the tiles of the cells. Unlike a BLAS, the result of a row
-// does not depend on the other rows.
+// Dense, y = activation(x W^T + b), forward and backward, with the tiles of the cells. Unlike a BLAS, the result of a
+// row does not depend on the other rows.
 #pragma once
 
 #include "product/panels.hpp"
@@ -21,7 +21,8 @@ inline int dense_threads(const DenseShape& shape, int threads) {
   return int(std::min(Index(threads_for(work, threads)), shape.rows));
 }
 
-// Weights in column panels and the padded bias. Packed once, they can be shared by any number of calls, threads and streams.
+// Weights in column panels and the padded bias. Packed once, they can be shared by any number of calls, threads and
+// streams.
 template <class S>
 struct PackedDense {
   DenseShape shape;  // the rows are not used
@@ -58,16 +59,17 @@ template <class S>
 void dense_rows(const DenseShape& shape, const PackedDense<S>& packed, const S* x, S* y, Index first, Index last) {
   const OperandA<S> operand{x + first * shape.features, shape.features, 0, shape.features};
   S* out = y + first * shape.units;
-  PanelProduct<S>(packed.panels, last - first).compute(&operand, 1, InitialC<S>{packed.bias, 0}, [&](const Tile<S>& tile) {
-    for (int p = 0; p < tile.panels; p++) {
-      const Index column = (tile.first_panel + p) * max_packets * pack_size<S>;
-      for (int r = 0; r < tile.rows; r++) {
-        const S* from = tile.values + (p * tile.rows + r) * tile.width;
-        S* to = out + (tile.first_row + r) * shape.units + column;
-        activate(shape.activation, from, std::min(tile.width, shape.units - column), to);
-      }
-    }
-  });
+  PanelProduct<S>(packed.panels, last - first)
+      .compute(&operand, 1, InitialC<S>{packed.bias, 0}, [&](const Tile<S>& tile) {
+        for (int p = 0; p < tile.panels; p++) {
+          const Index column = (tile.first_panel + p) * max_packets * pack_size<S>;
+          for (int r = 0; r < tile.rows; r++) {
+            const S* from = tile.values + (p * tile.rows + r) * tile.width;
+            S* to = out + (tile.first_row + r) * shape.units + column;
+            activate(shape.activation, from, std::min(tile.width, shape.units - column), to);
+          }
+        }
+      });
 }
 
 template <class S>
@@ -102,13 +104,15 @@ void dense_backward(const DenseShape& shape, const S* parameters, const S* x, co
   });
   dz.values = dz_values;
   weights.values = weight_values;
-  if (dx) pack_backward(sizes, sizes.gates.weight_ih, groups, parameters, shape.features, 0, weights.count, weight_values);
+  if (dx)
+    pack_backward(sizes, sizes.gates.weight_ih, groups, parameters, shape.features, 0, weights.count, weight_values);
 
   const auto width_of = [&](int panel) {
     return (panel < dz.whole ? dz.packets : dz.last_packets) * Index(pack_size<S>);
   };
   const int team_size = dense_threads(shape, threads);
-  std::vector<std::vector<OperandA<S>>> operands(std::size_t(team_size), std::vector<OperandA<S>>(std::size_t(dz.count)));
+  std::vector<std::vector<OperandA<S>>> operands(std::size_t(team_size),
+                                                 std::vector<OperandA<S>>(std::size_t(dz.count)));
 
   run_team(team_size, [&](const Team& team) {
     const auto rows = team.range(shape.rows);  // not a structured binding, which a lambda cannot capture
@@ -163,7 +167,8 @@ void dense_backward(const DenseShape& shape, const S* parameters, const S* x, co
         if (first_feature > 0) continue;
         for (Index j = 0; j < width; j += pack_size<S>) {
           Pack<S> total = zero<S>();
-          for (Index k = row; k < row + k_count; k++) total = total + load(dz_values + panel * dz.stride + k * width + j);
+          for (Index k = row; k < row + k_count; k++)
+            total = total + load(dz_values + panel * dz.stride + k * width + j);
           store(ones + j, load(ones + j) + total);
         }
       }
@@ -181,9 +186,9 @@ void dense_backward(const DenseShape& shape, const S* parameters, const S* x, co
 }
 
 // Compiled in layers.cpp.
-#define FUSEDLSTM_DENSE(declare, S)                                                                           \
-  declare template void dense_forward(const DenseShape&, const PackedDense<S>&, const S*, S*, int);           \
-  declare template void dense_forward(const DenseShape&, const S*, const S*, S*, int);                        \
+#define FUSEDLSTM_DENSE(declare, S)                                                                 \
+  declare template void dense_forward(const DenseShape&, const PackedDense<S>&, const S*, S*, int); \
+  declare template void dense_forward(const DenseShape&, const S*, const S*, S*, int);              \
   declare template void dense_backward(const DenseShape&, const S*, const S*, const S*, const S*, S*, S*, int)
 FUSEDLSTM_DENSE(extern, float);
 FUSEDLSTM_DENSE(extern, double);

@@ -114,7 +114,7 @@ SharedOp<S> dense_op(DenseConfig<S> config) {
 }
 
 // Compiled in layers.cpp.
-#define FUSEDLSTM_DENSE_OP(declare, S)                                                                         \
+#define FUSEDLSTM_DENSE_OP(declare, S)                                                                  \
   declare template std::shared_ptr<const PackedDense<S>> pack_dense_layer(const DenseShape&, const S*); \
   declare template SharedOp<S> dense_op(DenseConfig<S>)
 FUSEDLSTM_DENSE_OP(extern, float);

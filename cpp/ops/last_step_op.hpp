@@ -19,15 +19,13 @@ class LastStepOp final : public Op<S> {
 
   void run(Values<S>& values) const override {
     const Index batch = values.batch, width = values.width, of_direction = width / values.directions;
-    if (values.final_h && values.directions == 1 && !values.y)
-      return values.become_vectors(values.final_h, width);
+    if (values.final_h && values.directions == 1 && !values.y) return values.become_vectors(values.final_h, width);
     S* rows = values.output(batch * width);
     for (Index b = 0; b < batch; b++) {
       for (int d = 0; d < values.directions; d++) {
         const bool ends_at_first = values.reverse || d == 1;
-        const S* from = values.final_h
-                            ? values.final_h + (d * batch + b) * of_direction
-                            : values.x.at(b, ends_at_first ? 0 : values.length(b) - 1) + d * of_direction;
+        const S* from = values.final_h ? values.final_h + (d * batch + b) * of_direction
+                                       : values.x.at(b, ends_at_first ? 0 : values.length(b) - 1) + d * of_direction;
         std::copy_n(from, of_direction, rows + b * width + d * of_direction);
       }
     }

@@ -1,5 +1,5 @@
-// An op is a layer at prediction. A program runs its ops one after the other over whole sequences; a stream runs them step
-// by step. Each op has a file of its own, which defines both forms, with the same bits.
+// An op is a layer at prediction. A program runs its ops one after the other over whole sequences; a stream runs them
+// step by step. Each op has a file of its own, which defines both forms, with the same bits.
 #pragma once
 
 #include <memory>
@@ -13,14 +13,14 @@ namespace fusedlstm {
 // The values between two ops of a call. An op reads them and replaces them with its own output.
 template <class S>
 struct Values {
-  Index batch, steps;     // vectors are sequences of one step
-  const Index* lengths;   // null: every sequence has all steps
-  SequenceView<const S> x;   // null where the op before left its final states alone
-  Index width;            // features of a step
+  Index batch, steps;       // vectors are sequences of one step
+  const Index* lengths;     // null: every sequence has all steps
+  SequenceView<const S> x;  // null where the op before left its final states alone
+  Index width;              // features of a step
   int threads;
   // Of a recurrent op right before, else as for an op that reads forward.
   int directions = 1;
-  bool reverse = false;             // the only direction reads from the last step
+  bool reverse = false;        // the only direction reads from the last step
   const S* final_h = nullptr;  // (directions, batch, hidden) where x is null
 
   Values(Index batch_, Index steps_, const Index* lengths_, SequenceView<const S> x_, Index width_, int threads_)
@@ -49,7 +49,7 @@ struct Values {
   }
   Index length(Index row) const { return lengths ? lengths[row] : steps; }
 
-  S* y = nullptr;      // null while other ops follow
+  S* y = nullptr;            // null while other ops follow
   MemoryBlock kept[2] = {};  // the outputs of the op before and of the present one
 };
 
@@ -73,14 +73,14 @@ class OpStream {
 
 // The properties of an op that a program asks for.
 struct OpTraits {
-  Index features, outputs;      // of a step
-  Index work = 0;               // of a step, in multiply-adds
-  bool packed = true;           // false: the op reads parameters of the caller at every call
-  bool causal = true;           // an output needs no later step
-  bool takes_vectors = true;    // false: only sequences
-  bool reduces = false;         // from sequences to vectors
-  bool reads_steps = true;      // false: final states are enough
-  bool gives_steps = true;      // false: only final states
+  Index features, outputs;    // of a step
+  Index work = 0;             // of a step, in multiply-adds
+  bool packed = true;         // false: the op reads parameters of the caller at every call
+  bool causal = true;         // an output needs no later step
+  bool takes_vectors = true;  // false: only sequences
+  bool reduces = false;       // from sequences to vectors
+  bool reads_steps = true;    // false: final states are enough
+  bool gives_steps = true;    // false: only final states
 };
 
 template <class S>

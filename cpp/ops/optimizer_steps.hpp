@@ -50,9 +50,8 @@ double norm(const S* values, Index count) {
 
 template <class S>
 void scale(S* values, Index count, S factor) {
-  detail::for_packets<S>(count, [&](Index k, Index n) {
-    store_first(values + k, load_first(values + k, n) * fill(factor), n);
-  });
+  detail::for_packets<S>(
+      count, [&](Index k, Index n) { store_first(values + k, load_first(values + k, n) * fill(factor), n); });
 }
 
 // Times most / length. Where that is less than the smallest normal number of S, in two steps.
@@ -156,8 +155,8 @@ struct AdamFactors {
   S epsilon, step, ahead, root, weight_decay, shrink;
 };
 template <class S>
-void adam_step(S* parameters, const S* gradients, S* mean, S* squares, S* highest, Index count,
-               const AdamFactors<S> f, const S* decay) {
+void adam_step(S* parameters, const S* gradients, S* mean, S* squares, S* highest, Index count, const AdamFactors<S> f,
+               const S* decay) {
   detail::for_packets<S>(count, [&](Index k, Index n) {
     Pack<S> p = load_first(parameters + k, n);
     const S* decay_k = decay ? decay + k : nullptr;
@@ -192,13 +191,13 @@ void lion_step(S* parameters, const S* gradients, S* mean, Index count, S learni
 }
 
 // Compiled in layers.cpp.
-#define FUSEDLSTM_OPTIMIZER_STEPS(declare, S)                                                                          \
-  declare template double norm(const S*, Index);                                                               \
-  declare template void scale(S*, Index, S);                                                                   \
-  declare template void sgd_step(S*, const S*, S*, Index, S, S, bool, const S*, S);                            \
-  declare template void rmsprop_step(S*, const S*, S*, Index, S, double, double, const S*, S);                 \
-  declare template void adagrad_step(S*, const S*, S*, Index, S, double, const S*, S);                         \
-  declare template void adam_step(S*, const S*, S*, S*, S*, Index, AdamFactors<S>, const S*);                  \
+#define FUSEDLSTM_OPTIMIZER_STEPS(declare, S)                                                  \
+  declare template double norm(const S*, Index);                                               \
+  declare template void scale(S*, Index, S);                                                   \
+  declare template void sgd_step(S*, const S*, S*, Index, S, S, bool, const S*, S);            \
+  declare template void rmsprop_step(S*, const S*, S*, Index, S, double, double, const S*, S); \
+  declare template void adagrad_step(S*, const S*, S*, Index, S, double, const S*, S);         \
+  declare template void adam_step(S*, const S*, S*, S*, S*, Index, AdamFactors<S>, const S*);  \
   declare template void lion_step(S*, const S*, S*, Index, S, double, double, const S*, S)
 FUSEDLSTM_OPTIMIZER_STEPS(extern, float);
 FUSEDLSTM_OPTIMIZER_STEPS(extern, double);

@@ -1,7 +1,7 @@
 // Pooling as an op: from the real steps of a sequence to one vector, their mean or their largest values.
 //
-// A sum is one chain of additions in the order of the steps for each number. It does not depend on the other sequences, the
-// threads, or the pieces in which a sequence comes.
+// A sum is one chain of additions in the order of the steps for each number. It does not depend on the other sequences,
+// the threads, or the pieces in which a sequence comes.
 #pragma once
 
 #include <algorithm>
@@ -71,8 +71,8 @@ struct PoolShape {
 // totals: (batch, features), the sums for the mean, else the largest values. `before`: those of earlier steps, or null.
 // `where`: (batch, features), the first step of each largest value, -1 where that of `before` stays; null: not wanted.
 template <class S>
-void pool_forward(Pooling pooling, const PoolShape& shape, const Index* lengths, SequenceView<const S> x, const S* before,
-                  S* totals, std::int64_t* where, int threads) {
+void pool_forward(Pooling pooling, const PoolShape& shape, const Index* lengths, SequenceView<const S> x,
+                  const S* before, S* totals, std::int64_t* where, int threads) {
   const Index blocks = (shape.features + pool_block - 1) / pool_block, parts = shape.batch * blocks;
   const Index work = checked_product(checked_product(shape.batch, shape.steps), shape.features);
   const int team_size = int(std::min(Index(threads_for(work, threads)), parts));
@@ -207,9 +207,9 @@ SharedOp<S> pool_op(Pooling pooling, Index features) {
 }
 
 // Compiled in layers.cpp.
-#define FUSEDLSTM_POOL_OP(declare, S)                                                                               \
-  declare template void pool_forward(Pooling, const PoolShape&, const Index*, SequenceView<const S>, const S*, S*,     \
-                                     std::int64_t*, int);                                                           \
+#define FUSEDLSTM_POOL_OP(declare, S)                                                                              \
+  declare template void pool_forward(Pooling, const PoolShape&, const Index*, SequenceView<const S>, const S*, S*, \
+                                     std::int64_t*, int);                                                          \
   declare template SharedOp<S> pool_op(Pooling, Index)
 FUSEDLSTM_POOL_OP(extern, float);
 FUSEDLSTM_POOL_OP(extern, double);

@@ -1,6 +1,6 @@
-// The numbers at both ends of an estimator: whether those that come in are finite; and from a model's raw outputs to what
-// is predicted, in double precision, one function for whole batches and for single steps, which therefore have the same
-// bits.
+// The numbers at both ends of an estimator: whether those that come in are finite; and from a model's raw outputs to
+// what is predicted, in double precision, one function for whole batches and for single steps, which therefore have the
+// same bits.
 #pragma once
 
 #include <algorithm>
@@ -14,12 +14,12 @@
 namespace fusedlstm {
 
 enum class Decoding {
-  classes,      // softmax(z)
-  two_classes,  // 1 - p, p = sigmoid(z)
-  labels,       // sigmoid(z)
-  values,       // z; outputs beyond the targets' are for others
-  exponentials, // exp(z)
-  quantiles,    // of each target z_0, z_0 + softplus(z_1), ...
+  classes,       // softmax(z)
+  two_classes,   // 1 - p, p = sigmoid(z)
+  labels,        // sigmoid(z)
+  values,        // z; outputs beyond the targets' are for others
+  exponentials,  // exp(z)
+  quantiles,     // of each target z_0, z_0 + softplus(z_1), ...
 };
 
 inline double sigmoid(double z) {

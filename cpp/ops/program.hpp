@@ -35,9 +35,9 @@ class Program {
   const std::vector<SharedOp<S>>& ops() const { return ops_; }
   Index features() const { return features_; }
   Index outputs() const { return outputs_; }
-  Index widest() const { return widest_; }    // of the ops' outputs
-  Index work() const { return work_; }        // of a step, in multiply-adds
-  bool reduces() const { return reduces_; }   // to vectors
+  Index widest() const { return widest_; }   // of the ops' outputs
+  Index work() const { return work_; }       // of a step, in multiply-adds
+  bool reduces() const { return reduces_; }  // to vectors
   bool packed() const { return packed_; }
   bool causal() const { return causal_; }
   bool complete() const { return gives_steps_; }  // the last op gives more than final states

@@ -26,9 +26,9 @@ struct RecurrentConfig {
   const Cell<S>* cell;
   LayerShape shape;  // of one step of one sequence
   std::shared_ptr<const PackedRecurrent<S>> packed;
-  const S* parameters;                   // used if `packed` is null
-  std::vector<S> initial_h, initial_c;   // (directions, hidden); empty: zero
-  bool all_steps;                        // false: LastStep follows, which reads only the final states
+  const S* parameters;                  // used if `packed` is null
+  std::vector<S> initial_h, initial_c;  // (directions, hidden); empty: zero
+  bool all_steps;                       // false: LastStep follows, which reads only the final states
 };
 
 // One step at a time for any number of sequences.
@@ -44,9 +44,9 @@ class RecurrentStream final : public OpStream<S> {
     c_.resize(h_.size());
     reset();
     const States<S> states{h_.data(), has_c() ? c_.data() : nullptr};
-    call_ = std::make_unique<ForwardCall<S>>(forward_call(
-        *config.cell, shape, config.packed->groups(), config.packed->panels, 0, {nullptr, inputs, inputs},
-        {states.h, states.c}, {}, states, plan_, static_cast<const SavedDirection<S>*>(nullptr)));
+    call_ = std::make_unique<ForwardCall<S>>(
+        forward_call(*config.cell, shape, config.packed->groups(), config.packed->panels, 0, {nullptr, inputs, inputs},
+                     {states.h, states.c}, {}, states, plan_, static_cast<const SavedDirection<S>*>(nullptr)));
     pass_ = std::make_unique<ForwardPass<S>>(*call_, plan_.shards[0]);
   }
   const S* step(const S* x) override {
@@ -112,8 +112,7 @@ class RowStream final : public OpStream<S> {
     tile_.unit_weights = {weights.panels.unit_weights[0], hidden};
     operands_[0] = {nullptr, inputs, 0, inputs, FedGates(sizes.gates, sizes.gates.weight_ih).span};
     operands_[1] = {nullptr, hidden, inputs, hidden, FedGates(sizes.gates, sizes.gates.weight_hh).span};
-    const Panels<S> panels =
-        groups.forward_panels(weights.panels.panels[0], inputs + hidden, cell_.gates.partly_fed());
+    const Panels<S> panels = groups.forward_panels(weights.panels.panels[0], inputs + hidden, cell_.gates.partly_fed());
     product_.operands = operands_;
     product_.count = 2;
     product_.panel = panels.values;
@@ -224,7 +223,7 @@ class RecurrentOp final : public Op<S> {
 
 template <class S>
 std::shared_ptr<const PackedRecurrent<S>> pack_recurrent_layer(const Cell<S>& cell, const LayerShape& shape,
-                                                       const S* parameters) {
+                                                               const S* parameters) {
   return std::make_shared<PackedRecurrent<S>>(cell, shape, parameters);
 }
 template <class S>
@@ -233,9 +232,9 @@ SharedOp<S> recurrent_op(RecurrentConfig<S> config) {
 }
 
 // Compiled in layers.cpp.
-#define FUSEDLSTM_RECURRENT_OP(declare, S)                                                                   \
+#define FUSEDLSTM_RECURRENT_OP(declare, S)                                                                           \
   declare template std::shared_ptr<const PackedRecurrent<S>> pack_recurrent_layer(const Cell<S>&, const LayerShape&, \
-                                                                          const S*);                         \
+                                                                                  const S*);                         \
   declare template SharedOp<S> recurrent_op(RecurrentConfig<S>)
 FUSEDLSTM_RECURRENT_OP(extern, float);
 FUSEDLSTM_RECURRENT_OP(extern, double);

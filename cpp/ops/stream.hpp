@@ -1,5 +1,5 @@
-// A program that reads its sequences one step at a time: ops that shard their packed weights, and states of its own, so that
-// a step is its arithmetic and little more. Bits are those of the layers' own calls over the whole sequence.
+// A program that reads its sequences one step at a time: ops that shard their packed weights, and states of its own, so
+// that a step is its arithmetic and little more. Bits are those of the layers' own calls over the whole sequence.
 #pragma once
 
 #include <algorithm>
@@ -37,7 +37,7 @@ class Stream {
   Index rows() const { return rows_; }
   Index features() const { return features_; }
   Index outputs() const { return outputs_; }
-  Index widest() const { return widest_; }  // of the ops' outputs
+  Index widest() const { return widest_; }                               // of the ops' outputs
   Index work() const { return checked_product(rows_, work_of_a_row_); }  // of a step, in multiply-adds
 
   // Returns the output, (rows, outputs); it stays until the next step.

@@ -9,8 +9,8 @@ namespace fusedlstm {
 inline constexpr int max_gates = 4;
 
 // The rows of the weights that feed each gate. A gate is one of the `count` pre-activations of a unit.
-// The pre-activations of gate g are W_ih[rows of g] x + W_hh[rows of g] h_prev + bias[rows of g], where the rows of W_ih
-// are [weight_ih[g] * H, (weight_ih[g] + 1) * H), and so on. -1: no such term.
+// The pre-activations of gate g are W_ih[rows of g] x + W_hh[rows of g] h_prev + bias[rows of g], where the rows of
+// W_ih are [weight_ih[g] * H, (weight_ih[g] + 1) * H), and so on. -1: no such term.
 struct GateLayout {
   int count;
   int weight_ih[max_gates], weight_hh[max_gates], bias[max_gates];

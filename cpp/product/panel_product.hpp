@@ -42,8 +42,8 @@ struct TileRows {
 // The maximum number of rows in the tile of an epilogue.
 inline constexpr int max_epilogue_rows = detail::epilogue_rows - 1 + max_rows(1);
 
-// The product of a fixed number of rows of A with all panels of B. The constructor computes everything that depends on the
-// number of rows, so that a step of a short sequence has little overhead.
+// The product of a fixed number of rows of A with all panels of B. The constructor computes everything that depends on
+// the number of rows, so that a step of a short sequence has little overhead.
 template <class S>
 class PanelProduct {
  public:
@@ -54,8 +54,8 @@ class PanelProduct {
         last_(rows, panels.last_packets, panels.spans && panels.whole == panels.count) {}
   Index rows() const { return rows_; }
 
-  // Each sum is divided into chains if there is only one panel. The bits differ from those of undivided sums. The choice
-  // must therefore not depend on how rows are divided among threads.
+  // Each sum is divided into chains if there is only one panel. The bits differ from those of undivided sums. The
+  // choice must therefore not depend on how rows are divided among threads.
   static PanelProduct in_chains(const Panels<S>& panels, Index rows) {
     PanelProduct product(panels, rows);
     if (panels.count == 1)
@@ -76,7 +76,8 @@ class PanelProduct {
       const int side = panels_.packets == max_packets ? side_by_side(rows_, panels_.whole - panel) : 1;
       p.row = 0;
       if (side > 1) {
-        const auto function = panels_.spans ? detail::side_by_side_function<S, true> : detail::side_by_side_function<S, false>;
+        const auto function =
+            panels_.spans ? detail::side_by_side_function<S, true> : detail::side_by_side_function<S, false>;
         function(int(rows_), side)(p);
         epilogue(Tile<S>{buffer, panel_width, 0, int(rows_), panel, side});
       } else {
@@ -146,11 +147,11 @@ PanelSlice<S> panel_slice(const Panels<S>& panels, int panel, int first = 0, int
           std::min(count, packets - first)};
 }
 
-// The product of a transposed A with a slice of a panel: the rows [first_row, first_row + rows) of C. The tiles count rows
-// from 0.
+// The product of a transposed A with a slice of a panel: the rows [first_row, first_row + rows) of C. The tiles count
+// rows from 0.
 template <class S, class Epilogue>
-void multiply_transposed(const PanelSlice<S>& slice, const OperandA<S>* operands, int count, Index first_row, Index rows,
-                         Epilogue&& epilogue) {
+void multiply_transposed(const PanelSlice<S>& slice, const OperandA<S>* operands, int count, Index first_row,
+                         Index rows, Epilogue&& epilogue) {
   alignas(64) S buffer[max_tile_packets * pack_size<S>];
   const Index width = slice.packets * pack_size<S>;
   TileProduct<S> p;

@@ -1,12 +1,12 @@
 // Weights into panels, and gradients out of panels.
 //
 // Units are divided into groups of one packet. A forward panel holds one group: for each k (the inputs, then the hidden
-// units), the weights of all gates of the group side by side, [k][gate][unit]. The last group may have fewer units. It is
-// packed densely, [k][gate][remaining units], so that it costs only the packets that it needs. The activations that are
-// saved for backward have the same layout: one gate row per step, sequence and group.
+// units), the weights of all gates of the group side by side, [k][gate][unit]. The last group may have fewer units. It
+// is packed densely, [k][gate][remaining units], so that it costs only the packets that it needs. The activations that
+// are saved for backward have the same layout: one gate row per step, sequence and group.
 //
-// Backward multiplies gate rows with the weights as they are stored. Its panels hold up to four packets of columns, and k
-// runs over the rows of the weights in the order of the gate rows.
+// Backward multiplies gate rows with the weights as they are stored. Its panels hold up to four packets of columns, and
+// k runs over the rows of the weights in the order of the gate rows.
 #pragma once
 
 #include "product/layout.hpp"
@@ -43,8 +43,9 @@ struct Groups {
   Panels<S> forward_panels(const S* values, Index k_count, bool partly_fed) const {
     if (gates > 1) return gate_panels(values, k_count, partly_fed);
     const int panels = (count + max_packets - 1) / max_packets, last = count - (panels - 1) * max_packets;
-    return {values, k_count * max_packets * pack_size<S>, panels, last == max_packets ? panels : panels - 1, max_packets,
-            last};
+    return {values,      k_count * max_packets * pack_size<S>,
+            panels,      last == max_packets ? panels : panels - 1,
+            max_packets, last};
   }
   Index forward_panel_size(Index k_count) const {
     const Panels<S> panels = forward_panels(nullptr, k_count, false);
@@ -120,8 +121,8 @@ struct FedGates {
 
 // Packs the groups [first, last): forward panels with W_ih, then W_hh, along k; bias [group][width].
 template <class S>
-void pack_forward(const Sizes& sizes, const Groups<S>& groups, const Weights<const S>& weights, const double* input_scale,
-                  int first, int last, S* panels, S* bias) {
+void pack_forward(const Sizes& sizes, const Groups<S>& groups, const Weights<const S>& weights,
+                  const double* input_scale, int first, int last, S* panels, S* bias) {
   const Index inputs = sizes.input_size, hidden = sizes.hidden_size, k_count = inputs + hidden;
   const GateLayout& gates = sizes.gates;
   for (int group = first; group < last; group++) {
@@ -138,8 +139,8 @@ void pack_forward(const Sizes& sizes, const Groups<S>& groups, const Weights<con
       const S scale = S(input_scale[gate]);
       S* lanes = panel + gate * units;
       if (gates.weight_ih[gate] >= 0)
-        transpose_scaled(weights.weight_ih + row_of(gates.weight_ih[gate]) * inputs, inputs, units, inputs, scale, lanes,
-                         width);
+        transpose_scaled(weights.weight_ih + row_of(gates.weight_ih[gate]) * inputs, inputs, units, inputs, scale,
+                         lanes, width);
       if (gates.weight_hh[gate] >= 0)
         transpose_scaled(weights.weight_hh + row_of(gates.weight_hh[gate]) * hidden, hidden, units, hidden, scale,
                          lanes + inputs * width, width);
@@ -164,7 +165,8 @@ Panels<S> column_panels(Index k_count, Index columns, const S* values) {
   const int packets = int((columns + pack_size<S> - 1) / pack_size<S>);
   const int count = (packets + max_packets - 1) / max_packets;
   const int last_packets = packets - (count - 1) * max_packets;
-  return {values, k_count * max_packets * pack_size<S>, count, last_packets == max_packets ? count : count - 1,
+  return {values,      k_count * max_packets * pack_size<S>,
+          count,       last_packets == max_packets ? count : count - 1,
           max_packets, last_packets};
 }
 // The numbers in all column panels.
@@ -173,8 +175,8 @@ Index column_panel_size(Index k_count, Index columns) {
   const Panels<S> panels = column_panels<S>(k_count, columns, nullptr);
   return panels.stride * panels.count;
 }
-// Packs the column panels [first, last) of a matrix of weights. k runs over the groups, and in each group over the gates
-// that have rows in the matrix.
+// Packs the column panels [first, last) of a matrix of weights. k runs over the groups, and in each group over the
+// gates that have rows in the matrix.
 template <class S>
 void pack_backward(const Sizes& sizes, const int (&rows)[max_gates], const Groups<S>& groups, const S* matrix,
                    Index columns, int first, int last, S* values) {
@@ -187,7 +189,7 @@ void pack_backward(const Sizes& sizes, const int (&rows)[max_gates], const Group
     for (int group = 0; group < groups.count; group++) {
       for (int gate = 0; gate < groups.gates; gate++) {
         if (rows[gate] < 0) continue;
-        const S* from = matrix + (rows[gate] * sizes.hidden_size + Index(group) * pack_size<S>) * columns + column;
+        const S* from = matrix + (rows[gate] * sizes.hidden_size + Index(group) * pack_size<S>)*columns + column;
         for (int u = 0; u < groups.units_of(group); u++, from += columns, to += width) {
           for (Index j = 0; j < width; j += pack_size<S>)
             store(to + j, j < present ? load_first(from + j, present - j) : zero<S>());
@@ -197,8 +199,8 @@ void pack_backward(const Sizes& sizes, const int (&rows)[max_gates], const Group
   }
 }
 
-// Between the dense gate rows of the tail group, [row][gate][remaining units], and whole packets, [row][gate][unit]. The
-// lanes beyond the units of the tail are arbitrary.
+// Between the dense gate rows of the tail group, [row][gate][remaining units], and whole packets, [row][gate][unit].
+// The lanes beyond the units of the tail are arbitrary.
 template <class S>
 void unpack_tail(const S* gate_rows, Index stride, Index width, int units, int gates, Index rows, S* packets) {
   S lanes[(max_packets + 1) * pack_size<S>] = {};

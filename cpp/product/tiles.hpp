@@ -3,9 +3,9 @@
 //
 //   C[row][column] = C0[row][column] + sum over operands, sum over k of A[row][k] B[k][column]
 //
-// A tile of 6 rows x 4 packets fills 24 of 32 vector registers; narrower panels take more rows. Each element of C is one
-// chain of fused multiply-adds in a fixed order: the initial value, then operand by operand, each with rising k. The bits
-// therefore do not depend on which rows share a tile, and so neither on the batch nor on the threads.
+// A tile of 6 rows x 4 packets fills 24 of 32 vector registers; narrower panels take more rows. Each element of C is
+// one chain of fused multiply-adds in a fixed order: the initial value, then operand by operand, each with rising k.
+// The bits therefore do not depend on which rows share a tile, and so neither on the batch nor on the threads.
 #pragma once
 
 #include <algorithm>
@@ -181,8 +181,7 @@ FUSEDLSTM_INLINE void sum_tile(const TileProduct<S>& p, TileSums<S, Side, Rows, 
     for (int r = 0; r < Rows; r++) {
       FUSEDLSTM_UNROLL
       for (int j = 0; j < Packets; j++)
-        sums[s][r][j] =
-            initial_c ? load(initial_c + s * p.c_panel_stride + r * p.c_row_stride + j * size) : zero<S>();
+        sums[s][r][j] = initial_c ? load(initial_c + s * p.c_panel_stride + r * p.c_row_stride + j * size) : zero<S>();
     }
   }
   for (int o = 0; o < p.count; o++) {
@@ -276,7 +275,8 @@ constexpr std::array<TileFunction<S>, sizeof...(R)> tile_functions(std::index_se
   return {&multiply_tile<S, int(R) + 1, Packets, 1, Transposed, Spans>...};
 }
 template <class S, int Packets, bool Transposed, bool Spans = false>
-inline constexpr auto compiled_tiles = tile_functions<S, Packets, Transposed, Spans>(std::make_index_sequence<max_rows(Packets)>{});
+inline constexpr auto compiled_tiles =
+    tile_functions<S, Packets, Transposed, Spans>(std::make_index_sequence<max_rows(Packets)>{});
 
 template <class S, bool Transposed>
 TileFunction<S> tile_function(int rows, int packets, bool spans) {
@@ -312,9 +312,9 @@ TileFunction<S> chains_function(int rows, int packets) {
 }
 
 // Compiled in kernels.cpp.
-#define FUSEDLSTM_TILES(declare, S)                                      \
-  declare template TileFunction<S> tile_function<S, false>(int, int, bool); \
-  declare template TileFunction<S> tile_function<S, true>(int, int, bool);  \
+#define FUSEDLSTM_TILES(declare, S)                                           \
+  declare template TileFunction<S> tile_function<S, false>(int, int, bool);   \
+  declare template TileFunction<S> tile_function<S, true>(int, int, bool);    \
   declare template TileFunction<S> side_by_side_function<S, false>(int, int); \
   declare template TileFunction<S> side_by_side_function<S, true>(int, int);  \
   declare template TileFunction<S> chains_function<S>(int, int)

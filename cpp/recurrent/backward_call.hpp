@@ -33,8 +33,8 @@ struct BackwardCall {
   Index time(Index t, Index sorted) const { return shape.time(t, length(sorted)); }
 };
 
-// The gradients of the pre-activations as A of a product with W_hh or W_ih: one operand per group, with the gates that h or
-// x feeds.
+// The gradients of the pre-activations as A of a product with W_hh or W_ih: one operand per group, with the gates that
+// h or x feeds.
 template <class S>
 class GateOperands {
  public:

@@ -1,5 +1,5 @@
-// The entry of the recurrent driver: forward and backward of a layer over a batch. It divides the work among threads, packs
-// the weights and runs one or two directions.
+// The entry of the recurrent driver: forward and backward of a layer over a batch. It divides the work among threads,
+// packs the weights and runs one or two directions.
 #pragma once
 
 #include <memory>
@@ -26,8 +26,8 @@ struct LayerShape {
   Index features() const { return directions * sizes.hidden_size; }  // of an output step
 };
 
-// The division of a call among threads. Each thread has a shard of the rows. If that would be one row or none, each thread
-// has a shard of the units and all rows.
+// The division of a call among threads. Each thread has a shard of the rows. If that would be one row or none, each
+// thread has a shard of the units and all rows.
 struct Division {
   int threads = 1;
   int unit_shards = 1;  // more than 1: there is one shard of rows
@@ -136,9 +136,9 @@ void for_own_items(std::vector<Item>& items, int directions, const Team& team, R
 // weights that were packed before, or null.
 template <class S>
 std::unique_ptr<SavedLayer<S>> layer_forward(const Cell<S>& cell, const LayerShape& shape, const Index* lengths,
-                                             const S* parameters, const ForwardPanels<S>* ready, SequenceView<const S> x,
-                                             States<const S> initial, SequenceView<S> y, States<S> final, bool training,
-                                             int threads) {
+                                             const S* parameters, const ForwardPanels<S>* ready,
+                                             SequenceView<const S> x, States<const S> initial, SequenceView<S> y,
+                                             States<S> final, bool training, int threads) {
   const Groups<S> groups(shape.sizes.hidden_size, cell.gates.count);
   const Division division = Division::of<S>(shape, threads);
   const RowPlan plan(shape.batch, shape.steps, lengths, division.row_shards());
@@ -148,8 +148,7 @@ std::unique_ptr<SavedLayer<S>> layer_forward(const Cell<S>& cell, const LayerSha
   std::unique_ptr<SavedLayer<S>> saved;
   if (training) {
     saved = std::make_unique<SavedLayer<S>>(SavedLayer<S>{shape, &cell, division, {}});
-    for (int d = 0; d < shape.directions; d++)
-      saved->directions.emplace_back(plan, groups, cell, shape.regularizers);
+    for (int d = 0; d < shape.directions; d++) saved->directions.emplace_back(plan, groups, cell, shape.regularizers);
   }
 
   std::vector<ForwardCall<S>> calls;
@@ -292,7 +291,8 @@ void layer_backward(const SavedLayer<S>& saved, const S* parameters, SequenceVie
     const auto [first, last] = team.range(count);
     for (Index k = first * shape.directions; k < last * shape.directions; k++) {
       for (const SumChunk& chunk : chunks) {
-        // With one thread, each chunk is summed while its gradients are in cache. The sum needs h_prev of its first step.
+        // With one thread, each chunk is summed while its gradients are in cache. The sum needs h_prev of its first
+        // step.
         if (one_thread) passes[std::size_t(k)].run_down_to(std::max(Index(0), chunk.first - 1));
         workers[std::size_t(k)].add(chunk);
       }
@@ -302,11 +302,11 @@ void layer_backward(const SavedLayer<S>& saved, const S* parameters, SequenceVie
 }
 
 // Compiled in layers.cpp.
-#define FUSEDLSTM_LAYER(declare, S)                                                                               \
-  declare template std::unique_ptr<SavedLayer<S>> layer_forward(                                                  \
-      const Cell<S>&, const LayerShape&, const Index*, const S*, const ForwardPanels<S>*, SequenceView<const S>,       \
+#define FUSEDLSTM_LAYER(declare, S)                                                                                  \
+  declare template std::unique_ptr<SavedLayer<S>> layer_forward(                                                     \
+      const Cell<S>&, const LayerShape&, const Index*, const S*, const ForwardPanels<S>*, SequenceView<const S>,     \
       States<const S>, SequenceView<S>, States<S>, bool, int);                                                       \
-  declare template void layer_backward(const SavedLayer<S>&, const S*, SequenceView<const S>, SequenceView<const S>,    \
+  declare template void layer_backward(const SavedLayer<S>&, const S*, SequenceView<const S>, SequenceView<const S>, \
                                        States<const S>, SequenceView<S>, States<S>, S*)
 FUSEDLSTM_LAYER(extern, float);
 FUSEDLSTM_LAYER(extern, double);

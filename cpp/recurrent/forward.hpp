@@ -18,8 +18,8 @@ struct HBuffers {
   }
 };
 
-// The rows of a shard, or of a unit shard, through all steps. Unit shards of the same rows share `h` and meet at a barrier
-// after every step.
+// The rows of a shard, or of a unit shard, through all steps. Unit shards of the same rows share `h` and meet at a
+// barrier after every step.
 template <class S>
 class ForwardPass {
  public:
@@ -59,8 +59,7 @@ class ForwardPass {
     } else if (zoned_c_) {
       step_tile_.c = group_major(zoned_c_, shard_.rows);
     }
-    if (masks_.candidate)
-      step_tile_.candidate_mask = row_major(masks_.candidate.values(), groups_.padded_units());
+    if (masks_.candidate) step_tile_.candidate_mask = row_major(masks_.candidate.values(), groups_.padded_units());
     masks_.start(shard_.rows, [&](Index r) { return range_.row_of(r); });
     x_product_.restart();
     load_initial_states();
@@ -206,8 +205,7 @@ class ForwardPass {
     cell_tile.z = {tile.values, by_group, tile.width};
     if (groups_.is_tail(group) && groups_.gates > 1)
       tail_tile_.forward(range_, t, tile, cell_tile, group, masks_.recurrent ? dropped_h_ : h_.prev);
-    else
-      call_.cell->forward(cell_tile);
+    else call_.cell->forward(cell_tile);
     zone_out_tile(t, cell_tile, group, row);
     if (call_.y) write_output(t, cell_tile, group, row);
   }

@@ -1,9 +1,9 @@
-// The plan of a batch of sequences: the rows that are active at each step, the rows of each thread, and the place of each
-// row and step in the saved buffer.
+// The plan of a batch of sequences: the rows that are active at each step, the rows of each thread, and the place of
+// each row and step in the saved buffer.
 //
-// Rows (sequences) are sorted by length, longest first, so that the active rows of a step are a prefix. Callers see only
-// their own order. A thread owns a shard: consecutive sorted rows for all steps. A shard has one saved row per row and
-// step, in the order of the steps. Step -1 is the initial state:
+// Rows (sequences) are sorted by length, longest first, so that the active rows of a step are a prefix. Callers see
+// only their own order. A thread owns a shard: consecutive sorted rows for all steps. A shard has one saved row per row
+// and step, in the order of the steps. Step -1 is the initial state:
 //
 //   saved_row(shard, t) = shard.first_saved_row + (sum of the active rows of the steps -1 .. t - 1)
 #pragma once
@@ -59,7 +59,7 @@ class RowShard {
 class RowPlan {
  public:
   // given: one length per row, from 1 to steps; null if all rows have all steps.
-  RowPlan(Index batch, Index steps, const Index* given, Index threads) : row_of(batch), lengths(batch, steps) {
+  RowPlan(Index batch, Index steps, const Index* given, Index threads) : row_of(at(batch)), lengths(at(batch), steps) {
     std::iota(row_of.begin(), row_of.end(), Index(0));
     if (given) {
       std::stable_sort(row_of.begin(), row_of.end(), [&](Index a, Index b) { return given[a] > given[b]; });

@@ -1,14 +1,14 @@
-// The numbers that forward keeps for backward: one saved row per sequence and step (row_plan.hpp), divided into groups of
-// units. Per unit they are the activations of the gates, c if the cell has one, and the factor of h.
+// The numbers that forward keeps for backward: one saved row per sequence and step (row_plan.hpp), divided into groups
+// of units. Per unit they are the activations of the gates, c if the cell has one, and the factor of h.
 //
 // Backward overwrites the activations with the gradients of the pre-activations, and h_factor with h: the weight
 // gradients are sums of products of the two.
 #pragma once
 
 #include "cells/cell.hpp"
+#include "cells/regularizers.hpp"
 #include "product/panels.hpp"
 #include "recurrent/row_plan.hpp"
-#include "cells/regularizers.hpp"
 #include "runtime/memory.hpp"
 
 namespace fusedlstm {
@@ -53,7 +53,8 @@ struct SavedDirection {
   // One packet per group and row, starting at this group and saved row.
   Grid<S> grid(S* values, int group, Index saved_row) const {
     if (!values) return {};
-    return {values + (group * plan.saved_rows + saved_row) * pack_size<S>, plan.saved_rows * pack_size<S>, pack_size<S>};
+    return {values + (group * plan.saved_rows + saved_row) * pack_size<S>, plan.saved_rows * pack_size<S>,
+            pack_size<S>};
   }
 };
 

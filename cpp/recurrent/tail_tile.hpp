@@ -1,7 +1,7 @@
 // The tile of the last group of units, if the group has fewer units than a packet.
 //
-// Its pre-activations are packed densely, [row][gate][remaining units]. They are unpacked into one packet per gate for the
-// equations, and the activations are packed again for the saved buffer.
+// Its pre-activations are packed densely, [row][gate][remaining units]. They are unpacked into one packet per gate for
+// the equations, and the activations are packed again for the saved buffer.
 #pragma once
 
 #include "product/panels.hpp"
@@ -24,7 +24,8 @@ class TailTile {
                const S* h_rows) {
     const Groups<S>& groups = range.groups;
     unpack_tail(tile.values, tile.width, tile.width, groups.tail_units, groups.gates, tile.rows, z_);
-    if (range.call.cell->gates.partly_fed()) correct_partly_fed_sums(range, t, tile.first_row, tile.rows, group, h_rows);
+    if (range.call.cell->gates.partly_fed())
+      correct_partly_fed_sums(range, t, tile.first_row, tile.rows, group, h_rows);
     cell_tile.z = {z_, 0, groups.width()};
     if (range.call.saved) cell_tile.gates = {gates_, 0, groups.width()};
     range.call.cell->forward(cell_tile);
@@ -34,8 +35,8 @@ class TailTile {
   }
 
  private:
-  // The panel of the tail holds zeros where x or h does not feed a gate. Infinity or NaN times zero is NaN. A sum of such a
-  // gate that is NaN is therefore computed again, in the same order, from the only operand that feeds the gate.
+  // The panel of the tail holds zeros where x or h does not feed a gate. Infinity or NaN times zero is NaN. A sum of
+  // such a gate that is NaN is therefore computed again, in the same order, from the only operand that feeds the gate.
   void correct_partly_fed_sums(const ForwardRange<S>& range, Index t, Index first_row, int rows, int group,
                                const S* h_rows) {
     Pack<S> all = zero<S>();

@@ -1,11 +1,11 @@
-// The gradients of the weights. For each group of units, they are the product of [x, 1, h_prev], transposed, with the gate
-// gradients that BackwardPass left in the saved gate rows, summed over all rows and steps:
+// The gradients of the weights. For each group of units, they are the product of [x, 1, h_prev], transposed, with the
+// gate gradients that BackwardPass left in the saved gate rows, summed over all rows and steps:
 //
 //   dW_ih = sum dz x^T      db = sum dz      dW_hh = sum dz h_prev^T
 //
-// The sum over the saved rows is computed chunk by chunk, from the last steps to the first. The chunks and the order within
-// a chunk depend only on the lengths. Threads divide the elements of the gradients, not the sums. A task is the gates of
-// one group times one source: the inputs, the hidden units of one group, or the unit weights.
+// The sum over the saved rows is computed chunk by chunk, from the last steps to the first. The chunks and the order
+// within a chunk depend only on the lengths. Threads divide the elements of the gradients, not the sums. A task is the
+// gates of one group times one source: the inputs, the hidden units of one group, or the unit weights.
 #pragma once
 
 #include "recurrent/backward.hpp"
@@ -60,8 +60,8 @@ class WeightGradients {
         block_(static_cast<std::size_t>(groups_.count * sum_rows_ * groups_.width()) * sizeof(S)),
         sums_(static_cast<S*>(block_.memory())) {}
 
-  // Task (group, source). Source 0: the inputs and the 1 of the bias. Source s: the hidden units of group s - 1. The last
-  // source: the unit weights, if there are any.
+  // Task (group, source). Source 0: the inputs and the 1 of the bias. Source s: the hidden units of group s - 1. The
+  // last source: the unit weights, if there are any.
   Index tasks() const { return groups_.count * sources(); }
 
  private:
@@ -69,8 +69,8 @@ class WeightGradients {
 
   Index sources() const { return 1 + groups_.count + (gates_.unit_weights > 0); }
   bool is_unit_weights(int source) const { return source > groups_.count; }
-  // Hidden units are multiplied only with the gates that h feeds. Inputs are multiplied with all gates; the sums of gates
-  // that x does not feed are ignored.
+  // Hidden units are multiplied only with the gates that h feeds. Inputs are multiplied with all gates; the sums of
+  // gates that x does not feed are ignored.
   bool uses_fed_gates(int group, int source) const { return source > 0 && !groups_.is_tail(group); }
   PanelSlice<S> gates_of(const Panels<S>& panels, int group, int source) const {
     return uses_fed_gates(group, source) ? panel_slice(panels, group, hh_fed_.first, hh_fed_.count)
@@ -223,8 +223,8 @@ class WeightGradientWorker {
         if (first >= last) continue;
         const S* h_prev = all_.saved_.h() + (shard.saved_row(t - 1) + first) * pack_size<S>;
         append(h_prev_, {h_prev, pack_size<S>, shard.saved_row(t) + first, last - first});
-        append(inputs_, {gathered_ + gathered * gathered_stride_, gathered_stride_, shard.saved_row(t) + first,
-                         last - first});
+        append(inputs_,
+               {gathered_ + gathered * gathered_stride_, gathered_stride_, shard.saved_row(t) + first, last - first});
         for (Index r = shard.first_row + first; r < shard.first_row + last; r++, gathered++) {
           S* row = gathered_ + gathered * gathered_stride_;
           copy(call.x.at(call.row_of(r), call.time(t, r)), inputs, row);
@@ -250,7 +250,7 @@ class WeightGradientWorker {
   std::vector<OperandA<S>> inputs_, h_prev_;  // of the chunk, for group 0
   Index gathered_stride_;
   MemoryBlock gathered_block_;
-  S* gathered_;  // [saved row][x, 1]
+  S* gathered_;                                                               // [saved row][x, 1]
   alignas(64) S tail_gates_[max_epilogue_rows * max_packets * pack_size<S>];  // [row][gate][unit]
 };
 

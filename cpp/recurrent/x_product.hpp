@@ -1,7 +1,7 @@
 // The part of the pre-activations that comes from x: W_ih x + b.
 //
-// With three or more rows, x is an operand of the product of each step, beside h. One or two rows do not fill a tile. Their
-// x products are computed in advance for many steps, which are then the rows of the tiles.
+// With three or more rows, x is an operand of the product of each step, beside h. One or two rows do not fill a tile.
+// Their x products are computed in advance for many steps, which are then the rows of the tiles.
 #pragma once
 
 #include "product/panels.hpp"
@@ -13,8 +13,7 @@ template <class S>
 class XProduct {
  public:
   explicit XProduct(const ForwardRange<S>& range)
-      : fed_(range.call.shape.sizes.gates, range.call.shape.sizes.gates.weight_ih),
-        in_advance_(range.shard.rows <= 2) {
+      : fed_(range.call.shape.sizes.gates, range.call.shape.sizes.gates.weight_ih), in_advance_(range.shard.rows <= 2) {
     if (in_advance_) steps_ahead_ = count_steps_ahead(range);
   }
   bool in_advance() const { return in_advance_; }

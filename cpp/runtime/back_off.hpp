@@ -45,8 +45,8 @@ class BackOff {
 
  private:
   static constexpr int multiple = 20;
-  // The end of the back-off, and the last loss minus the work of teams since then. The first loss may be the time to wake a
-  // thread. It is ignored if the teams then work for as long without another loss.
+  // The end of the back-off, and the last loss minus the work of teams since then. The first loss may be the time to
+  // wake a thread. It is ignored if the teams then work for as long without another loss.
   static inline std::atomic<Clock::rep> until_{0}, pending_loss_{0};
 };
 

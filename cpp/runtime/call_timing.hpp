@@ -14,8 +14,8 @@ class CallTiming {
  public:
   struct Times {
     Clock::duration worked, lost;
-    // A factor of 1.5, since rows are not divided: on an idle machine, too, another thread may have twice the work of the
-    // caller.
+    // A factor of 1.5, since rows are not divided: on an idle machine, too, another thread may have twice the work of
+    // the caller.
     bool lost_too_much() const { return 2 * lost > 3 * worked; }
   };
   CallTiming() : start_(Clock::now()), processor_start_(processor_time()) {}

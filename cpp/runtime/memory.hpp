@@ -1,5 +1,5 @@
-// Workspace: aligned memory that a call borrows, or that forward hands to backward. A pool keeps returned blocks for the
-// next call, because the first touch of new pages costs more than many kernels. The pool is bounded.
+// Workspace: aligned memory that a call borrows, or that forward hands to backward. A pool keeps returned blocks for
+// the next call, because the first touch of new pages costs more than many kernels. The pool is bounded.
 #pragma once
 
 #include <cstddef>
@@ -41,7 +41,8 @@ inline std::ptrdiff_t checked_product(std::ptrdiff_t a, std::ptrdiff_t b) {
 #endif
 }
 
-// Under the address sanitizer, no block is used twice, and the bytes behind each array and each block are out of bounds.
+// Under the address sanitizer, no block is used twice, and the bytes behind each array and each block are out of
+// bounds.
 #if defined(FUSEDLSTM_ADDRESS_SANITIZER)
 inline constexpr std::size_t max_kept_blocks = 0, fence = cache_line;
 inline void forbid(void* at, std::size_t bytes) { ASAN_POISON_MEMORY_REGION(at, bytes); }

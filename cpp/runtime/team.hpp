@@ -1,8 +1,8 @@
 // A team of threads: one parallel region per call, in which every member runs the same function.
 //
-// A team has one member, the caller, if there is no OpenMP, in the child of a fork, and while the back-off is active. In
-// the child of a fork, GCC's OpenMP would wait for threads that only the parent has, if any library that shares it had
-// used threads.
+// A team has one member, the caller, if there is no OpenMP, in the child of a fork, and while the back-off is active.
+// In the child of a fork, GCC's OpenMP would wait for threads that only the parent has, if any library that shares it
+// had used threads.
 #pragma once
 
 #if defined(_OPENMP)
@@ -45,9 +45,7 @@ class Team {
     if (waited_) *waited_ += time;
   }
   // The part of [0, count) that this member owns.
-  std::pair<Index, Index> range(Index count) const {
-    return {count * member_ / size_, count * (member_ + 1) / size_};
-  }
+  std::pair<Index, Index> range(Index count) const { return {count * member_ / size_, count * (member_ + 1) / size_}; }
 
  private:
   int member_, size_;
@@ -63,11 +61,12 @@ inline std::atomic<int>& forks() {
 // with two sets of handlers, a fork would lock the mutex twice and hang.
 inline void watch_forks() {
 #if defined(__unix__) || defined(__APPLE__)
-  static const int status = pthread_atfork([] { MemoryPool::instance().lock(); }, [] { MemoryPool::instance().unlock(); },
-                                           [] {
-                                             MemoryPool::instance().unlock();
-                                             forks()++;
-                                           });
+  static const int status =
+      pthread_atfork([] { MemoryPool::instance().lock(); }, [] { MemoryPool::instance().unlock(); },
+                     [] {
+                       MemoryPool::instance().unlock();
+                       forks()++;
+                     });
   (void)status;
 #endif
 }

@@ -100,9 +100,7 @@ struct HardSigmoid {
 template <class S>
 struct Elu {
   Pack<S> alpha;
-  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const {
-    return fma(alpha, expm1(zero<S>() - negative_part(x)), relu(x));
-  }
+  FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const { return fma(alpha, expm1(zero<S>() - negative_part(x)), relu(x)); }
   FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const {
     const Pack<S> above = where_positive(y, dy);
     return fma(dy - above, y + alpha, above);
@@ -129,9 +127,7 @@ struct Softplus {
     const Pack<S> power = exp_of_negative(zero<S>() - above - negative_part(x));
     return above + log1p(power);
   }
-  FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const {
-    return zero<S>() - dy * expm1(zero<S>() - y);
-  }
+  FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const { return zero<S>() - dy * expm1(zero<S>() - y); }
 
  private:
   static FUSEDLSTM_INLINE Pack<S> exp_of_negative(Pack<S> x) {
@@ -151,7 +147,17 @@ struct Affine {
 
 struct Activation {
   enum Kind {
-    linear, sigmoid, tanh, relu, leaky_relu, thresholded_relu, scaled_tanh, hard_sigmoid, elu, softsign, softplus,
+    linear,
+    sigmoid,
+    tanh,
+    relu,
+    leaky_relu,
+    thresholded_relu,
+    scaled_tanh,
+    hard_sigmoid,
+    elu,
+    softsign,
+    softplus,
     affine
   };
   Kind kind = linear;

@@ -62,7 +62,8 @@ inline void pause_briefly() {
 // templates that use packets may be declared there, not instantiated.
 template <class S>
 struct Pack {
-  static_assert(sizeof(S) == 0, "packets must not be used here: declare the function, and instantiate it in layers.cpp");
+  static_assert(sizeof(S) == 0,
+                "packets must not be used here: declare the function, and instantiate it in layers.cpp");
   static constexpr int size = 0;
 };
 template <class S>

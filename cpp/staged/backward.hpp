@@ -54,7 +54,8 @@ class BackwardShare {
     start();
     for (Index t = share_.steps - 1; t >= 0; t--) {
       step(t);
-      if (call_.dx && (t == 0 || share_.saved_row(dx_done_) - share_.saved_row(t - 1) > most_dx_lines())) input_gradient(t);
+      if (call_.dx && (t == 0 || share_.saved_row(dx_done_) - share_.saved_row(t - 1) > most_dx_lines()))
+        input_gradient(t);
     }
     finish();
   }
@@ -173,8 +174,8 @@ class BackwardShare {
     }
     if (!dgates_) return;
     const OperandA<S> gradients[] = {operand(gates, run_.shape.hidden, 0),
-                                    operand(block_of(gates, 1), run_.shape.hidden, 1),
-                                    operand(block_of(gates, 3), run_.shape.hidden, 2)};
+                                     operand(block_of(gates, 1), run_.shape.hidden, 1),
+                                     operand(block_of(gates, 3), run_.shape.hidden, 2)};
     multiply(weights_.panels(gates_matrix), gradients, 3, running, InitialC<S>{nullptr, 0}, dgates_);
   }
 
@@ -190,8 +191,8 @@ class BackwardShare {
     lstm_.backward({fields_.gates.at(line), dgates_ ? dgates_.at(r) : nullptr,
                     fields_.state.at(share_.saved_row(t - 1) + r), fresh.at(line), candidate_mask(t, r),
                     fields_.output.at(line), fields_.norm_state ? fields_.norm_state.at(line) : nullptr,
-                    fields_.deviations ? fields_.deviations.at(line) + 2 : nullptr, dm_ ? dm_.at(r) : dnow_.at(r),
-                    dc, cell_scratch_.values, call_.sums.at(first_row() + r)});
+                    fields_.deviations ? fields_.deviations.at(line) + 2 : nullptr, dm_ ? dm_.at(r) : dnow_.at(r), dc,
+                    cell_scratch_.values, call_.sums.at(first_row() + r)});
     if (dstays) add(dstays, units_, dc);
   }
 
@@ -220,8 +221,9 @@ class BackwardShare {
         add_products(before.at(r), call_.dropout.at(first_row() + r), outputs_, dropped_.at(r));
       }
     const auto row = [&](Index r, const S* mask) {
-      return GruBackwardRow<S>{gates.at(r), candidate.at(r), dropped.at(r), before.at(r), mask, dnow_.at(r),
-                               dhidden_.at(r), dproduct_.at(r), cell_scratch_.values, call_.sums.at(first_row() + r)};
+      return GruBackwardRow<S>{
+          gates.at(r), candidate.at(r), dropped.at(r),   before.at(r),         mask,
+          dnow_.at(r), dhidden_.at(r),  dproduct_.at(r), cell_scratch_.values, call_.sums.at(first_row() + r)};
     };
     for (Index r = 0; r < running; r++) gru_.backward(row(r, candidate_mask(t, r)));
     const OperandA<S> gradient = operand(run_.spec.reset_after ? candidate : n, run_.shape.hidden, 0);

@@ -33,7 +33,7 @@ struct Fields {
   Rows<S> kept_gates;   // backward: the activations, where their own gradients need them
 
   FUSEDLSTM_COLD Fields(const Spec& spec, const Shape& shape, const Regularizers& regularizers, Index lines,
-                               bool training) {
+                        bool training) {
     const int blocks = Blocks(spec).count;
     const Index units = whole_packets<S>(shape.hidden), outputs = whole_packets<S>(shape.output);
     const bool lstm = spec.family == Family::lstm;

@@ -172,9 +172,8 @@ class ForwardShare {
     }
     if (recurrent_gates_) {
       const Index units = run_.shape.hidden;
-      const OperandA<S> before[] = {operand(gates_before, units, 0),
-                                   operand(from(gates_before, 0, 1), units, 1),
-                                   operand(from(gates_before, 0, 3), units, 2)};
+      const OperandA<S> before[] = {operand(gates_before, units, 0), operand(from(gates_before, 0, 1), units, 1),
+                                    operand(from(gates_before, 0, 3), units, 2)};
       multiply(weights_.panels(gates_matrix), before, 3, running, InitialC<S>{nullptr, 0}, recurrent_gates_);
     }
     const Rows<S> m = m_ ? m_ : from(fields_.hidden, line(t));
@@ -197,8 +196,12 @@ class ForwardShare {
     const Rows<S> n = from(gates, 0, 2);
     const OperandA<S> hidden = operand(hidden_before, run_.shape.hidden, 0);
     const auto row = [&](Index r, const S* mask) {
-      return GruForwardRow<S>{gates.at(r), candidate.at(r), hidden_before.at(r), fields_.hidden.at(line(t - 1) + r),
-                              mask, fields_.hidden.at(line(t) + r)};
+      return GruForwardRow<S>{gates.at(r),
+                              candidate.at(r),
+                              hidden_before.at(r),
+                              fields_.hidden.at(line(t - 1) + r),
+                              mask,
+                              fields_.hidden.at(line(t) + r)};
     };
     multiply(weights_.panels(hidden_matrix), &hidden, 1, running, InitialC<S>{gates.values, gates.stride}, gates);
     if (run_.spec.reset_after) {

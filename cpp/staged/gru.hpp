@@ -8,8 +8,8 @@ namespace fusedlstm::staged {
 
 template <class S>
 struct GruForwardRow {
-  S* gates;      // in: pre-activations; out: r, z, n
-  S* candidate;  // reset after: in W_hn h' + b_hn; before: out r h'
+  S* gates;                 // in: pre-activations; out: r, z, n
+  S* candidate;             // reset after: in W_hn h' + b_hn; before: out r h'
   const S* dropped_before;  // h' as the products see it, perhaps with dropout
   const S* hidden_before;
   const S* mask;  // of the candidate, or null
@@ -24,10 +24,10 @@ struct GruBackwardRow {
   const S* hidden_before;
   const S* mask;
   const S* dh;  // dL/dh
-  S* dbefore;        // dL/dh' that takes no product, added to
-  S* dreset;         // reset before: in dL/d(r h'); out its part of the gradient of the dropped h'
-  S* scratch;        // two blocks
-  S* sums;           // gradients of this row's vectors, added to
+  S* dbefore;   // dL/dh' that takes no product, added to
+  S* dreset;    // reset before: in dL/d(r h'); out its part of the gradient of the dropped h'
+  S* scratch;   // two blocks
+  S* sums;      // gradients of this row's vectors, added to
 };
 
 template <class S>

@@ -20,8 +20,7 @@ struct Saved {
 template <class S>
 States<S> states_of(const States<S>& all, const Run& run) {
   const Index before = run.direction * run.shape.batch;
-  return {all.h ? all.h + before * run.shape.output : nullptr,
-          all.c ? all.c + before * run.shape.hidden : nullptr};
+  return {all.h ? all.h + before * run.shape.output : nullptr, all.c ? all.c + before * run.shape.hidden : nullptr};
 }
 // The columns of one direction in arrays (batch, steps, features).
 template <class S>
@@ -39,9 +38,10 @@ inline std::vector<Run> runs_of(const Spec& spec, const Shape& shape, const Regu
 
 // Returns what backward needs if `training`, else null. lengths may be null: all rows have all steps.
 template <class S>
-FUSEDLSTM_COLD std::unique_ptr<Saved<S>> layer_forward(
-    const std::vector<Run>& all, const Index* lengths, const S* parameters, SequenceView<const S> x,
-    States<const S> initial, SequenceView<S> y, States<S> final, bool training, int threads) {
+FUSEDLSTM_COLD std::unique_ptr<Saved<S>> layer_forward(const std::vector<Run>& all, const Index* lengths,
+                                                       const S* parameters, SequenceView<const S> x,
+                                                       States<const S> initial, SequenceView<S> y, States<S> final,
+                                                       bool training, int threads) {
   const Shape& shape = all[0].shape;
   const Layout<S> layout(all[0].spec, shape);
   auto saved = std::make_unique<Saved<S>>(Saved<S>{all, RowPlan(shape.batch, shape.steps, lengths, threads), {}});
@@ -75,9 +75,9 @@ FUSEDLSTM_COLD std::unique_ptr<Saved<S>> layer_forward(
 
 // Consumes `saved`. dy, dfinal and dx may be null; the gradients of the weights are added to `gradients`.
 template <class S>
-FUSEDLSTM_COLD void layer_backward(
-    const Saved<S>& saved, const S* parameters, SequenceView<const S> x, SequenceView<const S> dy, States<const S> dfinal,
-    SequenceView<S> dx, States<S> dinitial, S* gradients) {
+FUSEDLSTM_COLD void layer_backward(const Saved<S>& saved, const S* parameters, SequenceView<const S> x,
+                                   SequenceView<const S> dy, States<const S> dfinal, SequenceView<S> dx,
+                                   States<S> dinitial, S* gradients) {
   const std::vector<Run>& runs = saved.runs;
   const RowPlan& plan = saved.plan;
   const Shape& shape = runs[0].shape;
@@ -130,12 +130,12 @@ FUSEDLSTM_COLD Index weight_count(const Spec& spec, const Shape& shape) {
 }
 
 // Compiled in layers.cpp.
-#define FUSEDLSTM_STAGED_LAYER(declare, S)                                                                       \
-  declare template Index weight_count<S>(const Spec&, const Shape&);                                             \
-  declare template std::unique_ptr<Saved<S>> layer_forward(const std::vector<Run>&, const Index*, const S*,      \
-                                                           SequenceView<const S>, States<const S>, SequenceView<S>,    \
-                                                           States<S>, bool, int);                                \
-  declare template void layer_backward(const Saved<S>&, const S*, SequenceView<const S>, SequenceView<const S>,        \
+#define FUSEDLSTM_STAGED_LAYER(declare, S)                                                                          \
+  declare template Index weight_count<S>(const Spec&, const Shape&);                                                \
+  declare template std::unique_ptr<Saved<S>> layer_forward(const std::vector<Run>&, const Index*, const S*,         \
+                                                           SequenceView<const S>, States<const S>, SequenceView<S>, \
+                                                           States<S>, bool, int);                                   \
+  declare template void layer_backward(const Saved<S>&, const S*, SequenceView<const S>, SequenceView<const S>,     \
                                        States<const S>, SequenceView<S>, States<S>, S*)
 FUSEDLSTM_STAGED_LAYER(extern, float);
 FUSEDLSTM_STAGED_LAYER(extern, double);

@@ -11,24 +11,24 @@ struct LstmForwardRow {
   S* gates;                  // in: pre-activations; out: i, f, g, o
   const S* recurrent_gates;  // W_gates [i', f', o'], or null
   const S* state_before;
-  const S* mask;  // of the candidate, or null
-  S* state;       // out: c, before zoneout
-  S* output;      // out: act_output(c)
+  const S* mask;              // of the candidate, or null
+  S* state;                   // out: c, before zoneout
+  S* output;                  // out: act_output(c)
   S *norm_state, *deviation;  // out, with layer norm
   S* m;                       // out: o act_output(c)
 };
 
 template <class S>
 struct LstmBackwardRow {
-  S* gates;                   // in: i, f, g, o; out: their dz
-  const S* dgates_after;      // gradient of i, f, o from the step after, or null
+  S* gates;                       // in: i, f, g, o; out: their dz
+  const S* dgates_after;          // gradient of i, f, o from the step after, or null
   const S *state_before, *state;  // c', and c before zoneout
   const S* mask;
-  S* output;                  // in: act_output(c); out: m
+  S* output;  // in: act_output(c); out: m
   S* norm_state;
   const S* deviation;
   const S* dm;
-  S* dc;   // in: dL/dc from the step after; out: dL/dc'
+  S* dc;       // in: dL/dc from the step after; out: dL/dc'
   S* scratch;  // four blocks
   S* sums;     // gradients of this row's vectors, added to
 };

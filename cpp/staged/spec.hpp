@@ -64,8 +64,17 @@ struct Shape {
 
 enum MatrixName { input_matrix, hidden_matrix, candidate_matrix, gates_matrix, projection_matrix, matrix_names };
 enum VectorName {
-  bias, bias_hidden, peephole_i, peephole_f, peephole_o, gain_input, gain_hidden, gain_state, bias_state,
-  bias_projection, vector_names
+  bias,
+  bias_hidden,
+  peephole_i,
+  peephole_f,
+  peephole_o,
+  gain_input,
+  gain_hidden,
+  gain_state,
+  bias_state,
+  bias_projection,
+  vector_names
 };
 
 // (row_blocks * rows, column_blocks * columns) in the flat vector; no blocks: absent.

@@ -116,7 +116,8 @@ OperandA<S> operand(Rows<S> values, Index units, int block) {
 
 // out = start + the product; out may be where it starts from.
 template <class S>
-void multiply(const Panels<S>& panels, const OperandA<S>* operands, int count, Index rows, InitialC<S> start, Rows<S> out) {
+void multiply(const Panels<S>& panels, const OperandA<S>* operands, int count, Index rows, InitialC<S> start,
+              Rows<S> out) {
   const PanelProduct<S> multiplication(panels, rows);
   if (rows > 2) return multiplication.compute_into(operands, count, start, out.values, out.stride);
   // Few rows have too few sums to fill the pipelines: panels then run side by side.
