@@ -1,5 +1,5 @@
-// The functions that run once per element: register tiles, the equations of the cells, the check for NaN and infinity,
-// standardization, and the loop that measures the peak.
+// The functions that run once per element or tile: register tiles, cells, the check for NaN and infinity,
+// standardization, and the multiply-add peak.
 #include "cells/list.hpp"
 #include "ops/all_finite.hpp"
 #include "ops/standardize.hpp"

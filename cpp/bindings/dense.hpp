@@ -1,4 +1,4 @@
-// Dense layers.
+// Dense layers for Python.
 #pragma once
 
 #include "bindings/packed.hpp"
@@ -15,7 +15,7 @@ DenseShape dense_shape(const py::array& x, Index units, const py::object& activa
   return shape;
 }
 
-// `parameters`: an array, or what pack_dense returned.
+// parameters: an array, or the result of pack_dense.
 inline py::object dense_forward_array(const py::object& parameters, const py::array& x, Index units,
                                       const py::object& activation, int threads) {
   return with_dtype(x, [&](auto tag) -> py::object {

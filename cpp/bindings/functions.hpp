@@ -1,4 +1,4 @@
-// Functions of arrays: activations by name, the check for NaN and infinity.
+// Functions of arrays for Python: activations by name, the check for NaN and infinity.
 #pragma once
 
 #include <optional>
@@ -27,7 +27,7 @@ inline py::object gradient_of_activation(const py::object& name, const py::array
   });
 }
 
-// None if the array is of another dtype, or not one piece of memory.
+// None if the array has another dtype or is not contiguous.
 inline py::object all_finite_array(const py::handle& array) {
   const auto look = [&](auto tag) -> std::optional<bool> {
     using S = decltype(tag);

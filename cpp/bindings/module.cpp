@@ -61,7 +61,7 @@ void define_module(py::module_& module) {
 
 }  // namespace
 
-// The modules are compiled from this one file. Python calls only the function that has the module's name.
+// All modules are compiled from this file. Python calls only the function that has the name of the module.
 PYBIND11_MODULE(_core_baseline, module) { define_module(module); }
 PYBIND11_MODULE(_core_x86_64_v3, module) { define_module(module); }
 PYBIND11_MODULE(_core_x86_64_v4, module) { define_module(module); }

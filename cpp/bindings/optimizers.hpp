@@ -1,4 +1,4 @@
-// The steps of the optimizers, and clipping.
+// Gradient clipping and the steps of the optimizers for Python.
 #pragma once
 
 #include <cmath>
@@ -8,17 +8,17 @@
 
 namespace fusedlstm {
 
-inline double clip_norm_array(const py::array& gradients, double most) {
+inline double clip_norm_array(const py::array& gradients, double max_norm) {
   return with_dtype(gradients, [&](auto tag) {
     using S = decltype(tag);
     S* values = output_of<S>(gradients, gradients.size());
     const ReleaseGil release;
     const FlushSubnormals flush;
-    return clip_norm(values, gradients.size(), most);
+    return clip_norm(values, gradients.size(), max_norm);
   });
 }
 
-// The optimizers' common arguments, as pointers.
+// The arguments that all optimizers share, as pointers.
 template <class S>
 struct Step {
   Index count;
@@ -73,8 +73,8 @@ inline void adagrad_step_array(const py::array& parameters, const py::array& gra
   });
 }
 
-// Factors of the mean and of the gradient itself are given, corrected for the bias of step t; that of the squares is
-// corrected here.
+// The step of the Adam family. `factor` and `ahead` (of the mean and of the gradient) contain the bias correction of
+// step t. The bias correction of the squares is computed here.
 inline void corrected_step(const py::array& parameters, const py::array& gradients, const py::array& mean,
                            const py::array& squares, const py::object& highest, Index t, double factor, double ahead,
                            double beta1, double beta2, double epsilon, const py::object& decay, double weight_decay,

@@ -1,4 +1,4 @@
-// Python capsules that own objects of the core: packed weights, which several owners share, and what forward saves.
+// Python capsules that own objects of the core: packed weights, which may have several owners, and saved layers.
 #pragma once
 
 #include <memory>
@@ -54,7 +54,7 @@ T* held_by_capsule(const py::capsule& capsule) {
   return static_cast<T*>(held);
 }
 
-// A capsule that is one of the owners of packed weights.
+// A capsule that shares the ownership of packed weights.
 template <class T>
 py::capsule share_capsule(std::shared_ptr<const T> packed) {
   using Shared = std::shared_ptr<const T>;

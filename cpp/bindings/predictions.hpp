@@ -1,4 +1,4 @@
-// Decoders for Python.
+// Decoders for Python: from a model's outputs to predictions.
 #pragma once
 
 #include <functional>
@@ -11,7 +11,7 @@ namespace fusedlstm {
 
 class PyDecoder {
  public:
-  // shape: of the prediction for a sequence. scale and mean, one number a target, are None for probabilities.
+  // shape: of the prediction of one sequence. scale and mean: one number per target, or None for probabilities.
   PyDecoder(const std::string& kind, Index outputs, std::vector<Index> shape, const py::object& scale,
             const py::object& mean)
       : shape_(std::move(shape)), arguments_(py::make_tuple(kind, outputs, shape_, scale, mean)) {
@@ -41,7 +41,7 @@ class PyDecoder {
     });
   }
 
-  // What the constructor was given.
+  // The arguments of the constructor.
   const py::tuple& arguments() const { return arguments_; }
   const Decoder& decoder() const { return decoder_; }
   const std::vector<Index>& shape() const { return shape_; }

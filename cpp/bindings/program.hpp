@@ -11,18 +11,18 @@
 
 namespace fusedlstm {
 
-// Of a function of Python without arguments.
+// The result of a Python function without arguments.
 inline py::object result_of(const py::handle& function) {
   auto result = py::reinterpret_steal<py::object>(outlive_python([&] { return PyObject_CallNoArgs(function.ptr()); }));
   if (!result) throw py::error_already_set();
   return result;
 }
 
-// The least of a part of a call, between two looks for signals: in multiply-adds (about a second), and in rows of each
+// The smallest piece of a call between two checks for signals: in multiply-adds (about a second), and in rows per
 // thread.
-inline constexpr Index work_of_a_part = Index(1) << 35, rows_of_a_part = 32;
+inline constexpr Index min_piece_work = Index(1) << 35, min_piece_rows = 32;
 
-// `max_threads` is asked where there is work for more than one.
+// max_threads: a Python function, which is called if there is work for more than one thread.
 template <class S>
 PyObject* predict_into_new(const Program<S>& model, Index batch, Index steps, const Index* lengths,
                            SequenceView<const S> x, const py::handle& max_threads) {
@@ -40,13 +40,14 @@ PyObject* predict_into_new(const Program<S>& model, Index batch, Index steps, co
     model.predict(batch, steps, lengths, x, out, threads);
     return y.release().ptr();
   }
-  // Rows in parts, between which Python's signals are handled: Ctrl-C waits for one part. The bits do not depend on it.
-  const Index max_chunks = std::max(Index(1), batch / (rows_of_a_part * threads));
-  const Index parts = std::min(1 + work / work_of_a_part, max_chunks);
+  // The rows are divided into pieces, with a check for Python's signals between them: Ctrl-C waits for one piece. The
+  // bits do not depend on the pieces.
+  const Index max_pieces = std::max(Index(1), batch / (min_piece_rows * threads));
+  const Index pieces = std::min(1 + work / min_piece_work, max_pieces);
   const Index row = (model.reduces() ? 1 : steps) * model.outputs();
-  for (Index part = 0; part < parts; part++) {
-    const Index first = batch * part / parts, rows = batch * (part + 1) / parts - first;
-    if (part > 0 && outlive_python(PyErr_CheckSignals) != 0) throw py::error_already_set();
+  for (Index piece = 0; piece < pieces; piece++) {
+    const Index first = batch * piece / pieces, rows = batch * (piece + 1) / pieces - first;
+    if (piece > 0 && outlive_python(PyErr_CheckSignals) != 0) throw py::error_already_set();
     const ReleaseGil release;
     model.predict(rows, steps, lengths ? lengths + first : nullptr, {x.at(first, 0), x.by_row, x.by_step},
                   out + first * row, threads);
@@ -69,7 +70,7 @@ class PyProgram {
     return work(*std::get<std::shared_ptr<Program<double>>>(model_), double());
   }
 
-  // `weights`: packed, or an array that is read at every call.
+  // weights: packed, or an array that is read in every call.
   void add_recurrent(const std::string& cell, int directions, bool reverse, Index hidden_size,
                      const py::object& weights, const py::object& regularizers, bool all_steps,
                      const py::object& initial_hidden, const py::object& initial_state) {
@@ -132,7 +133,8 @@ class PyProgram {
     });
   }
 
-  // predict_contiguous(x, max_threads): without lengths; None if x is not an array as `predict` takes it, in one piece.
+  // predict_contiguous(x, max_threads): predict without lengths. Returns None if x is not a contiguous array that
+  // `predict` takes.
   static PyObject* predict_contiguous(PyObject* self, PyObject* const* args, Py_ssize_t count) {
     return with_python_errors([&]() -> PyObject* {
       const auto* whole = held_by<PyProgram>(self);
@@ -148,10 +150,10 @@ class PyProgram {
     });
   }
 
-  bool takes_lengths() const { return true; }  // every op does
+  bool takes_lengths() const { return true; }  // all ops do
 
  private:
-  std::vector<py::object> kept_;  // whose memory the model reads
+  std::vector<py::object> kept_;  // owners of the memory that the program reads
   std::variant<std::shared_ptr<Program<float>>, std::shared_ptr<Program<double>>> model_;
 };
 

@@ -1,11 +1,11 @@
-// Recurrent layers of the fused driver.
+// Recurrent layers of the fused driver for Python.
 #pragma once
 
 #include "bindings/packed.hpp"
 
 namespace fusedlstm {
 
-// `parameters`: an array, or what pack_recurrent returned for this layer.
+// parameters: an array, or the result of pack_recurrent for this layer.
 inline py::tuple recurrent_forward(const std::string& cell_name, int directions, bool reverse, Index hidden_size,
                                    const py::object& parameters, const py::array& x, const py::object& lengths,
                                    const py::object& h, const py::object& c, bool want_y, bool training,
@@ -87,7 +87,7 @@ inline py::tuple recurrent_backward(const py::capsule& saved_capsule, const py::
     {
       const ReleaseGil release;
       layer_backward(saved, weights, sequences, dy_sequences, dfinal, dx_sequences, dinitial, sums);
-      saved.directions.clear();  // the workspace is free for the next call
+      saved.directions.clear();  // returns the workspace to the pool
     }
     return py::make_tuple(dx, dh_initial, dc_initial);
   });

@@ -60,7 +60,7 @@ py::capsule hold_staged(std::unique_ptr<staged::Saved<S>> saved) {
   });
 }
 
-// An array (directions, batch, units), new.
+// A new array (directions, batch, units).
 template <class S>
 py::array_t<S> new_states(const staged::Shape& shape, Index units) {
   return empty<S>({shape.directions, shape.batch, units});
@@ -146,7 +146,7 @@ FUSEDLSTM_COLD py::tuple staged_backward(const py::capsule& saved_capsule, const
       const ReleaseGil release;
       staged::layer_backward(saved, weights, sequences, contiguous_view(dy_values, shape.steps, features), dfinal,
                              contiguous_view(dx_values, shape.steps, shape.input), dinitial, sums);
-      saved.fields.clear();  // the workspace is free for the next call
+      saved.fields.clear();  // returns the workspace to the pool
     }
     return py::make_tuple(dx, dh_first, dc_first);
   });

@@ -14,7 +14,7 @@ class PyStandardizer {
 
   const Standardizer& standardizer() const { return standardizer_; }
 
-  // standardize(x): a new array of the model's dtype; None if x is not a contiguous array of float32 or float64.
+  // standardize(x): a new array of the model's dtype. None if x is not a contiguous array of float32 or float64.
   static PyObject* standardize(PyObject* self, PyObject* x) {
     return with_python_errors([&]() -> PyObject* {
       const auto* held = held_by<PyStandardizer>(self);
@@ -34,7 +34,7 @@ class PyStandardizer {
     return mean.size();
   }
 
-  // Null, with or without Python's error set, if there is no result.
+  // Null if there is no result. Python's error may be set.
   template <class S>
   PyObject* into_new(PyObject* x) const {
     for (int axes = 1; axes <= max_axes; axes++) {

@@ -1,11 +1,11 @@
-// LastStep as an op: after a recurrent op each direction's own final output, after any other op the last real step.
+// LastStep as an op: the last step of each sequence. After a recurrent op, the final output of each direction.
 #pragma once
 
 #include "ops/op.hpp"
 
 namespace fusedlstm {
 
-// In a stream every step is the last one so far.
+// In a stream, every step is the last step so far.
 template <class S>
 class LastStepStream final : public OpStream<S> {
  public:

@@ -1,5 +1,5 @@
-// Clipping and the optimizers' steps: one pass over the flat vectors of parameters, gradients and moments.
-// `decay` is null or a factor a parameter, 0 where weight decay does not apply and 1 where it does.
+// Gradient clipping and the steps of the optimizers: one pass over the flat vectors of parameters, gradients and
+// moments. `decay` is null or has one factor per parameter: 1 if weight decay applies to it, otherwise 0.
 #pragma once
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace fusedlstm {
 
 namespace detail {
 
-// One packet of each array at a time, the last one partly filled.
+// Calls update(k, n) for each packet, with the first index k and the number of lanes n.
 template <class S, class Update>
 void for_packets(Index count, Update&& update) {
   for (Index k = 0; k < count; k += pack_size<S>) update(k, std::min(Index(pack_size<S>), count - k));
@@ -20,7 +20,7 @@ void for_packets(Index count, Update&& update) {
 
 }  // namespace detail
 
-// Of values whose squares overflow, or that are not all finite.
+// The norm if the sum of squares overflows or a value is not finite.
 template <class S>
 FUSEDLSTM_COLD double norm_of_large(const S* values, Index count) {
   double largest = 0, total = 0;
@@ -34,7 +34,7 @@ FUSEDLSTM_COLD double norm_of_large(const S* values, Index count) {
 
 template <class S>
 double norm(const S* values, Index count) {
-  // GateLayout in working precision, their sum in double.
+  // Sums of blocks in working precision, their sum in double.
   constexpr Index block = 4096;
   double total = 0;
   for (Index first = 0; first < count; first += block) {
@@ -54,50 +54,51 @@ void scale(S* values, Index count, S factor) {
       count, [&](Index k, Index n) { store_first(values + k, load_first(values + k, n) * fill(factor), n); });
 }
 
-// Times most / length. Where that is less than the smallest normal number of S, in two steps.
+// Multiplies the values by max_norm / length, in two steps if that factor is less than the smallest normal number of S.
 template <class S>
-void scale_by(S* values, Index count, double most, double length) {
-  const double factor = most / length;
+void scale_by(S* values, Index count, double max_norm, double length) {
+  const double factor = max_norm / length;
   if (factor >= double(std::numeric_limits<S>::min())) return scale(values, count, S(factor));
-  for (int k = 0; k < 2; k++) scale(values, count, S(std::sqrt(most) / std::sqrt(length)));
+  for (int k = 0; k < 2; k++) scale(values, count, S(std::sqrt(max_norm) / std::sqrt(length)));
 }
 
-// Scales values to a norm of at most `most`; returns the norm before. A norm of finite values may exceed the range of a
-// double: it is then infinite, and computed again of values that are scaled down.
+// Scales values to a norm of at most max_norm and returns the norm before. The norm of finite values may exceed the
+// range of a double. It is then infinite, and the factor is computed from values that were scaled down.
 template <class S>
-double clip_norm(S* values, Index count, double most) {
+double clip_norm(S* values, Index count, double max_norm) {
   constexpr double infinity = std::numeric_limits<double>::infinity();
   const double length = norm(values, count);
-  if (!(length > most)) return length;
+  if (!(length > max_norm)) return length;
   if (length < infinity) {
-    scale_by(values, count, most, length + 1e-6);
+    scale_by(values, count, max_norm, length + 1e-6);
   } else if (std::all_of(values, values + count, [](S value) { return std::abs(double(value)) < infinity; })) {
     scale(values, count, S(std::ldexp(1.0, -64)));
-    scale_by(values, count, most, norm(values, count));
+    scale_by(values, count, max_norm, norm(values, count));
   } else {
     scale(values, count, S(0));
   }
   return length;
 }
 
-// One minus a rate that is near 1, in S: not from the rate rounded to S, from which little or nothing may be left.
+// 1 - rate for a rate near 1. Rounding the rate to S first would lose most digits of the difference.
 template <class S>
 S remaining(double rate) {
   return S(1 - rate);
 }
-// A number that divides zero by zero plus epsilon is not zero in S.
+// epsilon, but not zero in S: epsilon keeps a denominator from being zero.
 template <class S>
 S at_least_normal(double epsilon) {
   return std::max(S(epsilon), std::numeric_limits<S>::min());
 }
 
-// The gradient with L2 regularization, g + weight_decay * p where it applies.
+// The gradient with L2 regularization: g + weight_decay p where weight decay applies.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> decayed(Pack<S> g, Pack<S> p, const S* decay, Index n, S weight_decay) {
   return decay ? fma(load_first(decay, n) * fill(weight_decay), p, g) : g;
 }
 
-// v = momentum v + g; p -= learning_rate (g + momentum v if nesterov, else v). Without momentum v is not touched.
+// v = momentum v + g      p -= learning_rate (g + momentum v if nesterov, otherwise v)
+// Without momentum, v is null.
 template <class S>
 void sgd_step(S* parameters, const S* gradients, S* velocity, Index count, S learning_rate, S momentum, bool nesterov,
               const S* decay, S weight_decay) {
@@ -114,7 +115,7 @@ void sgd_step(S* parameters, const S* gradients, S* velocity, Index count, S lea
   });
 }
 
-// s = rho s + (1 - rho) g^2; p -= learning_rate g / (sqrt(s) + epsilon)
+// s = rho s + (1 - rho) g^2      p -= learning_rate g / (sqrt(s) + epsilon)
 template <class S>
 void rmsprop_step(S* parameters, const S* gradients, S* squares, Index count, S learning_rate, double rho,
                   double epsilon, const S* decay, S weight_decay) {
@@ -127,7 +128,7 @@ void rmsprop_step(S* parameters, const S* gradients, S* squares, Index count, S 
   });
 }
 
-// s += g^2; p -= learning_rate g / (sqrt(s) + epsilon)
+// s += g^2      p -= learning_rate g / (sqrt(s) + epsilon)
 template <class S>
 void adagrad_step(S* parameters, const S* gradients, S* squares, Index count, S learning_rate, double epsilon,
                   const S* decay, S weight_decay) {
@@ -140,18 +141,19 @@ void adagrad_step(S* parameters, const S* gradients, S* squares, Index count, S 
   });
 }
 
-// Decoupled decay shrinks the parameters themselves, p -= shrink p, and leaves g alone.
+// Decoupled weight decay changes the parameters and not the gradient: p -= shrink p.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> shrunk(Pack<S> p, const S* decay, Index n, S shrink) {
   return decay ? p - load_first(decay, n) * fill(shrink) * p : p;
 }
 
-// m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; p -= (step m + ahead g) / (sqrt(v) / root + epsilon),
-// with step, ahead and root corrected for the bias of step t. `ahead` is Nadam's, else 0. `highest` is AMSGrad's, else
-// null: the largest v so far, which takes its place.
+//   m = beta1 m + (1 - beta1) g      v = beta2 v + (1 - beta2) g^2
+//   p -= (step m + ahead g) / (sqrt(v) / root + epsilon)
+// step, ahead and root contain the bias correction of step t. `ahead` is zero except for Nadam. `highest` is null
+// except for AMSGrad, which replaces v by its largest value so far.
 template <class S>
 struct AdamFactors {
-  S beta1, beta2, remaining1, remaining2;  // the last two: 1 - beta1, 1 - beta2
+  S beta1, beta2, remaining1, remaining2;  // remaining: 1 - beta
   S epsilon, step, ahead, root, weight_decay, shrink;
 };
 template <class S>
@@ -175,11 +177,11 @@ void adam_step(S* parameters, const S* gradients, S* mean, S* squares, S* highes
   });
 }
 
-// p -= learning_rate sign(beta1 m + (1 - beta1) g); m = beta2 m + (1 - beta2) g
+// p -= learning_rate sign(beta1 m + (1 - beta1) g)      m = beta2 m + (1 - beta2) g
 template <class S>
 void lion_step(S* parameters, const S* gradients, S* mean, Index count, S learning_rate, double beta1, double beta2,
                const S* decay, S shrink) {
-  // Times the largest number, every number that is not subnormal is at least 2 from zero.
+  // The product of the largest number with a normal number is at least 2 in magnitude. clamp makes it the sign.
   const Pack<S> largest = fill(std::numeric_limits<S>::max());
   detail::for_packets<S>(count, [&](Index k, Index n) {
     const Pack<S> p = shrunk(load_first(parameters + k, n), decay ? decay + k : nullptr, n, shrink);

@@ -1,7 +1,7 @@
-// Pooling as an op: from the real steps of a sequence to one vector, their mean or their largest values.
+// Pooling over the steps of a sequence, to one vector: the mean or the maximum.
 //
-// A sum is one chain of additions in the order of the steps for each number. It does not depend on the other sequences,
-// the threads, or the pieces in which a sequence comes.
+// A sum is one chain of additions per number, in the order of the steps. It does not depend on the other sequences, the
+// threads, or the pieces in which a sequence arrives.
 #pragma once
 
 #include <algorithm>
@@ -17,16 +17,16 @@ namespace fusedlstm {
 
 enum class Pooling { mean, max };
 
-// Whether x takes the place of the largest value so far: larger, or the first NaN.
+// x replaces the maximum so far if x is larger, or if x is the first NaN.
 template <class S>
 bool replaces(S x, S largest) {
-  return !(x <= largest) & (largest == largest);
+  return !(x <= largest) & !is_nan(largest);
 }
 
-// Features of a sequence that are pooled together.
+// The number of features of a sequence that are pooled together.
 inline constexpr Index pool_block = 64;
 
-// Adds the steps of one sequence to `totals`, for some features.
+// Adds the steps of one sequence to `totals`, for `count` features.
 template <class S>
 void add_steps(const SequenceView<const S>& x, Index row, Index first, Index count, Index steps, S* totals) {
   S sums[pool_block];
@@ -38,7 +38,7 @@ void add_steps(const SequenceView<const S>& x, Index row, Index first, Index cou
   std::copy_n(sums, count, totals);
 }
 
-// Replaces `largest` by the largest values of it and of the steps of one sequence, for some features.
+// Sets `largest` to the maximum of itself and the steps of one sequence, for `count` features.
 template <class S>
 void take_largest(const SequenceView<const S>& x, Index row, Index first, Index count, Index steps, S* largest) {
   S best[pool_block];
@@ -50,16 +50,16 @@ void take_largest(const SequenceView<const S>& x, Index row, Index first, Index 
   std::copy_n(best, count, largest);
 }
 
-// The same, and notes the step of each value that replaces another.
+// As above; also records the step of each value that replaces the maximum.
 template <class S>
 void take_largest(const SequenceView<const S>& x, Index row, Index first, Index count, Index steps, S* largest,
-                  std::int64_t* where) {
+                  std::int64_t* argmax) {
   for (Index t = 0; t < steps; t++) {
     const S* values = x.at(row, t) + first;
     for (Index f = 0; f < count; f++) {
       if (!replaces(values[f], largest[f])) continue;
       largest[f] = values[f];
-      where[f] = t;
+      argmax[f] = t;
     }
   }
 }
@@ -68,18 +68,19 @@ struct PoolShape {
   Index batch, steps, features;
 };
 
-// totals: (batch, features), the sums for the mean, else the largest values. `before`: those of earlier steps, or null.
-// `where`: (batch, features), the first step of each largest value, -1 where that of `before` stays; null: not wanted.
+// totals: (batch, features), the sums for the mean, or the maxima. `before`: the totals of earlier steps, or null.
+// `argmax`: (batch, features), the first step of each maximum, or -1 if the maximum is that of `before`; may be null.
 template <class S>
 void pool_forward(Pooling pooling, const PoolShape& shape, const Index* lengths, SequenceView<const S> x,
-                  const S* before, S* totals, std::int64_t* where, int threads) {
-  const Index blocks = (shape.features + pool_block - 1) / pool_block, parts = shape.batch * blocks;
+                  const S* before, S* totals, std::int64_t* argmax, int threads) {
+  const Index blocks_per_row = (shape.features + pool_block - 1) / pool_block, tasks = shape.batch * blocks_per_row;
   const Index work = checked_product(checked_product(shape.batch, shape.steps), shape.features);
-  const int team_size = int(std::min(Index(threads_for(work, threads)), parts));
+  const int team_size = int(std::min(Index(threads_for(work, threads)), tasks));
   run_team(team_size, [&](const Team& team) {
-    const auto [first_part, last_part] = team.range(parts);
-    for (Index part = first_part; part < last_part; part++) {
-      const Index row = part / blocks, first = part % blocks * pool_block, at = row * shape.features + first;
+    const auto [first_task, last_task] = team.range(tasks);
+    for (Index task = first_task; task < last_task; task++) {
+      const Index row = task / blocks_per_row, first = task % blocks_per_row * pool_block,
+                  at = row * shape.features + first;
       const Index count = std::min(pool_block, shape.features - first);
       const Index steps = lengths ? lengths[row] : shape.steps;
       S* to = totals + at;
@@ -87,10 +88,10 @@ void pool_forward(Pooling pooling, const PoolShape& shape, const Index* lengths,
       else std::fill_n(to, count, pooling == Pooling::mean ? S(0) : -std::numeric_limits<S>::infinity());
       if (pooling == Pooling::mean) {
         add_steps(x, row, first, count, steps, to);
-      } else if (where) {
-        // Without earlier steps the first one is where a largest value of minus infinity stands.
-        std::fill_n(where + at, count, before ? -1 : 0);
-        take_largest(x, row, first, count, steps, to, where + at);
+      } else if (argmax) {
+        // Without earlier steps, a maximum of minus infinity is at step 0.
+        std::fill_n(argmax + at, count, before ? -1 : 0);
+        take_largest(x, row, first, count, steps, to, argmax + at);
       } else {
         take_largest(x, row, first, count, steps, to);
       }
@@ -98,7 +99,7 @@ void pool_forward(Pooling pooling, const PoolShape& shape, const Index* lengths,
   });
 }
 
-// The mean keeps the sums and the number of steps of each sequence, the maximum the largest values.
+// The state is the sums and the number of steps of each sequence, or the maxima.
 template <class S>
 class PoolStream final : public OpStream<S> {
  public:
@@ -161,7 +162,7 @@ class PoolStream final : public OpStream<S> {
   Pooling pooling_;
   Index features_, rows_;
   std::vector<S> totals_, means_;  // (rows, features)
-  std::vector<Index> counts_;      // of steps
+  std::vector<Index> counts_;      // the number of steps
 };
 
 template <class S>
@@ -191,7 +192,7 @@ class PoolOp final : public Op<S> {
     return traits;
   }
   static void divide(const Values<S>& values, S* totals) {
-    const FlushSubnormals flush;  // as in a stream
+    const FlushSubnormals flush;  // as a stream does
     for (Index b = 0; b < values.batch; b++) {
       const S steps = S(values.length(b));
       for (Index f = 0; f < values.width; f++) totals[b * values.width + f] /= steps;

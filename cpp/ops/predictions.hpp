@@ -1,6 +1,5 @@
-// The numbers at both ends of an estimator: whether those that come in are finite; and from a model's raw outputs to
-// what is predicted, in double precision, one function for whole batches and for single steps, which therefore have the
-// same bits.
+// From the raw outputs of a model to an estimator's predictions, in double precision. Batches and single steps use the
+// same function, so that they have the same bits.
 #pragma once
 
 #include <algorithm>
@@ -17,9 +16,9 @@ enum class Decoding {
   classes,       // softmax(z)
   two_classes,   // 1 - p, p = sigmoid(z)
   labels,        // sigmoid(z)
-  values,        // z; outputs beyond the targets' are for others
+  values,        // z of each target; other outputs are ignored
   exponentials,  // exp(z)
-  quantiles,     // of each target z_0, z_0 + softplus(z_1), ...
+  quantiles,     // per target: z_0, z_0 + softplus(z_1), ...
 };
 
 inline double sigmoid(double z) {
@@ -30,9 +29,9 @@ inline double softplus(double z) { return std::max(z, 0.0) + std::log1p(std::exp
 
 struct Decoder {
   Decoding decoding;
-  Index outputs;                    // of the model, a sequence
-  std::vector<double> scale, mean;  // of each target; none for probabilities
-  Index results;                    // numbers a sequence
+  Index outputs;                    // of the model, per sequence
+  std::vector<double> scale, mean;  // per target; empty for probabilities
+  Index results;                    // numbers of a prediction, per sequence
 
   Index quantiles() const { return results / Index(scale.size()); }
 

@@ -1,5 +1,5 @@
-// Standardization of inputs: y = (x - mean) / scale per feature, in double precision, rounded once to the model's type.
-// Batches and single steps use the same function, so that both have the same bits.
+// Standardization of inputs: y = (x - mean) / scale per feature, computed in double precision and rounded once to the
+// type of the model. Batches and single steps use the same function, so that they have the same bits.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 
 namespace fusedlstm {
 
-// y[k] = (x[k] - mean[k]) * factor[k]. Returns whether no result exceeds the range of S; NaN passes through.
+// y[k] = (x[k] - mean[k]) * factor[k]. Returns false if a result exceeds the range of S. NaN stays NaN.
 template <class From, class S>
 bool standardize(const From* x, Index count, const double* mean, const double* factor, S* y) {
   int beyond = 0;
@@ -31,9 +31,9 @@ extern template bool standardize(const double*, Index, const double*, const doub
 
 class Standardizer {
  public:
-  // mean, scale: one number per feature; scale is positive.
+  // mean, scale: one number per feature. scale is positive.
   Standardizer(const double* mean, const double* scale, Index features) : features_(features) {
-    // Repeated, so that the loop over a few features is long enough for packets.
+    // mean and factor are repeated, so that the loop is long enough for packets if there are few features.
     const Index repeats = std::max(Index(1), shortest_loop / features);
     for (Index repeat = 0; repeat < repeats; repeat++)
       for (Index k = 0; k < features; k++) {
@@ -43,7 +43,7 @@ class Standardizer {
   }
   Index features() const { return features_; }
 
-  // x, y: (count / features, features). Returns what `standardize` returns.
+  // x, y: (count / features, features). Returns the result of `standardize`.
   template <class From, class S>
   bool operator()(const From* x, Index count, S* y) const {
     const Index period = Index(mean_.size());

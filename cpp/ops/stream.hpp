@@ -1,5 +1,5 @@
-// A program that reads its sequences one step at a time: ops that shard their packed weights, and states of its own, so
-// that a step is its arithmetic and little more. Bits are those of the layers' own calls over the whole sequence.
+// A program that reads its sequences one step at a time. It shares the packed weights of the program and keeps the
+// state of its sequences. The bits are those of calls over whole sequences.
 #pragma once
 
 #include <algorithm>
@@ -12,35 +12,35 @@
 
 namespace fusedlstm {
 
-// An array (rows, columns) of a state.
+// One array (rows, columns) of a state.
 template <class S>
 struct StateArray {
   Index columns;
   std::vector<S> values;
 };
-// The arrays of each op, none for an op without state.
+// The arrays of each op; empty for an op without state.
 template <class S>
 using StreamState = std::vector<std::vector<StateArray<S>>>;
 
 template <class S>
 class Stream {
  public:
-  // The program is packed and causal.
+  // The program must be packed and causal.
   Stream(const Program<S>& program, Index rows)
       : ops_(program.ops()),
         rows_(rows),
         features_(program.features()),
         outputs_(program.outputs()),
         widest_(program.widest()),
-        work_of_a_row_(program.work()),
+        work_per_row_(program.work()),
         op_streams_(start(rows)) {}
   Index rows() const { return rows_; }
   Index features() const { return features_; }
   Index outputs() const { return outputs_; }
-  Index widest() const { return widest_; }                               // of the ops' outputs
-  Index work() const { return checked_product(rows_, work_of_a_row_); }  // of a step, in multiply-adds
+  Index widest() const { return widest_; }                              // the largest number of outputs of an op
+  Index work() const { return checked_product(rows_, work_per_row_); }  // per step, in multiply-adds
 
-  // Returns the output, (rows, outputs); it stays until the next step.
+  // Returns the output, (rows, outputs), which is valid until the next step.
   const S* step(const S* x) {
     const FlushSubnormals flush;
     for (const auto& op : op_streams_) x = op->step(x);
@@ -52,7 +52,7 @@ class Stream {
     for (const auto& op : op_streams_) op->reset();
   }
 
-  // Of the arrays of each op's state.
+  // The columns of each array of each op's state.
   std::vector<std::vector<Index>> state_columns() const {
     std::vector<std::vector<Index>> columns;
     for (const auto& op : op_streams_) columns.push_back(op->state_columns());
@@ -73,7 +73,7 @@ class Stream {
     return state;
   }
 
-  // Throws std::invalid_argument, and changes nothing, if the state is not that of so many rows of these ops.
+  // Throws std::invalid_argument, and changes nothing, if the state does not fit these ops and the number of rows.
   void set_state(const StreamState<S>& state) {
     if (state.size() != op_streams_.size()) throw std::invalid_argument("state must have an entry for every op");
     std::vector<std::vector<const S*>> arrays(op_streams_.size());
@@ -91,8 +91,8 @@ class Stream {
     for (std::size_t k = 0; k < op_streams_.size(); k++) op_streams_[k]->set_state(arrays[k].data());
   }
 
-  // Goes on with these of the present sequences, each any number of times. Throws std::invalid_argument, and changes
-  // nothing, if there is no such sequence.
+  // Continues with the given sequences, each of which may be given several times. Throws std::invalid_argument, and
+  // changes nothing, if a number is not one of a sequence.
   void select(const std::vector<Index>& rows) {
     for (Index row : rows)
       if (row < 0 || row >= rows_)
@@ -112,7 +112,7 @@ class Stream {
     }
     const Index count = Index(rows.size());
     if (count == rows_) return set_state(state);
-    checked_product(count, work_of_a_row_);
+    checked_product(count, work_per_row_);
     Stream selected(*this, count);
     selected.set_state(state);
     *this = std::move(selected);
@@ -125,7 +125,7 @@ class Stream {
         features_(other.features_),
         outputs_(other.outputs_),
         widest_(other.widest_),
-        work_of_a_row_(other.work_of_a_row_),
+        work_per_row_(other.work_per_row_),
         op_streams_(start(rows)) {}
 
   std::vector<std::unique_ptr<OpStream<S>>> start(Index rows) const {
@@ -135,7 +135,7 @@ class Stream {
   }
 
   std::vector<SharedOp<S>> ops_;
-  Index rows_, features_, outputs_, widest_, work_of_a_row_;
+  Index rows_, features_, outputs_, widest_, work_per_row_;
   std::vector<std::unique_ptr<OpStream<S>>> op_streams_;  // destroyed before the ops
 };
 

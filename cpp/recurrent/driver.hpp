@@ -143,8 +143,7 @@ std::unique_ptr<SavedLayer<S>> layer_forward(const Cell<S>& cell, const LayerSha
   const Division division = Division::of<S>(shape, threads);
   const RowPlan plan(shape.batch, shape.steps, lengths, division.row_shards());
   std::optional<ForwardPanels<S>> fresh;
-  if (!ready) fresh.emplace(shape, groups);
-  const ForwardPanels<S>& packed = ready ? *ready : *fresh;
+  const ForwardPanels<S>& packed = ready ? *ready : fresh.emplace(shape, groups);
   std::unique_ptr<SavedLayer<S>> saved;
   if (training) {
     saved = std::make_unique<SavedLayer<S>>(SavedLayer<S>{shape, &cell, division, {}});
@@ -152,6 +151,7 @@ std::unique_ptr<SavedLayer<S>> layer_forward(const Cell<S>& cell, const LayerSha
   }
 
   std::vector<ForwardCall<S>> calls;
+  calls.reserve(std::size_t(shape.directions));
   for (int d = 0; d < shape.directions; d++)
     calls.push_back(forward_call(cell, shape, groups, packed, d, x, initial, y, final, plan,
                                  saved ? &saved->directions[std::size_t(d)] : nullptr));
@@ -236,6 +236,7 @@ void layer_backward(const SavedLayer<S>& saved, const S* parameters, SequenceVie
   const BackwardPanels<S> panels(shape, groups, bool(dx));
 
   std::vector<BackwardCall<S>> calls;
+  calls.reserve(std::size_t(shape.directions));
   for (int d = 0; d < shape.directions; d++) {
     BackwardCall<S> call{};
     call.cell = saved.cell;
@@ -260,6 +261,7 @@ void layer_backward(const SavedLayer<S>& saved, const S* parameters, SequenceVie
     for (int k = 0; k < unit_shards; k++)
       for (const BackwardCall<S>& call : calls) passes.emplace_back(call, shard, k, unit_shards);
   std::vector<WeightGradients<S>> sums;
+  sums.reserve(calls.size());
   for (const BackwardCall<S>& call : calls) sums.emplace_back(call);
   const std::vector<SumChunk> chunks = sum_chunks(plan);
   std::vector<WeightGradientWorker<S>> workers;  // [thread][direction]

@@ -43,7 +43,6 @@ class TailTile {
     for (int j = 0; j < rows * range.groups.gates; j++) all = all + load(z_ + j * pack_size<S>);
     if (is_nan(sum(all))) correct_nan_sums(range, t, first_row, rows, group, h_rows);
   }
-  static bool is_nan(S value) { return value != value; }
   FUSEDLSTM_COLD void correct_nan_sums(const ForwardRange<S>& range, Index t, Index first_row, int rows, int group,
                                        const S* h_rows) {
     const GateLayout& gates = range.call.shape.sizes.gates;

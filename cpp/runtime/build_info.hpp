@@ -1,4 +1,4 @@
-// What a variant was compiled for.
+// The instruction set and libraries that a variant was compiled for.
 #pragma once
 
 namespace fusedlstm {

@@ -1,4 +1,5 @@
-// Which variants this CPU and operating system can run. Compiled for the baseline, so that asking is always safe.
+// The variants that this CPU and operating system can run. Compiled for the baseline, so that every CPU can run this
+// code.
 #pragma once
 
 #include <string>
@@ -28,7 +29,7 @@ inline CpuidLeaf cpuid_leaf(unsigned leaf) {
 #endif
   return out;
 }
-// The register states that the operating system saves on a context switch.
+// The register sets that the operating system saves on a context switch.
 inline unsigned long long enabled_states() {
 #if defined(_M_X64) && !defined(__GNUC__)
   return _xgetbv(0);

@@ -12,7 +12,7 @@
 
 #include "simd/packets.hpp"
 
-// GCC's macro first: Eigen defines __has_feature, as always 0, where the compiler has none.
+// GCC's macro is tested first: Eigen defines __has_feature as 0 if the compiler does not have it.
 #if defined(__SANITIZE_ADDRESS__)
 #define FUSEDLSTM_ADDRESS_SANITIZER 1
 #elif defined(__has_feature)

@@ -1,4 +1,4 @@
-// The ceiling that benchmarks hold themselves against: independent multiply-adds on registers, and nothing else.
+// The peak of a CPU, for benchmarks: independent multiply-adds on registers.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace fusedlstm {
 
-// Floating-point operations a second on this many threads, over at least `seconds`.
+// Floating-point operations per second on this many threads, over at least `seconds`.
 template <class S>
 double multiply_add_peak(double seconds, int threads) {
   constexpr int chains = vector_registers == 32 ? 24 : 12;
@@ -33,7 +33,7 @@ double multiply_add_peak(double seconds, int threads) {
     }
     Pack<S> all = sums[0];
     for (int c = 1; c < chains; c++) all = all + sums[c];
-    // The sum is used, so that the loop is not optimized away; it is finite and positive.
+    // The use of the sum keeps the compiler from removing the loop. The sum is finite and positive.
     rates[std::size_t(team.member())] = sum(all) > S(0) ? done / elapsed : 0.0;
   });
   double total = 0;

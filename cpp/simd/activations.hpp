@@ -1,27 +1,30 @@
-// The nonlinearities on packets, and their derivatives from their own output.
+// sigmoid and tanh on packets, and their derivatives as functions of their own output.
 //
-// All of them rest on 2^z = 2^n (1 + p), n the integer nearest to z, p = 2^(z - n) - 1 a polynomial. Adding a
-// large constant rounds z to n and leaves n in the lowest bits, where a shift turns it into an exponent.
-// Cells hand in their pre-activations already multiplied by the base-2 input_scale below (the input_scale are folded
-// into the packed weights); the plain forms do it themselves, with the rounding error of the product kept.
+// All of them rest on 2^z = 2^n (1 + p), where n is the integer nearest to z and p = 2^(z - n) - 1 is a polynomial.
+// Adding a large constant rounds z to n and leaves n in the lowest bits. A shift then turns n into an exponent.
 //
-// Largest errors, measured by tests/test_core_activations.py: 3 ulp for the plain forms in both precisions. The
-// denominators of the cells take a shorter polynomial, which costs another ulp in float.
+// Cells pass pre-activations that are multiplied by the input scales below, which are part of the packed weights. The
+// plain forms take x and multiply it themselves; they keep the rounding error of the product.
+//
+// Errors, measured by tests/test_core_activations.py: at most 3 ulp for the plain forms in both precisions. The
+// denominators of the cells use a shorter polynomial, which costs another ulp in float.
 #pragma once
 
 #include "simd/packets.hpp"
 
 namespace fusedlstm {
 
-// sigmoid(x) = 1 / (1 + 2^(sigmoid_input_scale x)); tanh(x) = (2^(tanh_input_scale x) - 1) / (2^(tanh_input_scale x) +
-// 1).
+// The input scales turn x into the exponent z of a power of 2:
+//   sigmoid(x) = 1 / (1 + 2^z), z = sigmoid_input_scale x
+//   tanh(x) = (2^z - 1) / (2^z + 1), z = tanh_input_scale x
 inline constexpr double sigmoid_input_scale = -1.4426950408889634;  // -log2(e)
 inline constexpr double tanh_input_scale = 2.8853900817779268;      // 2 log2(e)
 
 // rounder: 1.5 * 2^(mantissa bits) + exponent bias. ln2_high has so few bits that its product with an exponent is
-// exact; ln2_low is the rest. The polynomials are minimax by the Remez exchange, lowest power first: `power` of
-// 2^r (relative error 2^-23.7 and 2^-58) and `rest` of (2^r - 1) / r (2^-26.5 and 2^-62) for |r| <= 1/2,
-// `series` of (e^y - 1 - y) / y^2 (2^-23 and 2^-58) for |y| <= ln(2) / 2.
+// exact; ln2_low is ln(2) - ln2_high.
+// The polynomials are minimax, from the Remez exchange, with the lowest power first. For |r| <= 1/2: `power` of 2^r
+// (relative error 2^-23.7 in float and 2^-58 in double) and `rest` of (2^r - 1) / r (2^-26.5 and 2^-62). For |y| <=
+// ln(2) / 2: `series` of (e^y - 1 - y) / y^2 (2^-23 and 2^-58).
 template <class S>
 struct Exponential;
 template <>
@@ -30,7 +33,7 @@ struct Exponential<float> {
   static constexpr float rounder = 12582912.0f + 127.0f;
   static constexpr float largest = 126.0f;  // 2^largest and 2^-largest are normal numbers
   static constexpr float product_limit = 48.0f;
-  static constexpr float tanh_largest = 26.3f;  // beyond it tanh is 1 to the last bit
+  static constexpr float tanh_largest = 26.3f;  // beyond it, tanh is 1 to the last bit
   static constexpr float ln2_high = 0.693359375f;
   static constexpr float ln2_low = -2.12194440e-4f;
   static constexpr float power[] = {1.0000001f, 0.69314694f, 0.2402212f, 0.05550713f, 0.009675541f, 0.0013276472f};
@@ -83,7 +86,7 @@ FUSEDLSTM_INLINE Pack<S> polynomial(const S (&coefficients)[Count], Pack<S> x) {
   return value;
 }
 
-// z = n + r, held within +-limit. `scale` is 2^n.
+// z = n + r and scale = 2^n, for z clamped to [-limit, limit].
 template <class S>
 struct SplitExp2 {
   Pack<S> n, r, scale;
@@ -95,21 +98,21 @@ FUSEDLSTM_INLINE SplitExp2<S> split_exp2(S limit, Pack<S> z) {
   const Pack<S> shifted = z + rounder, n = shifted - rounder;
   return {n, z - n, shift_left<Exponential<S>::mantissa_bits>(shifted)};
 }
-// An activation as numerator / denominator. Division is by far the slowest operation here, and a cell multiplies
-// its activations with each other: kept apart, several share one division. The denominators are at most
-// 2^product_limit (sigmoid) and 2^tanh_largest (tanh), so that two of the first times one of the second, and the
-// reciprocal of that, are normal numbers.
+// An activation as numerator / denominator. Division is by far the slowest operation here. A cell multiplies its
+// activations with each other, so that several of them can share one division. The denominators are at most
+// 2^product_limit (sigmoid) and 2^tanh_largest (tanh). The product of two of the first and one of the second, and its
+// reciprocal, are therefore normal numbers.
 template <class S>
 struct Fraction {
   Pack<S> numerator, denominator;
 };
-// 1 / (1 + 2^z): the denominator, for a numerator of one.
+// The denominator of 1 / (1 + 2^z).
 template <class S>
 FUSEDLSTM_INLINE Pack<S> sigmoid_denominator(Pack<S> z) {
   const SplitExp2<S> power = split_exp2(Exponential<S>::product_limit, z);
   return fma(power.scale, polynomial(Exponential<S>::power, power.r), fill(S(1)));
 }
-// (2^z - 1) / (2^z + 1)
+// The fraction (2^z - 1) / (2^z + 1).
 template <class S>
 FUSEDLSTM_INLINE Fraction<S> tanh_fraction(Pack<S> z) {
   const SplitExp2<S> power = split_exp2(Exponential<S>::tanh_largest, z);
@@ -118,8 +121,8 @@ FUSEDLSTM_INLINE Fraction<S> tanh_fraction(Pack<S> z) {
   return {less_one, less_one + fill(S(2))};
 }
 
-// The plain forms, for |x| of any size. Rounding x * log2(e) would cost as many ulp as |x| has units; so that product
-// only finds the exponent, and the remainder is taken from x itself.
+// The plain forms, for any |x|. Rounding x log2(e) would cost as many ulp as |x| has units. The product is therefore
+// used only to find the exponent, and the remainder is computed from x.
 template <class S>
 struct SplitExp {
   Pack<S> scale, rest;  // e^x = scale * (1 + rest)
@@ -144,7 +147,7 @@ FUSEDLSTM_INLINE Pack<S> tanh(Pack<S> x) {
   return less_one / (less_one + fill(S(2)));
 }
 
-// d sigmoid(x) / dx and d tanh(x) / dx from the output a.
+// The derivatives a (1 - a) and 1 - a^2 of a = sigmoid(x) and a = tanh(x).
 template <class S>
 FUSEDLSTM_INLINE Pack<S> sigmoid_slope(Pack<S> a) {
   return a * (fill(S(1)) - a);

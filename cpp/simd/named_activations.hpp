@@ -1,7 +1,7 @@
-// The list of activations that layers take by name: ONNX's operators, each a function and its derivative from its own
-// output. Two numbers, alpha and beta, belong to some of them.
+// The activations that layers take by name: the operators of ONNX. Each has a value and a derivative, which is a
+// function of the value. Some take the parameters alpha and beta.
 //
-// A NaN comes out as a NaN, infinities as the limits. tests/test_core_activations.py measures the errors.
+// A NaN gives a NaN. Infinities give the limits. tests/test_core_activations.py measures the errors.
 #pragma once
 
 #include <cmath>
@@ -13,13 +13,13 @@
 
 namespace fusedlstm {
 
-// e^x - 1 for x of at most zero.
+// e^x - 1 for x <= 0.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> expm1(Pack<S> x) {
   const auto e = split_exp(Exponential<S>::largest * S(0.69), x);
   return fma(e.scale, e.rest, e.scale - fill(S(1)));
 }
-// log(1 + t) for 0 <= t <= 1: 2 atanh(s), s = t / (2 + t) at most 1/3, by its power series.
+// log(1 + t) for 0 <= t <= 1, as the power series of 2 atanh(s) with s = t / (2 + t) <= 1/3.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> log1p(Pack<S> t) {
   constexpr int terms = sizeof(S) == 4 ? 8 : 17;
@@ -35,7 +35,7 @@ FUSEDLSTM_INLINE Pack<S> negative_part(Pack<S> x) {
 
 namespace detail {
 
-// Each has its value and, from dL/dy and y, dL/dx.
+// value: y = f(x). gradient: dL/dx from dL/dy and y.
 template <class S>
 struct Linear {
   FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const { return x; }
@@ -56,7 +56,7 @@ struct Relu {
   FUSEDLSTM_INLINE Pack<S> value(Pack<S> x) const { return relu(x); }
   FUSEDLSTM_INLINE Pack<S> gradient(Pack<S> dy, Pack<S> y) const { return where_positive(y, dy); }
 };
-// x if x > 0, else alpha x
+// x if x > 0, otherwise alpha x
 template <class S>
 struct LeakyRelu {
   Pack<S> alpha;
@@ -66,7 +66,7 @@ struct LeakyRelu {
     return above + alpha * (dy - above);
   }
 };
-// x if x > alpha, else 0
+// x if x > alpha, otherwise 0
 template <class S>
 struct ThresholdedRelu {
   Pack<S> alpha;
@@ -87,7 +87,7 @@ struct ScaledTanh {
     return dy * alpha * beta * tanh_slope(y * one_over_alpha);
   }
 };
-// alpha x + beta, between 0 and 1
+// alpha x + beta, clamped to [0, 1]
 template <class S>
 struct HardSigmoid {
   Pack<S> alpha, beta;
@@ -96,7 +96,7 @@ struct HardSigmoid {
     return where_positive(y, where_positive(fill(S(1)) - y, alpha * dy));
   }
 };
-// x if x > 0, else alpha (e^x - 1)
+// x if x > 0, otherwise alpha (e^x - 1)
 template <class S>
 struct Elu {
   Pack<S> alpha;
@@ -164,7 +164,7 @@ struct Activation {
   double alpha = 0, beta = 0;
 };
 
-// With the alpha and beta that ONNX gives where a layer names none.
+// The activation with the default alpha and beta of ONNX; nothing for an unknown name.
 inline std::optional<Activation> find_activation(std::string_view name) {
   constexpr std::pair<std::string_view, Activation> all[] = {
       {"linear", {Activation::linear, 0, 0}},
@@ -184,12 +184,12 @@ inline std::optional<Activation> find_activation(std::string_view name) {
     if (known == name) return activation;
   return std::nullopt;
 }
-// Whether y tells which way x came: below zero, a negative alpha would give two x the same y.
+// The derivative is a function of y. With a negative alpha, two x would have the same y.
 inline bool has_gradient(const Activation& activation) {
   return activation.alpha >= 0 || (activation.kind != Activation::leaky_relu && activation.kind != Activation::elu);
 }
 
-// Calls work(function), function one of the structs above.
+// Calls work(function), where function is one of the structs above.
 template <class S, class Work>
 auto with_activation(const Activation& activation, Work&& work) {
   const Pack<S> alpha = fill(S(activation.alpha)), beta = fill(S(activation.beta));
@@ -212,7 +212,7 @@ auto with_activation(const Activation& activation, Work&& work) {
   }
 }
 
-// y of n numbers; y may be x.
+// y = f(x) for n numbers. y may be x.
 template <class S>
 void activate(const Activation& activation, const S* x, Index n, S* y) {
   with_activation<S>(activation, [&](auto function) {
@@ -221,7 +221,7 @@ void activate(const Activation& activation, const S* x, Index n, S* y) {
     if (k < n) store_first(y + k, function.value(load_first(x + k, n - k)), n - k);
   });
 }
-// dL/dx of n numbers from dL/dy and y; dx may be either.
+// dL/dx from dL/dy and y for n numbers. dx may be dy or y.
 template <class S>
 void activation_gradient(const Activation& activation, const S* dy, const S* y, Index n, S* dx) {
   with_activation<S>(activation, [&](auto function) {

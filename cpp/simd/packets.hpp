@@ -1,5 +1,5 @@
-// SIMD packets. This is the only file that names Eigen's internals, an instruction set or a compiler;
-// everything else is written on Pack<S>, a register full of floats or doubles.
+// SIMD packets. All arithmetic of the kernels is written with Pack<S>, one register of floats or doubles. Only this
+// file uses Eigen's internals and intrinsics of an instruction set.
 #pragma once
 
 #if !defined(FUSEDLSTM_NO_PACKETS)
@@ -30,7 +30,7 @@
 #endif
 #endif
 
-// What runs once a call and is better small than fast.
+// For functions that run at most once per call: small code matters more than speed.
 #if defined(__GNUC__)
 #define FUSEDLSTM_COLD __attribute__((cold, noinline))
 #else
@@ -41,13 +41,18 @@ namespace fusedlstm {
 
 using Index = std::ptrdiff_t;
 
+template <class S>
+constexpr bool is_nan(S value) {
+  return value != value;  // NOLINT(misc-redundant-expression)
+}
+
 #if defined(__AVX512F__) || defined(__aarch64__)
 inline constexpr int vector_registers = 32;
 #else
 inline constexpr int vector_registers = 16;
 #endif
 
-// In a loop that waits for another thread.
+// For a loop that waits for another thread.
 inline void pause_briefly() {
 #if defined(FUSEDLSTM_X86)
   _mm_pause();
@@ -58,8 +63,8 @@ inline void pause_briefly() {
 
 #if defined(FUSEDLSTM_NO_PACKETS)
 
-// The bindings are compiled once for all variants. Code whose meaning depends on the size of a packet stays out of it:
-// templates that use packets may be declared there, not instantiated.
+// The bindings are compiled once for all variants. Code that depends on the size of a packet must not be compiled
+// there: templates that use packets may be declared, but not instantiated.
 template <class S>
 struct Pack {
   static_assert(sizeof(S) == 0,
@@ -77,7 +82,7 @@ Packet shift_left(Packet);
 
 #else
 
-// One register of S. Eigen chooses the widest the instruction set has.
+// One register of S, the widest that the instruction set has.
 template <class S>
 struct Pack {
   using Raw = typename Eigen::internal::packet_traits<S>::type;
@@ -121,8 +126,8 @@ template <class S>
 FUSEDLSTM_INLINE Pack<S> operator/(Pack<S> a, Pack<S> b) {
   return {Eigen::internal::pdiv(a.raw, b.raw)};
 }
-// a * b + c, rounded once where the instruction set can. Nothing else is contracted: the build switches the
-// compiler's own contraction off, so that the same line gives the same bits in every tile.
+// a b + c, rounded once if the instruction set has such an instruction. The build switches off the contraction by the
+// compiler, so that the same line gives the same bits in every tile.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> fma(Pack<S> a, Pack<S> b, Pack<S> c) {
   return {Eigen::internal::pmadd(a.raw, b.raw, c.raw)};
@@ -131,22 +136,22 @@ template <class S>
 FUSEDLSTM_INLINE Pack<S> sqrt(Pack<S> a) {
   return {Eigen::internal::psqrt(a.raw)};
 }
-// Between low and high; NaN stays NaN (Eigen's pmin and pmax keep their first argument when it is NaN).
+// Between low and high. NaN stays NaN: Eigen's pmin and pmax return their first argument if it is NaN.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> clamp(Pack<S> a, Pack<S> low, Pack<S> high) {
   return {Eigen::internal::pmax(Eigen::internal::pmin(a.raw, high.raw), low.raw)};
 }
-// max(a, b); NaN in a stays NaN.
+// max(a, b). NaN in a stays NaN.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> max(Pack<S> a, Pack<S> b) {
   return {Eigen::internal::pmax(a.raw, b.raw)};
 }
-// max(a, 0); NaN stays NaN.
+// max(a, 0). NaN stays NaN.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> relu(Pack<S> a) {
   return {Eigen::internal::pmax(a.raw, zero<S>().raw)};
 }
-// b in the lanes where a > 0, zero in the rest.
+// b in the lanes where a > 0, zero in the other lanes.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> where_positive(Pack<S> a, Pack<S> b) {
   return {Eigen::internal::pand(Eigen::internal::pcmp_lt(zero<S>().raw, a.raw), b.raw)};
@@ -156,7 +161,7 @@ FUSEDLSTM_INLINE S sum(Pack<S> a) {
   return Eigen::internal::predux(a.raw);
 }
 
-// The bit patterns of a, shifted left by Bits: the low bits of an integer become a floating-point exponent.
+// The bit patterns of a, shifted left by Bits: turns the low bits of an integer into a floating-point exponent.
 template <int Bits>
 FUSEDLSTM_INLINE Pack<float> shift_left(Pack<float> a) {
   if constexpr (pack_size<float> == 1) {
@@ -191,9 +196,8 @@ FUSEDLSTM_INLINE Pack<double> shift_left(Pack<double> a) {
 #endif
 }
 
-// Keeps a loaded packet in a register of its own. Without it GCC folds the load into each multiplication that
-// uses the packet, and with few rows the load port becomes the limit. Where there is no such statement
-// (MSVC) nothing but speed is lost.
+// Keeps a loaded packet in a register. Otherwise GCC would fold the load into each multiplication that uses the packet,
+// and with few rows the load port would become the limit. Compilers without such a statement (MSVC) lose only speed.
 template <class S>
 FUSEDLSTM_INLINE void keep_in_register(Pack<S>& a) {
 #if defined(__GNUC__) && defined(__AVX512F__)
@@ -207,10 +211,10 @@ FUSEDLSTM_INLINE void keep_in_register(Pack<S>& a) {
 #endif
 }
 
-// Some lanes of a packet, 0 < n < pack_size.
+// The first n lanes of a packet, 0 < n < pack_size.
 namespace detail {
 
-// n numbers in at most one piece of each power of two: masked stores are slow on some CPUs.
+// Copies n numbers in at most one piece per power of two: masked stores are slow on some CPUs.
 template <class S, int Piece = pack_size<S> / 2>
 FUSEDLSTM_INLINE void copy_pieces(const S* from, Index n, S* to) {
   if constexpr (Piece > 0) {
@@ -254,7 +258,8 @@ Pack<S> load_some(const S* from, Index n) {
 
 }  // namespace detail
 
-// The first n lanes from memory, zero in the rest; reads and writes no further than n.
+// The first n lanes from or to memory. Loads zeros into the other lanes. Memory beyond the first n numbers is not
+// touched.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> load_first(const S* from, Index n) {
   return n >= pack_size<S> ? load(from) : detail::load_some(from, n);
@@ -265,7 +270,7 @@ FUSEDLSTM_INLINE void store_first(S* to, Pack<S> a, Index n) {
   else detail::store_some(to, a, n);
 }
 
-// Copies n numbers; short runs inline.
+// Copies n numbers. Short copies are inline.
 template <class S>
 FUSEDLSTM_INLINE void copy(const S* from, Index n, S* to) {
   Index k = 0;
@@ -273,7 +278,7 @@ FUSEDLSTM_INLINE void copy(const S* from, Index n, S* to) {
   detail::copy_pieces(from + k, n - k, to + k);
 }
 
-// block[i][j] <-> block[j][i] of a square of pack_size x pack_size.
+// A square of pack_size x pack_size numbers. transpose exchanges [i][j] and [j][i].
 template <class S>
 struct Square {
   Pack<S> rows[pack_size<S>];
@@ -293,9 +298,8 @@ FUSEDLSTM_INLINE void transpose(Square<S>& square) {
 
 #endif  // FUSEDLSTM_NO_PACKETS
 
-// While one of these lives, its thread rounds results too small for a normal number to zero and reads such
-// inputs as zero: subnormal numbers would make some data an order of magnitude slower than other. The
-// thread's own setting comes back at the end.
+// During the life of this object, its thread rounds subnormal results to zero and reads subnormal inputs as zero.
+// Subnormal numbers can make a computation ten times slower. The destructor restores the setting of the thread.
 class FlushSubnormals {
  public:
 #if defined(FUSEDLSTM_X86)
