@@ -94,6 +94,7 @@ void add_fast_method(Class& type, PyMethodDef& method) {
 }
 
 // For functions that Python calls directly: turns C++ exceptions into Python's errors.
+// NOLINTBEGIN(bugprone-exception-escape): the forced unwinding of pthread_exit ends in outlive_python.
 template <class Work>
 PyObject* with_python_errors(Work&& work) noexcept {
   try {
@@ -109,5 +110,6 @@ PyObject* with_python_errors(Work&& work) noexcept {
   }
   return nullptr;
 }
+// NOLINTEND(bugprone-exception-escape)
 
 }  // namespace fusedlstm

@@ -55,6 +55,7 @@ class Stream {
   // The columns of each array of each op's state.
   std::vector<std::vector<Index>> state_columns() const {
     std::vector<std::vector<Index>> columns;
+    columns.reserve(op_streams_.size());
     for (const auto& op : op_streams_) columns.push_back(op->state_columns());
     return columns;
   }
@@ -66,6 +67,7 @@ class Stream {
       std::vector<S*> to;
       for (Index columns : op->state_columns())
         arrays.push_back({columns, std::vector<S>(static_cast<std::size_t>(checked_product(rows_, columns)))});
+      to.reserve(arrays.size());
       for (StateArray<S>& array : arrays) to.push_back(array.values.data());
       op->copy_state(to.data());
       state.push_back(std::move(arrays));
@@ -129,9 +131,10 @@ class Stream {
         op_streams_(start(rows)) {}
 
   std::vector<std::unique_ptr<OpStream<S>>> start(Index rows) const {
-    std::vector<std::unique_ptr<OpStream<S>>> running;
-    for (const SharedOp<S>& op : ops_) running.push_back(op->stream(rows));
-    return running;
+    std::vector<std::unique_ptr<OpStream<S>>> streams;
+    streams.reserve(ops_.size());
+    for (const SharedOp<S>& op : ops_) streams.push_back(op->stream(rows));
+    return streams;
   }
 
   std::vector<SharedOp<S>> ops_;
