@@ -1,10 +1,20 @@
 // Recurrent layers of the staged driver for Python.
 #pragma once
 
-#include "bindings/arrays.hpp"
+#include "bindings/packed.hpp"
 #include "staged/layer.hpp"
 
 namespace fusedlstm {
+
+template <>
+struct CapsuleName<staged::Saved<float>> {
+  static constexpr const char* value = "fusedlstm.staged.float32";
+};
+template <>
+struct CapsuleName<staged::Saved<double>> {
+  static constexpr const char* value = "fusedlstm.staged.float64";
+};
+
 namespace {
 
 FUSEDLSTM_COLD staged::Spec spec_of(const py::dict& given) {
@@ -48,16 +58,6 @@ FUSEDLSTM_COLD staged::Spec spec_of(const py::dict& given) {
     spec.candidate = activation_of(activations[0]);
   }
   return spec;
-}
-
-template <class S>
-constexpr const char* staged_name = sizeof(S) == 4 ? "fusedlstm.staged.float32" : "fusedlstm.staged.float64";
-
-template <class S>
-py::capsule hold_staged(std::unique_ptr<staged::Saved<S>> saved) {
-  return py::capsule(saved.release(), staged_name<S>, [](PyObject* capsule) {
-    delete static_cast<staged::Saved<S>*>(PyCapsule_GetPointer(capsule, staged_name<S>));
-  });
 }
 
 // A new array (directions, batch, units).
@@ -107,7 +107,7 @@ FUSEDLSTM_COLD py::tuple staged_forward(const py::dict& given_spec, int directio
                                     initial, y, final, training, threads);
     }
     py::object keep = py::none();
-    if (saved) keep = hold_staged(std::move(saved));
+    if (saved) keep = own_capsule(std::move(saved));
     return py::make_tuple(outputs, last_h, last_c, keep);
   });
 }
@@ -118,9 +118,7 @@ FUSEDLSTM_COLD py::tuple staged_backward(const py::capsule& saved_capsule, const
                                          const py::array& gradients) {
   return with_dtype(parameters, [&](auto tag) -> py::tuple {
     using S = decltype(tag);
-    void* held = PyCapsule_GetPointer(saved_capsule.ptr(), staged_name<S>);
-    if (!held) throw py::error_already_set();
-    staged::Saved<S>& saved = *static_cast<staged::Saved<S>*>(held);
+    staged::Saved<S>& saved = *held_by_capsule<staged::Saved<S>>(saved_capsule);
     require(!saved.fields.empty(), "saved has been used");
     const staged::Shape shape = saved.runs[0].shape;
     const staged::Spec& spec = saved.runs[0].spec;

@@ -28,7 +28,7 @@ class PyStream {
   PyStream(const py::object& model, bool one, Index rows) : one_(one) {
     require(rows > 0, "rows must be positive");
     if (model.is_none()) return;
-    py::cast<const PyProgram&>(model).with_model([&](const auto& packed, auto tag) {
+    py::cast<const PyProgram&>(model).with_program([&](const auto& packed, auto tag) {
       require(packed.packed(), "a stream needs packed weights");
       require(packed.causal(), "a stream needs layers that read forward");
       require_room<decltype(tag)>(rows, 1, packed.features(), packed.widest());
