@@ -223,7 +223,7 @@ def test_sizes_above_the_memory_raise_memory_error(layers, batch, steps):
 
 
 def packed_model(core):
-    whole = core.WholeModel("float32", 1)
+    whole = core.Program("float32", 1)
     packed = core.pack_dense(np.zeros(2, "f"), 1, 1)
     whole.add_dense(1, packed, "linear")
     return whole

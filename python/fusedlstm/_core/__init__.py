@@ -19,7 +19,7 @@ Array: TypeAlias = npt.NDArray[Any]
 """float32 or float64; all arrays of a call have the same dtype."""
 
 Activation: TypeAlias = str | tuple[str, float, float]
-"""A name, or name, alpha and beta; see cpp/named_activations.hpp."""
+"""A name, or name, alpha and beta; see cpp/simd/named_activations.hpp."""
 
 
 class Core(Protocol):
@@ -40,19 +40,19 @@ class Core(Protocol):
     def default_threads(self) -> int:
         """OpenMP's present maximum, and at most the CPUs that this process may run on."""
 
-    def set_eager_teams(self, eager: bool, /) -> bool:
+    def set_force_threads(self, force: bool, /) -> bool:
         """For tests: use all threads given, however small the work and busy the machine.
 
         Returns what was set before.
         """
 
-    WholeModel: Any
+    Program: Any
     """Layers that run in one call: `add_recurrent`, `add_last_step`, `add_dense`, `add_pool` of
     "mean" or "max", `predict`. With lengths, steps past the end are zero in the output."""
 
     Decoder: Any
     """Of the kind, the model's outputs, the shape of a prediction, and of each target scale and
-    mean: a function of outputs (n, n_outputs), see cpp/decoding.hpp."""
+    mean: a function of outputs (n, n_outputs), see cpp/ops/predictions.hpp."""
 
     Stream: Any
     """Of a whole model, packed, or None: one step at a time, `step(x, out)` and `reset()`.
