@@ -21,7 +21,7 @@ from fusedlstm.layers import (
     PeepholeLSTM,
     Recurrent,
 )
-from fusedlstm.models.model import Sequential
+from fusedlstm.models.sequential import Sequential
 
 
 def layers(h: int) -> dict[str, Recurrent]:

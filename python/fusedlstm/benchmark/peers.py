@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fusedlstm._core import Array
 from fusedlstm.benchmark.timing import Call
-from fusedlstm.models.model import Sequential
+from fusedlstm.models.sequential import Sequential
 
 PEERS = ("torch", "onnxruntime")
 """Libraries that the benchmark compares with."""

@@ -16,7 +16,7 @@ import numpy as np
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
 from fusedlstm.layers import GRU, LSTM, RNN, Dense, Layer, Recurrent
-from fusedlstm.models.model import Sequential
+from fusedlstm.models.sequential import Sequential
 
 if TYPE_CHECKING:
     from fusedlstm.estimators.base import SequenceEstimator

@@ -13,9 +13,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
-from fusedlstm.data.reading import Data
-from fusedlstm.data.targets import warn_of_label_matrix
-from fusedlstm.estimators.base import takes_batches
+from fusedlstm.estimators.parameters import takes_batches
 from fusedlstm.estimators.per_sequence import PooledEstimator
 from fusedlstm.estimators.tasks import Labels
 from fusedlstm.estimators.tasks.labels import check_class_weight
@@ -233,7 +231,9 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         -------
         array (n_samples, n_classes)
         """
-        return self._decode(self._outputs_for(X))
+        outputs = self._outputs_for(X)
+        predicted: Array = self._current_snapshot().transform(outputs)
+        return predicted
 
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithm of the probability of each class or label.
@@ -305,12 +305,6 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
     def _check_params(self) -> None:
         super()._check_params()
         check_class_weight(self.class_weight)
-
-    def _read(self, X: Any, y: Any, *args: Any, reset: bool, **options: Any) -> Data:
-        data = super()._read(X, y, *args, reset=reset, **options)
-        if reset and self._multilabel:
-            warn_of_label_matrix(data.y, data.sequences.longest(), y)
-        return data
 
     def _task(self) -> Labels:
         if isinstance(self.loss, str) and _CROSS_ENTROPY.fullmatch(self.loss):

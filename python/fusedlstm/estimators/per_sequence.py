@@ -23,7 +23,7 @@ class PooledEstimator(SequenceEstimator):
         super()._check_params()
         check.choice("pooling", self.pooling, POOLINGS)
 
-    def _with_reduction(self, body: list[Layer[Any]]) -> list[Layer[Any]]:
-        if any(layer.reduces for layer in body):
-            return body
-        return [*body, POOLINGS[self.pooling]]
+    def _with_reduction(self, layers: list[Layer[Any]]) -> list[Layer[Any]]:
+        if any(layer.reduces for layer in layers):
+            return layers
+        return [*layers, POOLINGS[self.pooling]]

@@ -15,8 +15,8 @@ from fusedlstm.estimators.classifier import LSTMClassifier
 from fusedlstm.estimators.docstrings import describes_as
 from fusedlstm.estimators.numbers import NumberEstimator
 from fusedlstm.estimators.per_sequence import PooledEstimator
+from fusedlstm.estimators.stream import EstimatorStream
 from fusedlstm.estimators.tasks import Numbers
-from fusedlstm.models.stream import EstimatorStream
 
 
 @describes_as(LSTMClassifier)
@@ -110,9 +110,10 @@ object, default "squared_error"
         ((200,), (200,), True)
         """
         outputs = self._outputs_for(X)
-        if not return_std:
-            return self._decode(outputs)
-        return self._task().std_decoder(self._decode)(outputs)
+        transform = self._current_snapshot().transform
+        if return_std:
+            transform = self._task().std_transform(transform)
+        return transform(outputs)
 
     def stream(
         self, n_sequences: int | None = None, *, return_std: bool = False
@@ -155,7 +156,9 @@ object, default "squared_error"
         if not check.true_or_false("return_std", return_std):
             return super().stream(n_sequences)
         check_is_fitted(self, "model_")
-        return self._new_stream(n_sequences, self._task().std_decoder(self._predicting()[1]))
+        return self._new_stream(
+            n_sequences, self._task().std_transform(self._current_snapshot().transform)
+        )
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination, or of several quantiles its like.

@@ -100,10 +100,10 @@ object, default "squared_error"
             If ``return_std``.
         """
         if not check.true_or_false("return_std", return_std):
-            return self._predicted(X, self._decode)
-        decode = self._task().std_decoder(self._decode)
-        mean = self._predicted(X, lambda rows: decode(rows)[0])
-        return mean, self._predicted(X, lambda rows: decode(rows)[1])
+            return self._predicted(X)
+        transform = self._task().std_transform(self._current_snapshot().transform)
+        mean = self._predicted(X, lambda rows: transform(rows)[0])
+        return mean, self._predicted(X, lambda rows: transform(rows)[1])
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the coefficient of determination over all steps whose target is not NaN.

@@ -9,9 +9,9 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 
-from fusedlstm.estimators.base import takes_batches
 from fusedlstm.estimators.classifier import LSTMClassifier
 from fusedlstm.estimators.docstrings import describes_as
+from fusedlstm.estimators.parameters import takes_batches
 from fusedlstm.estimators.per_step import StepEstimator
 from fusedlstm.estimators.tasks import StepLabels
 from fusedlstm.estimators.tasks.labels import check_class_weight
@@ -122,7 +122,7 @@ class LSTMTagger(StepEstimator):
         list of arrays (n_timesteps_i, n_classes), or array (n_samples, n_timesteps, n_classes)
             NaN at steps that are padding.
         """
-        return self._predicted(X, self._decode)
+        return self._predicted(X)
 
     def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithm of the probability of each label at each step.

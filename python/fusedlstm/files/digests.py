@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from fusedlstm.data.sequences import pieces
+from fusedlstm._utils.chunks import row_chunks
 
 LIBRARIES = {"builtins", "fusedlstm", "numpy", "scipy", "sklearn"}
 """Packages whose functions and classes are known by name, in whatever version."""
@@ -126,8 +126,8 @@ class _Description:
             yield from self.parts(array.tolist())
             return
         digest = hashlib.sha256()
-        for piece in pieces(array.reshape(1) if array.ndim == 0 else array):
-            digest.update(np.ascontiguousarray(piece).tobytes())
+        for chunk in row_chunks(array.reshape(1) if array.ndim == 0 else array):
+            digest.update(np.ascontiguousarray(chunk).tobytes())
         yield digest.digest()
 
     def _of_mapping(self, value: Mapping[Any, Any]) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from fusedlstm.layers.composite import Composite, Place, params_of
 from fusedlstm.layers.conformance import checked_backward, checked_forward, is_foreign
 from fusedlstm.layers.rng import Draws
 from fusedlstm.layers.sequence import Sequence
+from fusedlstm.layers.states import Shapes as StateShapes
 from fusedlstm.layers.states import State
 
 
@@ -196,6 +198,29 @@ class Chain(Composite):
             and place.layer.lower(program, params_of(params, place), place.input_size, wanted)
             for place, wanted, *_ in self.steps(input_size, all_steps)
         )
+
+
+def state_from_leaves(layer: Layer[Any], shapes: StateShapes, leaves: Iterator[State]) -> State:
+    """Return the state of a layer.
+
+    ``leaves`` yields the states of its layers that have one, in the order of computation.
+    """
+    if not isinstance(layer, Chain):
+        return None if shapes is None else next(leaves)
+    parts: list[State] = [None] * len(layer.layers)
+    for number in layer.order:
+        parts[number] = state_from_leaves(layer.layers[number], shapes[number], leaves)
+    return tuple(parts)
+
+
+def state_leaves(layer: Layer[Any], state: State) -> Iterator[State]:
+    """Yield the states of the layers that have one, in the order of computation."""
+    if not isinstance(layer, Chain):
+        if state is not None:
+            yield state
+        return
+    for number in layer.order:
+        yield from state_leaves(layer.layers[number], state[number])
 
 
 def check_order(layers: tuple[Layer[Any], ...]) -> None:

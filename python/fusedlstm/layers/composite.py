@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -103,6 +103,11 @@ class Composite(Layer[Any], abc.ABC):
         if input_size not in known:
             known[input_size] = self._divided(input_size)
         return known[input_size]
+
+    def named_layers(self, input_size: int) -> Iterator[tuple[str, Layer[Any], int]]:
+        """Yield the layers with the prefix of their parameters' names and their input size."""
+        for place in self.places(input_size):
+            yield str(place.number), place.layer, place.input_size
 
     @cached_property
     def _places_by_size(self) -> dict[int, tuple[Place, ...]]:

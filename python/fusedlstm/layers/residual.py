@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -62,6 +62,12 @@ class Residual(Composite):
 
     def input_sizes(self, input_size: int) -> tuple[int, ...]:
         return self._chain.input_sizes(input_size)
+
+    def named_layers(self, input_size: int) -> Iterator[tuple[str, Layer[Any], int]]:
+        yield from super().named_layers(input_size)
+        projection = self._projection(input_size)
+        if projection is not None:
+            yield "projection", projection, input_size
 
     def _projection(self, input_size: int) -> Dense | None:
         size = self.output_size(input_size)

@@ -1,7 +1,8 @@
-"""Masked steps: what a mask leaves of each sequence is run as a shorter sequence.
+"""Masked steps: the real steps of each sequence are computed as a shorter sequence.
 
-A recurrent layer carries its state over a masked step as if the step were not there, in either
-direction; so it need not be there. Work is in proportion to the real steps.
+A recurrent layer carries its state over a masked step, in either direction, as if the sequence did
+not have the step. So masked steps are taken out before the computation, and the work is
+proportional to the number of real steps.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from fusedlstm._utils import validation as check
 
 @dataclass(frozen=True)
 class RealSteps:
-    """The steps that a mask leaves, and the way between them and all steps."""
+    """The positions of the steps that are not masked.
+
+    ``latest`` has for each step the number of the latest real step at or before it. It is -1 before
+    the first and after the last real step.
+    """
 
     mask: npt.NDArray[np.bool_]  # (B, T)
     lengths: npt.NDArray[np.int64]  # (B,)
-    times: npt.NDArray[np.intp]  # (B, longest): when the k-th real step is
-    latest: npt.NDArray[
-        np.intp
-    ]  # (B, T): the real step at or before; -1 before the first, past the last
+    times: npt.NDArray[np.intp]  # (B, longest): the position of the k-th real step
+    latest: npt.NDArray[np.intp]  # (B, T)
 
     @classmethod
     def of(cls, mask: npt.ArrayLike, batch: int, steps: int) -> RealSteps:
@@ -51,21 +54,24 @@ class RealSteps:
         return taken
 
     def spread(self, y: Array) -> Array:
-        """Return outputs at all steps; a masked one repeats the output before it."""
+        """Return the outputs at all steps. A masked step repeats the output before it."""
         rows = np.arange(len(y))[:, np.newaxis]
         spread: Array = y[rows, self.latest]
         spread[self.latest < 0] = 0
         return spread
 
     def gather(self, dy: Array) -> Array:
-        """Return the gradient of the real steps' outputs from that of `spread`."""
+        """Return the gradient of the argument of `spread`, given the gradient of its result."""
         gathered = np.zeros((len(dy), self.times.shape[1], dy.shape[2]), dy.dtype)
         rows, times = np.nonzero(self.latest >= 0)
         np.add.at(gathered, (rows, self.latest[rows, times]), dy[rows, times])
         return gathered
 
     def scatter(self, dx: Array) -> Array:
-        """Return the gradient of x from that of `take`; zero at masked steps."""
+        """Return the gradient of the argument of `take`, given the gradient of its result.
+
+        It is zero at masked steps.
+        """
         scattered = np.zeros((*self.mask.shape, dx.shape[2]), dx.dtype)
         scattered[self.mask] = dx[np.arange(dx.shape[1]) < self.lengths[:, np.newaxis]]
         return scattered

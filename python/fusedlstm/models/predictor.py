@@ -1,26 +1,79 @@
-"""A model for predictions alone."""
+"""Models with constant, packed weights, for predictions only."""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
-
-import numpy.typing as npt
+from typing import Any, Protocol
 
 from fusedlstm._core import Array
+from fusedlstm._utils import validation as check
+from fusedlstm.layers import Layer
+from fusedlstm.models.inference import Inference
 from fusedlstm.models.stream import Stream
 
-if TYPE_CHECKING:
-    from fusedlstm.models.model import Model
-
-__all__ = ["Predictor"]
+__all__ = ["PackedInference", "Predictor"]
 
 
-class Predictor:
-    """An immutable snapshot of a model, with packed weights. From `Sequential.predictor`.
+class HasParams(Protocol):
+    """A layer and its parameters."""
 
-    A model packs its weights at every call, so that writing to its parameters is seen; for short
-    sequences of a large model that is most of the work. Any number of threads may use it.
+    layer: Layer[Any]
+    input_size: int
+
+    @property
+    def params(self) -> Array:
+        """All parameters, flat."""
+
+
+class PackedInference(Inference):
+    """A layer with packed weights. Later changes of the parameters do not change its output.
+
+    Parameters
+    ----------
+    layer : layer
+    params : array (n_params,)
+        Not copied. Copies and pickles of the object pack this array again.
+    input_size : int
+    """
+
+    def __init__(self, layer: Layer[Any], params: Array, input_size: int) -> None:
+        self._params = params.view()
+        self._params.flags.writeable = False
+        packed = layer.pack(params, input_size)
+        weights = params.copy() if packed is None else packed
+        super().__init__(layer, weights, input_size, params.dtype)
+
+    def stream(self, n_sequences: int | None = None) -> Stream:
+        """Run sequences one step at a time, as `Sequential.stream`.
+
+        All streams share the packed weights.
+
+        Parameters
+        ----------
+        n_sequences : int or None, default None
+
+        Returns
+        -------
+        Stream
+        """
+        return Stream(self, n_sequences)
+
+    def __getstate__(self) -> dict[str, Any]:
+        derived = ("weights", "program")
+        return {name: value for name, value in vars(self).items() if name not in derived}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        params = check.contiguous(self._params)
+        PackedInference.__init__(self, self.layer, params, self.input_size)
+
+
+class Predictor(PackedInference):
+    """An immutable snapshot of a model, with packed weights. Returned by `Sequential.predictor`.
+
+    A model packs its weights at every call, so that changes of its parameters take effect. For
+    short sequences and a large model, packing takes most of the time. A predictor packs them once.
+    Any number of threads may use it. Its outputs have the bits of the model's outputs.
 
     Parameters
     ----------
@@ -37,65 +90,16 @@ class Predictor:
     True
     """
 
-    def __init__(self, model: Model) -> None:
-        self._pack(copy.deepcopy(model))
-
-    @classmethod
-    def _beside(cls, model: Model) -> Predictor:
-        """Return one that leaves to the model what only pickling needs, its parameters unpacked."""
-        predictor = cls.__new__(cls)
-        predictor._pack(model)
-        return predictor
-
-    def _pack(self, model: Model) -> None:
-        self._packed = model._packed()
-
-    def predict(
-        self,
-        x: npt.ArrayLike,
-        lengths: npt.ArrayLike | None = None,
-        *,
-        mask: npt.ArrayLike | None = None,
-    ) -> Array:
-        """Compute the output, bit for bit as `Sequential.predict` of the model did.
-
-        Parameters
-        ----------
-        x : array (B, T, input_size)
-        lengths : int array (B,) or None
-        mask : bool array (B, T) or None
-
-        Returns
-        -------
-        array (B, T, output_size), or (B, output_size) after `LastStep`
-        """
-        return self._packed.predict(x, lengths, mask=mask)
-
-    def stream(self, n_sequences: int | None = None) -> Stream:
-        """Run sequences one step at a time, as `Sequential.stream`. All share the packed weights.
-
-        Parameters
-        ----------
-        n_sequences : int or None, default None
-
-        Returns
-        -------
-        Stream
-        """
-        return Stream(self, n_sequences)
+    def __init__(self, model: HasParams) -> None:
+        self._model_repr = repr(model)
+        super().__init__(copy.deepcopy(model.layer), model.params.copy(), model.input_size)
 
     def __repr__(self) -> str:
         """Return the repr of the model within that of the predictor."""
-        return f"Predictor({self._packed!r})"
+        return f"Predictor({self._model_repr})"
 
     def __copy__(self) -> Predictor:
         return self
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"model": self._packed}  # whose parts, packed, stay behind
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self._pack(state["model"])
 
 
 def __dir__() -> list[str]:

@@ -1,21 +1,22 @@
-"""A model as a table of text."""
+"""Tables of the layers of a model, as text."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from fusedlstm.layers import Composite, Layer, Residual
+from fusedlstm.layers import Composite, Layer
+from fusedlstm.layers.composite import count_of
+from fusedlstm.models.inference import Inference
 
-if TYPE_CHECKING:
-    from fusedlstm.models.model import Model
+MAX_LAYER_LENGTH = 48
+"""Characters of a layer's repr, of which the rest is left out."""
 
-LONGEST_LAYER = 48
+HEADINGS = ("", "layer", "output", "parameters", "bytes")
 
 
 class Table(str):
-    """Text of several lines that a prompt and a notebook show as it is printed."""
+    """Text of several lines. Its repr is the text itself, so that prompts show the lines."""
 
     __slots__ = ()
 
@@ -24,25 +25,27 @@ class Table(str):
         return str(self)
 
 
-def summary(model: Model, standardizes: bool = False) -> Table:
+def summary(model: Inference, standardizes: bool = False) -> Table:
     """Return the layers with the shapes of their outputs, their parameters and bytes.
 
-    Layers of a layer of layers are indented below it; its numbers include theirs.
+    The layers of a layer of layers are indented below it. Its numbers include theirs.
 
     Parameters
     ----------
     model : Model
     standardizes : bool
-        Whether an estimator standardizes the input of the model.
+        True if an estimator standardizes the input of the model.
     """
-    rows = [("", "layer", "output", "parameters", "bytes")]
+    size, itemsize = model.input_size, model.dtype.itemsize
+    rows = [HEADINGS]
     if standardizes:
-        rows.append(("", "standardize", f"(B, T, {model.input_size})", "0", "0"))
+        rows.append(("", "standardize", f"(B, T, {size})", "0", "0"))
     number = "0" if not _is_chain(model.layer) else ""
-    for name, text, output, count in _rows_of(number, model.layer, model.input_size, "T, "):
+    for name, text, output, count in _rows_of(number, model.layer, size, "T, "):
         if name:
-            rows.append((name, text, output, *_counts(model, count)))
-    rows.append(("", "total", "", *_counts(model, len(model.params))))
+            rows.append((name, text, output, *_counts(count, itemsize)))
+    total = count_of(model.layer.param_shapes(size))
+    rows.append(("", "total", "", *_counts(total, itemsize)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     table = [
         "  ".join(
@@ -52,7 +55,7 @@ def summary(model: Model, standardizes: bool = False) -> Table:
         for row in rows
     ]
     line = "-" * max(map(len, table))
-    head = f"{type(model).__name__}, input (B, T, {model.input_size}), {model.dtype.name}"
+    head = f"{type(model).__name__}, input (B, T, {size}), {model.dtype.name}"
     return Table("\n".join([head, line, table[0], line, *table[1:-1], line, table[-1]]))
 
 
@@ -66,26 +69,23 @@ def _rows_of(
     """Yield number, text, output and number of parameters of a layer and of its layers."""
     after = "" if layer.reduces else steps
     shapes = {} if layer.shares_params_of is not None else layer.param_shapes(input_size)
-    count = sum(map(math.prod, shapes.values()))
     indent = "  " * name.count(".")
     composite = isinstance(layer, Composite)
     text = type(layer).__name__ if composite else _short(repr(layer))
-    yield name, indent + text, f"(B, {after}{layer.output_size(input_size)})", count
+    output = f"(B, {after}{layer.output_size(input_size)})"
+    yield name, indent + text, output, count_of(shapes)
     if not isinstance(layer, Composite):
         return
     prefix = f"{name}." if name else ""
-    for place in layer.places(input_size):
-        yield from _rows_of(f"{prefix}{place.number}", place.layer, place.input_size, steps)
-        if layer.in_a_row and place.layer.reduces:
+    for own_name, part, size in layer.named_layers(input_size):
+        yield from _rows_of(prefix + own_name, part, size, steps)
+        if layer.in_a_row and part.reduces:
             steps = ""
-    projection = layer._projection(input_size) if isinstance(layer, Residual) else None
-    if projection is not None:
-        yield from _rows_of(f"{prefix}projection", projection, input_size, steps)
 
 
-def _counts(model: Model, count: int) -> tuple[str, str]:
-    return f"{count:,}", f"{count * model.dtype.itemsize:,}"
+def _counts(count: int, itemsize: int) -> tuple[str, str]:
+    return f"{count:,}", f"{count * itemsize:,}"
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_LAYER else text[: LONGEST_LAYER - 3] + "..."
+    return text if len(text) <= MAX_LAYER_LENGTH else text[: MAX_LAYER_LENGTH - 3] + "..."

@@ -17,9 +17,10 @@ from sklearn.utils import check_random_state
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
+from fusedlstm._utils.chunks import row_chunks, rows_per_chunk
 from fusedlstm._utils.warnings import warn
 from fusedlstm.data.reading import Data
-from fusedlstm.data.sequences import NUMBERS_OF_A_PIECE, Sequences, pieces
+from fusedlstm.data.sequences import Sequences
 from fusedlstm.files import format as _files
 from fusedlstm.files.digests import UndescribableError, describe
 from fusedlstm.files.encoding import (
@@ -67,14 +68,16 @@ class Checkpoint:
     validation_loss_curve: list[float]
 
 
-def problem_of(estimator: Any, data: dict[str, Data], initial: Array | None) -> Problem:
+def problem_of(
+    estimator: Any, data: Data, validation: Data | None, initial: Array | None
+) -> Problem:
     """Describe parameters and data of a fit, so that another fit is recognized.
 
     Parameters
     ----------
     estimator : estimator
-    data : dict of str to Data
-        By the suffix of their arguments' names.
+    data : Data
+    validation : Data or None
     initial : array (n_params,) or None
         Parameters of the model that goes on.
 
@@ -90,13 +93,15 @@ def problem_of(estimator: Any, data: dict[str, Data], initial: Array | None) -> 
         if name not in WITHOUT_EFFECT
     }
     sequences = {}
-    for name, part in data.items():
-        sequences["X" + name] = _digest_of_sequences(part.sequences)
+    for suffix, part in (("", data), ("_val", validation)):
+        if part is None:
+            continue
+        sequences["X" + suffix] = _digest_of_sequences(part.sequences)
         for kind, values in (("y", part.y), ("sample_weight", part.weights)):
             if isinstance(values, Sequences):
-                sequences[kind + name] = _digest_of_sequences(values)
+                sequences[kind + suffix] = _digest_of_sequences(values)
             elif values is not None:
-                arrays[kind + name] = values
+                arrays[kind + suffix] = values
     schedule = as_schedule(estimator.schedule)
     if schedule is not None:  # which may depend on max_iter
         parameters["schedule"] = _described(
@@ -293,8 +298,8 @@ def _described(value: Any, name: str, arrays: dict[str, Array]) -> Any:
 
 def _digest(array: Array) -> str:
     digest = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
-    for piece in pieces(array):
-        digest.update(np.ascontiguousarray(piece).data)
+    for chunk in row_chunks(array):
+        digest.update(np.ascontiguousarray(chunk).data)
     return digest.hexdigest()
 
 
@@ -304,7 +309,7 @@ def _digest_of_sequences(sequences: Sequences) -> str:
     shape = len(sequences), sequences.n_features
     digest = hashlib.sha256(f"{dtype.name} {shape}".encode())
     digest.update(np.ascontiguousarray(sequences.lengths(), "<i8").data)
-    rows = max(1, NUMBERS_OF_A_PIECE // (sequences.longest() * sequences.n_features))
+    rows = rows_per_chunk(sequences.longest() * sequences.n_features)
     for start in range(0, len(sequences), rows):
         x, lengths = sequences.take(slice(start, start + rows), dtype)
         if lengths is not None:

@@ -13,9 +13,11 @@ from sklearn.utils.validation import column_or_1d
 
 from fusedlstm._core import Array, core
 from fusedlstm._utils import validation as check
+from fusedlstm.data.reading import Data
 from fusedlstm.data.sequences import Sequences
-from fusedlstm.data.targets import refuse_step_targets, step_targets_error
-from fusedlstm.estimators.tasks.base import Decoder, Task
+from fusedlstm.data.targets import refuse_step_targets, step_targets_error, warn_of_label_matrix
+from fusedlstm.estimators.snapshot import OutputTransform
+from fusedlstm.estimators.tasks.base import Task
 from fusedlstm.losses import ClassificationLoss
 
 
@@ -77,6 +79,10 @@ class Labels(Task):
             )
         return dataclasses.replace(self, classes=known, multilabel=False)
 
+    def warn_of_targets(self, data: Data) -> None:
+        if self.multilabel:
+            warn_of_label_matrix(data.y, data.sequences.longest(), data.given_y)
+
     def encode(self, y: Array, name: str = "y") -> Array:
         if self.multilabel:
             if y.shape[1:] != self.classes.shape:
@@ -92,7 +98,7 @@ class Labels(Task):
             raise ValueError(check.needs(name, "of the classes of fit", wrong))
         return encoded
 
-    def decoder(self) -> Decoder:
+    def output_transform(self) -> OutputTransform:
         n = self.n_outputs
         kind = "labels" if self.multilabel else "classes" if n > 1 else "two_classes"
         return core.Decoder(kind, n, [len(self.classes)], None, None)  # type: ignore[no-any-return]

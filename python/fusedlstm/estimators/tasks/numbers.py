@@ -14,10 +14,12 @@ from sklearn.utils.validation import check_array
 
 from fusedlstm._core import Array, core
 from fusedlstm._utils import validation as check
-from fusedlstm.data.reading import Data, is_constant, spread_of
+from fusedlstm.data.reading import Data
 from fusedlstm.data.sequences import Sequences
+from fusedlstm.data.statistics import is_constant, root_mean_square
 from fusedlstm.data.targets import refuse_step_targets
-from fusedlstm.estimators.tasks.base import Decoder, Task
+from fusedlstm.estimators.snapshot import OutputTransform
+from fusedlstm.estimators.tasks.base import Task
 from fusedlstm.losses import (
     AbsoluteError,
     Gaussian,
@@ -91,7 +93,7 @@ class Numbers(Task):
                 largest = np.nanmax(np.abs(columns))
                 raise ValueError(check.needs("y", "numbers with finite squares", largest))
             scale = np.where(is_constant(mean, spread), 1.0, spread)
-        if type(self.loss) not in _DECODERS:
+        if type(self.loss) not in _TRANSFORMS:
             _check_predict(self.loss, columns.shape[1])
         return dataclasses.replace(self, fitted_loss=self.loss, mean=mean, scale=scale, ndim=y.ndim)
 
@@ -118,18 +120,18 @@ class Numbers(Task):
                 f"{name} must have {len(self.mean)} outputs, as in fit; got {columns.shape[1]}"
             )
 
-    def decoder(self) -> Decoder:
-        kind = _DECODERS.get(type(self.fitted_loss))
+    def output_transform(self) -> OutputTransform:
+        kind = _TRANSFORMS.get(type(self.fitted_loss))
         if kind is None:
-            return partial(_decode_by, self.fitted_loss, self.mean, self.scale, self.ndim == 1)
+            return partial(_predict, self.fitted_loss, self.mean, self.scale, self.ndim == 1)
         shape = [*(() if self.ndim == 1 else self.mean.shape), *np.shape(self.quantiles() or 0.0)]
         return core.Decoder(kind, self.n_outputs, shape, self.scale, self.mean)  # type: ignore[no-any-return]
 
-    def std_decoder(self, decode: Decoder) -> Callable[[Array], tuple[Array, Array]]:
-        """Return a function that decodes outputs to means and standard deviations."""
+    def std_transform(self, transform: OutputTransform) -> Callable[[Array], tuple[Array, Array]]:
+        """Return a function that maps outputs of the model to means and standard deviations."""
         if not isinstance(self.fitted_loss, Gaussian):
             raise ValueError("return_std must be False unless the loss is 'gaussian'; got True")
-        return partial(_decode_with_std, decode, self.fitted_loss, self.scale, self.ndim == 1)
+        return partial(_with_std, transform, self.fitted_loss, self.scale, self.ndim == 1)
 
     def quantiles(self) -> tuple[float, ...]:
         """Return the quantiles that predictions have an axis for."""
@@ -147,6 +149,14 @@ class Numbers(Task):
             "_y_mean": self.mean,
             "_y_scale": self.scale,
         }
+
+    def input_gain(self, input_size: int, hidden_size: int) -> float:
+        """Return the factor between LeCun's and Xavier's standard deviation.
+
+        The initial model is then a smoother function of its inputs. It predicts numbers better if
+        it is trained on few noisy sequences (bench/defaults.py).
+        """
+        return np.sqrt(2 * input_size / (input_size + hidden_size))  # type: ignore[no-any-return]
 
     def start(self, data: Data) -> Array | None:
         y, weights = data.target_rows()
@@ -182,15 +192,15 @@ def _spread(columns: Array, mean: Array, weights: Array | None) -> Array:
     """Return the weighted standard deviation of each column over the rows that are not NaN."""
     present = ~np.isnan(columns)
     if present.all():
-        return spread_of(columns - mean, weights)
+        return root_mean_square(columns - mean, weights)
     spreads = []
     for k, rows in enumerate(present.T):
         of_rows = None if weights is None else weights[rows]
-        spreads.append(spread_of(columns[rows, k : k + 1] - mean[k], of_rows))
+        spreads.append(root_mean_square(columns[rows, k : k + 1] - mean[k], of_rows))
     return np.concatenate(spreads)
 
 
-_DECODERS: dict[type[RegressionLoss], str] = {
+_TRANSFORMS: dict[type[RegressionLoss], str] = {
     SquaredError: "values",
     AbsoluteError: "values",
     Huber: "values",
@@ -198,7 +208,7 @@ _DECODERS: dict[type[RegressionLoss], str] = {
     Poisson: "exponentials",
     Pinball: "quantiles",
 }
-"""The decoder of the core for each loss. Other losses decode by their `predict`."""
+"""The transforms of the compiled core. Other losses use their method `predict`."""
 
 
 def _check_predict(loss: RegressionLoss, n_targets: int) -> None:
@@ -212,14 +222,14 @@ def _check_predict(loss: RegressionLoss, n_targets: int) -> None:
         )
 
 
-def _decode_with_std(
-    decode: Decoder, loss: Gaussian, scale: Array, one_target: bool, outputs: Array
+def _with_std(
+    transform: OutputTransform, loss: Gaussian, scale: Array, one_target: bool, outputs: Array
 ) -> tuple[Array, Array]:
     std = loss.predict_std(outputs.astype(np.float64)) * scale
-    return decode(outputs), std[:, 0] if one_target else std
+    return transform(outputs), std[:, 0] if one_target else std
 
 
-def _decode_by(
+def _predict(
     loss: RegressionLoss, mean: Array, scale: Array, one_target: bool, outputs: Array
 ) -> Array:
     predicted = loss.predict(outputs.astype(np.float64))

@@ -9,13 +9,16 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from fusedlstm._core import Array, core
 from fusedlstm._utils import validation as check
+from fusedlstm.data.reading import Data
 from fusedlstm.data.sequences import PackedSequences, Sequences, all_steps
 from fusedlstm.data.targets import pack_targets, refuse_at
-from fusedlstm.estimators.tasks.base import Decoder
+from fusedlstm.estimators.snapshot import OutputTransform, Snapshot
 from fusedlstm.estimators.tasks.labels import Labels
 from fusedlstm.estimators.tasks.numbers import Numbers
 from fusedlstm.losses import Loss
+from fusedlstm.losses.base import evaluate
 from fusedlstm.losses.missing import WithMissing
+from fusedlstm.metrics import step_scorer
 
 
 def read_steps(y: Any, sequences: Sequences, name: str) -> Sequences:
@@ -29,6 +32,20 @@ def step_weights(y: Sequences, sample_weight: Array | None) -> Sequences | None:
     if sample_weight is None:
         return None
     return PackedSequences(np.repeat(sample_weight, y.lengths()), y.starts_of_all())
+
+
+def evaluate_steps(loss: Loss, snapshot: Snapshot, data: Data) -> float:
+    """Return the mean loss of a model over the steps of data, without missing targets."""
+    total, size = 0.0, 0.0
+    for rows, outputs in snapshot.step_outputs(data.sequences):
+        y = data.y.take(rows, None)[0]
+        weights = None
+        if isinstance(data.weights, Sequences):
+            weights = data.weights.take(rows, None)[0]
+        evaluated = evaluate(loss, outputs, y, weights)
+        total += evaluated.loss * evaluated.size
+        size += evaluated.size
+    return total / size if size else 0.0
 
 
 class StepLabels(Labels):
@@ -75,9 +92,15 @@ class StepLabels(Labels):
         refuse_at(name, "labels of the classes of fit", y, ~np.isin(labels, self.classes))
         return PackedSequences(np.searchsorted(self.classes, labels), y.starts_of_all())
 
-    def decoder(self) -> Decoder:
+    def output_transform(self) -> OutputTransform:
         n = self.n_outputs
-        return cast(Decoder, core.Decoder("classes", n, [n], None, None))
+        return cast(OutputTransform, core.Decoder("classes", n, [n], None, None))
+
+    def evaluate(self, snapshot: Snapshot, data: Data) -> float:
+        return evaluate_steps(self.training_loss, snapshot, data)
+
+    def scorer(self, name: str) -> Any:
+        return step_scorer(name)
 
     def attributes(self) -> dict[str, Any]:
         return {"classes_": self.classes}
@@ -141,3 +164,9 @@ class StepNumbers(Numbers):
 
     def training_weights(self, y: Any, sample_weight: Array | None) -> Any:
         return step_weights(y, sample_weight)
+
+    def evaluate(self, snapshot: Snapshot, data: Data) -> float:
+        return evaluate_steps(self.training_loss, snapshot, data)
+
+    def scorer(self, name: str) -> Any:
+        return step_scorer(name)
