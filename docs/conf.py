@@ -38,7 +38,8 @@ html_theme_options = {"top_of_page_buttons": []}
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
-# The button does not copy prompts and outputs of examples in docstrings.
+# Outputs have no button. In docstrings the button copies neither prompts nor outputs.
+copybutton_selector = "div:not(.highlight-text):not(.sphx-glr-script-out) > div.highlight pre"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 copybutton_exclude = ".linenos, .gp, .go"

@@ -24,13 +24,14 @@ import fusedlstm
 OPTIONAL = ("fusedlstm.contrib.aeon", "fusedlstm.contrib.sktime")  # they need their library
 MISSING = [name for name in ("aeon", "sktime") if importlib.util.find_spec(name) is None]
 # The order of the modules on the page. Modules that are not listed follow.
-FIRST = ("fusedlstm", "estimators", "layers", "models", "training", "losses", "optimizers")
+FIRST = ("estimators", "preprocessing", "layers", "models", "model", "training", "losses")
 # A constant has no docstring.
 CONSTANTS = {
     "ACTIVATIONS": "Activations by name, with the default values of their parameters.",
     "CLASSIFICATION_LOSSES": "Losses for labels by name, as ``loss`` of the estimators accepts it.",
     "Loss": "Type of a loss: outputs, targets and weights in; the loss and its gradient out.",
     "OPTIMIZERS": "Optimizers by name, as ``optimizer`` of the estimators accepts it.",
+    "Order": "Type of the order of the sequences in an epoch, an array of integers.",
     "REGRESSION_LOSSES": "Losses for numbers by name, as ``loss`` of the estimators accepts it.",
     "absolute_error": "`AbsoluteError` with the default settings.",
     "log_loss": "`LogLoss` with the default settings.",
@@ -59,14 +60,21 @@ def offered(module: ModuleType) -> dict[str, Any]:
 
 
 def public_names() -> dict[str, dict[str, Any]]:
-    """Return the names to document with their values, by module."""
-    names, seen = {}, set()
+    """Return the public names with their values, by module."""
+    names = {}
     for module in public_modules():
-        own = {name: value for name, value in offered(module).items() if id(value) not in seen}
-        seen.update(map(id, own.values()))
-        if own:
-            names[module.__name__] = dict(sorted(own.items(), key=lambda item: item[0].lower()))
+        if values := offered(module):
+            names[module.__name__] = dict(sorted(values.items(), key=lambda item: item[0].lower()))
     return names
+
+
+def homes(names: dict[str, dict[str, Any]]) -> dict[int, str]:
+    """Return the module that documents each value, by the value's id."""
+    found: dict[int, str] = {}
+    for module, values in names.items():
+        for value in values.values():
+            found.setdefault(id(value), module)
+    return found
 
 
 def first_paragraph(module: str) -> str:
@@ -93,9 +101,17 @@ def kinds(values: dict[str, Any]) -> tuple[list[str], list[str], list[str]]:
     return classes, functions, [n for n in values if n not in classes and n not in functions]
 
 
-def page(module: str, values: dict[str, Any]) -> str:
+def description(constant: str) -> str:
+    """Return the description of a constant; warn if there is none."""
+    if constant not in CONSTANTS:
+        logging.getLogger(__name__).warning("no description of the constant %s", constant)
+    return CONSTANTS.get(constant, "")
+
+
+def page(module: str, values: dict[str, Any], home: dict[int, str]) -> str:
     """Return the page of a module."""
-    classes, functions, constants = kinds(values)
+    own = {name: value for name, value in values.items() if home[id(value)] == module}
+    classes, functions, constants = kinds(own)
     text = heading(module, "=") + f".. automodule:: {module}\n   :no-members:\n\n"
     for title, names in (("Classes", classes), ("Functions", functions)):
         if names:
@@ -107,21 +123,18 @@ def page(module: str, values: dict[str, Any]) -> str:
         if isinstance(values[name], dict):
             text += " Keys: " + ", ".join(f"``{key}``" for key in values[name]) + "."
         text += "\n\n"
+    others = [f"~{home[id(value)]}.{name}" for name, value in values.items() if name not in own]
+    if others:
+        text += heading("Also in fusedlstm", "-") + table(module, others)
     return text
 
 
-def description(constant: str) -> str:
-    """Return the description of a constant; warn if there is none."""
-    if constant not in CONSTANTS:
-        logging.getLogger(__name__).warning("no description of the constant %s", constant)
-    return CONSTANTS.get(constant, "")
-
-
-def section(module: str, values: dict[str, Any]) -> str:
+def section(module: str, values: dict[str, Any], home: dict[int, str]) -> str:
     """Return the section of a module on the page of all names."""
     classes, functions, constants = kinds(values)
     text = heading(module, "-") + f"{first_paragraph(module)} See :doc:`{module}`.\n\n"
-    text += table(module, classes + functions)
+    names = [(name, home[id(values[name])]) for name in classes + functions]
+    text += table(module, [name if m == module else f"~{m}.{name}" for name, m in names])
     if constants:
         text += ".. list-table::\n   :class: autosummary longtable\n\n"
     for name in constants:
@@ -135,8 +148,9 @@ def write(app: Any, config: Any) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     names = public_names()
+    home = homes(names)
     for module, values in names.items():
-        (folder / f"{module}.rst").write_text(page(module, values))
+        (folder / f"{module}.rst").write_text(page(module, values, home))
     (folder / "index.rst").write_text(
         heading("API reference", "=")
         + "All public classes, functions and constants, by module. Other modules and names are "
@@ -144,7 +158,7 @@ def write(app: Any, config: Any) -> None:
         + ".. toctree::\n   :hidden:\n\n"
         + "".join(f"   {module}\n" for module in names)
         + "\n"
-        + "".join(section(module, values) for module, values in names.items())
+        + "".join(section(module, values, home) for module, values in names.items())
     )
     config.autosummary_generate = [f"api/{module}.rst" for module in names]
 
@@ -158,7 +172,10 @@ def is_of_others(app, kind, name, value, skip, options):
 def check(app: Any, env: Any) -> None:
     """Warn of every public name that no page describes."""
     described = env.domaindata["py"]["objects"]
-    for module, values in public_names().items():
-        for name in values:
-            if f"{module}.{name}" not in described:
-                logging.getLogger(__name__).warning("no page for %s.%s", module, name)
+    names = public_names()
+    home = homes(names)
+    for values in names.values():
+        for name, value in values.items():
+            path = f"{home[id(value)]}.{name}"
+            if path not in described:
+                logging.getLogger(__name__).warning("no page for %s", path)

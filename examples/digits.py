@@ -22,8 +22,8 @@ images, labels = load_digits(return_X_y=True)
 rows = images.reshape(-1, 8, 8)  # 1797 sequences of 8 steps with 8 features
 
 # %%
-# The images are in the order in which they were written, by several people. Training on the first
-# half and testing on the second half shows how well the model reads writers it has not seen.
+# The images are not shuffled, and images of one writer are near each other. Training on the first
+# half and testing on the second half therefore shows how well the model reads other writers.
 
 half = len(rows) // 2
 model = LSTMClassifier(

@@ -3,7 +3,7 @@ Early stopping and loss curves
 ==============================
 
 Noisy data: a quarter of the training labels are replaced by random labels. A fit over all epochs
-learns the wrong labels by heart, and its predictions for other data become worse. Early stopping
+memorizes the wrong labels, and its predictions for other data become worse. Early stopping
 ends the fit when the validation loss no longer decreases, and restores the best weights. Weight
 decay is another remedy.
 

@@ -69,7 +69,7 @@ FUSED = {
     "rnn_tanh": cells.rnn_spec(),
     "rnn_relu": cells.rnn_spec("relu"),
 }
-"""Every cell of the fused driver, by its name there."""
+"""The cells of the fused driver by their names in the core."""
 
 SPECS |= {f"fused {name}": {**spec, "fused": name} for name, spec in FUSED.items()}
 
@@ -77,7 +77,7 @@ DRAWN = (12345678901234567, 0.3, 0.4, 0.2, 0.3)
 
 
 def regularizers_for(spec, values=DRAWN):
-    """Without what the family does not have."""
+    """Return the regularizers without those that the family does not have."""
     key, recurrent, candidate, zoneout_h, zoneout_c = values
     if spec["family"] == "rnn":
         candidate = 0.0
@@ -167,7 +167,7 @@ class RecurrentProblem:
         return core.recurrent_backward if "fused" in self.spec else core.staged_backward
 
     def run(self, core, threads=1):
-        """All results of forward and backward by name."""
+        """Return all results of forward and backward by name."""
         y, h, c, saved = self.forward(core, True, threads)
         grads = np.zeros_like(self.params)
         given = (saved, self.params, self.x, self.dy, self.dh, self.dc)
@@ -176,7 +176,7 @@ class RecurrentProblem:
         return {name: value for name, value in results.items() if value is not None}
 
     def reference(self):
-        """y, h, c (or None) by the plain equations."""
+        """Return y, h and c (or None) by the NumPy equations."""
         masks_of = None
         if self.regularizers is not None:
 
@@ -202,7 +202,7 @@ class RecurrentProblem:
         return float(loss if c is None else loss + (c * self.dc).sum())
 
     def slope_along(self, name, direction, step=1e-6):
-        """The reference's change of the loss along a direction of one of the arrays."""
+        """Return the central difference of the reference loss along a direction of one array."""
         at = getattr(self, name)
         above = replace(self, **{name: at + step * direction}).reference_loss()
         below = replace(self, **{name: at - step * direction}).reference_loss()

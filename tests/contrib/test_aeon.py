@@ -7,7 +7,9 @@ import pickle
 import numpy as np
 import pytest
 
-pytest.importorskip("aeon", reason="aeon is not installed; `bash tests/contrib/run aeon` does it")
+pytest.importorskip(
+    "aeon", reason="aeon is not installed; `bash tests/contrib/run aeon` installs it"
+)
 
 from aeon.pipeline import make_pipeline
 from aeon.testing.estimator_checking import check_estimator

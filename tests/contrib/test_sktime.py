@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip(
-    "sktime", reason="sktime is not installed; `bash tests/contrib/run sktime` does it"
+    "sktime", reason="sktime is not installed; `bash tests/contrib/run sktime` installs it"
 )
 
 import pandas as pd

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip(
-    "tslearn", reason="tslearn is not installed; `bash tests/contrib/run tslearn` does it"
+    "tslearn", reason="tslearn is not installed; `bash tests/contrib/run tslearn` installs it"
 )
 
 from problems import run_example, series

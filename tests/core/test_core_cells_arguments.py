@@ -28,7 +28,7 @@ from recurrent_problems import (
     ids=lambda case: case[0],
 )
 @pytest.mark.parametrize("name", ["layer norm", "fused lstm"])
-def test_strided_input_gives_the_same_bits(core, dtype, change, name):
+def test_strided_input_gives_the_bits_of_contiguous_input(core, dtype, change, name):
     problem = RecurrentProblem.random(SPECS[name], 8, 5, 6, 3, 20, dtype)
     view = change[1](problem.x)
     assert not view.flags.c_contiguous

@@ -96,7 +96,7 @@ def test_same_bits_for_any_batch(core, dtype, name, hidden, ragged):
 
 
 @pytest.mark.parametrize("name", sorted(SPECS.keys() - {"full gate recurrence", "everything"}))
-def test_a_sequence_in_pieces_has_the_same_bits(core, dtype, name):
+def test_a_sequence_in_pieces_has_the_bits_of_the_whole(core, dtype, name):
     problem = RecurrentProblem.random(SPECS[name], 5, 4, 60, 3, 33, dtype)
     y, h, c, _ = problem.forward(core)
     first = replace(problem, x=problem.x[:, :55]).forward(core)
@@ -107,7 +107,7 @@ def test_a_sequence_in_pieces_has_the_same_bits(core, dtype, name):
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_training_and_inference_give_the_same_bits(core, dtype, name):
+def test_training_and_inference_agree_bit_for_bit(core, dtype, name):
     problem = RecurrentProblem.random(SPECS[name], 6, 7, 60, 4, 33, dtype, ragged=True)
     for inference, training in zip(
         problem.forward(core)[:3], problem.forward(core, True), strict=False

@@ -14,13 +14,18 @@ from fusedlstm.layers import GRU, LSTM, RNN, Dense, Dropout, LastStep, Sequence
 STACKS = {
     "all steps": [LSTM(17)],
     "the last step": [LSTM(16), LastStep()],
-    "both ways": [LSTM(5, bidirectional=True), GRU(7, bidirectional=True), LastStep(), Dense(2)],
-    "backwards": [GRU(4, reverse=True), Dropout(0.5), RNN(6), LastStep(), Dropout(0.5), Dense(3)],
+    "bidirectional": [
+        LSTM(5, bidirectional=True),
+        GRU(7, bidirectional=True),
+        LastStep(),
+        Dense(2),
+    ],
+    "reversed": [GRU(4, reverse=True), Dropout(0.5), RNN(6), LastStep(), Dropout(0.5), Dense(3)],
     "dense on steps": [Dense(6, ("elu", 0.5)), LSTM(5, zoneout=0.2), Dense(2)],
     "the last of dense steps": [LSTM(5), Dense(4, "tanh"), LastStep(), Dense(2), Dense(1)],
     "the last of what came": [LastStep()],
     "nothing": [Dropout(0.3)],
-    "added up": [LSTM(4, bidirectional=True, merge="sum"), LastStep()],
+    "merged by sum": [LSTM(4, bidirectional=True, merge="sum"), LastStep()],
     "an initial state": [LSTM(4, trainable_state=True), LastStep()],
     "staged": [GRU(4, reset_after=False), LastStep()],
 }

@@ -56,7 +56,7 @@ FORMS = {
         "Input X contains infinity: X[0] contains infinity at step 3, feature 1",
     ),
     "minus infinity": (changed(X, (0, 0, 0), -np.inf), "Input X contains infinity"),
-    "numbers too large": (X * 1e300, "X must be numbers within float32's range; got "),
+    "values too large": (X * 1e300, "X must be numbers within float32's range; got "),
     "complex": (X + 0j, "Complex data not supported: X must be real; got complex128"),
     "text": (X.astype(str), "X must be numbers; got an array of shape (20, 5, 2) and dtype <U"),
     "numbers as text": ([["1", "2"], ["3"]], "X[0] must be numbers; got an array of shape (2,)"),
@@ -106,7 +106,7 @@ FORMS_AFTER_FIT = {
     "sequences of one dimension": ([[1, 2], [3]], "X has 1 features, but "),
 }
 
-OF_FLOAT32 = {name: FORMS.pop(name) for name in ("numbers too large", "too large in a list")}
+OF_FLOAT32 = {name: FORMS.pop(name) for name in ("values too large", "too large in a list")}
 
 
 def forms(table):

@@ -27,7 +27,7 @@ PARAMETERS = [
     (
         "hidden_size",
         10**9999,
-        "hidden_size must be at most 2147483647; got what is too long to show",
+        "hidden_size must be at most 2147483647; got a value that is too long to show",
     ),
     ("num_layers", -1, f"num_layers {POSITIVE_INT} -1"),
     ("num_layers", None, f"num_layers {POSITIVE_INT} None"),

@@ -93,7 +93,7 @@ TARGETS = {
         lambda fitted: fitted.reg.fit(X, TOTAL, X_val=UNEQUAL, y_val=[x[:, 0] for x in UNEQUAL]),
         "y_val must have one target per sequence; got one per step",
     ),
-    "a cube of classes": (lambda fitted: fitted.clf.fit(X, np.zeros((20, 2, 2))), "dim"),
+    "3D classes": (lambda fitted: fitted.clf.fit(X, np.zeros((20, 2, 2))), "dim"),
     "text": (
         lambda fitted: fitted.reg.fit(X, SIGNS),
         "y must be an array of numbers; got an array of shape",
@@ -108,7 +108,7 @@ TARGETS = {
         "y must be numbers with finite squares",
     ),
     "complex": (lambda fitted: fitted.reg.fit(X, TOTAL + 0j), "Complex data not supported"),
-    "a cube": (
+    "a 3D array": (
         lambda fitted: fitted.reg.fit(X, np.zeros((20, 2, 2))),
         "y must be of shape (n_samples,) or ",
     ),

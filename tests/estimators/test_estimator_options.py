@@ -106,10 +106,10 @@ def test_initial_input_weights_of_the_default_regressor_are_small():
     X, y = sequences()
     model = quick(LSTMRegressor, hidden_size=64, learning_rate=1e-12, max_iter=1).fit(X, y)
     spread = model.model_.named_params()["0.weight_ih"].std()
-    assert spread == pytest.approx(np.sqrt(2 / (2 + 64)), rel=0.1)  # Xavier's
+    assert spread == pytest.approx(np.sqrt(2 / (2 + 64)), rel=0.1)  # Xavier initialization
     own = quick(LSTMRegressor, hidden_size=64, layers=(LSTM(64),), learning_rate=1e-12, max_iter=1)
     spread = own.fit(X, y).model_.named_params()["0.weight_ih"].std()
-    assert spread == pytest.approx(np.sqrt(1 / 2), rel=0.1)  # LeCun's
+    assert spread == pytest.approx(np.sqrt(1 / 2), rel=0.1)  # LeCun initialization
 
 
 @pytest.mark.parametrize(("n", "decay"), [(80, 1 / 80), (30, 0.02)])
@@ -138,7 +138,7 @@ def test_sequences_of_weight_zero_do_not_count():
     weight = np.r_[np.ones(20), np.zeros(20)]
     model = quick(LSTMRegressor, max_iter=60, batch_size=40, shuffle=False, normalize_y=False)
     some = clone(model).fit(X[:20], y[:20])
-    # Weights of zero leave a sequence out; the mean over the batch makes up for it.
+    # A sequence of weight zero does not count: the loss is the mean over the weights.
     weighted = model.fit(X, y, sample_weight=weight)
     np.testing.assert_allclose(weighted.predict(X), some.predict(X), atol=1e-3)
 
@@ -179,7 +179,7 @@ def test_the_layers_parameter_sets_the_layers_of_the_model():
 def test_options_without_effect_beside_layers_give_a_warning(estimator, options, message):
     X, y = sequences()
     model = estimator(layers=(LSTM(4),), max_iter=1, random_state=0)
-    model.fit(X, y > 0)  # without a warning
+    model.fit(X, y > 0)  # no warning
     before = model.predict(X)
     with pytest.warns(UserWarning, match=message):
         model.set_params(**options).fit(X, y > 0)
@@ -225,4 +225,4 @@ def test_dtype_sets_the_precision_of_the_model():
     assert model.predict(X).dtype == "float64"
     single = quick(LSTMRegressor).fit(X, y)
     assert single.model_.params.dtype == "float32"
-    assert single.predict(X).dtype == "float64"  # targets are decoded in double precision
+    assert single.predict(X).dtype == "float64"  # predictions are decoded in double precision

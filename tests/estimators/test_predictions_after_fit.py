@@ -19,8 +19,8 @@ X = np.random.default_rng(0).standard_normal((40, 6, 2))
 LABELS = (X[:, :, 0].sum(axis=1) > 0).astype(int)
 STACKS = {
     "plain": None,
-    "both ways": (LSTM(4, bidirectional=True), GRU(3)),
-    "added up": (LSTM(4, bidirectional=True, merge="sum"),),
+    "bidirectional": (LSTM(4, bidirectional=True), GRU(3)),
+    "merged by sum": (LSTM(4, bidirectional=True, merge="sum"),),
     "staged": (LSTM(4, layer_norm=True),),
     "initial state": (GRU(4, trainable_state=True, zoneout=0.1),),
 }
@@ -48,7 +48,7 @@ def test_predictions_ignore_later_changes_of_parameters(name):
     before = model.predict_proba(X)
     model.model_.params[:] = 0
     np.testing.assert_array_equal(model.predict_proba(X), before)
-    if name not in ("both ways", "added up"):
+    if name not in ("bidirectional", "merged by sum"):
         stream = model.stream(len(X))
         np.testing.assert_array_equal([stream.step(x) for x in X.swapaxes(0, 1)][-1], before)
     # A copy, or a model assigned to model_, predicts with the current weights of its model.

@@ -150,7 +150,7 @@ def test_warm_start_continues_training():
 
 
 class Killed(BaseException):
-    """As if the process ended."""
+    """Stands for the end of the process."""
 
 
 def killed_after(monkeypatch, fit, epochs):
@@ -232,14 +232,14 @@ def test_class_weights_are_weights_of_steps():
     by_dict = model(**FULL, class_weight=factors).fit(X, Y)
     np.testing.assert_allclose(weights_of(by_dict), weights_of(balanced), rtol=1e-9, atol=1e-12)
     assert abs(weights_of(balanced) - weights_of(plain)).max() > 1e-6
-    # A sequence of one label: the weight of the label is that of the sequence.
+    # In a sequence with one label, the class weight is the weight of the sequence.
     y = [np.full(n, label) for n, label in zip(LENGTHS, ["a", "b"] * 6, strict=True)]
     of_class = model(**FULL, class_weight={"a": 3.0}).fit(X, y)
     of_sequence = model(**FULL, standardize=True).fit(X, y, sample_weight=[3.0, 1.0] * 6)
     plain = model(**FULL, standardize=False, class_weight={"a": 3.0}).fit(X, y)
     same = model(**FULL, standardize=False).fit(X, y, sample_weight=[3.0, 1.0] * 6)
     np.testing.assert_allclose(weights_of(plain), weights_of(same), rtol=1e-12)
-    assert of_class.X_mean_[0] != of_sequence.X_mean_[0]  # class weights do not move the mean of X
+    assert of_class.X_mean_[0] != of_sequence.X_mean_[0]  # class weights do not count
 
 
 def test_class_weights_help_a_rare_label():

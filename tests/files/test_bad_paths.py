@@ -16,7 +16,7 @@ BAD_FILES = {
         "path must be a string or a path; got None",
     ),
     "loading a folder": (lambda fitted: fusedlstm.load("/"), "Is a directory: '/'"),
-    "loading nothing": (
+    "loading a missing file": (
         lambda fitted: fusedlstm.load("/no such file"),
         "No such file or directory: '/",
     ),
@@ -28,7 +28,7 @@ BAD_FILES = {
         lambda fitted: fitted.model.save(3),
         "path must be a string or a path; got 3",
     ),
-    "saving to no folder": (
+    "saving to a missing folder": (
         lambda fitted: fitted.scaler.save("/no such folder/file"),
         "No such file or directory: '/no such folder'",
     ),

@@ -52,10 +52,10 @@ def test_files_of_other_programs_are_an_error(small):
     contents = {
         "a pickle": (pickle.dumps(print), "another kind of file"),
         "text": (b"fusedlstm" * 100, "another kind of file"),
-        "safetensors": (safetensors.numpy.save({"a": np.ones(3)}), "safetensors file of something"),
+        "safetensors": (safetensors.numpy.save({"a": np.ones(3)}), "safetensors file of another"),
         "metadata": (
             safetensors.numpy.save({"a": np.ones(3)}, {"format": "pt"}),
-            "a safetensors file of something else",
+            "a safetensors file of another package",
         ),
         "no JSON": (safetensors.numpy.save(one, {METADATA_KEY: "{"}), "which is damaged"),
         "other JSON": (safetensors.numpy.save(one, {METADATA_KEY: "[1]"}), "which is damaged"),
@@ -71,7 +71,7 @@ def test_a_file_of_a_newer_version_is_an_error(small, monkeypatch):
     monkeypatch.setattr("fusedlstm.files.format.FORMAT_VERSION", 7)
     Sequential([Dense(1)], 1).save(small)
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="format 7, which a newer fusedlstm wrote; this one reads"):
+    with pytest.raises(ValueError, match="format 7, written by a newer version of fusedlstm; this"):
         fusedlstm.load(small)
 
 
@@ -83,7 +83,7 @@ def nested(depth):
 
 
 def changed_header(change):
-    """The header of an estimator with something changed, written with a digest that fits."""
+    """Return a function that writes an estimator with a changed header and a valid digest."""
 
     def write_changed(path):
         quick(LSTMClassifier, hidden_size=64, optimizer=Adam(), layers=(LSTM(3),)).fit(
@@ -102,15 +102,15 @@ def model_in(h):
 
 UNKNOWN = {
     "class": lambda h: h.update({"class": "Sneaky"}),
-    "a class that is no text": lambda h: h.update({"class": ["LSTMClassifier"]}),
-    "parameters that are no object": lambda h: h.update(parameters=[1]),
-    "attributes that are no object": lambda h: h.update(attributes=None),
+    "a class that is not a string": lambda h: h.update({"class": ["LSTMClassifier"]}),
+    "parameters that are not an object": lambda h: h.update(parameters=[1]),
+    "attributes that are not an object": lambda h: h.update(attributes=None),
     "a parameter's type": lambda h: h["parameters"].update(hidden_size="4"),
     "a parameter's value": lambda h: h["parameters"].update(learning_rate=-1),
     "a long number": lambda h: h["parameters"].update(hidden_size=10**4000),
     "an attribute's type": lambda h: h["attributes"].update(n_iter_="2"),
-    "a model that is none": lambda h: h["attributes"].update(model_=3),
-    "a curve of text": lambda h: h["attributes"].update(loss_curve_=["a"]),
+    "invalid model": lambda h: h["attributes"].update(model_=3),
+    "a string for curve": lambda h: h["attributes"].update(loss_curve_=["a"]),
     "an optimizer as an attribute": lambda h: h["attributes"].update(
         _schedule_state=h["parameters"]["optimizer"]
     ),
@@ -120,15 +120,15 @@ UNKNOWN = {
     "no attribute": lambda h: h["attributes"].pop("_multilabel"),
     "no model": lambda h: h["attributes"].pop("model_"),
     "no parameters of a model": lambda h: model_in(h).pop("params"),
-    "a prefix that is no text": lambda h: model_in(h).update(params=None),
-    "layers that are none": lambda h: model_in(h).update(layers=5),
+    "a prefix that is not a string": lambda h: model_in(h).update(params=None),
+    "invalid layers": lambda h: model_in(h).update(layers=5),
     "a layer without its size": lambda h: model_in(h)["layers"]["tuple"][0]["LSTM"].pop(
         "hidden_size"
     ),
-    "a layer that is no object": lambda h: model_in(h)["layers"]["tuple"][0].update(LSTM=[3]),
+    "a layer that is not an object": lambda h: model_in(h)["layers"]["tuple"][0].update(LSTM=[3]),
     "an empty object": lambda h: h["attributes"].update(loss_={}),
-    "a tuple that is none": lambda h: h["attributes"].update(loss_={"tuple": 3}),
-    "a float that is none": lambda h: h["attributes"].update(loss_={"float": "1e5"}),
+    "invalid tuple": lambda h: h["attributes"].update(loss_={"tuple": 3}),
+    "invalid float": lambda h: h["attributes"].update(loss_={"float": "1e5"}),
     "a dict of no pairs": lambda h: h["attributes"].update(loss_={"dict": [[1, 2, 3]]}),
     "a dict of lists": lambda h: h["attributes"].update(loss_={"dict": [[[1], 2]]}),
     "a generator": lambda h: h["attributes"].update(loss_={"Generator": {"dict": []}}),
@@ -147,10 +147,10 @@ UNKNOWN = {
     "other sizes": lambda h: h["attributes"].update(n_features_in_=3),
     "more classes": lambda h: h["classes"].update(labels=["a", "b", "c"]),
     "classes that are lists": lambda h: h["classes"].update(labels=[["a"], ["b"]]),
-    "classes that are no list": lambda h: h["classes"].update(labels="ab"),
+    "classes that are not a list": lambda h: h["classes"].update(labels="ab"),
     "classes that do not fit": lambda h: h["classes"].update(labels=[2**70, "b"], dtype="<i8"),
     "a dtype of many": lambda h: h["classes"].update(dtype="(1000000,1000000)f8"),
-    "a dtype that is no text": lambda h: h["classes"].update(dtype=[["a", "i4"]]),
+    "a dtype that is not a string": lambda h: h["classes"].update(dtype=[["a", "i4"]]),
     "classes that are a number": lambda h: h.update(classes=5),
     "deep": lambda h: h["attributes"].update(loss_=nested(600)),
     "no class": lambda h: h.pop("class"),
@@ -208,7 +208,7 @@ def test_missing_attributes_get_their_defaults(tmp_path):
 
 
 def test_loading_executes_no_code(tmp_path):
-    # Everything by which Python could be made to run what stands in a file.
+    # The audit events of everything that can execute code from a file.
     quick(LSTMRegressor).fit(X, TOTAL).save(tmp_path / "file")
     script = """if True:
         import sys

@@ -131,14 +131,14 @@ LAYOUTS = {
     "a short length": b"\1\0\0",
     "a length beyond the end": (1000).to_bytes(8, "little") + b"{}",
     "an absurd length": b"\xff" * 8 + b"{}",
-    "no JSON": with_layout(b"{"),
-    "no UTF-8": with_layout(b'{"\xff": 1}'),
+    "invalid JSON": with_layout(b"{"),
+    "invalid UTF-8": with_layout(b'{"\xff": 1}'),
     "a list": with_layout([]),
     "deep": with_layout(b"[" * 10**5),
     "a long number": with_layout(b'{"a": ' + b"9" * 10**4 + b"}"),
-    "metadata that are no object": with_layout({"__metadata__": "a"}),
-    "metadata that are no text": with_layout({"__metadata__": {METADATA_KEY: 3}}),
-    "an array that is no object": with_layout({"a": 3}, b"ab"),
+    "metadata that are not an object": with_layout({"__metadata__": "a"}),
+    "metadata that are not strings": with_layout({"__metadata__": {METADATA_KEY: 3}}),
+    "an array that is not an object": with_layout({"a": 3}, b"ab"),
     "a field too many": with_layout({"a": {**entry(), "more": 1}}, b"ab"),
     "an unknown dtype": with_layout({"a": entry("C64")}, b"ab"),
     "a dtype that is a list": with_layout({"a": entry(["U8"])}, b"ab"),
@@ -149,7 +149,7 @@ LAYOUTS = {
     "a huge shape of nothing": with_layout({"a": entry(shape=(0, 2**62, 2**62), place=(0, 0))}),
     "a huge shape": with_layout({"a": entry(shape=(2**62,))}, b"ab"),
     "three places": with_layout({"a": entry(place=(0, 1, 2))}, b"ab"),
-    "a place that goes back": with_layout({"a": entry(place=(2, 0))}, b"ab"),
+    "a decreasing place": with_layout({"a": entry(place=(2, 0))}, b"ab"),
     "a gap": with_layout({"a": entry(place=(1, 3))}, b"abc"),
     "two in one place": with_layout({"a": entry(), "b": entry()}, b"ab"),
     "too few bytes": with_layout({"a": entry()}, b"a"),
@@ -357,11 +357,11 @@ def test_a_path_that_is_not_a_regular_file_is_an_error(kind, tmp_path):
         os.mkfifo(place)
     else:
         place.symlink_to("/dev/zero")
-    with pytest.raises(ValueError, match="path must name a file .*which is no regular file"):
+    with pytest.raises(ValueError, match="path must name a file .*which is not a regular file"):
         fusedlstm.load(place)
-    with pytest.raises(ValueError, match="checkpoint must name a new file .*which is no regular"):
+    with pytest.raises(ValueError, match="checkpoint must name a new file .*not a regular"):
         LSTMRegressor(**SMALL).fit(X, TOTAL, checkpoint=place)
-    with pytest.raises(ValueError, match="path must be a new file or a regular one; got '"):
+    with pytest.raises(ValueError, match="path must be a new file or a regular file; got '"):
         SequenceScaler().fit(X).save(place)
     assert not place.is_file()
     assert [path.name for path in tmp_path.iterdir()] == ["place"]

@@ -119,7 +119,7 @@ BOMBS = {
     "a dtype of many numbers": lambda p: pad_file(p, labels([1], "(100000,100000)f8")),
     "many models of the same arrays": many_models,
     "a large layer": lambda p: model_file(p, huge(hidden_size=2**31 - 1)),
-    "a large layer both ways": lambda p: model_file(
+    "a large bidirectional layer": lambda p: model_file(
         p, huge(hidden_size=2**30, bidirectional=True, trainable_state=True)
     ),
     "a large projection": lambda p: model_file(p, huge(projection_size=2**31 - 1)),
@@ -204,12 +204,12 @@ def test_saving_makes_no_copy(tmp_path):
 def test_a_file_truncated_during_loading_is_an_error(length, tmp_path, monkeypatch):
     path = tmp_path / "file"
     Sequential([Dense(64)], 64, random_state=0).save(path)
-    place_of = _files._place_of
+    description_of = _files._description_of
 
     def cut(entry):  # called after the header has been read
         os.truncate(path, length)
-        return place_of(entry)
+        return description_of(entry)
 
-    monkeypatch.setattr(_files, "_place_of", cut)
+    monkeypatch.setattr(_files, "_description_of", cut)
     with pytest.raises(ValueError, match="cut off or damaged"):
         load(path)

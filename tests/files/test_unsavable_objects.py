@@ -47,7 +47,7 @@ UNSAVABLE = {
         {"random_state": np.random.RandomState(0)},
         "random_state must be an integer or None to be saved; got RandomState.* Set it with",
     ),
-    "an optimizer of one's own": (
+    "a custom optimizer": (
         {"optimizer": OwnOptimizer()},
         "optimizer must be of numbers, text, layers and optimizers of fusedlstm to be saved; got O",
     ),

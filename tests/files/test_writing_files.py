@@ -62,7 +62,7 @@ def test_a_replaced_file_keeps_its_permissions(mode, tmp_path, monkeypatch):
     assert path.stat().st_mode & 0o7777 == mode & 0o777
     umask = os.umask(0)
     os.umask(umask)
-    assert while_written == [(mode | 0o600) & 0o777 & ~umask]  # the owner's rights are for `sweep`
+    assert while_written == [(mode | 0o600) & 0o777 & ~umask]  # for `sweep`
     assert fusedlstm.load(path).params.tobytes() == model.params.tobytes()
 
 

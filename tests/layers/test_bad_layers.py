@@ -19,11 +19,11 @@ BAD_LAYERS = {
         lambda fitted: GRU(3, True, merge="mean"),
         "merge must be one of concat, sum, average; got 'mean'",
     ),
-    "a merge of None": (
+    "None for merge": (
         lambda fitted: RNN(3, merge=None),
         "merge must be one of concat, sum, average",
     ),
-    "reverse of text": (
+    "a string for reverse": (
         lambda fitted: GRU(3, reverse="yes"),
         "reverse must be True or False; got 'yes'",
     ),
@@ -39,7 +39,7 @@ BAD_LAYERS = {
         lambda fitted: LSTM(3, recurrent_dropout=1.0),
         "recurrent_dropout must be a number in [0, 1); got 1.0",
     ),
-    "weights dropped by text": (
+    "a string for weight_dropout": (
         lambda fitted: GRU(3, weight_dropout="0.5"),
         "weight_dropout must be a number in [0, 1); got '0.5'",
     ),
@@ -47,7 +47,7 @@ BAD_LAYERS = {
         lambda fitted: RNN(3, zoneout=-0.1),
         "zoneout must be a number in [0, 1); got -0.1",
     ),
-    "zoneout of nan": (
+    "NaN for zoneout": (
         lambda fitted: LSTM(3, zoneout_cell=np.nan),
         "zoneout_cell must be a number in [0",
     ),
@@ -63,7 +63,7 @@ BAD_LAYERS = {
         lambda fitted: LSTM(3, candidate_dropout=None),
         "candidate_dropout must be a number in [0, 1); got None",
     ),
-    "peepholes of text": (
+    "a string for peepholes": (
         lambda fitted: LSTM(3, peepholes="io"),
         "peepholes must be True or False; got ",
     ),
@@ -133,7 +133,7 @@ BAD_LAYERS = {
         lambda fitted: RNN(3, activation=("relu", 1)),
         "activation must be 'relu' with at most 0 parameters; got ('relu', 1)",
     ),
-    "a parameter of text": (
+    "a string for parameter": (
         lambda fitted: LSTM(3, activation=("affine", 1, "0")),
         "activation's parameter must be a finite number; got '0'",
     ),
@@ -141,11 +141,11 @@ BAD_LAYERS = {
         lambda fitted: LSTM(3, recurrent_activation=("hard_sigmoid", np.inf)),
         "recurrent_activation's parameter must be a finite number; got inf",
     ),
-    "a leak upwards": (
+    "a negative slope of leaky_relu": (
         lambda fitted: RNN(3, activation=("leaky_relu", -0.1)),
         "activation's parameter must be a number of at least 0; got -0.1",
     ),
-    "elu upwards": (
+    "a negative alpha of elu": (
         lambda fitted: LSTM(3, output_activation=("elu", -1.0)),
         "output_activation's parameter must be a number of at least 0; got -1.0",
     ),

@@ -110,7 +110,7 @@ def test_a_custom_layer_may_draw_random_numbers():
 
 
 class Repeated(Layer):
-    """Passes on the final outputs of the layer before, as if they were its own."""
+    """Returns the final outputs of the previous layer as its own."""
 
     def output_size(self, input_size):
         return input_size
@@ -222,7 +222,7 @@ def test_the_gradient_of_padding_is_zero(body):
 
 @dataclass(frozen=True)
 class Attend(Layer):
-    """Weights the steps by a softmax of their first feature and sums them up."""
+    """The sum of the steps, weighted by a softmax of their first feature."""
 
     reduces = True
     random = False

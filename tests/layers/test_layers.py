@@ -20,7 +20,7 @@ STACKS = {
     "dense at every step": [LSTM(4), Dense(3, activation="tanh")],
     "dense first": [Dense(6, activation="relu"), LSTM(4), LastStep()],
     "last step of a dense": [LSTM(4), Dense(3, activation="sigmoid"), LastStep(), Dense(1)],
-    "last step alone": [LastStep(), Dense(2)],
+    "only the last step": [LastStep(), Dense(2)],
     "linear dense": [LSTM(3), LastStep(), Dense(4, activation="linear")],
     "dropout": [LSTM(6), Dropout(0.4), LSTM(5), Dropout(0.3), LastStep(), Dense(2)],
     "dropout first": [Dropout(0.5), LSTM(4), LastStep()],

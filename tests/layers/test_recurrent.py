@@ -45,7 +45,9 @@ CELLS = {
     "lstm projected to more": LSTM(3, projection_size=5, projection_bias=True),
     "gru": GRU(3),
     "original gru": GRU(3, reset_after=False),
-    "hard gru": GRU(3, activation="softsign", recurrent_activation=("hard_sigmoid", 0.25)),
+    "gru with hard sigmoid": GRU(
+        3, activation="softsign", recurrent_activation=("hard_sigmoid", 0.25)
+    ),
     "rnn": RNN(3),
     "relu rnn": RNN(3, activation="relu"),
     "leaky rnn": RNN(3, activation=("leaky_relu", 0.1)),
@@ -189,7 +191,7 @@ def test_reverse_reads_each_sequence_from_its_last_step(layer):
 @each_cell
 def test_trainable_states_are_initial_states_with_gradients(layer, bidirectional):
     if not layer.has_complete_state:
-        pytest.skip("a run from a given state is refused")
+        pytest.skip("the layer has no complete state")
     layer = replace(layer, bidirectional=bidirectional)
     trained = model_of(replace(layer, trainable_state=True))
     named = trained.named_params()
@@ -284,7 +286,7 @@ def test_dropout_and_zoneout_depend_only_on_the_generator(name, rate, dtype):
 @each_cell
 def test_zoneout_at_inference_is_the_mean_over_its_masks(layer):
     if not layer.has_complete_state:
-        pytest.skip("a run from a given state is refused")
+        pytest.skip("the layer has no complete state")
     draws, rng = 20000, np.random.default_rng(0)
     model = model_of(with_options(layer, {"zoneout": 0.25, "zoneout_cell": 0.15}))
     state = tuple(

@@ -19,7 +19,9 @@ from fusedlstm.layers import GRU, LSTM, RNN, Dense, LastStep
 
 FOLDER = vectors_folder()
 
-pytestmark = pytest.mark.skipif(FOLDER is None, reason="other projects' vectors are not here")
+pytestmark = pytest.mark.skipif(
+    FOLDER is None, reason="the vectors of other projects were not found"
+)
 
 LAYERS = {"LSTM": LSTM, "GRU": GRU, "RNN": RNN}
 GATES = {"LSTM": "ifgo", "GRU": "rzn", "RNN": "h"}
@@ -192,9 +194,8 @@ def test_layers_agree_with_the_vectors_of_keras(case, dtype):
         if case["layer"].get("zero_output_for_mask"):
             compared = mask[row]  # at a masked step fusedlstm repeats the previous output
         else:
-            compared = np.logical_or.accumulate(mask[row, ::-1])[
-                ::-1
-            ]  # fusedlstm: zeros past the end
+            # fusedlstm returns zeros past the end
+            compared = np.logical_or.accumulate(mask[row, ::-1])[::-1]
         result, expected = y[row, compared], expected[compared]
     np.testing.assert_allclose(result, expected, atol=case["atol"], rtol=case["rtol"])
 

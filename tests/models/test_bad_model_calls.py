@@ -50,7 +50,7 @@ MODELS = {
         lambda fitted: Sequential(None, 3),
         "layers must be a sequence of layers from",
     ),
-    "a layer alone": (
+    "only a layer": (
         lambda fitted: Sequential(LSTM(3), 3),
         "layers must be a sequence of layers from",
     ),
@@ -73,7 +73,7 @@ MODELS = {
         "dtype must be 'float32' or",
     ),
     "unknown dtype": (lambda fitted: Sequential([LSTM(3)], 3, "real"), "'float64'; got 'real'"),
-    "a seed of text": (
+    "a string for seed": (
         lambda fitted: Sequential([LSTM(3)], 3, random_state="seed"),
         "random_state must be an integer of at least 0, a numpy Generator or None; got 'seed'",
     ),
@@ -93,7 +93,7 @@ MODELS = {
         lambda fitted: Sequential.from_named_params([Dense(1)], 3, NAMED),
         "named['0.weight'] must be an array of shape (1, 3); got an array of shape (1, 2)",
     ),
-    "parameters of text": (
+    "a string for parameters": (
         lambda fitted: Sequential.from_named_params([Dense(1)], 2, {"0.bias": "a"}),
         "named['0.bias'] must be an array of numbers; got 'a'",
     ),
@@ -129,11 +129,11 @@ MODELS = {
     ),
     "masked targets": (
         lambda fitted: fitted.reg.fit(X, np.ma.masked_array(TOTAL, TOTAL > 0)),
-        "y must be without a mask; got a MaskedArray of shape (20,) and dtype float64. Pass .fill",
+        "y must be without a mask; got a MaskedArray of shape (20,) and dtype float64. Call its",
     ),
     "masked labels": (
         lambda fitted: fitted.clf.fit(X, np.ma.masked_array(SIGNS, TOTAL > 0)),
-        "y must be without a mask; got a MaskedArray of shape (20,) and dtype <U5. Pass .filled(",
+        "y must be without a mask; got a MaskedArray of shape (20,) and dtype <U5. Call its me",
     ),
     "masked weights": (
         lambda fitted: fitted.clf.fit(X, SIGNS, np.ma.masked_array(np.ones(20), TOTAL > 0)),
@@ -175,11 +175,11 @@ MODELS = {
     ),
     "few lengths": (
         lambda fitted: fitted.model.predict(X, [1, 2]),
-        "lengths must be 20 integers, one a seq",
+        "lengths must be 20 integers, one per s",
     ),
     "a length": (
         lambda fitted: fitted.model.predict(X, 5),
-        "lengths must be 20 integers, one a sequence; g",
+        "lengths must be 20 integers, one per sequence;",
     ),
     "lengths of 0": (
         lambda fitted: fitted.model.predict(X, [0] * 20),
@@ -193,7 +193,7 @@ MODELS = {
         lambda fitted: fitted.model.predict(X, [1.0] * 20),
         "lengths must be 20 integers, one ",
     ),
-    "lengths of text": (
+    "a string for lengths": (
         lambda fitted: fitted.model.forward(X, ["a"] * 20),
         "lengths must be 20 integers, o",
     ),
@@ -217,7 +217,7 @@ MODELS = {
         lambda fitted: fitted.model.run(X, state((1, 3, 3), (1, 3, 3))),
         "state[0] must be a tuple of arrays of shapes (1, 20, 3), (1, 20, 3)",
     ),
-    "a state of h alone": (
+    "a state of only h": (
         lambda fitted: fitted.model.run(X, ((np.zeros((1, 20, 3)),), None, None)),
         "state[0] must be a tuple of arrays",
     ),

@@ -71,7 +71,10 @@ BAD_OPTIMIZERS = {
         step(Adam(), np.ones(3, int)),
         "params must be a flat, contiguous, aligned",
     ),
-    "a step of few grads": (step(SGD(), grads=np.ones(2)), "array of 3 numbers of float64; got an"),
+    "a step with few gradients": (
+        step(SGD(), grads=np.ones(2)),
+        "array of 3 numbers of float64; got an",
+    ),
     "a step without a state": (
         step(SGD(), state=0),
         "state must be a state from init of SGD for params",
@@ -80,7 +83,10 @@ BAD_OPTIMIZERS = {
         step(Adam(), state=SGD().init(np.ones(3))),
         "state must be a state from init of Adam for params of this shape and dtype; got Opt",
     ),
-    "a step backwards": (step(SGD(), learning_rate=-1), "learning_rate must be a number of at lea"),
+    "a negative learning rate": (
+        step(SGD(), learning_rate=-1),
+        "learning_rate must be a number of at lea",
+    ),
     "a penalty below 0": (lambda fitted: SGD(l1=-1), "l1 must be a number of at least 0; got -1"),
     "clipping to 0 in a step": (
         lambda fitted: SGD(clip_value=0),

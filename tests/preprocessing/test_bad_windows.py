@@ -17,15 +17,15 @@ BAD_WINDOWS = {
         "series must have at least width + horizon = 4 steps; got 3",
     ),
     "no series": (lambda fitted: make_windows(None, 3), f"{SERIES} None"),
-    "a series of text": (lambda fitted: make_windows(["a", "b"], 1), f"{SERIES} ['a', 'b']"),
-    "a cube of a series": (lambda fitted: make_windows(np.ones((2, 2, 2)), 1), SERIES),
+    "a string for series": (lambda fitted: make_windows(["a", "b"], 1), f"{SERIES} ['a', 'b']"),
+    "a 3D series": (lambda fitted: make_windows(np.ones((2, 2, 2)), 1), SERIES),
     "a complex series": (lambda fitted: make_windows([1j, 2, 3], 1), SERIES),
     "an uneven series": (lambda fitted: make_windows([[1, 2], [3]], 1), f"{SERIES} [[1, 2], [3]]"),
     "no width": (
         lambda fitted: make_windows([1, 2, 3], 0),
         "width must be a positive integer; got 0",
     ),
-    "a width of text": (
+    "a string for width": (
         lambda fitted: make_windows([1, 2], "1"),
         "width must be a positive integer; g",
     ),

@@ -10,7 +10,7 @@ BAD_THREADS = {
         lambda fitted: fusedlstm.set_num_threads(0),
         "n must be a positive integer; got 0",
     ),
-    "threads of text": (
+    "a string for threads": (
         lambda fitted: fusedlstm.set_num_threads("2"),
         "n must be a positive integer; ",
     ),

@@ -96,7 +96,7 @@ for call in range(10_000):
     k, (batch, steps) = call % 3, rng.integers(1, 12, 2)
     x = np.ones((batch, steps, 3), "f")
     y, saved = models[k].forward(x)
-    if call % 7:  # now and then nobody goes back
+    if call % 7:  # not every call of forward is followed by backward
         models[k].backward(saved, y, grads[k])
     models[k].predict(x)
 print(memory("VmRSS") - before)

@@ -1,4 +1,4 @@
-"""The checks for estimators of sequences: ours pass, and each check can fail."""
+"""The checks for estimators of sequences pass for our estimators, and each check can fail."""
 
 from __future__ import annotations
 

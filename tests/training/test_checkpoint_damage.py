@@ -29,16 +29,16 @@ def changed(change, path, **options):
     _files.write(path, header, arrays)
 
 
-STRANGE = {
+INVALID = {
     "no content": lambda h: h.pop("content"),
     "no problem": lambda h: h.pop("problem"),
-    "content that is no object": lambda h: h.update(content=[1]),
+    "content that is not an object": lambda h: h.update(content=[1]),
     "no params": lambda h: h["content"].pop("params"),
     "params that are no array": lambda h: h["content"].update(params=[1.0]),
     "a missing array": lambda h: h["content"].update(params={"array": "missing"}),
-    "a state that is none": lambda h: h["content"].update(state=3),
-    "a curve of text": lambda h: h["content"].update(loss_curve=["a"]),
-    "epochs of text": lambda h: h["content"]["state"]["FitState"].update(epochs="1"),
+    "invalid state": lambda h: h["content"].update(state=3),
+    "a string for curve": lambda h: h["content"].update(loss_curve=["a"]),
+    "a string for epochs": lambda h: h["content"]["state"]["FitState"].update(epochs="1"),
     "epochs beyond 64 bits": lambda h: h["content"]["state"]["FitState"].update(epochs=10**400),
     "no watch": lambda h: h["content"]["state"]["FitState"].pop("watch"),
     "another field": lambda h: h["content"]["state"]["FitState"].update(more=1),
@@ -48,7 +48,7 @@ STRANGE = {
     "averages of nothing": lambda h: h["content"]["state"]["FitState"]["progress"]["Progress"][
         "state"
     ]["OptimizerState"].update(averages={"dict": []}),
-    "averages that are none": lambda h: h["content"]["state"]["FitState"]["progress"]["Progress"][
+    "invalid averages": lambda h: h["content"]["state"]["FitState"]["progress"]["Progress"][
         "state"
     ]["OptimizerState"].update(averages=None),
 }
@@ -73,7 +73,7 @@ def five_averages(header):
     state["averages"] = {"dict": [[name, {"array": "five"}] for name in Adam().averages()]}
 
 
-STRANGE |= {
+INVALID |= {
     "parameters of another size": lambda h: h["content"].update(params={"array": "five"}),
     "parameters of another dtype": lambda h: h["content"].update(params={"array": "doubles"}),
     "everything of another size": five_averages,
@@ -81,7 +81,7 @@ STRANGE |= {
     "a large seed": lambda h: in_state()(h).update(seed=2**40),
     "negative epochs": lambda h: in_state()(h).update(epochs=-1),
     "more epochs than losses": lambda h: in_state()(h).update(epochs=4),
-    "a best epoch that is none": lambda h: in_state("watch")(h).update(best_iter=4),
+    "invalid best epoch": lambda h: in_state("watch")(h).update(best_iter=4),
     "a longer validation curve": lambda h: h["content"].update(validation_loss_curve=[1.0] * 4),
     "negative steps": lambda h: in_state("progress", "state")(h).update(t=-1),
     "a negative epoch": lambda h: in_state("progress", "schedule")(h).update(epoch=-1),
@@ -111,7 +111,7 @@ def test_invalid_states_of_lbfgs_are_an_error(averages, tmp_path):
         quick(optimizer="lbfgs", max_iter=5).fit(X, TOTAL, checkpoint=tmp_path / "fit")
 
 
-@pytest.mark.parametrize("change", STRANGE.values(), ids=STRANGE)
+@pytest.mark.parametrize("change", INVALID.values(), ids=INVALID)
 def test_invalid_checkpoints_are_an_error(change, tmp_path):
     changed(change, tmp_path / "fit")
     model = quick(max_iter=5)

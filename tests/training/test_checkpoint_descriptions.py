@@ -121,8 +121,8 @@ DIFFERENT = {
         lambda: Counting(1).fixed,
         lambda: Counting(1).__call__,
     ],
-    "own losses": [lambda: OwnLoss(1.0), lambda: OwnLoss(2.0)],
-    "own schedules": [lambda: OwnSchedule(1.0), lambda: OwnSchedule(2.0)],
+    "custom losses": [lambda: OwnLoss(1.0), lambda: OwnLoss(2.0)],
+    "custom schedules": [lambda: OwnSchedule(1.0), lambda: OwnSchedule(2.0)],
     "constants in code": [
         script(SCORER.format("y in {'a', 'b'}")),
         script(SCORER.format("y in {'a'}")),

@@ -15,7 +15,7 @@ import pytest
 import fusedlstm
 from checkpoint_problems import TOTAL, X, quick
 from fusedlstm.estimators.fitting.checkpoints import CheckpointFile
-from fusedlstm.files import format as _files
+from fusedlstm.files import format, replacement
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 RAGGED = [x[: 2 + i % 5] for i, x in enumerate(X)]
@@ -125,16 +125,16 @@ def test_several_processes_may_share_one_checkpoint(tmp_path, context):
 
 
 def test_a_write_survives_a_sweep_between_creation_and_lock(tmp_path, monkeypatch):
-    flock, calls = _files.fcntl.flock, []
+    flock, calls = replacement.fcntl.flock, []
 
     def sweep_first(file, operation):
-        if operation == _files.fcntl.LOCK_EX and not calls:
+        if operation == replacement.fcntl.LOCK_EX and not calls:
             calls.append(1)
-            _files.sweep(tmp_path / "file")
+            replacement.sweep(tmp_path / "file")
         flock(file, operation)
 
-    monkeypatch.setattr(_files.fcntl, "flock", sweep_first)
-    _files.write(tmp_path / "file", {}, {})
+    monkeypatch.setattr(replacement.fcntl, "flock", sweep_first)
+    format.write(tmp_path / "file", {}, {})
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -142,10 +142,10 @@ def test_checkpoints_work_on_file_systems_without_locks(tmp_path, monkeypatch):
     def flock(file, operation):
         raise OSError("no locks")
 
-    monkeypatch.setattr(_files.fcntl, "flock", flock)
+    monkeypatch.setattr(replacement.fcntl, "flock", flock)
     (tmp_path / ".file.0123abcd.fusedlstm-tmp").touch()
-    _files.write(tmp_path / "file", {}, {})
-    _files.sweep(tmp_path / "file")  # without locks, the file may belong to a running process
+    format.write(tmp_path / "file", {}, {})
+    replacement.sweep(tmp_path / "file")  # without locks, the file may belong to a running process
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         ".file.0123abcd.fusedlstm-tmp",
         "file",
@@ -211,7 +211,7 @@ def test_a_fit_continues_on_a_full_disk_with_a_warning(begin, end, often, epochs
         start = f"The checkpoint '{tmp_path}/fit' was not written after epoch {epoch}: "
         assert line.startswith(start)
         assert "File too large" in line
-        assert line.endswith("Training goes on; the file holds an earlier epoch.")
+        assert line.endswith("Training continues. The file contains an earlier epoch.")
     assert [path.name for path in tmp_path.iterdir()] == ["fit"]
 
 

@@ -52,7 +52,7 @@ STACKS = {
     "parallel of directions": [Parallel(LSTM(2, bidirectional=True), RNN(2)), Dense(2)],
     "dropout": [GRU(3), Dropout(0.3), Dense(2)],
     "recurrent dropout": [LSTM(3, recurrent_dropout=0.3), Dense(2)],
-    "pointwise alone": [Dense(3, "tanh"), Dense(2)],
+    "only pointwise layers": [Dense(3, "tanh"), Dense(2)],
 }
 FORWARD = {
     name: layers

@@ -16,7 +16,7 @@ from fusedlstm.benchmark.peers import (
 from fusedlstm.benchmark.shapes import Shape
 from fusedlstm.benchmark.timing import OURS, Call, DType
 from fusedlstm.layers import LSTM
-from fusedlstm.models import Sequential
+from fusedlstm.models.sequential import Sequential
 
 SUBNORMAL = {"float32": 1e-40, "float64": 1e-310}
 """A subnormal number of each dtype."""

@@ -109,34 +109,34 @@ class SequenceEstimator(
         sample_weight_val: Any = None,
         checkpoint: FileName | None = None,
     ) -> SequenceEstimator:
-        """Train a new model, or with ``warm_start`` the one that is there.
+        """Train a new model, or with ``warm_start`` the model of the previous fit.
 
         Parameters
         ----------
         X : array (n_samples, n_timesteps, n_features), or another form
-            An array or data frame (n_samples, n_timesteps) holds one feature. A list, tuple or
-            object array of arrays (n_timesteps_i, n_features) or (n_timesteps_i,) may have unequal
-            lengths. In a 3-D array, steps at the end of a sequence that are NaN in every feature
-            are padding. Integers are read as numbers: encode tokens and categories as one column
-            per value. For a data frame with one row per time step see
-            `fusedlstm.sequences_from_frame`.
+            Sequences. An array or data frame (n_samples, n_timesteps) has one feature. The
+            sequences of a list, tuple or object array of arrays (n_timesteps_i, n_features) or
+            (n_timesteps_i,) may have unequal lengths. In a 3-D array, steps at the end of a
+            sequence that are NaN in every feature are padding. Integers are read as numbers:
+            encode tokens and categories as one column per value. For a data frame with one row per
+            time step see `fusedlstm.sequences_from_frame`.
         y : array (n_samples,) or (n_samples, n_outputs), or list of arrays
             Targets. For `LSTMClassifier`: class labels, or a matrix of zeros and ones with one
             column per label, if a sequence can have several labels. For `LSTMRegressor`: numbers.
-            For `LSTMTagger` and `LSTMStepRegressor`: a list with an array per sequence that has a
-            label, or numbers, for each step; or an array (n_samples, n_timesteps).
+            For `LSTMTagger` and `LSTMStepRegressor`: a list of arrays, one per sequence, with a
+            label or numbers for each step, or an array (n_samples, n_timesteps).
         sample_weight : array (n_samples,) or None
-            Weights of the sequences, relative to their mean.
+            Weights of the sequences, relative to the mean of the weights. None: all are equal.
         X_val, y_val, sample_weight_val : like X, y, sample_weight, or None
-            Validation data. Their loss is computed after each epoch. With ``early_stopping`` they
-            are used instead of a part of X.
+            Validation data. Their loss is computed after each epoch. Early stopping monitors them
+            instead of a part of X.
         checkpoint : str, path or None
-            File to which the state of the training is saved after an epoch, so often that saving
-            takes at most about 5 % of the time. If the process is killed, the same call continues
-            from the file and ends with the same model, bit for bit. The file is kept: after the end
-            of the training the same call returns the same model without training, unless
-            ``max_iter`` has been increased. A file of a fit with other data or parameters raises an
-            error.
+            File to which the state of the training is saved at the end of an epoch. Saving takes
+            at most about 5 % of the time: the file is not written after every epoch if an epoch is
+            short. If the process is killed, the same call continues from the file and gives the
+            same model, bit for bit. The file is kept at the end of the training. The same call then
+            returns the same model without training, unless ``max_iter`` has been increased. A file
+            of a fit with other data or parameters raises an error.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""The parameters of the regressors and what follows from them."""
+"""The base class of the regressors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class NumberEstimator(SequenceEstimator):
     normalize_y: bool | str = "auto"
 
     def _numbers(self, kind: type[NumbersT]) -> NumbersT:
-        """Return the task of the parameters and the fitted attributes."""
+        """Return the task for the parameters and the fitted attributes."""
         fitted = vars(self)
         loss: RegressionLoss = as_loss(self.loss, REGRESSION_LOSSES, RegressionLoss)  # type: ignore[type-abstract]
         return kind(
@@ -44,16 +44,16 @@ class NumberEstimator(SequenceEstimator):
 
     @available_if(takes_batches)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train the model for one more epoch, on these data; make it in the first call.
+        """Train the model for one epoch. The first call makes the model.
 
-        The optimizer goes on from its state after the call before; the scale of the targets stays
-        that of the first call.
+        The optimizer continues from its state after the previous call. The targets are normalized
+        with the mean and the scale of the first call.
 
         Parameters
         ----------
         X, y : like X and y of `fit`
         sample_weight : array (n_samples,) or None
-            Relative to their mean in this call.
+            Weights of the sequences, relative to the mean of the weights in this call.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""The parameters of the estimators' constructors, and what they must be."""
+"""The parameters of the estimators and their checks."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CELLS: dict[str, type[Recurrent]] = {
     "cifg_lstm": CIFGLSTM,
     "layer_norm_lstm": LayerNormLSTM,
 }
-"""What the estimators' ``cell`` names."""
+"""The layers for the values of the parameter ``cell``."""
 
 
 def _is_metric(function: object) -> bool:
@@ -52,8 +52,8 @@ def _is_metric(function: object) -> bool:
 class Parameters:
     """The parameters that all estimators have, with their defaults.
 
-    An estimator is a dataclass derived from this one. It repeats a parameter whose default differs
-    and adds its own ones.
+    The estimators are dataclasses derived from this class. They add parameters, and repeat the
+    parameters with other defaults.
     """
 
     hidden_size: int = 64

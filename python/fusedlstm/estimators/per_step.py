@@ -20,7 +20,7 @@ from fusedlstm.layers.sequence import rows_of
 
 @dataclass(repr=False, eq=False, kw_only=True)
 class StepEstimator(SequenceEstimator):
-    """The part of tagger and step regressor that has targets and predictions at every step."""
+    """Base class of the estimators with one prediction per step."""
 
     def _with_reduction(self, layers: list[Layer[Any]]) -> list[Layer[Any]]:
         for layer in layers:
@@ -67,7 +67,7 @@ class StepEstimator(SequenceEstimator):
         return padded
 
     def _rows(self, X: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
-        """Return targets, predictions and weights of all real steps, for a score."""
+        """Return targets, predictions and weights of all steps without padding, for a score."""
         check_is_fitted(self, "model_")
         sequences = read_X(self, X, self.model_.dtype, reset=False)
         targets: Any = self._task().read(y, sequences)
@@ -78,6 +78,6 @@ class StepEstimator(SequenceEstimator):
 
 
 def _padding_of(values: Array) -> tuple[np.dtype[Any], Any]:
-    """Return data type and value of predictions past the end of a sequence in a padded array."""
+    """Return the data type and the value at padded steps for an array of predictions."""
     dtype = np.result_type(values.dtype, np.int8) if values.dtype.kind == "u" else values.dtype
     return dtype, {"f": np.nan, "U": "", "b": False, "O": None, "M": "NaT"}.get(dtype.kind, -1)

@@ -23,7 +23,8 @@ from fusedlstm.files.encoding import (
     fields_of,
     of_object,
 )
-from fusedlstm.files.format import FileName, checked, read, refused, sweep, write
+from fusedlstm.files.format import FileName, checked, read, refused, write
+from fusedlstm.files.replacement import sweep
 
 
 class FittedEstimator(Protocol):

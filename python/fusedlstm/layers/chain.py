@@ -1,4 +1,4 @@
-"""Layers in a row."""
+"""Layers applied one after the other."""
 
 from __future__ import annotations
 
@@ -11,44 +11,43 @@ import numpy as np
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
 from fusedlstm.layers.base import Layer, can_lower
-from fusedlstm.layers.composite import Composite, Place, params_of
-from fusedlstm.layers.conformance import checked_backward, checked_forward, is_foreign
-from fusedlstm.layers.rng import Draws
+from fusedlstm.layers.composite import Composite, Sublayer, params_of
+from fusedlstm.layers.conformance import checked_backward, checked_forward, is_custom
+from fusedlstm.layers.rng import LayerGenerators
 from fusedlstm.layers.sequence import Sequence
 from fusedlstm.layers.states import Shapes as StateShapes
 from fusedlstm.layers.states import State
 
 
-class Step(NamedTuple):
-    """A layer of a `Chain` at its turn."""
+class PlannedLayer(NamedTuple):
+    """A layer in the plan of a `Chain`."""
 
-    place: Place
-    all_steps: bool  # of its output are read
+    sublayer: Sublayer
+    all_steps: bool  # all steps of the output are read
     selects: bool
     random: bool
-    foreign: bool  # its class is not of this package
+    custom: bool  # the class is not defined in this package
 
 
-class Kept(NamedTuple):
-    """The values that a layer of another project saved, and its input."""
+class CustomSaved(NamedTuple):
+    """The values that a custom layer saved, and its input."""
 
     saved: Any
     x: Array
 
 
 class Chain(Composite):
-    """Layers in a row.
+    """Layers applied one after the other.
 
     Parameters
     ----------
     *layers : layers
-        The input of each is the output of the one before.
+        The input of each layer is the output of the layer before.
 
     Notes
     -----
-    `LastStep` after pointwise layers is computed before them: each of these has the same output
-    for a step wherever it stands. After a bidirectional layer they so read each direction's own
-    final output.
+    `LastStep` after pointwise layers is computed before them, which does not change their output.
+    So after a bidirectional layer the pointwise layers read the final output of each direction.
 
     Examples
     --------
@@ -102,37 +101,37 @@ class Chain(Composite):
         return tuple(order)
 
     @cached_property
-    def _steps_by_size(self) -> dict[tuple[int, bool], tuple[Step, ...]]:
+    def _plans(self) -> dict[tuple[int, bool], tuple[PlannedLayer, ...]]:
         return {}
 
-    def steps(self, input_size: int, all_steps: bool) -> tuple[Step, ...]:
-        """Return the layers in the order of computation."""
+    def plan(self, input_size: int, all_steps: bool) -> tuple[PlannedLayer, ...]:
+        """Return the layers in the order of computation, for an input size."""
         key = input_size, all_steps
-        if key not in self._steps_by_size:
-            places, steps = self.places(input_size), []
+        if key not in self._plans:
+            sublayers, reverse_plan = self.sublayers(input_size), []
             for number in reversed(self.order):
                 layer = self.layers[number]
-                flags = layer.selects, layer.random, is_foreign(layer)
-                steps.append(Step(places[number], all_steps, *flags))
+                flags = layer.selects, layer.random, is_custom(layer)
+                reverse_plan.append(PlannedLayer(sublayers[number], all_steps, *flags))
                 all_steps = self.layers[number].needs_steps(all_steps)
-            self._steps_by_size[key] = tuple(reversed(steps))
-        return self._steps_by_size[key]
+            self._plans[key] = tuple(reversed(reverse_plan))
+        return self._plans[key]
 
     def run(
         self, params: Any, seq: Sequence, state: State = None, all_steps: bool = True
     ) -> tuple[Sequence, State]:
         after: list[State] = [None] * len(self.layers)
-        for place, wanted, selects, _, foreign in self.steps(seq.size, all_steps):
+        for sublayer, wanted, selects, _, custom in self.plan(seq.size, all_steps):
             if not selects and seq.last is not None:
                 seq = Sequence(seq.x, seq.lengths)
-            own = params_of(params, place)
-            before = None if state is None else state[place.number]
-            if foreign and type(place.layer).run is Layer.run:
-                whole = place.layer.forward(own, seq, before, None, wanted)
-                result = checked_forward(place.number, place.layer, seq, whole)[0]
+            number, layer = sublayer.number, sublayer.layer
+            own = params_of(params, sublayer)
+            before = None if state is None else state[number]
+            if custom and type(layer).run is Layer.run:
+                result = layer.forward(own, seq, before, None, wanted)
+                seq, after[number] = checked_forward(number, layer, seq, result)[0]
             else:
-                result = place.layer.run(own, seq, before, wanted)
-            seq, after[place.number] = result
+                seq, after[number] = layer.run(own, seq, before, wanted)
         return seq, tuple(after)
 
     def forward(
@@ -143,28 +142,27 @@ class Chain(Composite):
         rng: np.random.Generator | None = None,
         all_steps: bool = True,
     ) -> tuple[tuple[Sequence, State], Any]:
-        steps, saved = self.steps(seq.steps().shape[-1], all_steps), []
-        after: list[State] = [None] * len(steps)
-        draws = None if rng is None else Draws(rng)
-        for step in steps:
-            (number, layer, own, _), wanted, selects, random, foreign = step
+        plan, saved = self.plan(seq.steps().shape[-1], all_steps), []
+        after: list[State] = [None] * len(plan)
+        generators = None if rng is None else LayerGenerators(rng)
+        for (number, layer, own, _), wanted, selects, random, custom in plan:
             if seq[2] is not None and not selects:
                 seq = Sequence(seq[0], seq[1])
             before = None if state is None else state[number]
-            generator = draws.of_layer(number) if random and draws is not None else None
-            if foreign:
+            generator = generators.for_layer(number) if random and generators is not None else None
+            if custom:
                 result = layer.forward(params[own], seq, before, generator, wanted)
                 (out, after[number]), kept = checked_forward(number, layer, seq, result)
-                saved.append(Kept(kept, seq.steps()))
+                saved.append(CustomSaved(kept, seq.steps()))
                 seq = out
             else:
                 (seq, after[number]), kept = layer.forward(
                     params[own], seq, before, generator, wanted
                 )
                 saved.append(kept)
-        if draws is not None:
-            draws.end()
-        return (seq, tuple(after)), (steps, saved)
+        if generators is not None:
+            generators.release()
+        return (seq, tuple(after)), (plan, saved)
 
     def backward(
         self,
@@ -175,36 +173,33 @@ class Chain(Composite):
         grads: Array,
         input_gradient: bool = True,
     ) -> tuple[Sequence | None, State]:
-        steps, kept = saved
-        before: list[State] = [None] * len(steps)
+        plan, kept = saved
+        before: list[State] = [None] * len(plan)
         gradient: Any = dseq
-        for turn in range(len(steps) - 1, -1, -1):
-            (number, layer, own, _), _, _, _, foreign = steps[turn]
+        for position in range(len(plan) - 1, -1, -1):
+            (number, layer, own, _), _, _, _, custom = plan[position]
             of_state = None if dstate is None else dstate[number]
-            wanted = input_gradient or turn > 0
-            if foreign:
-                values, x = kept[turn]
+            wanted = input_gradient or position > 0
+            if custom:
+                values, x = kept[position]
                 result = layer.backward(params[own], values, gradient, of_state, grads[own], wanted)
                 gradient, before[number] = checked_backward(number, layer, x, result)
             else:
                 gradient, before[number] = layer.backward(
-                    params[own], kept[turn], gradient, of_state, grads[own], wanted
+                    params[own], kept[position], gradient, of_state, grads[own], wanted
                 )
         return gradient, tuple(before)
 
     def lower(self, program: Any, params: Any, input_size: int, all_steps: bool) -> bool:
-        return all(
-            can_lower(place.layer)
-            and place.layer.lower(program, params_of(params, place), place.input_size, wanted)
-            for place, wanted, *_ in self.steps(input_size, all_steps)
-        )
+        for sublayer, wanted, *_ in self.plan(input_size, all_steps):
+            layer, own = sublayer.layer, params_of(params, sublayer)
+            if not (can_lower(layer) and layer.lower(program, own, sublayer.input_size, wanted)):
+                return False
+        return True
 
 
 def state_from_leaves(layer: Layer[Any], shapes: StateShapes, leaves: Iterator[State]) -> State:
-    """Return the state of a layer.
-
-    ``leaves`` yields the states of its layers that have one, in the order of computation.
-    """
+    """Return the state of a layer, given the result of `state_leaves`."""
     if not isinstance(layer, Chain):
         return None if shapes is None else next(leaves)
     parts: list[State] = [None] * len(layer.layers)
@@ -214,7 +209,10 @@ def state_from_leaves(layer: Layer[Any], shapes: StateShapes, leaves: Iterator[S
 
 
 def state_leaves(layer: Layer[Any], state: State) -> Iterator[State]:
-    """Yield the states of the layers that have one, in the order of computation."""
+    """Yield the states of the layers with a state, in the order of computation.
+
+    A layer that is not a `Chain` has one state.
+    """
     if not isinstance(layer, Chain):
         if state is not None:
             yield state
@@ -224,9 +222,10 @@ def state_leaves(layer: Layer[Any], state: State) -> Iterator[State]:
 
 
 def check_order(layers: tuple[Layer[Any], ...]) -> None:
-    """Refuse layers for sequences after one that reduces, and ambiguous last steps."""
+    """Refuse layers for sequences after a layer that reduces, and ambiguous last steps."""
     reducing: Layer[Any] | None = None
-    last, backward = False, None  # of the sequence; the layer that reads it backward
+    last = False  # True if the sequence has `last`
+    backward: Layer[Any] | None = None  # the layer that computed the sequence backward
     for number, layer in enumerate(layers):
         if reducing is not None and not layer.pointwise:
             raise ValueError(

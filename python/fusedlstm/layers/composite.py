@@ -1,9 +1,8 @@
-"""The base class of layers that consist of layers."""
+"""The base class of layers that contain layers."""
 
 from __future__ import annotations
 
 import abc
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +12,13 @@ import numpy as np
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
-from fusedlstm.layers.base import Layer, Shapes
+from fusedlstm.layers.base import Layer
+from fusedlstm.layers.shapes import Shapes, count_of
 from fusedlstm.layers.states import Shapes as StateShapes
 
 
-class Place(NamedTuple):
-    """A layer within a layer of layers, and its slice of the parameters."""
+class Sublayer(NamedTuple):
+    """A layer of a `Composite`, and its slice of the parameters."""
 
     number: int
     layer: Layer[Any]
@@ -26,31 +26,31 @@ class Place(NamedTuple):
     input_size: int
 
 
-class Packed(NamedTuple):
-    """Packed parameters: an entry per layer, packed or a copy of its parameters."""
+class PackedLayers(NamedTuple):
+    """Packed parameters of the layers of a `Composite`, or copies of the parameters."""
 
     layers: tuple[Any, ...]
 
 
 @dataclass(frozen=True, init=False, repr=False)
 class Composite(Layer[Any], abc.ABC):
-    """A layer that consists of layers.
+    """A layer that contains layers.
 
-    Its parameters are theirs, one after the other, under names such as ``"0.weight_ih"``. Its state
-    is the tuple of their states.
+    Its parameters are the parameters of the layers, one after the other, under names such as
+    ``"0.weight_ih"``. Its state is the tuple of the layers' states.
     """
 
     layers: tuple[Layer[Any], ...]
 
-    in_a_row = True
-    """True if the input of each layer is the output of the one before."""
+    is_sequential = True
+    """True if the input of each layer is the output of the layer before."""
 
     def __init__(self, *layers: Layer[Any]) -> None:
         object.__setattr__(self, "layers", checked_layers(layers))
 
     @classmethod
     def from_fields(cls, layers: tuple[Layer[Any], ...]) -> Composite:
-        """Make one of its fields, as they are read from a file."""
+        """Make a layer from its fields, which were read from a file."""
         return cls(*layers)
 
     def __repr__(self) -> str:
@@ -58,9 +58,9 @@ class Composite(Layer[Any], abc.ABC):
         return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"layers": self.layers}  # the rest is computed again
+        return {"layers": self.layers}  # cached values are computed again
 
-    # Properties: those that all layers have.
+    # Properties that all layers must have, or that one layer must have.
 
     @property
     def pointwise(self) -> bool:
@@ -85,7 +85,7 @@ class Composite(Layer[Any], abc.ABC):
     @property
     @abc.abstractmethod
     def reads_last(self) -> bool:
-        """True if the output depends on which step of the input is the last."""
+        """True if the output depends on the position of the last step of the input."""
 
     @property
     def reads_backward(self) -> bool:
@@ -97,24 +97,24 @@ class Composite(Layer[Any], abc.ABC):
     def input_sizes(self, input_size: int) -> tuple[int, ...]:
         """Return the number of features that each layer reads."""
 
-    def places(self, input_size: int) -> tuple[Place, ...]:
+    def sublayers(self, input_size: int) -> tuple[Sublayer, ...]:
         """Return the layers with their slices of the parameters."""
-        known = self._places_by_size
+        known = self._sublayers_by_size
         if input_size not in known:
-            known[input_size] = self._divided(input_size)
+            known[input_size] = self._make_sublayers(input_size)
         return known[input_size]
 
     def named_layers(self, input_size: int) -> Iterator[tuple[str, Layer[Any], int]]:
-        """Yield the layers with the prefix of their parameters' names and their input size."""
-        for place in self.places(input_size):
-            yield str(place.number), place.layer, place.input_size
+        """Yield the prefix of the parameters' names, the layer and the input size of each layer."""
+        for sublayer in self.sublayers(input_size):
+            yield str(sublayer.number), sublayer.layer, sublayer.input_size
 
     @cached_property
-    def _places_by_size(self) -> dict[int, tuple[Place, ...]]:
+    def _sublayers_by_size(self) -> dict[int, tuple[Sublayer, ...]]:
         return {}
 
-    def _divided(self, input_size: int) -> tuple[Place, ...]:
-        places: list[Place] = []
+    def _make_sublayers(self, input_size: int) -> tuple[Sublayer, ...]:
+        sublayers: list[Sublayer] = []
         start = 0
         for number, size in enumerate(self.input_sizes(input_size)):
             layer = self.layers[number]
@@ -122,27 +122,27 @@ class Composite(Layer[Any], abc.ABC):
             of = layer.shares_params_of
             if of is None:
                 stop = start + count_of(shapes)
-                places.append(Place(number, layer, slice(start, stop), size))
+                sublayers.append(Sublayer(number, layer, slice(start, stop), size))
                 start = stop
             else:
-                places.append(Place(number, layer, places[of].params, size))
-                check_shared(number, layer, size, places[of])
-        return tuple(places)
+                sublayers.append(Sublayer(number, layer, sublayers[of].params, size))
+                check_shared(number, layer, size, sublayers[of])
+        return tuple(sublayers)
 
     def param_shapes(self, input_size: int) -> Shapes:
         return {
-            f"{place.number}.{name}": shape
-            for place in self.places(input_size)
-            if place.layer.shares_params_of is None
-            for name, shape in place.layer.param_shapes(place.input_size).items()
+            f"{sublayer.number}.{name}": shape
+            for sublayer in self.sublayers(input_size)
+            if sublayer.layer.shares_params_of is None
+            for name, shape in sublayer.layer.param_shapes(sublayer.input_size).items()
         }
 
     def init_params(self, input_size: int, rng: np.random.Generator) -> Mapping[str, Array]:
         return {
-            f"{place.number}.{name}": values
-            for place in self.places(input_size)
-            if place.layer.shares_params_of is None
-            for name, values in place.layer.init_params(place.input_size, rng).items()
+            f"{sublayer.number}.{name}": values
+            for sublayer in self.sublayers(input_size)
+            if sublayer.layer.shares_params_of is None
+            for name, values in sublayer.layer.init_params(sublayer.input_size, rng).items()
         }
 
     def state_shapes(self, batch: int, input_size: int = 1) -> StateShapes:
@@ -151,31 +151,28 @@ class Composite(Layer[Any], abc.ABC):
             for layer, size in zip(self.layers, self.input_sizes(input_size), strict=True)
         )
 
-    def pack(self, params: Array, input_size: int) -> Packed:
+    def pack(self, params: Array, input_size: int) -> PackedLayers:
         packed = []
-        for place in self.places(input_size):
-            own = params[place.params]
-            of_layer = place.layer.pack(own, place.input_size)
+        for sublayer in self.sublayers(input_size):
+            own = params[sublayer.params]
+            of_layer = sublayer.layer.pack(own, sublayer.input_size)
             packed.append(own.copy() if of_layer is None else of_layer)
-        return Packed(tuple(packed))
+        return PackedLayers(tuple(packed))
 
 
 def added(a: Array | None, b: Array | None) -> Array | None:
-    """Return the sum of two gradients, of which None is zero."""
+    """Return the sum of two gradients. None is zero."""
     if a is None or b is None:
         return b if a is None else a
     total: Array = a + b
     return total
 
 
-def params_of(params: Any, place: Place) -> Any:
-    """Return a layer's part of parameters, packed or not."""
-    return params.layers[place.number] if type(params) is Packed else params[place.params]
-
-
-def count_of(shapes: Shapes) -> int:
-    """Return the number of elements of arrays of these shapes."""
-    return sum(math.prod(shape) for shape in shapes.values())
+def params_of(params: Any, sublayer: Sublayer) -> Any:
+    """Return a layer's part of the parameters, packed or not."""
+    if type(params) is PackedLayers:
+        return params.layers[sublayer.number]
+    return params[sublayer.params]
 
 
 def checked_layers(layers: Any) -> tuple[Layer[Any], ...]:
@@ -194,12 +191,12 @@ def checked_layers(layers: Any) -> tuple[Layer[Any], ...]:
     return checked
 
 
-def check_shared(number: int, layer: Layer[Any], size: int, place: Place) -> None:
-    """Refuse a layer whose parameters do not fit those that it shares."""
+def check_shared(number: int, layer: Layer[Any], size: int, sublayer: Sublayer) -> None:
+    """Refuse a layer whose parameters differ in shape from the parameters that it shares."""
     own = list(layer.param_shapes(size).values())
-    theirs = list(place.layer.param_shapes(place.input_size).values())
+    theirs = list(sublayer.layer.param_shapes(sublayer.input_size).values())
     if own != theirs:
         raise ValueError(
             f"layers[{number}] must have parameters of the shapes {theirs} of "
-            f"layers[{place.number}], which it shares; got {own}"
+            f"layers[{sublayer.number}], which it shares; got {own}"
         )

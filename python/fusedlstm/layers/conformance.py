@@ -1,4 +1,4 @@
-"""Checks of what layers of other projects return, which name the layer."""
+"""Checks of the results of custom layers, with errors that name the layer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fusedlstm.layers.states import Shapes as StateShapes
 from fusedlstm.layers.states import mapped
 
 
-def is_foreign(layer: Layer[Any]) -> bool:
-    """Return True for a layer whose class this package does not define."""
+def is_custom(layer: Layer[Any]) -> bool:
+    """Return True if this package does not define the class of the layer."""
     return type(layer).__module__.partition(".")[0] != "fusedlstm"
 
 
@@ -22,8 +22,8 @@ def checked_forward(number: int, layer: Layer[Any], seq: Sequence, result: Any) 
     Raises
     ------
     TypeError, ValueError
-        The result has another structure, or the output or the state has another shape or dtype
-        than the layer says.
+        If the result has the wrong structure, or if the output or the state does not have the shape
+        and dtype that the other methods of the layer state.
     """
     name = f"forward of layers[{number}]"
     needed = f"((Sequence, state), saved) from {layer!r}"

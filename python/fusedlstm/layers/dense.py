@@ -12,9 +12,10 @@ from fusedlstm._core import Array, core
 from fusedlstm._core.threads import get_num_threads
 from fusedlstm._utils import validation as check
 from fusedlstm.layers.activations import Activation, Resolved, as_activation
-from fusedlstm.layers.base import Layer, Shapes
+from fusedlstm.layers.base import Layer
 from fusedlstm.layers.initializers import xavier_uniform
 from fusedlstm.layers.sequence import Sequence, rows_of
+from fusedlstm.layers.shapes import Shapes
 from fusedlstm.layers.states import State
 
 

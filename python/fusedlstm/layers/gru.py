@@ -11,9 +11,9 @@ import numpy as np
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
 from fusedlstm.layers.activations import SIGMOID, TANH, Activation, as_activation
-from fusedlstm.layers.base import Shapes
 from fusedlstm.layers.initializers import lecun_uniform, orthogonal, spread_gate_bias
 from fusedlstm.layers.recurrent import Recurrent
+from fusedlstm.layers.shapes import Shapes
 
 
 @dataclass(frozen=True, repr=False)

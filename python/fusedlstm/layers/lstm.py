@@ -11,7 +11,6 @@ import numpy as np
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
 from fusedlstm.layers.activations import LINEAR, SIGMOID, TANH, Activation, as_activation
-from fusedlstm.layers.base import Shapes
 from fusedlstm.layers.initializers import (
     lecun_uniform,
     orthogonal,
@@ -19,6 +18,7 @@ from fusedlstm.layers.initializers import (
     xavier_uniform,
 )
 from fusedlstm.layers.recurrent import Recurrent
+from fusedlstm.layers.shapes import Shapes
 
 # The options that a fused cell has other than the plain LSTM, and its name in the core.
 _FUSED = {

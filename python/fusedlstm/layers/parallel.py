@@ -1,4 +1,4 @@
-"""Layers side by side."""
+"""Layers applied to the same input."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import numpy as np
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
 from fusedlstm.layers.base import Layer
-from fusedlstm.layers.composite import Composite, Place, added, params_of
-from fusedlstm.layers.rng import Draws
+from fusedlstm.layers.composite import Composite, Sublayer, added, params_of
+from fusedlstm.layers.rng import LayerGenerators
 from fusedlstm.layers.sequence import Sequence
 from fusedlstm.layers.states import State
 
 
 class Parallel(Composite):
-    """Layers side by side, whose outputs are joined along the features.
+    """Layers applied to the same input, with their outputs concatenated along the features.
 
     Parameters
     ----------
     *branches : layers
-        All keep the steps, or all reduce them. A branch of several layers is a `Chain`.
+        Either all have an output at every step, or all reduce the steps. A branch of several layers
+        is a `Chain`.
 
     Examples
     --------
@@ -32,7 +33,7 @@ class Parallel(Composite):
     '0.1.weight_ih'
     """
 
-    in_a_row = False
+    is_sequential = False
 
     def __init__(self, *branches: Layer[Any]) -> None:
         super().__init__(*branches)
@@ -65,13 +66,13 @@ class Parallel(Composite):
         self, params: Any, seq: Sequence, state: State = None, all_steps: bool = True
     ) -> tuple[Sequence, State]:
         outs, after = [], []
-        for place in self.places(seq.size):
-            before = None if state is None else state[place.number]
-            own = params_of(params, place)
-            out, of_branch = place.layer.run(own, readable(seq, place), before)
+        for sublayer in self.sublayers(seq.size):
+            before = None if state is None else state[sublayer.number]
+            own = params_of(params, sublayer)
+            out, of_branch = sublayer.layer.run(own, branch_input(seq, sublayer), before)
             outs.append(out)
             after.append(of_branch)
-        return self._joined(outs), tuple(after)
+        return self._concatenated(outs), tuple(after)
 
     def forward(
         self,
@@ -82,23 +83,23 @@ class Parallel(Composite):
         all_steps: bool = True,
     ) -> tuple[tuple[Sequence, State], Any]:
         outs, after, saved = [], [], []
-        draws = None if rng is None else Draws(rng)
-        places = self.places(seq.size)
-        for place in places:
+        generators = None if rng is None else LayerGenerators(rng)
+        sublayers = self.sublayers(seq.size)
+        for sublayer in sublayers:
             generator = None
-            if draws is not None and place.layer.random:
-                generator = draws.of_layer(place.number)
-            before = None if state is None else state[place.number]
-            (out, of_branch), kept = place.layer.forward(
-                params[place.params], readable(seq, place), before, generator
+            if generators is not None and sublayer.layer.random:
+                generator = generators.for_layer(sublayer.number)
+            before = None if state is None else state[sublayer.number]
+            (out, of_branch), kept = sublayer.layer.forward(
+                params[sublayer.params], branch_input(seq, sublayer), before, generator
             )
             outs.append(out)
             after.append(of_branch)
             saved.append(kept)
-        if draws is not None:
-            draws.end()
+        if generators is not None:
+            generators.release()
         widths = [out.size for out in outs]
-        return (self._joined(outs), tuple(after)), (places, saved, widths, seq.lengths)
+        return (self._concatenated(outs), tuple(after)), (sublayers, saved, widths, seq.lengths)
 
     def backward(
         self,
@@ -109,25 +110,25 @@ class Parallel(Composite):
         grads: Array,
         input_gradient: bool = True,
     ) -> tuple[Sequence | None, State]:
-        places, kept, widths, lengths = saved
+        sublayers, kept, widths, lengths = saved
         stops = np.cumsum(widths)[:-1]
         dx = None if dseq.x is None else np.split(dseq.x, stops, axis=-1)
         dlast = None if dseq.last is None else np.split(dseq.last, stops, axis=-1)
         before: list[State] = []
         total: Sequence | None = None
-        for place in places:
-            number = place.number
+        for sublayer in sublayers:
+            number = sublayer.number
             of_branch = Sequence(
                 None if dx is None else check.contiguous(dx[number]),
                 dseq.lengths,
                 None if dlast is None else check.contiguous(dlast[number]),
             )
-            gradient, of_state = place.layer.backward(
-                params[place.params],
+            gradient, of_state = sublayer.layer.backward(
+                params[sublayer.params],
                 kept[number],
                 of_branch,
                 None if dstate is None else dstate[number],
-                grads[place.params],
+                grads[sublayer.params],
                 input_gradient,
             )
             before.append(of_state)
@@ -138,7 +139,7 @@ class Parallel(Composite):
                 total = Sequence(gradient.x, lengths, gradient.last)
         return total, tuple(before)
 
-    def _joined(self, outs: list[Sequence]) -> Sequence:
+    def _concatenated(self, outs: list[Sequence]) -> Sequence:
         last = None
         if all(out.last is not None for out in outs):
             last = np.concatenate([out.last for out in outs], axis=-1)
@@ -146,6 +147,6 @@ class Parallel(Composite):
         return Sequence(x, outs[0].lengths, last)
 
 
-def readable(seq: Sequence, place: Place) -> Sequence:
-    """Return the input of a branch, without the final outputs unless it selects them."""
-    return seq if seq.last is None or place.layer.selects else Sequence(seq.x, seq.lengths)
+def branch_input(seq: Sequence, sublayer: Sublayer) -> Sequence:
+    """Return the input of a branch. Only branches that select steps receive ``last``."""
+    return seq if seq.last is None or sublayer.layer.selects else Sequence(seq.x, seq.lengths)

@@ -1,4 +1,4 @@
-"""Layers whose output is added to their input."""
+"""Layers with a residual connection."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ import numpy as np
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
-from fusedlstm.layers.base import Layer, Shapes
+from fusedlstm.layers.base import Layer
 from fusedlstm.layers.chain import Chain
-from fusedlstm.layers.composite import Composite, Packed, added, count_of
+from fusedlstm.layers.composite import Composite, PackedLayers, added
 from fusedlstm.layers.dense import Dense
 from fusedlstm.layers.sequence import Sequence
+from fusedlstm.layers.shapes import Shapes, count_of
 from fusedlstm.layers.states import State
 
 
 class Residual(Composite):
-    """Layers in a row, whose output is added to their input.
+    """Layers applied one after the other, with their input added to their output.
 
     Parameters
     ----------
     *layers : layers
-        They keep the steps. If their output has another size than their input, the input goes
-        through a linear `Dense` of that size first, whose parameters are ``projection.weight`` and
-        ``projection.bias``.
+        Layers with an output at every step. If input and output have different sizes, a linear
+        `Dense` layer projects the input to the size of the output. Its parameters are
+        ``projection.weight`` and ``projection.bias``.
 
     References
     ----------
@@ -74,7 +75,7 @@ class Residual(Composite):
         return None if size == input_size else Dense(size)
 
     def _split(self, flat: Array, input_size: int) -> tuple[Array, Array]:
-        """Divide an array laid out like the parameters into those of the layers and the rest."""
+        """Divide an array with the layout of the parameters into layers and projection."""
         count = count_of(self._chain.param_shapes(input_size))
         return flat[:count], flat[count:]
 
@@ -94,17 +95,17 @@ class Residual(Composite):
             values |= {f"projection.{name}": array for name, array in of_projection.items()}
         return values
 
-    def pack(self, params: Array, input_size: int) -> Packed:
+    def pack(self, params: Array, input_size: int) -> PackedLayers:
         own, rest = self._split(params, input_size)
         projection = self._projection(input_size)
         of_rest = None if projection is None else projection.pack(rest, input_size)
-        return Packed((self._chain.pack(own, input_size), of_rest))
+        return PackedLayers((self._chain.pack(own, input_size), of_rest))
 
     def run(
         self, params: Any, seq: Sequence, state: State = None, all_steps: bool = True
     ) -> tuple[Sequence, State]:
         size = seq.size
-        own, rest = params.layers if type(params) is Packed else self._split(params, size)
+        own, rest = params.layers if type(params) is PackedLayers else self._split(params, size)
         out, after = self._chain.run(own, seq, state)
         projection = self._projection(size)
         given = seq.zeroed()

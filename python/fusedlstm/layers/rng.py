@@ -1,25 +1,26 @@
-"""Random numbers of the layers of a model: a generator a layer, keyed by the call."""
+"""Random numbers of the layers of a model: one generator per layer and call."""
 
 from __future__ import annotations
 
 import numpy as np
 
-_idle: list[np.random.Generator] = []  # making one takes six times as long as a new key
+_idle: list[np.random.Generator] = []  # making a generator takes six times as long as a new key
 
 
-class Draws:
-    """What the layers draw in one call of ``forward``.
+class LayerGenerators:
+    """Generators of the layers for one call of ``forward``.
 
-    Of a generator of the caller it takes one number; what one layer draws then does not shift what
-    another does, nor the caller's next numbers.
+    The caller's generator gives one number, the key. The key and the number of a layer determine
+    the random numbers of the layer. So the numbers that one layer draws do not depend on the other
+    layers, and the caller's next numbers do not depend on the layers.
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._key = rng.bit_generator.random_raw() >> 1
         self._generator: np.random.Generator | None = None
 
-    def of_layer(self, number: int) -> np.random.Generator:
-        """Return the generator of a layer; it is for this layer until the next one's is asked."""
+    def for_layer(self, number: int) -> np.random.Generator:
+        """Return the generator of a layer. It is valid until the next call of this method."""
         if self._generator is None:
             try:
                 self._generator = _idle.pop()
@@ -32,14 +33,14 @@ class Draws:
                 "key": np.array([self._key, number], np.uint64),
             },
             "buffer": np.zeros(4, np.uint64),
-            "buffer_pos": 4,  # nothing is left in the buffer
+            "buffer_pos": 4,  # the buffer is empty
             "has_uint32": 0,
             "uinteger": 0,
         }
         return self._generator
 
-    def end(self) -> None:
-        """Leave the generator to other calls."""
+    def release(self) -> None:
+        """Return the generator to the idle ones."""
         if self._generator is not None:
             _idle.append(self._generator)
             self._generator = None

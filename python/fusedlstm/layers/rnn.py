@@ -10,9 +10,9 @@ import numpy as np
 
 from fusedlstm._core import Array
 from fusedlstm.layers.activations import RELU, TANH, Activation, as_activation
-from fusedlstm.layers.base import Shapes
 from fusedlstm.layers.initializers import lecun_uniform, orthogonal
 from fusedlstm.layers.recurrent import Recurrent
+from fusedlstm.layers.shapes import Shapes
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,4 +1,4 @@
-"""A layer with the parameters of another one."""
+"""Layers that share parameters."""
 
 from __future__ import annotations
 
@@ -9,26 +9,33 @@ import numpy as np
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
-from fusedlstm.layers.base import Layer, Shapes, can_lower
+from fusedlstm.layers.base import Layer, can_lower
 from fusedlstm.layers.composite import Composite
 from fusedlstm.layers.sequence import Sequence
+from fusedlstm.layers.shapes import Shapes
 from fusedlstm.layers.states import Shapes as StateShapes
 from fusedlstm.layers.states import State
+
+
+def _of_layer(name: str) -> Any:
+    """Return a property with the value that the property has for ``self.layer``."""
+    doc = getattr(Layer, name).__doc__
+    return property(lambda tied: getattr(tied.layer, name), doc=doc)
 
 
 @dataclass(frozen=True)
 class Tied(Layer[Any]):
     """A layer that uses the parameters of an earlier layer of the same `Chain` or `Sequential`.
 
-    The gradients of both add up. `Sequential.named_params` and files have the parameters once,
-    under the name of the earlier layer.
+    The gradients of both layers are added. `Sequential.named_params` and files contain the
+    parameters once, under the name of the earlier layer.
 
     Parameters
     ----------
     number : int
         Number of the earlier layer.
     layer : layer
-        Its parameters have the shapes of the earlier layer's.
+        A layer whose parameters have the shapes of the earlier layer's parameters.
 
     References
     ----------
@@ -58,41 +65,15 @@ class Tied(Layer[Any]):
     def shares_params_of(self) -> int:
         return self.number
 
-    @property
-    def pointwise(self) -> bool:
-        return self.layer.pointwise
-
-    @property
-    def causal(self) -> bool:
-        return self.layer.causal
-
-    @property
-    def reduces(self) -> bool:
-        return self.layer.reduces
-
-    @property
-    def random(self) -> bool:
-        return self.layer.random
-
-    @property
-    def maskable(self) -> bool:
-        return self.layer.maskable
-
-    @property
-    def has_complete_state(self) -> bool:
-        return self.layer.has_complete_state
-
-    @property
-    def selects(self) -> bool:
-        return self.layer.selects
-
-    @property
-    def reads_last(self) -> bool:
-        return self.layer.reads_last
-
-    @property
-    def reads_backward(self) -> bool:
-        return self.layer.reads_backward
+    pointwise = _of_layer("pointwise")
+    causal = _of_layer("causal")
+    reduces = _of_layer("reduces")
+    random = _of_layer("random")
+    maskable = _of_layer("maskable")
+    has_complete_state = _of_layer("has_complete_state")
+    selects = _of_layer("selects")
+    reads_last = _of_layer("reads_last")
+    reads_backward = _of_layer("reads_backward")
 
     def gives_last(self, given: bool) -> bool:
         return self.layer.gives_last(given)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,8 +13,8 @@ import numpy.typing as npt
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
 from fusedlstm.layers import Layer, states
-from fusedlstm.layers.composite import count_of
 from fusedlstm.layers.sequence import Sequence
+from fusedlstm.layers.shapes import count_of, views_of
 from fusedlstm.layers.states import State
 from fusedlstm.models.compaction import RealSteps
 from fusedlstm.models.inference import Inference
@@ -198,12 +197,7 @@ class Model(Inference):
         """Return the parts of an array with the layout of `params`, by name."""
         if np.shape(flat) != self._params.shape:
             raise ValueError(check.needs("flat", f"an array of {len(self._params)} numbers", flat))
-        named, start = {}, 0
-        for name, shape in self._shapes.items():
-            stop = start + math.prod(shape)
-            named[name] = flat[start:stop].reshape(shape)
-            start = stop
-        return named
+        return views_of(flat, self._shapes)
 
     def forward(
         self,

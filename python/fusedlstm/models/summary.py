@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fusedlstm.layers import Composite, Layer
-from fusedlstm.layers.composite import count_of
+from fusedlstm.layers.shapes import count_of
 from fusedlstm.models.inference import Inference
 
 MAX_LAYER_LENGTH = 48
@@ -60,7 +60,7 @@ def summary(model: Inference, standardizes: bool = False) -> Table:
 
 
 def _is_chain(layer: Layer[Any]) -> bool:
-    return isinstance(layer, Composite) and layer.in_a_row
+    return isinstance(layer, Composite) and layer.is_sequential
 
 
 def _rows_of(
@@ -79,7 +79,7 @@ def _rows_of(
     prefix = f"{name}." if name else ""
     for own_name, part, size in layer.named_layers(input_size):
         yield from _rows_of(prefix + own_name, part, size, steps)
-        if layer.in_a_row and part.reduces:
+        if layer.is_sequential and part.reduces:
             steps = ""
 
 

@@ -1,7 +1,8 @@
-"""Checkpoints: where a fit stands, in a file, so that one that was killed goes on to the same bits.
+"""Checkpoint files, from which a fit continues after the process was killed.
 
-A checkpoint belongs to a problem: the parameters of the estimator and its data. It holds all that
-training reads from one epoch to the next, the generator of random numbers included.
+A checkpoint belongs to a problem: the parameters of an estimator and its data. It holds the whole
+state of the training at the end of an epoch, with the generator of random numbers. The continued
+fit therefore gives the same model, bit for bit.
 """
 
 from __future__ import annotations
@@ -32,28 +33,29 @@ from fusedlstm.files.encoding import (
     is_code,
     of_object,
 )
+from fusedlstm.files.replacement import check_writable, sweep
 from fusedlstm.optimizers import AnyOptimizer, Optimizer
 from fusedlstm.schedules import as_schedule
 from fusedlstm.training.fit_state import FitState
 
 NEEDED = "checkpoint must name a new file or one that this fit wrote"
 
-SHARE_OF_TIME = 1 / 20
-"""What writing may take of a fit's time."""
+MAX_SHARE_OF_TIME = 1 / 20
+"""Share of the time of a fit that writing may take."""
 
-LARGEST_SEED = 2**32 - 1
+MAX_SEED = 2**32 - 1
 
-LARGEST_COUNT = 2**63 - 1
+MAX_COUNT = 2**63 - 1
 
 WITHOUT_EFFECT = ("max_iter", "n_threads", "verbose")
-"""Parameters that change no epoch, only how many there are and what is seen of them."""
+"""Parameters with no effect on the result of an epoch."""
 
 Problem: TypeAlias = dict[str, Any]
 
 
 @dataclass
 class Checkpoint:
-    """What a file holds.
+    """Content of a checkpoint file.
 
     Attributes
     ----------
@@ -71,7 +73,7 @@ class Checkpoint:
 def problem_of(
     estimator: Any, data: Data, validation: Data | None, initial: Array | None
 ) -> Problem:
-    """Describe parameters and data of a fit, so that another fit is recognized.
+    """Return a description of the parameters and the data of a fit, to compare it with others.
 
     Parameters
     ----------
@@ -79,12 +81,12 @@ def problem_of(
     data : Data
     validation : Data or None
     initial : array (n_params,) or None
-        Parameters of the model that goes on.
+        Parameters of the fitted model if the fit continues its training.
 
     Raises
     ------
     TypeError
-        A parameter is an object that cannot be compared with another one.
+        If a parameter is an object that cannot be compared with another object.
     """
     arrays: dict[str, Array] = {} if initial is None else {"initial weights": initial}
     parameters = {
@@ -103,7 +105,7 @@ def problem_of(
             elif values is not None:
                 arrays[kind + suffix] = values
     schedule = as_schedule(estimator.schedule)
-    if schedule is not None:  # which may depend on max_iter
+    if schedule is not None:  # its default length is max_iter
         parameters["schedule"] = _described(
             schedule.for_epochs(estimator.max_iter), "schedule", arrays
         )
@@ -121,7 +123,7 @@ FIELDS: dict[str, Any] = {
 
 
 class CheckpointFile:
-    """A file that is written as often as a small share of the time allows.
+    """A file that is written at the end of epochs, for a small share of the time of the fit.
 
     Parameters
     ----------
@@ -134,20 +136,20 @@ class CheckpointFile:
         self.path = _files.checked(path, "checkpoint")
         self.problem = problem
         self._next_time = 0.0
-        self._was_written = False  # or could be
+        self._was_written = False  # or was found to be writable
         self._is_failing = False
 
     def read(self, max_iter: int) -> Checkpoint | None:
-        """Return the state of the fit, None if it has not begun.
+        """Return the content of the file, or None if there is no file.
 
         Raises
         ------
         OSError
-            The file cannot be read, or training would go on and the file cannot be written.
+            If the file cannot be read, or if epochs are left and the file cannot be written.
         ValueError
-            The file is of another fit, damaged or no checkpoint.
+            If the file is of another fit, damaged or no checkpoint.
         """
-        _files.sweep(self.path)
+        sweep(self.path)
         try:
             header, arrays = _files.read(self.path, NEEDED)
         except FileNotFoundError:
@@ -160,14 +162,14 @@ class CheckpointFile:
             raise _files.refused(self.path, str(error), NEEDED) from None
         except MemoryError:
             raise
-        except Exception as error:  # whatever a stranger's file may lead to
+        except Exception as error:  # a file from an unknown source may cause any error
             raise _unknown(self.path, error) from error
         finished = checkpoint.state.epochs
         if finished > max_iter:
             needed = f"at least {finished}, the epochs that are finished in {str(self.path)!r}"
             raise ValueError(check.needs("max_iter", needed, max_iter))
         if finished < max_iter and not checkpoint.state.stopped:
-            _files.check_writable(self.path)
+            check_writable(self.path)
             self._was_written = True
         return checkpoint
 
@@ -189,7 +191,7 @@ class CheckpointFile:
         return checkpoint
 
     def check_size(self, checkpoint: Checkpoint, params: Array, optimizer: AnyOptimizer) -> None:
-        """Refuse a checkpoint that does not belong to parameters and optimizer of this fit."""
+        """Refuse a checkpoint with another number of parameters or another optimizer."""
         try:
             if checkpoint.params.shape != params.shape or checkpoint.params.dtype != params.dtype:
                 needed = f"{params.size} numbers of {params.dtype}"
@@ -201,10 +203,10 @@ class CheckpointFile:
             raise _unknown(self.path, error) from error
 
     def write(self, checkpoint: Checkpoint, now: bool) -> None:
-        """Write the file, unless it is too early and need not be ``now``.
+        """Write the file, if it must be written ``now`` or enough time has passed.
 
-        If the file has been written before and cannot be written again, warn and try later: the
-        training in memory is worth more.
+        If the file has been written before and cannot be written again, warn and try later. An
+        error would lose the epochs since then.
         """
         start = time.monotonic()
         if not now and start < self._next_time:
@@ -217,23 +219,23 @@ class CheckpointFile:
         except (OSError, ValueError, MemoryError) as error:  # ValueError: a pipe or a device
             if not self._was_written:
                 raise
-            if now or not self._is_failing:  # once while it fails, and at the end
+            if now or not self._is_failing:  # the first time and at the end
                 reason = str(error) or "out of memory"
                 warn(
                     f"The checkpoint {str(self.path)!r} was not written after epoch "
-                    f"{checkpoint.state.epochs}: {reason}. Training goes on; the file holds an "
-                    f"earlier epoch.",
+                    f"{checkpoint.state.epochs}: {reason}. Training continues. The file contains "
+                    f"an earlier epoch.",
                     RuntimeWarning,
                 )
             self._is_failing = True
         else:
             self._was_written, self._is_failing = True, False
         end = time.monotonic()
-        self._next_time = end + (end - start) / SHARE_OF_TIME
+        self._next_time = end + (end - start) / MAX_SHARE_OF_TIME
 
 
 class _OtherFitError(Exception):
-    """The file is of another fit."""
+    """Raised for a file of another fit."""
 
 
 def _unknown(path: _files.FileName, error: Exception) -> ValueError:
@@ -242,12 +244,12 @@ def _unknown(path: _files.FileName, error: Exception) -> ValueError:
 
 
 def _check_content(checkpoint: Checkpoint) -> None:
-    """Refuse numbers and sizes of which training would fail."""
+    """Refuse numbers and sizes with which the training would fail."""
     params, state = checkpoint.params, checkpoint.state
     if params.dtype.name not in check.DTYPES or params.ndim != 1:
         raise ValueError(check.needs("params", "a flat array of floats", params))
-    if not 0 <= state.seed <= LARGEST_SEED:
-        raise ValueError(check.needs("seed", f"an integer in [0, {LARGEST_SEED}]", state.seed))
+    if not 0 <= state.seed <= MAX_SEED:
+        raise ValueError(check.needs("seed", f"an integer in [0, {MAX_SEED}]", state.seed))
     best, progress = state.watch.best_params, state.progress
     if best is not None and (best.shape != params.shape or best.dtype != params.dtype):
         raise ValueError(check.needs("best_params", f"an array like {check.shown(params)}", best))
@@ -256,8 +258,8 @@ def _check_content(checkpoint: Checkpoint) -> None:
         "epochs": (state.epochs, n_losses),
         "best_iter": (state.watch.best_iter, n_losses),
         "length of validation_loss_curve": (len(checkpoint.validation_loss_curve), n_losses),
-        "t": (progress.state.t, LARGEST_COUNT),
-        "epoch": (progress.schedule.epoch, LARGEST_COUNT),
+        "t": (progress.state.t, MAX_COUNT),
+        "epoch": (progress.schedule.epoch, MAX_COUNT),
     }
     for name, (count, largest) in counts.items():
         if not 0 <= count <= largest:
@@ -268,7 +270,7 @@ def _check_content(checkpoint: Checkpoint) -> None:
     averages = progress.state.averages
     steps, changes = averages.get("steps"), averages.get("changes")
     for name, array in {"steps": steps, "changes": changes}.items():
-        # As many of both, each as long as the parameters.
+        # The same number of steps and changes, each of the length of the parameters.
         if (
             array is None
             or array.dtype != np.float64
@@ -287,7 +289,7 @@ def _described(value: Any, name: str, arrays: dict[str, Array]) -> Any:
         try:
             return encode_parameter(value, name, arrays)
         except TypeError:
-            if name == "optimizer":  # of which the file would hold the state
+            if name == "optimizer":  # the file could not hold its state
                 raise
     try:
         return {"digest": describe(value)}
@@ -304,7 +306,7 @@ def _digest(array: Array) -> str:
 
 
 def _digest_of_sequences(sequences: Sequences) -> str:
-    """Return a digest of the steps, the same in whatever form the sequences came."""
+    """Return a digest of the steps, which does not depend on the form of the sequences."""
     dtype = sequences.numbers().dtype.newbyteorder("=")
     shape = len(sequences), sequences.n_features
     digest = hashlib.sha256(f"{dtype.name} {shape}".encode())

@@ -1,4 +1,4 @@
-"""Numbers as targets: their scale, their losses and the decoding of outputs."""
+"""The task of the regressor: one or several numbers per sequence."""
 
 from __future__ import annotations
 
@@ -33,22 +33,23 @@ from fusedlstm.losses import (
 
 @dataclass(frozen=True, eq=False)
 class Numbers(Task):
-    """Numbers, (n,) or (n, n_targets), on a scale of their own.
+    """Numbers (n,) or (n, n_targets).
 
     Parameters
     ----------
     loss : RegressionLoss
     given_loss : object
-        The parameter ``loss`` of the estimator, for errors.
+        The parameter ``loss`` of the estimator, for error messages.
     normalize : bool or "auto"
-        Train on targets of zero mean and unit variance, if the loss allows it.
+        Train on targets with zero mean and unit variance, if the loss allows it.
     dtype : {"float32", "float64"}
-        Of the encoded targets.
+        Data type of the encoded targets.
     fitted_loss : RegressionLoss or None
         The loss of the first fit. None before `learn`.
     mean, scale : array (n_targets,) or None
+        The encoded targets are ``(y - mean) / scale``. None before `learn`.
     ndim : int
-        Number of axes of the targets.
+        Number of axes of y.
     """
 
     loss: RegressionLoss
@@ -82,7 +83,7 @@ class Numbers(Task):
         return cast(Array, check_array(targets, ensure_2d=False, input_name=name))
 
     def learn(self, y: Array, weights: Array | None, classes: Any = None) -> Numbers:
-        """Return the task with the mean and the scale of the targets; NaN is missing."""
+        """Return the task with the mean and the scale of the targets that are not NaN."""
         columns = y.reshape(len(y), -1)
         mean, scale = np.zeros(columns.shape[1]), np.ones(columns.shape[1])
         if self.normalize and self.loss.location_scale:
@@ -104,7 +105,7 @@ class Numbers(Task):
             needed = f"at least {lowest:g} with loss={self.given_loss!r}"
             raise ValueError(check.needs(name, needed, np.nanmin(columns)))
         if self.fitted_loss != self.loss:
-            needed = f"{self.fitted_loss!r}, as in the first fit, for it to go on"
+            needed = f"{self.fitted_loss!r}, the loss of the first fit, to continue the training"
             raise ValueError(check.needs("loss", needed, self.given_loss))
         self.check_columns(columns, name)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -114,7 +115,7 @@ class Numbers(Task):
         return encoded
 
     def check_columns(self, columns: Array, name: str) -> None:
-        """Refuse another number of targets than in fit."""
+        """Refuse a number of columns that differs from fit."""
         if columns.shape[1] != len(self.mean):
             raise ValueError(
                 f"{name} must have {len(self.mean)} outputs, as in fit; got {columns.shape[1]}"
@@ -134,12 +135,12 @@ class Numbers(Task):
         return partial(_with_std, transform, self.fitted_loss, self.scale, self.ndim == 1)
 
     def quantiles(self) -> tuple[float, ...]:
-        """Return the quantiles that predictions have an axis for."""
+        """Return the quantiles on the last axis of the predictions; () for other losses."""
         levels = self.fitted_loss.quantiles if isinstance(self.fitted_loss, Pinball) else ()
         return levels if isinstance(levels, tuple) else ()
 
     def scores(self) -> list[Callable[..., float]]:
-        """Return the score of each quantile, or of the prediction."""
+        """Return one score function per quantile, or one for the predictions of other losses."""
         return [partial(d2_pinball_score, alpha=level) for level in self.quantiles()] or [r2_score]
 
     def attributes(self) -> dict[str, Any]:
@@ -212,7 +213,7 @@ _TRANSFORMS: dict[type[RegressionLoss], str] = {
 
 
 def _check_predict(loss: RegressionLoss, n_targets: int) -> None:
-    """Refuse a loss that does not make predictions of its outputs."""
+    """Refuse a loss whose method `predict` returns an array of a wrong shape."""
     outputs = np.zeros((1, loss.n_outputs(n_targets)))
     shape = np.shape(loss.predict(outputs))
     if shape[:2] != (1, n_targets):

@@ -1,4 +1,7 @@
-"""Targets at every step: the tasks of sequences, with the steps of all sequences as rows."""
+"""The tasks of the estimators with one prediction per step.
+
+The steps of all sequences are the rows of the tasks for sequences.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,13 @@ from fusedlstm.metrics import step_scorer
 
 
 def read_steps(y: Any, sequences: Sequences, name: str) -> Sequences:
-    """Return targets of steps, end to end."""
+    """Return the targets of all steps, concatenated."""
     width = None if sequences.form == "ragged" else sequences.longest()
     return pack_targets(y, sequences.lengths(), name, width)
 
 
 def step_weights(y: Sequences, sample_weight: Array | None) -> Sequences | None:
-    """Return the weights of the sequences as weights of their steps."""
+    """Return weights of steps, which are the weights of their sequences."""
     if sample_weight is None:
         return None
     return PackedSequences(np.repeat(sample_weight, y.lengths()), y.starts_of_all())
@@ -49,7 +52,7 @@ def evaluate_steps(loss: Loss, snapshot: Snapshot, data: Data) -> float:
 
 
 class StepLabels(Labels):
-    """A class label at every step."""
+    """One class label per step."""
 
     @property
     def n_outputs(self) -> int:
@@ -121,7 +124,7 @@ class StepLabels(Labels):
 
 
 class StepNumbers(Numbers):
-    """Numbers at every step; NaN is missing."""
+    """One or several numbers per step. NaN is a missing target."""
 
     @property
     def training_loss(self) -> Loss:
@@ -148,7 +151,7 @@ class StepNumbers(Numbers):
         missing = np.isnan(values.reshape(len(values), -1)).all(axis=0)
         if missing.any():
             needed = "numbers for every output, not only NaN"
-            raise ValueError(check.needs("y", needed, f"NaN alone in column {missing.argmax()}"))
+            raise ValueError(check.needs("y", needed, f"only NaN in column {missing.argmax()}"))
         of_steps = None if weights is None else all_steps(weights)
         if of_steps is not None:
             present = ~np.isnan(values.reshape(len(values), -1))

@@ -1,0 +1,42 @@
+"""The base class of recurrent cells."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fusedlstm._core import Array
+from fusedlstm.layers.shapes import Shapes
+
+
+class Cell(abc.ABC):
+    """One step of a recurrent layer: its equations, parameters and states.
+
+    The methods that a subclass of `Recurrent` defines.
+    """
+
+    hidden_size: int
+    state_names: ClassVar[tuple[str, ...]] = ("h",)
+
+    @abc.abstractmethod
+    def core_cell(self) -> str | dict[str, Any]:
+        """Return the name of a cell of the fused driver, or a description for the staged driver."""
+
+    @abc.abstractmethod
+    def cell_shapes(self, input_size: int) -> Shapes:
+        """Return the shapes of the parameters of one direction, in the order of the core."""
+
+    @abc.abstractmethod
+    def cell_init(self, input_size: int, rng: np.random.Generator) -> Mapping[str, Array]:
+        """Return initial values of one direction. Parameters without a value start at zero."""
+
+    def state_sizes(self) -> tuple[int, ...]:
+        """Return the size of each state. The size of h is also the size of the output."""
+        return (self.hidden_size,)
+
+    def candidate_rates(self) -> tuple[float, float]:
+        """Return the rates of candidate dropout and of zoneout of c."""
+        return 0.0, 0.0

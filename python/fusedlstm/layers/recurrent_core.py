@@ -1,0 +1,141 @@
+"""The calls of the core that recurrent layers make."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from fusedlstm._core import Array, core
+from fusedlstm._core.threads import get_num_threads
+from fusedlstm.layers.sequence import Sequence
+from fusedlstm.layers.states import State
+
+Rates: TypeAlias = "tuple[float, float, float, float]"
+"""Rates of recurrent dropout, candidate dropout, zoneout of h and zoneout of c."""
+
+Regularizers: TypeAlias = "tuple[int | None, float, float, float, float]"
+"""The key of the random numbers, and `Rates`. Without a key, zoneout mixes the two states."""
+
+
+class PackedRecurrent(NamedTuple):
+    """Packed parameters of a recurrent layer."""
+
+    weights: object  # of the core
+    initial_state: Array  # the trainable initial state, flat
+
+
+class RecurrentCore:
+    """The configuration of a recurrent layer for the core, and its functions.
+
+    Parameters
+    ----------
+    cell : str or dict
+        As from `Cell.core_cell`.
+    directions : int
+    reverse : bool
+    hidden_size : int
+    state_sizes : tuple of int
+        Sizes of h and, for an LSTM, c.
+    trainable_state : bool
+    rates : tuple of float
+    """
+
+    def __init__(
+        self,
+        cell: str | dict[str, Any],
+        directions: int,
+        reverse: bool,
+        hidden_size: int,
+        state_sizes: tuple[int, ...],
+        trainable_state: bool,
+        rates: Rates,
+    ) -> None:
+        self.config: tuple[Any, int, bool, int] = (cell, directions, reverse, hidden_size)
+        self.fused = isinstance(cell, str)
+        self.state_sizes, self.trainable_state = state_sizes, trainable_state
+        self.n_initial = directions * sum(state_sizes) if trainable_state else 0
+        self.rates, self.is_random = rates, any(rates)
+        self.at_inference: Regularizers | None = (None, *rates) if any(rates[2:]) else None
+        self.forward_function: Any = core.recurrent_forward
+        self.backward_function: Any = core.recurrent_backward
+        if not self.fused:
+            self.forward_function = core.staged_forward
+            self.backward_function = core.staged_backward
+
+    def weight_count(self, flat: Array) -> int:
+        """Return the number of weights in parameters. The initial state comes after them."""
+        return len(flat) - self.n_initial
+
+    def pack(self, params: Array, input_size: int) -> PackedRecurrent | None:
+        """Return packed parameters. None if the staged driver computes the cell."""
+        if not self.fused:
+            return None
+        cell, directions, _, hidden_size = self.config
+        count = self.weight_count(params)
+        packed = core.pack_recurrent(cell, directions, input_size, hidden_size, params[:count])
+        return PackedRecurrent(packed, params[count:].copy())
+
+    def forward(
+        self,
+        params: Any,
+        seq: Sequence,
+        state: State,
+        all_steps: bool,
+        training: bool,
+        regularizers: Regularizers | None,
+    ) -> tuple[Array | None, tuple[Array, ...], object]:
+        """Return the outputs of the directions side by side, the final state and saved values."""
+        x = seq.steps()
+        if isinstance(params, PackedRecurrent):
+            weights, initial = params
+        elif self.trainable_state:
+            count = self.weight_count(params)
+            weights, initial = params[:count], params[count:]
+        else:
+            weights = params
+        if self.trainable_state and state is None:
+            state = self._initial_state(initial, len(x))
+        h, *rest = state if state is not None else (None,)
+        y, h, c, saved = self.forward_function(
+            *self.config,
+            weights,
+            x,
+            seq.lengths,
+            h,
+            rest[0] if rest else None,
+            all_steps,
+            training,
+            regularizers,
+            get_num_threads(),
+        )
+        return y, ((h,) if c is None else (h, c)), saved
+
+    def _initial_state(self, values: Array, batch: int) -> tuple[Array, ...]:
+        directions = self.config[1]
+        states, start = [], 0
+        for size in self.state_sizes:
+            stop = start + directions * size
+            rows = values[start:stop].reshape(-1, 1, size)
+            states.append(np.repeat(rows, batch, axis=1))
+            start = stop
+        return tuple(states)
+
+    def lower(self, program: Any, params: Any, all_steps: bool) -> bool:
+        """Add the layer to a program of the core. Return False if the core cannot compute it."""
+        packed = params if isinstance(params, PackedRecurrent) else None
+        # A trainable initial state must be packed.
+        if not self.fused or (packed is None and self.trainable_state):
+            return False
+        initial: list[Array | None] = [None, None]
+        if packed is not None and self.trainable_state:
+            sizes = self.config[1] * np.array(self.state_sizes)
+            initial[: len(sizes)] = np.split(packed.initial_state, np.cumsum(sizes)[:-1])
+        program.add_recurrent(
+            *self.config,
+            params if packed is None else packed.weights,
+            self.at_inference,
+            all_steps,
+            *initial,
+        )
+        return True

@@ -1,0 +1,33 @@
+"""Dropout of the hidden weights of recurrent layers (DropConnect).
+
+Merity, Keskar and Socher, "Regularizing and Optimizing LSTM Language Models", 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from fusedlstm._core import Array
+
+
+def drop_weights(
+    views: Mapping[str, Array], rate: float, rng: np.random.Generator
+) -> dict[str, Array]:
+    """Draw masks of the hidden weights, multiply the weights by them, and return the masks.
+
+    Parameters
+    ----------
+    views : dict of str to array
+        Parameters by name. Changed in place.
+    rate : float in [0, 1)
+    rng : numpy Generator
+    """
+    masks = {}
+    for name, view in views.items():
+        if name.startswith("weight_hh"):
+            kept = rng.random(view.shape, dtype=np.float32) >= rate
+            masks[name] = kept / view.dtype.type(1 - rate)
+            view *= masks[name]
+    return masks
