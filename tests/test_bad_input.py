@@ -116,7 +116,7 @@ PARAMETERS = [
     (
         "hidden_size",
         10**9999,
-        "hidden_size must be at most 2147483647; got what is too long to show",
+        "hidden_size must be at most 2147483647; got a value that is too long to show",
     ),
     ("num_layers", -1, f"num_layers {POSITIVE_INT} -1"),
     ("num_layers", None, f"num_layers {POSITIVE_INT} None"),
@@ -637,7 +637,7 @@ TARGETS = {
     ),
     "too few to set aside": (
         lambda w: LSTMRegressor(early_stopping=True).fit(X[:1], TOTAL[:1]),
-        "validation_fraction must be such that of 1 sequences both parts get some; got 0.1",
+        "must be a number that leaves at least one of 1 sequences in each part; got 0.1",
     ),
     "too few of a class to set aside": (
         lambda w: LSTMClassifier(early_stopping=True).fit(X, ["a"] + ["b"] * 19),
@@ -814,11 +814,11 @@ MODELS = {
     ),
     "masked targets": (
         lambda w: w.reg.fit(X, np.ma.masked_array(TOTAL, TOTAL > 0)),
-        "y must be without a mask; got a MaskedArray of shape (20,) and dtype float64. Pass .fill",
+        "y must be without a mask; got a MaskedArray of shape (20,) and dtype float64. Call its",
     ),
     "masked labels": (
         lambda w: w.clf.fit(X, np.ma.masked_array(SIGNS, TOTAL > 0)),
-        "y must be without a mask; got a MaskedArray of shape (20,) and dtype <U5. Pass .filled(",
+        "y must be without a mask; got a MaskedArray of shape (20,) and dtype <U5. Call its me",
     ),
     "masked weights": (
         lambda w: w.clf.fit(X, SIGNS, np.ma.masked_array(np.ones(20), TOTAL > 0)),
@@ -840,8 +840,8 @@ MODELS = {
     "text": (lambda w: w.model.predict([[["a"] * 2]]), "x must be an array of numbers; got [[['a'"),
     "None": (lambda w: w.model.predict(None), "x must be an array of numbers; got None"),
     "unequal lists": (lambda w: w.model.predict([[[1]], [[1, 2]]]), "x must be an array of number"),
-    "few lengths": (lambda w: w.model.predict(X, [1, 2]), "lengths must be 20 integers, one a seq"),
-    "a length": (lambda w: w.model.predict(X, 5), "lengths must be 20 integers, one a sequence; g"),
+    "few lengths": (lambda w: w.model.predict(X, [1, 2]), "lengths must be 20 integers, one per s"),
+    "a length": (lambda w: w.model.predict(X, 5), "lengths must be 20 integers, one per sequence;"),
     "lengths of 0": (lambda w: w.model.predict(X, [0] * 20), "between 1 and 5, the number of step"),
     "long lengths": (lambda w: w.model.predict(X, [6] * 20), "the number of steps; got 6"),
     "real lengths": (lambda w: w.model.predict(X, [1.0] * 20), "lengths must be 20 integers, one "),
@@ -1153,7 +1153,7 @@ FUNCTIONS = {
     ),
     "epochs with L-BFGS": (
         lambda w: next(epochs(w.model, BATCHES, squared_error, LBFGS(), learning_rate=1, rng=RNG)),
-        "got LBFGS(). Train with L-BFGS by fusedlstm.training.full_batch_epochs.",
+        "got LBFGS(). For L-BFGS use fusedlstm.training.full_batch_epochs.",
     ),
     "epochs with a class of optimizers": (
         lambda w: next(epochs(w.model, BATCHES, squared_error, Adam, learning_rate=1, rng=RNG)),
@@ -1165,7 +1165,7 @@ FUNCTIONS = {
     ),
     "full batches with another optimizer": (
         lambda w: next(full_batch.epochs(w.model, BATCHES, squared_error, Adam())),
-        "optimizer must be an LBFGS object; got Adam(). Train with other optimizers by fusedlstm.t",
+        "optimizer must be an LBFGS object; got Adam(). For other optimizers use fusedlstm.trainin",
     ),
     "full batches with a class of losses": (
         lambda w: next(full_batch.epochs(w.model, BATCHES, Huber, LBFGS())),

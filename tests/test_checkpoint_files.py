@@ -22,6 +22,7 @@ import fusedlstm
 from fusedlstm import LSTMClassifier, LSTMRegressor
 from fusedlstm.estimators.fitting.checkpoints import CheckpointFile
 from fusedlstm.files import format as _files
+from fusedlstm.files import replacement
 from fusedlstm.files.digests import UndescribableError, describe
 from fusedlstm.losses import RegressionLoss
 from fusedlstm.optimizers import Adam
@@ -361,15 +362,15 @@ def test_many_processes_with_one_checkpoint(tmp_path, context):
 
 
 def test_a_sweep_between_creation_and_lock(tmp_path, monkeypatch):
-    flock, calls = _files.fcntl.flock, []
+    flock, calls = replacement.fcntl.flock, []
 
     def sweep_first(file, operation):
-        if operation == _files.fcntl.LOCK_EX and not calls:
+        if operation == replacement.fcntl.LOCK_EX and not calls:
             calls.append(1)
-            _files.sweep(tmp_path / "file")
+            replacement.sweep(tmp_path / "file")
         flock(file, operation)
 
-    monkeypatch.setattr(_files.fcntl, "flock", sweep_first)
+    monkeypatch.setattr(replacement.fcntl, "flock", sweep_first)
     _files.write(tmp_path / "file", {}, {})
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
@@ -378,10 +379,10 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
     def flock(file, operation):
         raise OSError("no locks")
 
-    monkeypatch.setattr(_files.fcntl, "flock", flock)
+    monkeypatch.setattr(replacement.fcntl, "flock", flock)
     (tmp_path / ".file.0123abcd.fusedlstm-tmp").touch()
     _files.write(tmp_path / "file", {}, {})
-    _files.sweep(tmp_path / "file")  # cannot know whether somebody writes it
+    replacement.sweep(tmp_path / "file")  # cannot know whether somebody writes it
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         ".file.0123abcd.fusedlstm-tmp",
         "file",

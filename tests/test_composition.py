@@ -608,8 +608,8 @@ def test_states_need_layers_that_can_carry_them():
     source = SeriesBatches(series, series[:, np.newaxis], batch_size=2, steps=10)
     options = {"learning_rate": 0.1, "rng": np.random.default_rng(0)}
     for layers, message in (
-        ([BI, Dense(1)], "must read forward only for batches that go on"),
-        ([Smooth(), LSTM(3), Dense(1)], r"layers\[0\] must be causal for batches that go on"),
+        ([BI, Dense(1)], "must read forward only if states are carried"),
+        ([Smooth(), LSTM(3), Dense(1)], r"layers\[0\] must be causal if states are carried"),
     ):
         run = epochs(Sequential(layers, 1), source, squared_error, SGD(), **options)
         with pytest.raises(ValueError, match=message):

@@ -20,9 +20,9 @@ import fusedlstm
 from fusedlstm import LSTMClassifier, LSTMRegressor, PadSequences, SequenceImputer, SequenceScaler
 from fusedlstm.estimators.fitting.checkpoints import FIELDS as CHECKPOINT_FIELDS
 from fusedlstm.estimators.fitting.checkpoints import Checkpoint
-from fusedlstm.files.encoding import FIELDS
+from fusedlstm.files.attributes import ATTRIBUTES, REQUIRED
+from fusedlstm.files.classes import ESTIMATORS, FIELDS
 from fusedlstm.files.format import DTYPES, LARGEST_HEADER, METADATA_KEY, _digest, read, write
-from fusedlstm.files.saving import ATTRIBUTES, ESTIMATORS, REQUIRED
 
 X = np.random.default_rng(0).standard_normal((30, 5, 2))
 TOTAL = X.sum(axis=(1, 2))
@@ -357,9 +357,9 @@ def test_what_is_no_regular_file_is_refused_at_once(kind, tmp_path):
         os.mkfifo(place)
     else:
         place.symlink_to("/dev/zero")
-    with pytest.raises(ValueError, match="path must name a file .*which is no regular file"):
+    with pytest.raises(ValueError, match="path must name a file .*which is not a regular file"):
         fusedlstm.load(place)
-    with pytest.raises(ValueError, match="checkpoint must name a new file .*which is no regular"):
+    with pytest.raises(ValueError, match="checkpoint must name a new file .*not a regular"):
         LSTMRegressor(**SMALL).fit(X, TOTAL, checkpoint=place)
     with pytest.raises(ValueError, match="path must be a new file or a regular one; got '"):
         SequenceScaler().fit(X).save(place)

@@ -27,7 +27,7 @@ import os, resource, signal, sys
 import numpy as np
 import fusedlstm
 import fusedlstm.estimators.fitting.checkpoints, fusedlstm.estimators  # imports take memory too
-from fusedlstm.files.saving import ESTIMATORS
+from fusedlstm.files.classes import ESTIMATORS
 from fusedlstm.layers import LSTM, Dense
 
 for name in ESTIMATORS:
@@ -204,12 +204,12 @@ def test_saving_takes_no_copy(tmp_path):
 def test_a_file_that_is_cut_off_while_it_is_loaded(length, tmp_path, monkeypatch):
     path = tmp_path / "file"
     Sequential([Dense(64)], 64, random_state=0).save(path)
-    place_of = _files._place_of
+    description_of = _files._description_of
 
     def cut(entry):  # when the header has been read
         os.truncate(path, length)
-        return place_of(entry)
+        return description_of(entry)
 
-    monkeypatch.setattr(_files, "_place_of", cut)
+    monkeypatch.setattr(_files, "_description_of", cut)
     with pytest.raises(ValueError, match="cut off or damaged"):
         load(path)

@@ -19,7 +19,7 @@ from sklearn.exceptions import NotFittedError
 
 import fusedlstm
 from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler, Sequential, layers
-from fusedlstm.files.encoding import VALUES
+from fusedlstm.files.classes import VALUES
 from fusedlstm.files.format import METADATA_KEY, read, write
 from fusedlstm.layers import LSTM, Dense, Dropout, LastStep, Residual
 from fusedlstm.losses import (
@@ -465,7 +465,7 @@ def test_classes_of_ones_own_cannot_be_saved(tmp_path):
                 each.save(tmp_path / "file")
             assert (
                 "must be a layer of fusedlstm to be saved, since a file holds no code; got "
-                "OwnLayer(units=2, activation='linear'). Use pickle for classes of one's own."
+                "OwnLayer(units=2, activation='linear'). Use pickle for your own classes."
             ) in str(caught.value)
     model = quick(LSTMRegressor, loss=OwnError()).fit(X, TOTAL)
     with pytest.raises(TypeError, match=r"loss must be a loss of .* holds no code; .* Use pickle"):
@@ -558,10 +558,10 @@ def test_files_of_something_else(small):
     contents = {
         "a pickle": (pickle.dumps(print), "another kind of file"),
         "text": (b"fusedlstm" * 100, "another kind of file"),
-        "safetensors": (safetensors.numpy.save({"a": np.ones(3)}), "safetensors file of something"),
+        "safetensors": (safetensors.numpy.save({"a": np.ones(3)}), "safetensors file of another"),
         "metadata": (
             safetensors.numpy.save({"a": np.ones(3)}, {"format": "pt"}),
-            "a safetensors file of something else",
+            "a safetensors file of another package",
         ),
         "no JSON": (safetensors.numpy.save(one, {METADATA_KEY: "{"}), "which is damaged"),
         "other JSON": (safetensors.numpy.save(one, {METADATA_KEY: "[1]"}), "which is damaged"),
@@ -577,7 +577,7 @@ def test_a_file_of_a_newer_version(small, monkeypatch):
     monkeypatch.setattr("fusedlstm.files.format.FORMAT_VERSION", 7)
     Sequential([Dense(1)], 1).save(small)
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="format 7, which a newer fusedlstm wrote; this one reads"):
+    with pytest.raises(ValueError, match="format 7, written by a newer version of fusedlstm; this"):
         fusedlstm.load(small)
 
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fusedlstm.data.sequences import PackedSequences, PaddedSequences, read_sequences
+from fusedlstm.data.forms import read_sequences
+from fusedlstm.data.sequences import PackedSequences, PaddedSequences
 
 RAGGED = [np.arange(6.0).reshape(3, 2), np.ones((1, 2)), np.full((4, 2), 7.0)]
 
@@ -125,7 +126,7 @@ ONES = np.ones((3, 4, 2))
 
 @pytest.mark.parametrize("pieces", [1, 5, 10**6])
 def test_finding_what_is_not_finite_a_piece_at_a_time(pieces, monkeypatch):
-    monkeypatch.setattr("fusedlstm.data.sequences.NUMBERS_OF_A_PIECE", pieces)
+    monkeypatch.setattr("fusedlstm._utils.chunks.CHUNK_SIZE", pieces)
     assert len(read_sequences(ONES)) == 3
     for where in np.ndindex(ONES.shape):
         with pytest.raises(ValueError, match="Input X contains infinity"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fusedlstm import LSTMClassifier, LSTMRegressor
-from fusedlstm.data.sequences import read_sequences
+from fusedlstm.data.forms import read_sequences
 
 pytestmark = pytest.mark.timing
 

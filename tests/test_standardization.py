@@ -11,7 +11,7 @@ import pytest
 
 import fusedlstm
 from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler
-from fusedlstm.data.sequences import read_sequences
+from fusedlstm.data.forms import read_sequences
 from fusedlstm.data.standardization import Standardizer, mean_and_scale
 
 SCALE, SHIFT = np.array([50.0, 1e-3, 3.0]), np.array([340.0, -1.0, 0.0])
@@ -153,7 +153,7 @@ def test_large_means_keep_their_digits(rng):
 def test_pieces_of_large_data_add_up(rng, monkeypatch):
     X = [rng.standard_normal((n, 2)) + 100 for n in rng.integers(1, 30, 50)]
     whole = mean_and_scale(read_sequences(X), np.arange(50.0))
-    monkeypatch.setattr("fusedlstm.data.standardization.NUMBERS_OF_A_PIECE", 64)
+    monkeypatch.setattr("fusedlstm._utils.chunks.CHUNK_SIZE", 64)
     in_pieces = mean_and_scale(read_sequences(X), np.arange(50.0))
     np.testing.assert_allclose(in_pieces, whole, rtol=1e-12)
 
@@ -171,7 +171,7 @@ def test_spreads_whose_squares_underflow(factor, mean, rng, monkeypatch):
     expected[1] = 1
     weights = np.ones(20)
     for pieces in (10**6, 16):
-        monkeypatch.setattr("fusedlstm.data.standardization.NUMBERS_OF_A_PIECE", pieces)
+        monkeypatch.setattr("fusedlstm._utils.chunks.CHUNK_SIZE", pieces)
         _, scale = mean_and_scale(read_sequences(X), weights)
         np.testing.assert_allclose(scale, expected, rtol=1e-12)
     np.testing.assert_allclose(SequenceScaler().fit(X).scale_, expected, rtol=1e-12)

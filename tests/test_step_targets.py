@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 import fusedlstm
 import reference
 from fusedlstm import LSTMStepRegressor, LSTMTagger, Sequential
-from fusedlstm.data.sequences import read_sequences
+from fusedlstm.data.forms import read_sequences
 from fusedlstm.layers import (
     CIFGLSTM,
     GRU,
@@ -51,7 +51,8 @@ from fusedlstm.losses.missing import WithMissing
 from fusedlstm.optimizers import LBFGS, SGD
 from fusedlstm.testing import sequence_checks
 from fusedlstm.training import Batch, SequenceBatches, epochs, full_batch
-from fusedlstm.training.step import truncated_pass, whole_pass
+from fusedlstm.training.step import whole_pass
+from fusedlstm.training.truncated import truncated_pass
 
 B, T = 4, 5
 LENGTHS = np.array([5, 1, 3, 4])

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from fusedlstm import LSTMClassifier, LSTMRegressor, PadSequences, SequenceImputer, SequenceScaler
-from fusedlstm.data.sequences import read_sequences
+from fusedlstm.data.forms import read_sequences
 from fusedlstm.layers import LSTM, Dense, Dropout
 from fusedlstm.testing import (
     check_sequence_estimator,

@@ -12,7 +12,8 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.metaestimators import available_if
 
 from fusedlstm._utils import validation as check
-from fusedlstm.data.sequences import Sequences, all_steps, is_frame, read_sequences
+from fusedlstm.data.forms import is_frame, read_sequences
+from fusedlstm.data.sequences import Sequences, all_steps
 from fusedlstm.data.targets import has_length
 
 __all__ = ["StepScorer", "step_scorer"]

@@ -15,8 +15,9 @@ from sklearn.utils.validation import check_is_fitted
 from fusedlstm._core import Array
 from fusedlstm._core.threads import thread_limit
 from fusedlstm._utils.callbacks import CallbackSupportMixin, with_callbacks
+from fusedlstm._utils.transaction import rollback_on_error
 from fusedlstm.data.frames import step_names_check
-from fusedlstm.data.reading import Data, all_or_nothing, over_mean, read_weights, read_X
+from fusedlstm.data.reading import Data, read_weights, read_X, relative_weights
 from fusedlstm.data.standardization import warn_of_constant_features
 from fusedlstm.estimators.fitting.callbacks import FitCallbacks
 from fusedlstm.estimators.fitting.checkpoints import CheckpointFile, problem_of
@@ -143,7 +144,7 @@ class SequenceEstimator(
         """
         self._check_params()
         new = not (self.warm_start and hasattr(self, "model_"))
-        with all_or_nothing(self) as before:
+        with rollback_on_error(self) as before:
             data = self._read(X, y, sample_weight, reset=new)
             check_validation(X_val, y_val, sample_weight_val)
             validation = None
@@ -193,7 +194,7 @@ class SequenceEstimator(
         if self.early_stopping:
             raise ValueError("early_stopping must be False for partial_fit; got True")
         new = not hasattr(self, "model_")
-        with all_or_nothing(self):
+        with rollback_on_error(self):
             data = self._read(X, y, sample_weight, reset=new, classes=classes)
             progress = copy.deepcopy(vars(self).get("_progress"))
             seed = draw_seed(self.random_state) if progress is None else 0
@@ -235,7 +236,7 @@ class SequenceEstimator(
                 f"[{len(sequences)}, {len(targets)}]"
             )
         sample_weight = read_weights(sample_weight, len(targets))
-        weights = over_mean(task.training_weights(targets, sample_weight), targets)
+        weights = relative_weights(task.training_weights(targets, sample_weight), targets)
         if reset:
             task = task.learn(targets, weights, classes)
             self.__dict__.update(task.attributes())
@@ -361,11 +362,12 @@ class SequenceEstimator(
         """Return a stream with the transform of the snapshot, or with another transform."""
         check_is_fitted(self, "model_")
         snapshot = self._current_snapshot()
+        names = None if self._fitted_on_2d else getattr(self, "feature_names_in_", None)
         return EstimatorStream(
             snapshot.predictor.stream(n_sequences),
             transform or snapshot.transform,
             snapshot.standardizer,
-            step_names_check(self),
+            step_names_check(names),
         )
 
     def summary(self) -> str:

@@ -11,7 +11,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from fusedlstm._core import Array
 from fusedlstm._utils.callbacks import CallbackSupportMixin, with_callbacks
-from fusedlstm.data.reading import all_or_nothing, read_X
+from fusedlstm._utils.transaction import rollback_on_error
+from fusedlstm.data.reading import read_X
 from fusedlstm.data.sequences import PackedSequences, PaddedSequences, Sequences
 from fusedlstm.files.saving import Savable
 
@@ -47,7 +48,7 @@ class SequenceTransformer(
             The fitted transformer.
         """
         self._check_params()
-        with all_or_nothing(self):
+        with rollback_on_error(self):
             sequences = self._read(X, reset=True)
             task = self._init_callback_context()
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)

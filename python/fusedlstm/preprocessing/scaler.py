@@ -10,8 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
-from fusedlstm.data.reading import SMALL_SPREAD, is_constant, spread_of
 from fusedlstm.data.sequences import Sequences
+from fusedlstm.data.statistics import SMALL_SPREAD, is_constant, root_mean_square
 from fusedlstm.preprocessing.base import SequenceTransformer, in_form_of, real_steps
 
 
@@ -60,7 +60,7 @@ class SequenceScaler(SequenceTransformer):
             raise ValueError(check.needs("X", "numbers with finite squares", np.abs(steps).max()))
         small = spread < SMALL_SPREAD
         if small.any():
-            spread[small] = spread_of(steps[:, small] - mean[small])
+            spread[small] = root_mean_square(steps[:, small] - mean[small])
         self.mean_ = mean
         self.scale_ = np.where(is_constant(self.mean_, spread), 1.0, spread)
 

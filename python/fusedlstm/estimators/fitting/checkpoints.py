@@ -18,9 +18,10 @@ from sklearn.utils import check_random_state
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
+from fusedlstm._utils.chunks import row_chunks, rows_per_chunk
 from fusedlstm._utils.warnings import warn
 from fusedlstm.data.reading import Data
-from fusedlstm.data.sequences import NUMBERS_OF_A_PIECE, Sequences, pieces
+from fusedlstm.data.sequences import Sequences
 from fusedlstm.files import format as _files
 from fusedlstm.files.digests import UndescribableError, describe
 from fusedlstm.files.encoding import (
@@ -32,6 +33,7 @@ from fusedlstm.files.encoding import (
     is_code,
     of_object,
 )
+from fusedlstm.files.replacement import check_writable, sweep
 from fusedlstm.optimizers import AnyOptimizer, Optimizer
 from fusedlstm.schedules import as_schedule
 from fusedlstm.training.fit_state import FitState
@@ -147,7 +149,7 @@ class CheckpointFile:
         ValueError
             If the file is of another fit, damaged or no checkpoint.
         """
-        _files.sweep(self.path)
+        sweep(self.path)
         try:
             header, arrays = _files.read(self.path, NEEDED)
         except FileNotFoundError:
@@ -167,7 +169,7 @@ class CheckpointFile:
             needed = f"at least {finished}, the epochs that are finished in {str(self.path)!r}"
             raise ValueError(check.needs("max_iter", needed, max_iter))
         if finished < max_iter and not checkpoint.state.stopped:
-            _files.check_writable(self.path)
+            check_writable(self.path)
             self._was_written = True
         return checkpoint
 
@@ -298,8 +300,8 @@ def _described(value: Any, name: str, arrays: dict[str, Array]) -> Any:
 
 def _digest(array: Array) -> str:
     digest = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
-    for piece in pieces(array):
-        digest.update(np.ascontiguousarray(piece).data)
+    for chunk in row_chunks(array):
+        digest.update(np.ascontiguousarray(chunk).data)
     return digest.hexdigest()
 
 
@@ -309,7 +311,7 @@ def _digest_of_sequences(sequences: Sequences) -> str:
     shape = len(sequences), sequences.n_features
     digest = hashlib.sha256(f"{dtype.name} {shape}".encode())
     digest.update(np.ascontiguousarray(sequences.lengths(), "<i8").data)
-    rows = max(1, NUMBERS_OF_A_PIECE // (sequences.longest() * sequences.n_features))
+    rows = rows_per_chunk(sequences.longest() * sequences.n_features)
     for start in range(0, len(sequences), rows):
         x, lengths = sequences.take(slice(start, start + rows), dtype)
         if lengths is not None:

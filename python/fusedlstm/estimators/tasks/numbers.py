@@ -14,8 +14,9 @@ from sklearn.utils.validation import check_array
 
 from fusedlstm._core import Array, core
 from fusedlstm._utils import validation as check
-from fusedlstm.data.reading import Data, is_constant, spread_of
+from fusedlstm.data.reading import Data
 from fusedlstm.data.sequences import Sequences
+from fusedlstm.data.statistics import is_constant, root_mean_square
 from fusedlstm.data.targets import refuse_step_targets
 from fusedlstm.estimators.snapshot import OutputTransform
 from fusedlstm.estimators.tasks.base import Task
@@ -192,11 +193,11 @@ def _spread(columns: Array, mean: Array, weights: Array | None) -> Array:
     """Return the weighted standard deviation of each column over the rows that are not NaN."""
     present = ~np.isnan(columns)
     if present.all():
-        return spread_of(columns - mean, weights)
+        return root_mean_square(columns - mean, weights)
     spreads = []
     for k, rows in enumerate(present.T):
         of_rows = None if weights is None else weights[rows]
-        spreads.append(spread_of(columns[rows, k : k + 1] - mean[k], of_rows))
+        spreads.append(root_mean_square(columns[rows, k : k + 1] - mean[k], of_rows))
     return np.concatenate(spreads)
 
 
