@@ -36,7 +36,7 @@ void define_module(py::module_& module) {
   watch_forks();
   module.def("runnable_variants", &runnable_variants);
   module.def("default_threads", &default_threads);
-  module.def("set_force_threads", [](bool eager) { return force_threads().exchange(eager); });
+  module.def("set_force_threads", [](bool force) { return force_threads().exchange(force); });
   define_models(module);
   module.def("cells", &cell_names<float>);
   module.def("recurrent_forward", &recurrent_forward);

@@ -74,7 +74,7 @@ def test_pooling_agrees_with_numpy(
         np.testing.assert_array_equal(where, expected_where)
 
 
-@pytest.mark.usefixtures("eager_teams")
+@pytest.mark.usefixtures("force_threads")
 @pytest.mark.parametrize("kind", KINDS)
 def test_bits_do_not_depend_on_batch_pieces_and_strides(core, kind, dtype):
     x, lengths, _ = problem(0, 7, 12, 70, dtype)

@@ -13,7 +13,7 @@ def problem(core, dtype):
     return ProgramProblem(core, dtype)
 
 
-@pytest.mark.usefixtures("eager_teams")
+@pytest.mark.usefixtures("force_threads")
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_whole_models_have_the_bits_of_their_layers(problem, name):
     whole, run = problem.program(PROGRAMS[name])

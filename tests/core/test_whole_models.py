@@ -47,7 +47,7 @@ def model_of(layers, dtype="float32"):
     return model, rng.standard_normal((3, 6, 3)).astype(dtype)
 
 
-@pytest.mark.usefixtures("eager_teams")
+@pytest.mark.usefixtures("force_threads")
 @pytest.mark.parametrize("name", STACKS)
 def test_predictions_have_the_same_bits_as_the_layers(name, dtype):
     model, x = model_of(STACKS[name], dtype.name)

@@ -361,8 +361,8 @@ class SequenceEstimator(
     ) -> EstimatorStream:
         """Return a stream with the transform of the snapshot, or with another transform."""
         check_is_fitted(self, "model_")
-        names = None if self._fitted_on_2d else getattr(self, "feature_names_in_", None)
         snapshot = self._current_snapshot()
+        names = None if self._fitted_on_2d else getattr(self, "feature_names_in_", None)
         return EstimatorStream(
             snapshot.predictor.stream(n_sequences),
             transform or snapshot.transform,
