@@ -62,8 +62,8 @@ void define_module(py::module_& module) {
 }  // namespace
 
 // All modules are compiled from this file. Python calls only the function that has the name of the module.
-PYBIND11_MODULE(_core_baseline, module) { define_module(module); }
-PYBIND11_MODULE(_core_x86_64_v3, module) { define_module(module); }
-PYBIND11_MODULE(_core_x86_64_v4, module) { define_module(module); }
+PYBIND11_MODULE(baseline, module) { define_module(module); }
+PYBIND11_MODULE(x86_64_v3, module) { define_module(module); }
+PYBIND11_MODULE(x86_64_v4, module) { define_module(module); }
 
 }  // namespace fusedlstm

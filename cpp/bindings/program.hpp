@@ -151,7 +151,6 @@ class PyProgram {
     });
   }
 
-  bool takes_lengths() const { return true; }  // all ops do
 
  private:
   std::vector<py::object> kept_;  // owners of the memory that the program reads
@@ -168,8 +167,7 @@ inline void define_program(py::module_& module) {
       .def("add_last_step", &PyProgram::add_last_step)
       .def("add_dense", &PyProgram::add_dense)
       .def("add_pool", &PyProgram::add_pool)
-      .def("predict", &PyProgram::predict)
-      .def_property_readonly("takes_lengths", &PyProgram::takes_lengths);
+      .def("predict", &PyProgram::predict);
   static PyMethodDef predict = {
       "predict_contiguous", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&PyProgram::predict_contiguous)),
       METH_FASTCALL, nullptr};

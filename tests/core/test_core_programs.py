@@ -18,7 +18,6 @@ def problem(core, dtype):
 def test_whole_models_have_the_bits_of_their_layers(problem, name):
     whole, run = problem.program(PROGRAMS[name])
     x, lengths = problem.numbers(5, STEPS, FEATURES), np.array([7, 1, 4, 7, 2])
-    assert whole.takes_lengths
     for threads in (1, 3):
         for given in (None, lengths, np.full(5, STEPS)):
             expected = run(x, given)

@@ -99,7 +99,6 @@ def test_errors_of_whole_models(core):
     assert whole.predict_contiguous(x, lambda: 1).shape == (2, 4, 2)
     for other in (x.astype(float), x[:, ::2], x[0], x[:, :, :2], x[:0], x.tolist(), None):
         assert whole.predict_contiguous(other, lambda: 1) is None
-    assert whole.takes_lengths
     with pytest.raises(ValueError, match="lengths must be between"):
         whole.predict(x, np.array([1, 5]), lambda: 1)
     with pytest.raises(ValueError, match="two arguments"):
