@@ -48,7 +48,7 @@ PARAMETERS = [
         "layers must be a tuple of layers from fusedlstm.layers or None; got 'lstm'",
     ),
     ("layers", (LSTM,), "Did you mean LSTM(...)?"),
-    ("layers", (LastStep(), LSTM(3)), "layers[1] must be a layer for vectors, since LastStep"),
+    ("layers", (LastStep(), LSTM(3)), "layers[1] must be a layer for vectors after LastStep"),
     ("dropout", 1.0, "dropout must be a number in [0, 1); got 1.0"),
     ("dropout", -0.1, "dropout must be a number in [0, 1); got -0.1"),
     ("dropout", "half", "dropout must be a number in [0, 1); got 'half'"),

@@ -81,11 +81,11 @@ BAD_LAYERS = {
     ),
     "one gate coupled": (
         lambda fitted: LSTM(3, coupled_gates=True, input_gate=False),
-        "coupled_gates must be False without both of its gates; got True",
+        "coupled_gates must be False without input_gate and forget_gate; got True",
     ),
     "a gate coupled with none": (
         lambda fitted: CIFGLSTM(3, forget_gate=False),
-        "coupled_gates must be False without both of its gates; got True",
+        "coupled_gates must be False without input_gate and forget_gate; got True",
     ),
     "three gates in full recurrence": (
         lambda fitted: PeepholeLSTM(3, full_gate_recurrence=True, output_gate=False),

@@ -214,7 +214,7 @@ def test_wrong_rows_and_states_of_streams_are_an_error():
     for rows in ([], [2], [-1], [0.5], [[0]], "ab"):
         with pytest.raises(ValueError, match="rows must be integers from 0 to 1, at least one"):
             stream.select(rows)
-    with pytest.raises(ValueError, match="state must be 2 entries, one a layer"):
+    with pytest.raises(ValueError, match="state must be a tuple with 2 entries, one per layer"):
         stream.state = (before[0],)
     with pytest.raises(ValueError, match=r"state\[0\] must be a tuple of arrays of shapes"):
         stream.state = ((before[0][0], before[0][1][:, :1]), None)
@@ -259,12 +259,12 @@ def test_an_ambiguous_last_step_is_an_error(layers):
         (lambda: Residual(LSTM), r"Did you mean LSTM\(\.\.\.\)"),
         (
             lambda: Residual(LSTM(3), LastStep()),
-            r"layers\[1\] must be a layer that keeps the steps",
+            r"layers\[1\] must be a layer with an output at every step",
         ),
-        (lambda: Parallel(LSTM(3), LastStep()), "branches must be layers that all keep the steps"),
+        (lambda: Parallel(LSTM(3), LastStep()), "branches must be layers that all have an output"),
         (
             lambda: Chain(LastStep(), LSTM(2)),
-            r"layers\[1\] must be a layer for vectors, since Last",
+            r"layers\[1\] must be a layer for vectors after Last",
         ),
         (lambda: Chain(LastStep(), Residual(LSTM(2))), "must be a layer for vectors"),
         (lambda: Tied(-1, LSTM(2)), "number must be the number of an earlier layer; got -1"),

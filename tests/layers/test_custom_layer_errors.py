@@ -84,7 +84,7 @@ def test_wrong_results_of_backward_are_an_error(result, message):
 def test_wrong_initial_parameters_are_an_error():
     shapes = {"param_shapes": lambda self, size: {"weight": (size, size)}}
     other = own(**shapes, init_params=lambda self, size, rng: {"weigth": np.ones((size, size))})
-    with pytest.raises(ValueError, match=r"must be of names of param_shapes; got '0\.weigth'"):
+    with pytest.raises(ValueError, match=r"return only names of param_shapes; got '0\.weigth'"):
         Sequential([other], 2)
     wrong = own(**shapes, init_params=lambda self, size, rng: {"weight": np.ones(size)})
     with pytest.raises(ValueError, match=r"must be an array of shape \(2, 2\) for '0\.weight'"):

@@ -76,7 +76,7 @@ def test_a_custom_convolution_is_exact_and_cannot_stream():
     model = Sequential([LSTM(3), Smooth(), LastStep(), Dense(1)], 2, random_state=0)
     whole = model.predict(X)
     np.testing.assert_array_equal(whole[:3], model.predict(X[:3]))
-    with pytest.raises(ValueError, match=r"A stream needs causal layers; layers\[1\] is not: Smo"):
+    with pytest.raises(ValueError, match=r"layers\[1\] must be causal for a stream; got Smo"):
         model.stream()
     with pytest.raises(ValueError, match=r"layers\[1\] must be maskable with mask"):
         model.predict(X, mask=np.ones(X.shape[:2], bool))
@@ -84,7 +84,9 @@ def test_a_custom_convolution_is_exact_and_cannot_stream():
     with pytest.raises(ValueError, match=r"layers\[1\] must be causal with tbptt_steps"):
         estimator.fit(X, X.sum(axis=(1, 2)))
     model = Sequential([Chain(LSTM(3), Smooth())], 2, random_state=0)
-    with pytest.raises(ValueError, match=r"layers\[0\].layers\[1\] is not: Smooth"):
+    with pytest.raises(
+        ValueError, match=r"layers\[0\].layers\[1\] must be causal for a stream"
+    ):
         model.stream()
 
 
@@ -93,7 +95,7 @@ def test_a_custom_layer_may_reduce_the_steps():
     model = LSTMClassifier(layers=layers, max_iter=3, random_state=0).fit(X, X.sum(axis=(1, 2)) > 0)
     assert "MeanStep" in model.summary()
     assert [type(layer).__name__ for layer in model.model_.layers] == ["LSTM", "MeanStep", "Dense"]
-    with pytest.raises(ValueError, match="A stream needs causal layers"):
+    with pytest.raises(ValueError, match="must be causal for a stream"):
         model.stream()
     masked = model.model_.predict(X, mask=np.arange(6) < np.full((30, 1), 4))
     np.testing.assert_array_equal(masked, model.model_.predict(X[:, :4]))
@@ -205,9 +207,9 @@ def test_models_of_a_single_layer_survive_a_round_trip(tmp_path):
     assert type(same) is Model
     assert repr(same) == repr(model)
     assert same.predict(X).tobytes() == model.predict(X).tobytes()
-    with pytest.raises(ValueError, match="layer must be a layer with parameters of its own"):
+    with pytest.raises(ValueError, match="layer must be a layer with its own parameters"):
         Model(Tied(3, Dense(2)), 4)
-    with pytest.raises(ValueError, match="layer must be a layer that does not consist of layers"):
+    with pytest.raises(ValueError, match="layer must be a layer that contains no layers"):
         Tied(0, Chain(Dense(2)))
 
 
@@ -258,7 +260,7 @@ def test_a_custom_attention_is_exact_and_cannot_stream():
         assert reference.relative_error(gradient, expected) < 1e-7
     mask = np.arange(6) < np.array(lengths)[:, np.newaxis]
     np.testing.assert_array_equal(model.predict(x, mask=mask), model.predict(x, lengths))
-    with pytest.raises(ValueError, match=r"causal layers; layers\[1\] is not: Attend"):
+    with pytest.raises(ValueError, match=r"layers\[1\] must be causal for a stream; got Attend"):
         model.stream()
     estimator = LSTMRegressor(layers=tuple(layers[:2]), max_iter=2, tbptt_steps=3)
     with pytest.raises(ValueError, match=r"layers\[1\] must be causal with tbptt_steps"):

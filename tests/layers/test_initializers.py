@@ -39,8 +39,8 @@ def check_orthogonal(weights, size):
 
 
 def test_uniform_has_the_given_deviation():
-    # Several pieces; the last is shorter.
-    values = uniform(np.random.default_rng(0), (3, initializers.PIECE // 2 + 5), 0.25)
+    # Several pieces, the last one short.
+    values = uniform(np.random.default_rng(0), (3, initializers.CHUNK // 2 + 5), 0.25)
     assert values.dtype == np.float32
     check_uniform(values, 0.25)
     check_uniform(values[2, -1000:], 0.25)

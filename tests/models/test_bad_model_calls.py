@@ -58,7 +58,7 @@ MODELS = {
     "a string": (lambda fitted: Sequential(["lstm"], 3), "layers[0] must be a layer; got 'lstm'"),
     "no steps left": (
         lambda fitted: Sequential([LastStep(), LSTM(3)], 3),
-        "layers[1] must be a layer for vectors, since LastStep stands before it; got LSTM(",
+        "layers[1] must be a layer for vectors after LastStep, which reduces sequences; got LSTM(",
     ),
     "two last steps": (
         lambda fitted: Sequential([LSTM(3), LastStep(), LastStep()], 3),
@@ -87,7 +87,7 @@ MODELS = {
     ),
     "parameters of no layer": (
         lambda fitted: Sequential.from_named_params([Dense(1)], 2, {**NAMED, "x": 3}),
-        "named must be of parameters of these layers; got 'x'",
+        "named must have only parameters of these layers; got 'x'",
     ),
     "parameters of another shape": (
         lambda fitted: Sequential.from_named_params([Dense(1)], 3, NAMED),
@@ -203,11 +203,11 @@ MODELS = {
     ),
     "a short state": (
         lambda fitted: fitted.model.run(X, (None,)),
-        "state must be 3 entries, one a layer",
+        "state must be a tuple with 3 entries",
     ),
     "a number as state": (
         lambda fitted: fitted.model.run(X, 5),
-        "state must be 3 entries, one a layer; got",
+        "state must be a tuple with 3 entries, one per layer; got",
     ),
     "numbers as state": (
         lambda fitted: fitted.model.run(X, (1, 2, 3)),
@@ -235,10 +235,10 @@ MODELS = {
     "grads of another dtype": (backward(grads=lambda good: good.astype(float)), FLAT_ARRAY),
     "grads as a list": (backward(grads=lambda good: good.tolist()), FLAT_ARRAY),
     "grads with gaps": (backward(grads=lambda good: np.repeat(good, 2)[::2]), FLAT_ARRAY),
-    "saved twice": (backward_twice, "saved must be fresh from forward; got one that backward has "),
+    "saved twice": (backward_twice, "saved must be an unused result of forward; got a result"),
     "saved of no forward": (
         lambda fitted: fitted.model.backward(None, X, X),
-        "saved must be what forward returned; got None",
+        "saved must be a result of forward; got None",
     ),
     "short params": (
         lambda fitted: setattr(fitted.model, "params", [1, 2]),

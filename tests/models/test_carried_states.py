@@ -38,8 +38,10 @@ OPTIONS = {
     "cell_clip": st.sampled_from([None, 0.5]),
     "projection_size": st.sampled_from([None, 3]),
 }
-PLAIN = {"bidirectional", "merge", "reverse"}  # a second direction needs the whole sequence
-REFUSED = "must have a complete state .*; got .*full_gate_recurrence=True.*, whose gates of the"
+PLAIN = {"bidirectional", "merge", "reverse"}  # a second direction needs the end of a sequence
+REFUSED = (
+    "must have a complete state .*; got .*full_gate_recurrence=True.*, whose state does not hold"
+)
 
 
 @st.composite

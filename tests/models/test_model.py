@@ -193,7 +193,7 @@ def test_gradients_with_masked_steps_agree_with_finite_differences(layers):
         (np.ones((5, 9)), None, "mask must be an array of booleans of shape"),
         (np.ones((5, 8), bool), None, "mask must be an array of booleans of shape"),
         (np.arange(5)[:, np.newaxis] * np.ones(9) > 0, None, "row 0 has none"),
-        (np.ones((5, 9), bool), np.ones(5, int), "lengths must be None where there is a mask"),
+        (np.ones((5, 9), bool), np.ones(5, int), "lengths must be None if mask is given"),
     ],
 )
 def test_errors_of_masks(mask, lengths, message):

@@ -1,4 +1,4 @@
-"""The names of the nonlinearities, and their parameters."""
+"""Names and parameters of activation functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ACTIVATIONS", "as_activation"]
 Activation: TypeAlias = "str | tuple[str, float] | tuple[str, float, float]"
 """A name, or a name with its parameters."""
 
-# The defaults of alpha and beta, ONNX's. Where there are none, the parameter does nothing.
+# The defaults of the parameters alpha and beta, as in ONNX. Some activations have fewer parameters.
 ACTIVATIONS: dict[str, tuple[float, ...]] = {
     "linear": (),
     "sigmoid": (),
@@ -27,10 +27,12 @@ ACTIVATIONS: dict[str, tuple[float, ...]] = {
     "affine": (1.0, 0.0),
 }
 
-# Gradients come from the output, which tells the slope only where these do not fall and rise.
-_RISING = ("leaky_relu", "elu")
+# The core computes the slope of an activation from its output. This requires that the activation is
+# monotonic, which these are only if alpha is not negative.
+_MONOTONIC = ("leaky_relu", "elu")
 
 Resolved: TypeAlias = "tuple[str, float, float]"
+"""A name with alpha and beta."""
 
 LINEAR: Resolved = ("linear", 0.0, 0.0)
 SIGMOID: Resolved = ("sigmoid", 0.0, 0.0)
@@ -39,14 +41,14 @@ RELU: Resolved = ("relu", 0.0, 0.0)
 
 
 def as_activation(name: str, value: object) -> Resolved:
-    """Return an activation as the core takes it: its name, alpha and beta.
+    """Return an activation in the form that the core accepts: its name, alpha and beta.
 
     Parameters
     ----------
     name : str
-        What errors call it.
+        Name of the argument in errors.
     value : str or tuple
-        A name, or a name followed by alpha and perhaps beta.
+        A name, or a tuple of a name, alpha and optionally beta.
 
     Returns
     -------
@@ -55,8 +57,8 @@ def as_activation(name: str, value: object) -> Resolved:
     Raises
     ------
     ValueError, TypeError
-        No such activation, too many parameters or one that is no finite number; a negative alpha
-        where the activation would then fall and rise, so that its output does not tell its slope.
+        If the activation does not exist, has fewer parameters than given, or if a parameter is not
+        a finite number. If alpha is negative and the activation would not be monotonic.
 
     Examples
     --------
@@ -64,22 +66,22 @@ def as_activation(name: str, value: object) -> Resolved:
     >>> as_activation("activation", ("leaky_relu", 0.1))
     ('leaky_relu', 0.1, 0.0)
     """
-    if isinstance(value, list):  # it would leave a layer without a hash
+    if isinstance(value, list):  # a layer with a list could not be hashed
         needed = "a name, or a tuple of a name and its parameters"
         raise TypeError(check.needs(name, needed, value))
-    called, *given = value if isinstance(value, tuple) and value else (value,)
-    defaults = ACTIVATIONS[check.choice(name, called, ACTIVATIONS)]
+    function, *given = value if isinstance(value, tuple) and value else (value,)
+    defaults = ACTIVATIONS[check.choice(name, function, ACTIVATIONS)]
     if len(given) > len(defaults):
-        needed = f"{called!r} with at most {len(defaults)} parameters"
+        needed = f"{function!r} with at most {len(defaults)} parameters"
         raise ValueError(check.needs(name, needed, value))
-    if called in _RISING and given:
+    if function in _MONOTONIC and given:
         check.not_negative(f"{name}'s parameter", given[0])
     parameters = [
         *(check.real_in(f"{name}'s parameter", number, "a finite number") for number in given),
         *defaults[len(given) :],
         *[0.0] * (2 - len(defaults)),
     ]
-    return called, parameters[0], parameters[1]
+    return function, parameters[0], parameters[1]
 
 
 def __dir__() -> list[str]:

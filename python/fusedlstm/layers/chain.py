@@ -229,14 +229,14 @@ def check_order(layers: tuple[Layer[Any], ...]) -> None:
     for number, layer in enumerate(layers):
         if reducing is not None and not layer.pointwise:
             raise ValueError(
-                f"layers[{number}] must be a layer for vectors, since "
-                f"{type(reducing).__name__} stands before it; got {layer!r}"
+                f"layers[{number}] must be a layer for vectors after "
+                f"{type(reducing).__name__}, which reduces sequences; got {layer!r}"
             )
         ambiguous = layer.reads_last and not (layer.selects and last)
         if ambiguous and backward is not None:
             raise ValueError(
                 f"layers[{number}] must follow a layer that gives each direction's final output; "
-                f"got {layer!r} after {backward!r}. Put LastStep directly into the row of the "
+                f"got {layer!r} after {backward!r}. Put LastStep into the Chain of the "
                 f"bidirectional layer, or use Pool instead."
             )
         if layer.reduces:

@@ -1,4 +1,4 @@
-"""An affine map of each vector or step."""
+"""Fully connected layers."""
 
 from __future__ import annotations
 
@@ -20,30 +20,33 @@ from fusedlstm.layers.states import State
 
 
 @dataclass(frozen=True)
-class _DenseSaved:
+class DenseSaved:
+    """Values that `Dense.forward` keeps for `Dense.backward`."""
+
     seq: Sequence
     x: Array
     y: Array
 
 
 @dataclass(frozen=True)
-class Dense(Layer[_DenseSaved]):
-    """``activation(x W' + b)``, on vectors or on every real step of a sequence.
+class Dense(Layer[DenseSaved]):
+    """Fully connected layer, ``activation(x W' + b)``.
 
-    Steps past the end of a sequence are zero in the output. A row's result does not depend on the
-    rows beside it, to the last bit.
+    Applied to vectors or to every real step of a sequence. The output is zero after the end of a
+    sequence. The bits of a row do not depend on the other rows.
 
     Parameters
     ----------
     units : int
-        Features of the output.
+        Number of features of the output.
     activation : str or tuple, default "linear"
-        A name of `fusedlstm.layers.activations.ACTIVATIONS`, or a tuple of the name and its
+        A name from `fusedlstm.layers.activations.ACTIVATIONS`, or a tuple of a name and its
         parameters.
 
     Notes
     -----
-    Parameters: ``weight`` (units, F), Xavier-uniform, and ``bias`` (units,), zero.
+    The parameters are ``weight`` (units, F), initially Xavier-uniform [1]_, and ``bias`` (units,),
+    initially zero.
 
     References
     ----------
@@ -69,7 +72,7 @@ class Dense(Layer[_DenseSaved]):
 
     @property
     def core_activation(self) -> str | Resolved:
-        """The activation as the core takes it."""
+        """The activation in the form that the core accepts."""
         name = self.activation
         return name if isinstance(name, str) else as_activation("activation", name)
 
@@ -92,15 +95,15 @@ class Dense(Layer[_DenseSaved]):
         state: State = None,
         rng: np.random.Generator | None = None,
         all_steps: bool = True,
-    ) -> tuple[tuple[Sequence, State], _DenseSaved]:
+    ) -> tuple[tuple[Sequence, State], DenseSaved]:
         x = seq.rows()
         y = core.dense_forward(params, x, self.units, self.core_activation, get_num_threads())
-        return (seq.with_rows(y), None), _DenseSaved(seq, x, y)
+        return (seq.with_rows(y), None), DenseSaved(seq, x, y)
 
     def backward(
         self,
         params: Array,
-        saved: _DenseSaved,
+        saved: DenseSaved,
         dseq: Sequence,
         dstate: State,
         grads: Array,

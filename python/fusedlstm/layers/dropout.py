@@ -1,4 +1,4 @@
-"""Features dropped at random while training."""
+"""Dropout."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from fusedlstm.layers.states import State
 
 @dataclass(frozen=True)
 class Dropout(Layer[Any]):
-    """Set features to zero at random while training, and scale the others up to make up for it.
+    """Set features to zero at random in training, and divide the others by ``1 - rate``.
 
     Parameters
     ----------
-    rate : float
-        Probability of being dropped, in [0, 1).
+    rate : float in [0, 1)
+        Probability that a feature is set to zero.
 
     References
     ----------

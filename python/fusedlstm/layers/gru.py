@@ -1,4 +1,4 @@
-"""The gated recurrent unit."""
+"""Gated recurrent units."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ from fusedlstm.layers.shapes import Shapes
 class GRU(Recurrent):
     """Gated recurrent unit.
 
-    ``r, z = sigmoid(...)``, ``n = tanh(W x + b + r (U h' + b_hn))``, ``h = (1 - z) n + z h'``;
-    gates stand in the order r, z, n, as in PyTorch. Returns h of all steps,
-    (B, T, D * hidden_size), zero past the end of a sequence.
+    ``r, z = sigmoid(...)``, ``n = tanh(W x + b + r (U h' + b_hn))``, ``h = (1 - z) n + z h'``. The
+    order of the gates is r, z, n, as in PyTorch. The output is h of all steps,
+    (B, T, D * hidden_size), and zero after the end of a sequence. D is the number of directions.
 
     Parameters
     ----------
     hidden_size : int
-        Units H, of each direction.
+        Number of hidden units H of each direction.
     bidirectional : bool, default False
     merge, reverse, trainable_state, recurrent_dropout, zoneout, weight_dropout
-        As for every recurrent layer, see `Recurrent`.
+        Options of all recurrent layers, see `Recurrent`.
     candidate_dropout : float in [0, 1), default 0
-        Of n, a new mask at each step [2]_.
+        Dropout rate of the candidate n. A new mask at each step [2]_.
     reset_after : bool, default True
-        The reset gate acts on a finished product, as in PyTorch, Keras and cuDNN; False is the
-        original form, ``n = tanh(W x + U (r h') + b)`` [1]_.
+        Apply the reset gate after the product with ``weight_hh``, as PyTorch, Keras and cuDNN do.
+        False: the original equation ``n = tanh(W x + U (r h') + b)`` [1]_.
     activation : str or tuple, default "tanh"
-        Of n; see `LSTM`.
+        Activation of the candidate n, see `LSTM`.
     recurrent_activation : str or tuple, default "sigmoid"
-        Of the gates.
+        Activation of the gates.
 
     Notes
     -----
-    Parameters: ``weight_ih`` (3H, I), ``weight_hh`` (3H, H), ``bias`` (3H,) and with
-    ``reset_after`` ``bias_hn`` (H,), for each direction.
+    Each direction has the parameters ``weight_ih`` (3H, I), ``weight_hh`` (3H, H), ``bias`` (3H,)
+    and, with ``reset_after``, ``bias_hn`` (H,).
 
-    Initial weights are uniform with variance 1 / I for the input [4]_, and for the hidden state an
-    orthogonal matrix for each gate and n. The bias of unit k is 5 ((k + 1/2) / H)^2 for the update
-    gate, 0 for a gate other than sigmoid: the units start with memories from a few to a hundred
-    steps [3]_. All other biases are 0.
+    The initial ``weight_ih`` is uniform with variance 1 / I [4]_. The initial ``weight_hh`` has one
+    orthogonal matrix for each gate and the candidate. The initial bias of the update gate is
+    5 ((k + 1/2) / H)^2 for unit k, so that the units have memories from a few to a hundred
+    steps [3]_. It is 0 if the activation of the gates is not sigmoid. All other biases are 0.
 
     References
     ----------
@@ -79,7 +79,7 @@ class GRU(Recurrent):
         self._activations()
 
     def _activations(self) -> tuple[tuple[str, float, float], ...]:
-        """Of gates and candidate."""
+        """Return the activations of the gates and the candidate."""
         return (
             as_activation("recurrent_activation", self.recurrent_activation),
             as_activation("activation", self.activation),

@@ -1,4 +1,4 @@
-"""Initial values of weights and biases, drawn in float32 for every dtype of a model."""
+"""Initial values of weights and biases. They are drawn in float32 for every dtype of a model."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from fusedlstm._core import Array
 
 __all__ = ["lecun_uniform", "orthogonal", "spread_gate_bias", "uniform", "xavier_uniform"]
 
-PIECE = 1 << 16
-"""Numbers that are drawn and scaled together, while they stay in the cache."""
+CHUNK = 1 << 16
+"""Number of random numbers that are drawn and scaled together, so that they stay in the cache."""
 
-LONGEST_GATE_BIAS = 5.0
-"""Upper end of `spread_gate_bias`."""
+MAX_GATE_BIAS = 5.0
+"""Upper limit of `spread_gate_bias`."""
 
 
 def uniform(rng: np.random.Generator, shape: tuple[int, ...], deviation: float) -> Array:
-    """Return an array of a uniform distribution with mean 0 and this standard deviation."""
+    """Return an array from a uniform distribution with this standard deviation and mean 0."""
     values = np.empty(shape, np.float32)
     flat = values.reshape(-1)
     width = np.float32(math.sqrt(12) * deviation)
-    for start in range(0, len(flat), PIECE):
-        piece = flat[start : start + PIECE]
-        rng.random(out=piece, dtype=np.float32)
-        piece -= np.float32(0.5)
-        piece *= width
+    for start in range(0, len(flat), CHUNK):
+        chunk = flat[start : start + CHUNK]
+        rng.random(out=chunk, dtype=np.float32)
+        chunk -= np.float32(0.5)
+        chunk *= width
     return values
 
 
@@ -41,18 +41,18 @@ def lecun_uniform(rng: np.random.Generator, rows: int, fan_in: int) -> Array:
 
 
 def spread_gate_bias(units: int) -> Array:
-    """Return biases of a sigmoid forget gate that spread the units over scales of time.
+    """Return biases of a sigmoid forget gate that give the units memories of different lengths.
 
-    A gate of bias b keeps a memory for about 1 + exp(b) steps. Biases go from 0 to
-    `LONGEST_GATE_BIAS`, in proportion to the squares of evenly spaced numbers: half of the units
-    start with memories of a few steps, the last ones with memories of about a hundred.
+    A gate with bias b keeps a memory for about 1 + exp(b) steps. The biases are proportional to the
+    squares of evenly spaced numbers, from 0 to `MAX_GATE_BIAS`. So half of the units have initial
+    memories of a few steps, and the last units have memories of about a hundred steps.
 
     References
     ----------
     .. [1] Tallec and Ollivier, "Can Recurrent Neural Networks Warp Time?", 2018.
     """
     evenly = (np.arange(units) + 0.5) / units
-    biases: Array = (LONGEST_GATE_BIAS * evenly**2).astype(np.float32)
+    biases: Array = (MAX_GATE_BIAS * evenly**2).astype(np.float32)
     return biases
 
 
@@ -68,10 +68,10 @@ def xavier_uniform(rng: np.random.Generator, fan_out: int, fan_in: int) -> Array
 
 
 def orthogonal(rng: np.random.Generator, rows: int, columns: int | None = None) -> Array:
-    """Return a random matrix of orthonormal columns or rows.
+    """Return a random matrix with orthonormal columns or rows.
 
-    Square if ``columns`` is left out. The number of operations is proportional to the number of
-    elements of the larger square, as for a uniform distribution.
+    The matrix is square if ``columns`` is None. The number of operations is proportional to
+    ``max(rows, columns) ** 2``.
 
     Notes
     -----
@@ -118,9 +118,10 @@ def orthogonal(rng: np.random.Generator, rows: int, columns: int | None = None) 
 
 
 def _orthogonal_blocks(rng: np.random.Generator, count: int, size: int) -> Array:
-    """Return random orthogonal matrices (count, size, size), by Gram and Schmidt's process.
+    """Return random orthogonal matrices (count, size, size), by the Gram-Schmidt process.
 
-    Every vector is orthogonalized twice, in float64. Sums do not depend on the threads of BLAS.
+    Every vector is orthogonalized twice, in float64. The sums do not use BLAS, so their bits do not
+    depend on its number of threads.
     """
     blocks: Array = rng.standard_normal((count, size, size), dtype=np.float32).astype(np.float64)
     for number in range(size):

@@ -1,4 +1,4 @@
-"""The last step of each sequence."""
+"""Reduction of each sequence to its last step."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from fusedlstm.layers.states import State
 class LastStep(Layer[Sequence]):
     """Reduce each sequence to one vector, its last output.
 
-    After a recurrent layer it is each direction's own final state, PyTorch's ``h_n``: for the
-    reverse direction that of the first step. Pointwise layers in between, such as `Dense` and
-    `Dropout`, are applied to this vector. After any other layer it is the last real step.
+    After a recurrent layer, the vector is the final hidden state of each direction, as ``h_n`` in
+    PyTorch. For the reverse direction, this is the state at the first step. Pointwise layers
+    between the two layers, such as `Dense` and `Dropout`, are applied to this vector. After any
+    other layer, the vector is the last real step.
 
     Examples
     --------

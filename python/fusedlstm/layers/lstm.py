@@ -1,4 +1,4 @@
-"""Long short-term memory and its relatives."""
+"""Long short-term memory and its variants."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fusedlstm.layers.initializers import (
 from fusedlstm.layers.recurrent import Recurrent
 from fusedlstm.layers.shapes import Shapes
 
-# The options that a fused cell has other than the plain LSTM, and its name in the core.
+# The options in which a fused cell differs from the plain LSTM, and its name in the core.
 _FUSED = {
     frozenset[str](): "lstm",
     frozenset(["peepholes"]): "peephole_lstm",
@@ -29,8 +29,8 @@ _FUSED = {
     frozenset(["input_gate"]): "no_input_gate_lstm",
     frozenset(["forget_gate"]): "no_forget_gate_lstm",
     frozenset(["output_gate"]): "no_output_gate_lstm",
-    frozenset(["linear candidate"]): "linear_candidate_lstm",
-    frozenset(["linear output"]): "linear_output_lstm",
+    frozenset(["linear_candidate"]): "linear_candidate_lstm",
+    frozenset(["linear_output"]): "linear_output_lstm",
 }
 
 
@@ -38,56 +38,62 @@ _FUSED = {
 class LSTM(Recurrent):
     """Long short-term memory.
 
-    ``i, f, o = sigmoid(...)``, ``g = tanh(...)``, ``c = f c' + i g``, ``h = o tanh(c)``; gates
-    stand in the order i, f, g, o, as in PyTorch. Returns h of all steps, (B, T, D * hidden_size),
-    zero past the end of a sequence. The options below turn it into its published variants.
+    ``i, f, o = sigmoid(...)``, ``g = tanh(...)``, ``c = f c' + i g``, ``h = o tanh(c)``. The order
+    of the gates is i, f, g, o, as in PyTorch. The output is h of all steps,
+    (B, T, D * hidden_size), and zero after the end of a sequence. D is the number of directions.
+    The options select published variants.
 
     Parameters
     ----------
     hidden_size : int
-        Units H, of each direction.
+        Number of hidden units H of each direction.
     bidirectional : bool, default False
     merge, reverse, trainable_state, recurrent_dropout, zoneout, weight_dropout
-        As for every recurrent layer, see `Recurrent`.
+        Options of all recurrent layers, see `Recurrent`.
     candidate_dropout : float in [0, 1), default 0
-        Of g, a new mask at each step [4]_.
+        Dropout rate of the candidate g. A new mask at each step [4]_.
     zoneout_cell : float in [0, 1), default 0
-        Probability that a unit keeps its c of the step before.
+        Probability that a unit keeps its cell state c of the previous step.
     peepholes : bool, default False
-        Gates see the cell state: ``i`` and ``f`` that of the step before, ``o`` the new one [5]_.
+        Add the cell state to the inputs of the gates: the previous cell state to ``i`` and ``f``,
+        the new cell state to ``o`` [5]_.
     coupled_gates : bool, default False
-        ``i = 1 - f``, no input gate of its own (CIFG) [6]_.
+        Compute the input gate as ``i = 1 - f`` (CIFG) [6]_.
     input_gate, forget_gate, output_gate : bool, default True
-        A gate that is left out is 1.
+        False: the gate is always 1.
     full_gate_recurrence : bool, default False
-        Gates see the gates of the step before [6]_. These gates are not part of the state: streams,
-        `Sequential.run` and `Sequential.forward` with a state, and truncated training refuse the
-        layer.
+        Add the gates of the previous step to the inputs of the gates [6]_. They are not part of the
+        state, so streams, `Sequential.run` and `Sequential.forward` with a state, and truncated
+        training refuse the layer.
     activation : str or tuple, default "tanh"
-        Of g. A name of ONNX's recurrent operators in snake case, or a tuple of the name and its
-        parameters, such as ``("leaky_relu", 0.1)``.
+        Activation of the candidate g: a name of ONNX's recurrent operators in snake case, or a
+        tuple of a name and its parameters, such as ``("leaky_relu", 0.1)``.
     recurrent_activation : str or tuple, default "sigmoid"
-        Of the gates.
+        Activation of the gates.
     output_activation : str or tuple, optional
-        Of c on its way to h; None: as ``activation``.
+        Activation of c in the equation of h. None: the same as ``activation``.
     cell_clip : float, optional
-        c is held within plus and minus this.
+        Clip c to the range from -cell_clip to cell_clip.
     layer_norm : bool, default False
-        Normalize what comes from the input, what comes from the hidden state, and c [7]_.
+        Apply layer normalization to the products with the input and the hidden state, and to
+        c [7]_.
     projection_size : int, optional
-        h is a linear map of the cells' output to so many numbers (LSTMP) [8]_.
+        Project the output of the cell linearly to this size (LSTMP) [8]_. The projection is h.
     projection_bias : bool, default False
+        Add a bias to the projection.
 
     Notes
     -----
-    Parameters: ``weight_ih`` (NH, I), ``weight_hh`` (NH, R) and one ``bias`` (NH,), for each
-    direction, N the gates and g, R the projection's or the hidden size.
+    Each direction has the parameters ``weight_ih`` (NH, I), ``weight_hh`` (NH, R) and ``bias``
+    (NH,). N is the number of gates with weights plus one for the candidate, R is the projection
+    size or the hidden size. There is only one bias, unlike in PyTorch.
 
-    Initial weights are uniform with variance 1 / I for the input [9]_, and for the hidden state an
-    orthogonal matrix for each gate and g. The bias of unit k is 5 ((k + 1/2) / H)^2 for the forget
-    gate and 1 minus that for the input gate: the units start with memories from a few to a hundred
-    steps [3]_. Without an input gate, or with a gate other than sigmoid, the bias is 1 for the
-    forget gate [10]_ and 0 for the input gate. All other biases are 0.
+    The initial ``weight_ih`` is uniform with variance 1 / I [9]_. The initial ``weight_hh`` has one
+    orthogonal matrix for each gate and the candidate. For unit k the initial bias of the forget
+    gate is b = 5 ((k + 1/2) / H)^2, and the initial bias of the input gate is 1 - b, so that the
+    units have memories from a few to a hundred steps [3]_. Without an input gate, or if the
+    activation of the gates is not sigmoid, the bias is 1 for the forget gate [10]_ and 0 for the
+    input gate. All other biases are 0.
 
     References
     ----------
@@ -156,13 +162,15 @@ class LSTM(Recurrent):
         elif self.projection_bias:
             raise ValueError("projection_bias must be False without a projection_size; got True")
         if self.coupled_gates and not (self.input_gate and self.forget_gate):
-            raise ValueError("coupled_gates must be False without both of its gates; got True")
+            raise ValueError(
+                "coupled_gates must be False without input_gate and forget_gate; got True"
+            )
         if self.full_gate_recurrence and len(self.blocks) < 4:
             raise ValueError("full_gate_recurrence must be False without all gates; got True")
 
     @property
     def blocks(self) -> str:
-        """The gates and the candidate that have weights, such as "ifgo"."""
+        """Letters of the gates with weights and of the candidate, such as "ifgo"."""
         present = {
             "i": self.input_gate and not self.coupled_gates,
             "f": self.forget_gate,
@@ -172,7 +180,7 @@ class LSTM(Recurrent):
         return "".join(block for block, there in present.items() if there)
 
     def _activations(self) -> tuple[tuple[str, float, float], ...]:
-        """Of gates, candidate and output."""
+        """Return the activations of the gates, the candidate and the output."""
         candidate = as_activation("activation", self.activation)
         output = candidate
         if self.output_activation is not None:
@@ -192,8 +200,8 @@ class LSTM(Recurrent):
             "projection": self.projection_size is not None,
         }
         gates, candidate, output = self._activations()
-        options["linear candidate"] = candidate == LINEAR
-        options["linear output"] = output == LINEAR
+        options["linear_candidate"] = candidate == LINEAR
+        options["linear_output"] = output == LINEAR
         standard = gates == SIGMOID and {candidate, output} <= {TANH, LINEAR}
         fused = _FUSED.get(frozenset(name for name, set_ in options.items() if set_))
         if fused is not None and standard:
@@ -218,7 +226,7 @@ class LSTM(Recurrent):
 
     @property
     def has_complete_state(self) -> bool:
-        return not self.full_gate_recurrence  # the state is h and c, without the gates
+        return not self.full_gate_recurrence  # the state holds h and c, but not the gates
 
     def candidate_rates(self) -> tuple[float, float]:
         return self.candidate_dropout, self.zoneout_cell
@@ -266,7 +274,7 @@ class LSTM(Recurrent):
     def _initial_bias(self) -> Array:
         forget: Array = np.ones(self.hidden_size)
         bias = dict.fromkeys(self.blocks, np.zeros(self.hidden_size))
-        # A cell that forgets slowly must also take in little, or c saturates. Other gates than
+        # With a large forget gate and a large input gate, c would saturate. Activations other than
         # sigmoid may have no gradient at a large bias.
         if (self.input_gate or self.coupled_gates) and self._activations()[0] == SIGMOID:
             forget = spread_gate_bias(self.hidden_size)
@@ -279,7 +287,7 @@ class LSTM(Recurrent):
 
 @dataclass(frozen=True, repr=False)
 class PeepholeLSTM(LSTM):
-    """LSTM whose gates see the cell state: `LSTM` with ``peepholes=True``.
+    """LSTM with peephole connections: `LSTM` with ``peepholes=True``.
 
     References
     ----------
@@ -299,7 +307,7 @@ class PeepholeLSTM(LSTM):
 
 @dataclass(frozen=True, repr=False)
 class CIFGLSTM(LSTM):
-    """LSTM with coupled input and forget gate: `LSTM` with ``coupled_gates=True``.
+    """LSTM with coupled input and forget gates: `LSTM` with ``coupled_gates=True``.
 
     References
     ----------

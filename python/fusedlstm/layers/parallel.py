@@ -39,10 +39,10 @@ class Parallel(Composite):
         super().__init__(*branches)
         kinds = {branch.reduces for branch in self.layers}
         if len(kinds) > 1:
-            needed = "layers that all keep the steps or all reduce them"
+            needed = "layers that all have an output at every step or all reduce the steps"
             raise ValueError(check.needs("branches", needed, self.layers))
         if any(branch.shares_params_of is not None for branch in self.layers):
-            needed = "layers with parameters of their own"
+            needed = "layers with their own parameters"
             raise ValueError(check.needs("branches", needed, self.layers))
 
     @property

@@ -1,4 +1,4 @@
-"""The mean or the maximum over the steps of each sequence."""
+"""Pooling over the steps of each sequence."""
 
 from __future__ import annotations
 
@@ -16,23 +16,27 @@ from fusedlstm.layers.states import Shapes as StateShapes
 from fusedlstm.layers.states import State
 
 
-class _PoolSaved(NamedTuple):
+class PoolSaved(NamedTuple):
+    """Values that `Pool.forward` keeps for `Pool.backward`."""
+
     seq: Sequence
-    counts: Array  # (B, 1): real steps, those before a state included
-    where: Array | None  # (B, F): steps of the largest values, -1 in the state
+    counts: Array  # (B, 1): numbers of real steps, including the steps of earlier calls
+    where: Array | None  # (B, F): step of the maximum; -1 if it comes from the state
     has_state: bool
 
 
 @dataclass(frozen=True)
-class Pool(Layer[_PoolSaved]):
+class Pool(Layer[PoolSaved]):
     """Reduce each sequence to the mean or the maximum of its real steps.
 
-    The state holds the sum and the number of the steps so far, or the maximum, so that a stream has
-    the pool of the sequence so far. The gradient of a maximum goes to the first step that has it.
+    The state holds the sum and the number of the steps so far, or the maximum so far. So a stream
+    returns the pooled value of the sequence so far. The gradient of a maximum goes to the first
+    step with this value.
 
     Parameters
     ----------
     kind : {"mean", "max"}, default "mean"
+        The mean or the maximum of each feature.
 
     Examples
     --------
@@ -69,27 +73,27 @@ class Pool(Layer[_PoolSaved]):
         state: State = None,
         rng: np.random.Generator | None = None,
         all_steps: bool = True,
-    ) -> tuple[tuple[Sequence, State], _PoolSaved]:
+    ) -> tuple[tuple[Sequence, State], PoolSaved]:
         x = seq.steps()
         before = None if state is None else check.contiguous(state[0][0])
         pooled, where = core.pool_forward(self.kind, x, seq.lengths, before, get_num_threads())
         real = np.full(len(x), x.shape[1]) if seq.lengths is None else seq.lengths
         counts = real[:, np.newaxis].astype(x.dtype)
         if self.kind == "max":
-            saved = _PoolSaved(seq, counts, where, state is not None)
+            saved = PoolSaved(seq, counts, where, state is not None)
             return (Sequence(pooled), (pooled[np.newaxis],)), saved
         if state is not None:
             counts = counts + state[1][0]
-        saved = _PoolSaved(seq, counts, None, state is not None)
+        saved = PoolSaved(seq, counts, None, state is not None)
         mean = pooled / counts
-        subnormal = np.abs(mean) < np.finfo(mean.dtype).tiny  # which the core takes for zero
+        subnormal = np.abs(mean) < np.finfo(mean.dtype).tiny  # the core treats them as zero
         mean[subnormal] = np.copysign(0, mean[subnormal])
         return (Sequence(mean), (pooled[np.newaxis], counts[np.newaxis])), saved
 
     def backward(
         self,
         params: Array,
-        saved: _PoolSaved,
+        saved: PoolSaved,
         dseq: Sequence,
         dstate: State,
         grads: Array,

@@ -35,29 +35,31 @@ class RecurrentSaved(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Recurrent(ShortRepr, Cell, Layer[RecurrentSaved]):
-    """A layer that reads a sequence step by step. Returns h of all steps, zero past the end.
+    """Base class of layers that compute a sequence step by step.
+
+    The output is h of all steps, and zero after the end of each sequence.
 
     Parameters
     ----------
     hidden_size : int
-        Units H, of each direction.
+        Number of hidden units H of each direction.
     bidirectional : bool, default False
-        Run a second set of weights from each sequence's last step to its first. Its parameters end
-        in ``_reverse``.
+        Add a second direction with separate weights, which reads each sequence from its last step
+        to its first. The names of its parameters end with ``_reverse``.
     merge : {"concat", "sum", "average"}, default "concat"
-        What becomes of the two directions' outputs.
+        How the outputs of the two directions are combined.
     reverse : bool, default False
-        The only direction goes from each sequence's last step to its first.
+        Read each sequence from its last step to its first. Only for a layer with one direction.
     trainable_state : bool, default False
-        The initial state is a parameter, ``initial_h`` and, for an LSTM, ``initial_c``; it starts
-        at zero. A state that is passed in takes its place.
+        Train the initial state as parameters ``initial_h`` and, for an LSTM, ``initial_c``. Their
+        initial values are zero. They are not used in calls with a given state.
     recurrent_dropout : float in [0, 1), default 0
-        Of the hidden state on its way into the next step, one mask a sequence [1]_.
+        Dropout rate of the hidden state that enters the next step. One mask per sequence [1]_.
     zoneout : float in [0, 1), default 0
-        Probability that a unit keeps its hidden state of the step before [2]_; at inference the
-        two are mixed in this proportion.
+        Probability that a unit keeps its hidden state of the previous step [2]_. At inference the
+        previous and the new hidden state are averaged with this weight.
     weight_dropout : float in [0, 1), default 0
-        Of the elements of ``weight_hh``, one mask a batch [3]_.
+        Dropout rate of the elements of ``weight_hh`` (DropConnect). One mask per batch [3]_.
 
     References
     ----------

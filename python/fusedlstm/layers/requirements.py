@@ -1,4 +1,4 @@
-"""Checks of layers: the properties that streams, states, masks and optimizers need."""
+"""Checks of the layer properties that streams, states, masks and optimizers require."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fusedlstm.layers import Composite, Layer
 
 
 def leaves(layer: Layer[Any], name: str = "layer") -> Iterator[tuple[str, Layer[Any]]]:
-    """Yield the layers that consist of no layers, with names such as ``layers[1].layers[0]``."""
+    """Yield the layers that contain no layers, with names such as ``layers[1].layers[0]``."""
     if isinstance(layer, Composite):
         prefix = "" if name == "layer" else f"{name}."
         for number, part in enumerate(layer.layers):
@@ -19,7 +19,7 @@ def leaves(layer: Layer[Any], name: str = "layer") -> Iterator[tuple[str, Layer[
 
 
 def require_carried_state(layer: Layer[Any], use: str) -> None:
-    """Refuse layers of which a state cannot be carried from one call to the next."""
+    """Refuse layers whose state cannot be passed from one call to the next."""
     for name, leaf in leaves(layer):
         if leaf.reads_backward:
             raise ValueError(f"{name} must read forward only {use}; got {leaf!r}")
@@ -27,7 +27,7 @@ def require_carried_state(layer: Layer[Any], use: str) -> None:
 
 
 def require_state(layer: Layer[Any], use: str) -> None:
-    """Refuse layers that cannot start from a state."""
+    """Refuse layers that cannot start from a given state."""
     require_complete_state(layer, use)
     for name, leaf in leaves(layer):
         if not (leaf.causal or leaf.reads_backward):
@@ -35,41 +35,38 @@ def require_state(layer: Layer[Any], use: str) -> None:
 
 
 def require_complete_state(layer: Layer[Any], use: str) -> None:
-    """Refuse layers of which a state is incomplete, where a state is carried on."""
+    """Refuse layers with an incomplete state."""
     for name, leaf in leaves(layer):
         if not leaf.has_complete_state:
             raise ValueError(
-                f"{name} must have a complete state {use}; got {leaf!r}, whose gates of the step "
-                f"before are not in its state"
+                f"{name} must have a complete state {use}; got {leaf!r}, whose state does not "
+                f"hold the gates of the previous step"
             )
 
 
 def require_maskable(layer: Layer[Any]) -> None:
-    """Refuse layers for which a masked step may not be left out."""
+    """Refuse layers for which masked steps cannot be removed."""
     for name, leaf in leaves(layer):
         if not leaf.maskable:
             raise ValueError(
-                f"{name} must be maskable with mask, so that masked steps can be left out; got "
+                f"{name} must be maskable with mask, so that masked steps can be removed; got "
                 f"{leaf!r}"
             )
 
 
 def require_stream(layer: Layer[Any]) -> None:
-    """Refuse layers that cannot compute one step at a time."""
+    """Refuse layers that cannot be computed one step at a time."""
     for name, leaf in leaves(layer):
         if leaf.reads_backward:
-            raise ValueError(
-                f"A stream needs layers that read forward; {name} reads each sequence from its "
-                f"last step: {leaf!r}"
-            )
+            raise ValueError(f"{name} must read forward only for a stream; got {leaf!r}")
         if not leaf.causal:
-            raise ValueError(f"A stream needs causal layers; {name} is not: {leaf!r}")
+            raise ValueError(f"{name} must be causal for a stream; got {leaf!r}")
         require_state_to_reduce(name, leaf)
     require_complete_state(layer, "for a stream")
 
 
 def require_truncation(layer: Layer[Any]) -> None:
-    """Refuse layers whose states cannot be carried from one chunk of steps to the next."""
+    """Refuse layers whose state cannot be passed from one chunk of steps to the next."""
     require_complete_state(layer, "with tbptt_steps")
     for name, leaf in leaves(layer):
         if leaf.reads_backward:
@@ -80,16 +77,16 @@ def require_truncation(layer: Layer[Any]) -> None:
 
 
 def require_state_to_reduce(name: str, layer: Layer[Any]) -> None:
-    """Refuse a causal layer that reduces and cannot know earlier steps."""
+    """Refuse a causal layer that reduces sequences without a state for the earlier steps."""
     if layer.reduces and not layer.selects and layer.state_shapes(1, 1) is None:
         raise ValueError(
-            f"{name} must have a state to be causal, since it reduces sequences; got {layer!r}. "
+            f"{name} must have a state to be causal, because it reduces sequences; got {layer!r}. "
             f"Write state_shapes, or leave out causal = True."
         )
 
 
 def require_deterministic(layer: Layer[Any]) -> None:
-    """Refuse layers that draw random numbers, for L-BFGS."""
+    """Refuse layers that draw random numbers, which L-BFGS does not support."""
     for name, leaf in leaves(layer):
         if leaf.random:
             raise ValueError(

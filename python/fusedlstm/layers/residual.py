@@ -47,7 +47,7 @@ class Residual(Composite):
         super().__init__(*layers)
         for number, layer in enumerate(self.layers):
             if layer.reduces:
-                needed = "a layer that keeps the steps, since they are added to the input"
+                needed = "a layer with an output at every step, which is added to the input"
                 raise ValueError(check.needs(f"layers[{number}]", needed, layer))
 
     @cached_property

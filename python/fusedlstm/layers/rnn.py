@@ -1,4 +1,4 @@
-"""The vanilla recurrent network."""
+"""Vanilla recurrent layers."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ from fusedlstm.layers.shapes import Shapes
 class RNN(Recurrent):
     """Vanilla recurrent network, ``h = tanh(W x + U h' + b)``.
 
-    Returns h of all steps, (B, T, D * hidden_size), zero past the end of a sequence.
+    The output is h of all steps, (B, T, D * hidden_size), and zero after the end of a sequence. D
+    is the number of directions.
 
     Parameters
     ----------
     hidden_size : int
-        Units H, of each direction.
+        Number of hidden units H of each direction.
     bidirectional : bool, default False
     merge, reverse, trainable_state, recurrent_dropout, zoneout, weight_dropout
-        As for every recurrent layer, see `Recurrent`.
+        Options of all recurrent layers, see `Recurrent`.
     activation : str or tuple, default "tanh"
-        ``"relu"``, or another; see `LSTM`.
+        ``"relu"`` or another activation, see `LSTM`.
 
     Notes
     -----
-    Parameters: ``weight_ih`` (H, I), ``weight_hh`` (H, H) and ``bias`` (H,), for each direction.
+    Each direction has the parameters ``weight_ih`` (H, I), ``weight_hh`` (H, H) and ``bias`` (H,).
 
-    Initial weights are uniform with variance 1 / I for the input [2]_ and orthogonal for the hidden
-    state [3]_. Biases are 0.
+    The initial ``weight_ih`` is uniform with variance 1 / I [2]_, the initial ``weight_hh`` is an
+    orthogonal matrix [3]_, and the initial bias is 0.
 
     References
     ----------

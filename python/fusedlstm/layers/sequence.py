@@ -1,4 +1,4 @@
-"""The value that travels between layers."""
+"""Batches of sequences, the input and output of layers."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ __all__ = ["Sequence", "rows_of"]
 
 
 class Sequence(NamedTuple):
-    """A batch of sequences on its way through a model, or its gradient on the way back.
+    """A batch of sequences, or the gradient of a batch.
 
     Attributes
     ----------
     x : array (B, T, F), array (B, F) or None
-        All steps; after a layer that reduces, vectors. None where the steps are not read (forward),
-        or where their gradient is zero (backward).
+        All steps, or vectors after a layer that reduces. In the forward pass None if no layer reads
+        the steps, in the backward pass None if their gradient is zero.
     lengths : int64 array (B,) or None
-        Real steps of each sequence, counted from the first; None if all have T.
+        Number of real steps of each sequence. They are its first steps. None: all have T.
     last : array (B, F) or None
-        The final output of each direction of a recurrent layer, for `LastStep`. Other layers
-        neither read nor set it.
+        The final output of each direction of a recurrent layer, for `LastStep`. Other layers do not
+        read or set it.
     """
 
     x: Array | None
@@ -38,28 +38,30 @@ class Sequence(NamedTuple):
         return array.shape[-1]  # type: ignore[no-any-return]
 
     def steps(self) -> Array:
-        """Return ``x``, which must be there."""
-        assert self.x is not None, "a layer that reads all steps follows one that was told not to"
+        """Return ``x``, which must not be None."""
+        assert self.x is not None, "the layer before was told not to compute all steps"
         return self.x
 
     def mask(self) -> npt.NDArray[np.bool_] | None:
-        """Return which of the steps are real, (B, T); None if all are."""
+        """Return an array (B, T) that is True for real steps. None: all steps are real."""
         if self.lengths is None or self.x is None or self.x.ndim == 2:
             return None
         mask: npt.NDArray[np.bool_] = np.arange(self.x.shape[1]) < self.lengths[:, np.newaxis]
         return mask
 
     def rows(self) -> Array:
-        """Return the real steps of all sequences, or the vectors, as rows (N, F)."""
+        """Return the real steps of all sequences, or the vectors, as an array (N, F)."""
         return rows_of(self.steps(), None if self.lengths is None else self.mask())
 
     def with_rows(self, rows: Array) -> Sequence:
-        """Return a batch of the same lengths with these real steps, zero past the end.
+        """Return a batch with the same lengths and other real steps.
+
+        It is zero after the end of each sequence.
 
         Parameters
         ----------
         rows : array (N, K)
-            One for each row of `rows`.
+            The real steps, in the order of the method `rows`.
         """
         x = self.steps()
         if x.ndim == 2:
@@ -73,7 +75,7 @@ class Sequence(NamedTuple):
         return Sequence(flat.reshape(shape), self.lengths)
 
     def zeroed(self) -> Sequence:
-        """Return the batch with zeros past the end of each sequence."""
+        """Return the batch with zeros after the end of each sequence."""
         mask = self.mask()
         if mask is None:
             return self
@@ -89,8 +91,8 @@ def rows_of(array: Array, mask: npt.NDArray[np.bool_] | None, axes: int | None =
     mask : bool array (B, T) or None
         None: all steps are real.
     axes : int or None
-        Number of axes of sequences and steps. None: 2 for three axes and more, else 1, and the rows
-        of the array are returned as they are.
+        Number of leading axes that are sequences and steps: 2, or 1 for an array whose rows are
+        returned unchanged. None: 2 if the array has at least three axes, else 1.
     """
     if mask is not None and array.shape[:2] == mask.shape:  # `take` is faster than a mask
         array = array.reshape(-1, *array.shape[2:]).take(np.flatnonzero(mask), axis=0)

@@ -1,4 +1,4 @@
-"""States of layers: trees of arrays with the batch on axis 1."""
+"""States of layers: nested tuples of arrays with the batch on axis 1."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from fusedlstm._utils import validation as check
 State: TypeAlias = Any
 """None, a tuple of arrays (directions, B, size), or a tuple of states.
 
-A layer with a state has a tuple of arrays, a layer of layers a tuple of their states, a layer
-without a state None.
+The state of a layer is a tuple of arrays, or None if the layer has no state. The state of a
+`Composite` is the tuple of the states of its layers.
 """
 
 Shapes: TypeAlias = Any
-"""A tree like a state, with the shape of each array in its place."""
+"""The structure of a state, with the shape of each array in place of the array."""
 
 
 def mapped(function: Callable[..., Array], *states: State) -> State:
-    """Return the tree of the function's values for the arrays of trees of one structure."""
+    """Apply a function to the arrays of states with the same structure. Return the results."""
     first = states[0]
     if first is None:
         return None
@@ -43,9 +43,9 @@ def select_rows(state: State, rows: npt.ArrayLike) -> State:
     Parameters
     ----------
     state : tuple, array or None
-        A state as from `Sequential.run`; arrays have the batch on axis 1.
+        A state as from `Sequential.run`. The batch is on axis 1 of every array.
     rows : int array
-        Numbers of sequences; one may occur several times.
+        Numbers of sequences. A number may occur several times.
 
     Returns
     -------
@@ -69,7 +69,7 @@ def select_rows(state: State, rows: npt.ArrayLike) -> State:
 
 
 def update_rows(state: State, rows: npt.NDArray[np.intp], new: State) -> None:
-    """Write the states of some sequences into those of a batch."""
+    """Write the states of some sequences into the state of a batch."""
 
     def write(old: Array, part: Array) -> Array:
         old[:, rows] = part
@@ -79,11 +79,11 @@ def update_rows(state: State, rows: npt.NDArray[np.intp], new: State) -> None:
 
 
 def checked(name: str, state: Any, shapes: Shapes, dtype: np.dtype[Any]) -> State:
-    """Return a state as contiguous arrays of these shapes; None stands for a zero state."""
+    """Return a state as contiguous arrays of the given shapes. None is a state of zeros."""
     if state is None or shapes is None:
         return None
     if not _holds_arrays(shapes):
-        needed = f"{len(shapes)} entries, one a layer"
+        needed = f"a tuple with {len(shapes)} entries, one per layer"
         if not isinstance(state, (tuple, list)) or len(state) != len(shapes):
             raise ValueError(check.needs(name, needed, state))
         parts = enumerate(zip(state, shapes, strict=True))
@@ -98,14 +98,17 @@ def checked(name: str, state: Any, shapes: Shapes, dtype: np.dtype[Any]) -> Stat
 
 
 def has_gap(state: State, shapes: Shapes) -> bool:
-    """Return True if the state of a layer that has one is None."""
+    """Return True if the state is None for a layer that has a state."""
     if state is None or shapes is None or _holds_arrays(shapes):
         return state is None and shapes is not None
     return any(map(has_gap, state, shapes))
 
 
 def filled(state: State, initial: State, shapes: Shapes) -> State:
-    """Return a state with the initial one where it is None; zero where that is None, too."""
+    """Return a state with the initial state wherever the state is None.
+
+    Where both are None, the result is None, which is a state of zeros.
+    """
     if state is None:
         if initial is not None or shapes is None:
             return initial

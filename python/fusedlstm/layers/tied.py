@@ -58,7 +58,7 @@ class Tied(Layer[Any]):
         if not isinstance(self.layer, Layer):
             raise TypeError(check.needs("layer", "a layer", self.layer))
         if isinstance(self.layer, (Composite, Tied)):
-            needed = "a layer that does not consist of layers"
+            needed = "a layer that contains no layers"
             raise ValueError(check.needs("layer", needed, self.layer))
 
     @property

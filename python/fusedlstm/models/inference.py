@@ -155,7 +155,7 @@ class Inference:
             return seq, None
         require_maskable(self.layer)
         if lengths is not None:
-            raise ValueError(check.needs("lengths", "None where there is a mask", lengths))
+            raise ValueError(check.needs("lengths", "None if mask is given", lengths))
         real = RealSteps.of(mask, *seq.steps().shape[:2])
         return Sequence(real.take(seq.steps()), real.lengths), real
 

@@ -94,7 +94,9 @@ class Model(Inference):
         views = self.named_params()
         for name, values in self.layer.init_params(self.input_size, rng).items():
             if name not in views:
-                raise ValueError(check.needs("init_params", "of names of param_shapes", name))
+                raise ValueError(
+                    f"init_params must return only names of param_shapes; got {name!r}"
+                )
             if np.shape(values) != views[name].shape:
                 needed = f"an array of shape {views[name].shape} for {name!r}"
                 raise ValueError(check.needs("init_params", needed, values))
@@ -105,7 +107,7 @@ class Model(Inference):
         if not isinstance(cast(object, layer), Layer):
             raise TypeError(check.needs("layer", "a layer", layer))
         if layer.shares_params_of is not None:
-            raise ValueError(check.needs("layer", "a layer with parameters of its own", layer))
+            raise ValueError(check.needs("layer", "a layer with its own parameters", layer))
         size = check.positive_int("input_size", input_size)
         self._set_layer(layer, size, check.float_dtype("dtype", dtype))
         self._shapes = layer.param_shapes(size)
@@ -146,7 +148,7 @@ class Model(Inference):
         }
         for name in sorted(self._shapes.keys() | arrays.keys()):
             if name not in self._shapes:
-                raise ValueError(check.needs("named", "of parameters of these layers", name))
+                raise ValueError(f"named must have only parameters of these layers; got {name!r}")
             if name not in arrays or arrays[name].shape != self._shapes[name]:
                 needed = f"an array of shape {self._shapes[name]}"
                 raise ValueError(check.needs(f"named[{name!r}]", needed, arrays.get(name)))
@@ -372,9 +374,11 @@ class Model(Inference):
         dstate: State = None,
     ) -> tuple[Sequence | None, State]:
         if not isinstance(cast(object, saved), Saved):
-            raise TypeError(check.needs("saved", "what forward returned", saved))
+            raise TypeError(check.needs("saved", "a result of forward", saved))
         if saved.used:
-            raise ValueError("saved must be fresh from forward; got one that backward has used")
+            raise ValueError(
+                "saved must be an unused result of forward; got a result that backward has used"
+            )
         array = check.real_array("dy", dy, self.dtype)
         if array.shape != saved.output_shape:
             raise ValueError(check.needs("dy", f"an array of shape {saved.output_shape}", dy))
