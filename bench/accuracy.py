@@ -1,7 +1,7 @@
 """Print the accuracy of the grid in float32 against PyTorch in float64.
 
-The largest absolute error over max(1, largest absolute reference), of the outputs, the input's
-gradient and the weights' gradients.
+The figures are the largest absolute errors over max(1, largest absolute reference) of the outputs,
+the gradient of the input and the gradients of the weights.
 
     python bench/accuracy.py
 """

@@ -5,7 +5,7 @@
 // Cells hand in their pre-activations already multiplied by the base-2 factors below (the factors are folded
 // into the packed weights); the plain forms do it themselves, with the rounding error of the product kept.
 //
-// Largest errors, measured by tests/test_core_activations.py: 3 ulp for the plain forms in both precisions. The
+// Largest errors, measured by tests/core/test_core_activations.py: 3 ulp for the plain forms in both precisions. The
 // denominators of the cells take a shorter polynomial, which costs another ulp in float.
 #pragma once
 

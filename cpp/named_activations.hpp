@@ -1,7 +1,7 @@
 // The list of activations that layers take by name: ONNX's operators, each a function and its derivative from its own
 // output. Two numbers, alpha and beta, belong to some of them.
 //
-// A NaN comes out as a NaN, infinities as the limits. tests/test_core_activations.py measures the errors.
+// A NaN comes out as a NaN, infinities as the limits. tests/core/test_core_activations.py measures the errors.
 #pragma once
 
 #include <cmath>

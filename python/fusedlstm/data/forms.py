@@ -108,7 +108,7 @@ def _read_array(array: Array, name: str, allow_nan: bool) -> Sequences:
         raise ValueError(
             f"Expected {name} to be a 2D or 3D array or a list of sequences; got a {numbers.ndim}D "
             f"array of shape {numbers.shape}. Reshape your data: {name}.reshape(1, -1) if it is "
-            f"one sequence of one feature, {name}.reshape(-1, 1) if it is one step of many."
+            f"one sequence of one feature, {name}.reshape(-1, 1) if it is sequences of one step."
         )
     if numbers.ndim > 3:
         needed = "(n_samples, n_timesteps, n_features), a list of sequences or 2D"

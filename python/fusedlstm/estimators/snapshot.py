@@ -35,7 +35,7 @@ class Snapshot(NamedTuple):
     standardizer : Standardizer or None
         None if X is not standardized.
     params_version : object
-        The ``params_version`` of the model at the time of the snapshot.
+        ``model.params_version`` at the time of the snapshot.
     """
 
     model: Sequential

@@ -41,7 +41,7 @@ ATTRIBUTES: dict[str, Any] = {
 }
 """Types of the fitted attributes in a file.
 
-A string names a class of a package that depends on this one.
+A string names a class of a package that depends on `fusedlstm.files`.
 """
 
 _OF_A_MODEL = ("n_features_in_", "_fitted_on_2d", "model_", "n_iter_", "loss_curve_")

@@ -181,7 +181,9 @@ class Decoder:
         if kind == "Generator":
             return self._generator(content)
         make = VALUES[check.choice("class", kind, VALUES)]
-        return made(make, {name: self.decode(each) for name, each in of_object(content).items()})
+        return construct(
+            make, {name: self.decode(each) for name, each in of_object(content).items()}
+        )
 
     def model(self, content: Any, name: str = "Sequential") -> Any:
         """Return the model of the class ``name`` that `encode_model` encoded."""
@@ -241,7 +243,7 @@ class Decoder:
         return np.random.Generator(bits)
 
 
-def made(kind: Any, fields: dict[str, Any]) -> Any:
+def construct(kind: Any, fields: dict[str, Any]) -> Any:
     """Check names and types of the fields of a dataclass, and return an object of it."""
     known = dataclasses.fields(kind)
     for name in fields:

@@ -36,7 +36,7 @@ def check_target(target: Path, name: str) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     if not stat.S_ISREG(mode):
-        raise ValueError(check.needs(name, "a new file or a regular one", str(target)))
+        raise ValueError(check.needs(name, "a new file or a regular file", str(target)))
 
 
 @contextlib.contextmanager

@@ -8,15 +8,13 @@ output. The options of a loss are the fields of a frozen dataclass.
 
 from fusedlstm.losses.base import Loss, SequenceLoss, each_step, log_softmax, sigmoid
 from fusedlstm.losses.classification import ClassificationLoss, Focal, LogLoss, log_loss
+from fusedlstm.losses.distribution import Gaussian, Pinball, Poisson
 from fusedlstm.losses.registry import CLASSIFICATION_LOSSES as CLASSIFICATION_LOSSES
 from fusedlstm.losses.registry import REGRESSION_LOSSES as REGRESSION_LOSSES
 from fusedlstm.losses.registry import as_loss as as_loss
 from fusedlstm.losses.regression import (
     AbsoluteError,
-    Gaussian,
     Huber,
-    Pinball,
-    Poisson,
     RegressionLoss,
     SquaredError,
     absolute_error,

@@ -23,7 +23,7 @@ of the batch. Real steps are the steps that are not padding.
 
 
 SHORT_ROW = 64
-"""Row length up to which NumPy reduces the columns of the transposed array faster."""
+"""Row length up to which a reduction over the columns of the transposed array is faster."""
 
 
 class SequenceLoss(abc.ABC):

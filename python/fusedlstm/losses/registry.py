@@ -7,11 +7,9 @@ from typing import Any, TypeVar
 
 from fusedlstm._utils import validation as check
 from fusedlstm.losses.classification import ClassificationLoss, Focal, log_loss
+from fusedlstm.losses.distribution import Gaussian, Pinball, Poisson
 from fusedlstm.losses.regression import (
-    Gaussian,
     Huber,
-    Pinball,
-    Poisson,
     RegressionLoss,
     absolute_error,
     squared_error,

@@ -80,6 +80,36 @@ def sequences_from_frame(
     frame = _as_frame(df)
     ids = list(id) if isinstance(id, list) else [id]
     targets = list(target) if isinstance(target, list) else [] if target is None else [target]
+    features = _check_columns(frame, id, ids, time, columns, target, targets)
+    values = _feature_values(frame, features)
+    number, order = _sorted_rows(frame, ids, time)
+    starts = np.flatnonzero(np.diff(number, prepend=-1))
+    if time is not None:
+        _check_no_duplicates(frame, ids, time, number, order)
+    y = [_target_values(frame, name, ids, number, order, starts) for name in targets]
+    index = frame.index[order] if time is None else frame.set_index(time).index[order]
+    shared_columns = frame[features].columns  # one index object for all data frames
+    ends = [*starts[1:], len(frame)]
+    values = values[order]
+    X = [
+        type(frame)(values[start:end], index=index[start:end], columns=shared_columns)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    if target is None:
+        return X
+    return X, np.column_stack(y) if isinstance(target, list) else y[0]
+
+
+def _check_columns(
+    frame: Any,
+    id: Any,
+    ids: list[Any],
+    time: Any,
+    columns: Any,
+    target: Any,
+    targets: list[Any],
+) -> list[Any]:
+    """Check the names of the columns and return the names of the features."""
     if not ids:
         raise ValueError(check.needs("id", "a column name or a list of them", id))
     for argument, name, value in [
@@ -114,7 +144,13 @@ def sequences_from_frame(
         raise ValueError(check.needs("columns", "at least one column", features))
     if len(frame) == 0:
         raise ValueError("df must have at least one row; got 0")
-    values = _feature_values(frame, features)
+    return features
+
+
+def _sorted_rows(
+    frame: Any, ids: list[Any], time: Any
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the sequence number of each row, sorted, and the rows in this order."""
     number = frame.groupby(ids, sort=False, observed=True).ngroup().to_numpy()
     if time is None:
         order = np.argsort(number, kind="stable")
@@ -122,22 +158,7 @@ def sequences_from_frame(
         _check_ordered(frame, time)
         by_time = np.asarray(frame[time].array.argsort(kind="stable"))
         order = by_time[np.argsort(number[by_time], kind="stable")]
-    number = number[order]
-    starts = np.flatnonzero(np.diff(number, prepend=-1))
-    if time is not None:
-        _check_no_duplicates(frame, ids, time, number, order)
-    y = [_target_values(frame, name, ids, number, order, starts) for name in targets]
-    index = frame.index[order] if time is None else frame.set_index(time).index[order]
-    columns_of_all = frame[features].columns  # shared by all data frames
-    ends = [*starts[1:], len(frame)]
-    values = values[order]
-    X = [
-        type(frame)(values[start:end], index=index[start:end], columns=columns_of_all)
-        for start, end in zip(starts, ends, strict=True)
-    ]
-    if target is None:
-        return X
-    return X, np.column_stack(y) if isinstance(target, list) else y[0]
+    return number[order], order
 
 
 def _as_frame(df: Any) -> Any:

@@ -61,8 +61,8 @@ class PadSequences(SequenceTransformer):
 
         Returns
         -------
-        array (n_samples, width_, n_features)
-            The padded sequences.
+        array (n_samples, n_timesteps, n_features)
+            The padded sequences, with ``width_`` steps.
 
         Raises
         ------

@@ -137,26 +137,26 @@ def select(rows: Rows, which: Any) -> Rows:
     return {method: [values[i] for i in which] for method, values in rows.items()}
 
 
-def assert_same(got: Rows, expected: Rows, what: str) -> None:
+def assert_same(got: Rows, expected: Rows, case: str) -> None:
     """Assert that two outputs are equal, up to `TOLERANCE` for floats."""
     for method, rows in expected.items():
-        assert len(got[method]) == len(rows), f"{method} of {what} has {len(got[method])} rows"
+        assert len(got[method]) == len(rows), f"{method} of {case} has {len(got[method])} rows"
         for i, (one, other) in enumerate(zip(got[method], rows, strict=True)):
-            message = f"{method} of {what} differs at [{i}]"
+            message = f"{method} of {case} differs at [{i}]"
             if other.dtype.kind == "f":
                 np.testing.assert_allclose(one, other, TOLERANCE, TOLERANCE, err_msg=message)
             else:
                 np.testing.assert_array_equal(one, other, err_msg=message)
 
 
-def assert_raises(errors: Any, call: Callable[..., Any], *args: Any, what: str) -> None:
+def assert_raises(errors: Any, call: Callable[..., Any], *args: Any, case: str) -> None:
     """Assert that a call raises one of the errors."""
     with suppress(errors):
         call(*args)
-        raise AssertionError(f"{getattr(call, '__name__', 'fit')} accepted {what}")
+        raise AssertionError(f"{getattr(call, '__name__', 'fit')} accepted {case}")
 
 
-def assert_refused(estimator: Any, X: Any, what: str) -> None:
+def assert_refused(estimator: Any, X: Any, case: str) -> None:
     """Assert that fit and the other methods raise an error for X.
 
     The fitted estimator must give the same results after the errors.
@@ -166,10 +166,10 @@ def assert_refused(estimator: Any, X: Any, what: str) -> None:
         unfitted(estimator).fit,
         X,
         targets(estimator, regular())[: len(X)],
-        what=what,
+        case=case,
     )
     model = fitted(estimator)
     expected = outputs(model, regular())
     for call in methods_of(model).values():
-        assert_raises((ValueError, TypeError), call, X, what=what)
-    assert_same(outputs(model, regular()), expected, f"X after {what}")
+        assert_raises((ValueError, TypeError), call, X, case=case)
+    assert_same(outputs(model, regular()), expected, f"X after {case}")

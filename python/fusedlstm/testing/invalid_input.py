@@ -31,7 +31,7 @@ def check_number_of_features(estimator: Any) -> None:
         X = regular(n_features)
         for form in (X, [x[: 1 + i % 6] for i, x in enumerate(X)]):
             for call in methods_of(model).values():
-                assert_raises(ValueError, call, form, what=f"{n_features} features")
+                assert_raises(ValueError, call, form, case=f"{n_features} features")
 
 
 @sequence_check()
@@ -87,7 +87,7 @@ def check_complex_numbers_and_text(estimator: Any) -> None:
 def check_two_dimensional_sequence(estimator: Any) -> None:
     """One sequence (n_timesteps, n_features) as X must raise ValueError after a fit on 3-D X."""
     for call in methods_of(fitted(estimator)).values():
-        assert_raises(ValueError, call, regular()[0], what="one sequence as X")
+        assert_raises(ValueError, call, regular()[0], case="one sequence as X")
 
 
 @sequence_check(has("predict"))
@@ -96,8 +96,8 @@ def check_number_of_targets(estimator: Any) -> None:
     for X in (regular(), ragged()):
         y = targets(estimator, X)
         for wrong in (y[:-1], np.r_[y, y[:1]]):
-            what = f"{len(X)} sequences with {len(wrong)} targets"
-            assert_raises(ValueError, unfitted(estimator).fit, X, wrong, what=what)
+            case = f"{len(X)} sequences with {len(wrong)} targets"
+            assert_raises(ValueError, unfitted(estimator).fit, X, wrong, case=case)
 
 
 @sequence_check()
@@ -105,4 +105,4 @@ def check_not_fitted(estimator: Any) -> None:
     """Methods called before fit must raise NotFittedError."""
     for X in (regular(), ragged()):
         for call in methods_of(unfitted(estimator)).values():
-            assert_raises(NotFittedError, call, X, what="X before fit")
+            assert_raises(NotFittedError, call, X, case="X before fit")

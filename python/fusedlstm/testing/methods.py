@@ -59,7 +59,7 @@ def check_sample_weights(estimator: Any) -> None:
     assert_same(outputs(weighted, X), outputs(fitted(estimator, X), X), "X with weights of 1")
     for wrong in (np.ones(23), np.ones((24, 6)), np.full(24, np.nan)):
         fit = partial(unfitted(estimator).fit, sample_weight=wrong)
-        assert_raises(ValueError, fit, X, y, what=f"weights of shape {wrong.shape}")
+        assert_raises(ValueError, fit, X, y, case=f"weights of shape {wrong.shape}")
 
 
 @sequence_check(has("transform"))

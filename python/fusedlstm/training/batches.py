@@ -128,7 +128,7 @@ class SequenceBatches:
 
 
 class SeriesBatches:
-    """Batches of one long series with a target at every step; each starts from the last states.
+    """Batches of one long series with targets at every step; states are carried between batches.
 
     The series is cut into ``batch_size`` parts of equal length. A batch holds the next ``steps``
     steps of every part, and the model starts from the final states of the previous batch. Up to

@@ -60,7 +60,7 @@ def epochs(
     tbptt_steps: int | None = None,
     schedule_state: ScheduleState | None = None,
 ) -> Iterator[Epoch]:
-    """Train a model. Each iteration of the generator trains one epoch; there is no last one.
+    """Train a model. The generator is infinite: each iteration trains one epoch.
 
     Parameters
     ----------

@@ -113,7 +113,7 @@ def epochs(
     state: OptimizerState | None = None,
     tbptt_steps: int | None = None,
 ) -> Iterator[Epoch]:
-    """Train a model with L-BFGS. Each iteration of the generator is one iteration of L-BFGS.
+    """Train a model with L-BFGS. Each iteration of the infinite generator is one of L-BFGS.
 
     If the line search finds no decrease, the model does not change and `Epoch.converged` is True.
 

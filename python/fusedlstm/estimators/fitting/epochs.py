@@ -14,7 +14,9 @@ from fusedlstm.layers.requirements import require_deterministic
 from fusedlstm.models.sequential import Sequential
 from fusedlstm.optimizers import LBFGS, AnyOptimizer
 from fusedlstm.schedules import as_schedule
-from fusedlstm.training import Epoch, SequenceBatches, epochs, full_batch
+from fusedlstm.training import full_batch
+from fusedlstm.training.batches import SequenceBatches
+from fusedlstm.training.epochs import Epoch, epochs
 from fusedlstm.training.fit_state import Progress
 
 MIN_BATCH_SIZE, MAX_BATCH_SIZE = 4, 32
