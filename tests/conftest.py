@@ -36,12 +36,12 @@ def dtype(request):
 
 
 @pytest.fixture
-def eager_teams():
+def force_threads():
     """Use all threads that a call is given, also for little work."""
-    before = [variant.set_eager_teams(True) for variant in VARIANTS.values()]
+    before = [variant.set_force_threads(True) for variant in VARIANTS.values()]
     yield
-    for variant, eager in zip(VARIANTS.values(), before, strict=True):
-        variant.set_eager_teams(eager)
+    for variant, force in zip(VARIANTS.values(), before, strict=True):
+        variant.set_force_threads(force)
 
 
 @pytest.fixture

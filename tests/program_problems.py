@@ -35,7 +35,7 @@ class ProgramProblem:
     def program(self, layers):
         """Return a packed model and a function that calls the layers one by one."""
         core, width, calls = self.core, FEATURES, []
-        whole = core.WholeModel(self.dtype.name, FEATURES)
+        whole = core.Program(self.dtype.name, FEATURES)
         for name, *sizes in layers:
             if name == "last":
                 whole.add_last_step()

@@ -50,7 +50,6 @@ _LAZY = {
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
 
 _MODULES = (
-    "benchmark",
     "contrib",
     "convert",
     "datasets",

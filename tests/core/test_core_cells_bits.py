@@ -15,7 +15,7 @@ from recurrent_problems import (
 )
 
 
-@pytest.mark.usefixtures("eager_teams")
+@pytest.mark.usefixtures("force_threads")
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("regularized", [False, True])
 def test_same_bits_for_any_number_of_threads(core, dtype, name, regularized):
@@ -28,7 +28,7 @@ def test_same_bits_for_any_number_of_threads(core, dtype, name, regularized):
         assert_same_bits(problem.run(core, threads), one)
 
 
-@pytest.mark.usefixtures("eager_teams")
+@pytest.mark.usefixtures("force_threads")
 @pytest.mark.parametrize(
     ("batch", "steps", "inputs", "hidden", "directions", "ragged"),
     [
@@ -54,7 +54,7 @@ def test_same_bits_for_any_number_of_threads_and_shape(
         assert_same_bits(problem.run(core, threads), one)
 
 
-@pytest.mark.usefixtures("eager_teams")
+@pytest.mark.usefixtures("force_threads")
 @pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize("regularized", [False, True])
 def test_same_bits_when_threads_divide_the_units(core, dtype, name, regularized):

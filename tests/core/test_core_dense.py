@@ -69,7 +69,7 @@ def test_dense_agrees_with_numpy_for_any_shape(
         assert reference.relative_error(value, wanted) < tolerance
 
 
-@pytest.mark.usefixtures("eager_teams")
+@pytest.mark.usefixtures("force_threads")
 def test_same_bits_for_any_number_of_threads(core, dtype):
     problem = random_problem(0, 2000, 70, 130, dtype)
     one = run(core, *problem, "tanh", threads=1)

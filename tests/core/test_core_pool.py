@@ -58,9 +58,9 @@ def test_pooling_agrees_with_numpy(
     core = VARIANTS[variant]
     x, lengths, before = problem(seed, batch, steps, features, dtype)
     before = before if follows else None
-    eager = core.set_eager_teams(True)
+    eager = core.set_force_threads(True)
     got, where = core.pool_forward(kind, x, lengths if ragged else None, before, threads)
-    core.set_eager_teams(eager)
+    core.set_force_threads(eager)
     lengths = lengths if ragged else np.full(batch, steps)
     expected, expected_where = pooled(kind, x, lengths, before)
     assert got.dtype == dtype
@@ -74,7 +74,7 @@ def test_pooling_agrees_with_numpy(
         np.testing.assert_array_equal(where, expected_where)
 
 
-@pytest.mark.usefixtures("eager_teams")
+@pytest.mark.usefixtures("force_threads")
 @pytest.mark.parametrize("kind", KINDS)
 def test_bits_do_not_depend_on_batch_pieces_and_strides(core, kind, dtype):
     x, lengths, _ = problem(0, 7, 12, 70, dtype)

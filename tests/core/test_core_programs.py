@@ -13,12 +13,11 @@ def problem(core, dtype):
     return ProgramProblem(core, dtype)
 
 
-@pytest.mark.usefixtures("eager_teams")
+@pytest.mark.usefixtures("force_threads")
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_whole_models_have_the_bits_of_their_layers(problem, name):
     whole, run = problem.program(PROGRAMS[name])
     x, lengths = problem.numbers(5, STEPS, FEATURES), np.array([7, 1, 4, 7, 2])
-    assert whole.takes_lengths
     for threads in (1, 3):
         for given in (None, lengths, np.full(5, STEPS)):
             expected = run(x, given)
@@ -50,7 +49,7 @@ def test_the_last_step_is_taken_per_direction(problem, directions, reverse):
     weights = problem.numbers(directions * 4 * 5 * (FEATURES + 5 + 1))
     results = []
     for all_steps in (False, True):
-        whole = core.WholeModel(problem.dtype.name, FEATURES)
+        whole = core.Program(problem.dtype.name, FEATURES)
         whole.add_recurrent("lstm", directions, reverse, 5, weights, None, all_steps, None, None)
         whole.add_last_step()
         results.append([whole.predict(x, n, single_thread) for n in (None, np.array([3, 7, 1]))])
@@ -67,7 +66,7 @@ def test_wrong_orders_of_layers_are_an_error(core):
     def recurrent(whole, all_steps=True):
         whole.add_recurrent("lstm", 1, False, 2, weights, None, all_steps, None, None)
 
-    whole = core.WholeModel("float32", 2)
+    whole = core.Program("float32", 2)
     with pytest.raises(ValueError, match="'mean' or 'max'"):
         whole.add_pool("sum")
     whole.add_pool("mean")
@@ -75,7 +74,7 @@ def test_wrong_orders_of_layers_are_an_error(core):
         with pytest.raises(ValueError, match="must not follow one that reduces"):
             add()
     assert whole.predict(np.ones((1, 3, 2), "f"), None, single_thread).shape == (1, 2)
-    whole = core.WholeModel("float32", 2)
+    whole = core.Program("float32", 2)
     recurrent(whole, all_steps=False)
     for add in (lambda: recurrent(whole), lambda: whole.add_pool("max")):
         with pytest.raises(ValueError, match="final states only"):
@@ -83,7 +82,7 @@ def test_wrong_orders_of_layers_are_an_error(core):
     with pytest.raises(ValueError, match="must give its steps"):
         whole.predict(np.ones((1, 3, 2), "f"), None, single_thread)
     packed = core.pack_recurrent("lstm", 1, 2, 2, weights)
-    whole = core.WholeModel("float32", 2)
+    whole = core.Program("float32", 2)
     whole.add_recurrent("lstm", 1, True, 2, packed, None, True, None, None)
     with pytest.raises(ValueError, match="read forward"):
         core.Stream(whole, True, 1)

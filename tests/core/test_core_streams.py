@@ -93,7 +93,7 @@ def test_states_have_one_entry_per_layer(problem):
 def test_streams_start_from_the_initial_state(problem):
     core, h, c = problem.core, problem.numbers(16), problem.numbers(16)
     packed = core.pack_recurrent("lstm", 1, FEATURES, 16, problem.numbers(64 * (FEATURES + 17)))
-    whole = core.WholeModel(problem.dtype.name, FEATURES)
+    whole = core.Program(problem.dtype.name, FEATURES)
     whole.add_recurrent("lstm", 1, False, 16, packed, None, True, h, c)
     for rows in (1, 2):
         state = core.Stream(whole, False, rows).state()
@@ -208,7 +208,7 @@ def test_streams_of_estimators_follow_select():
 
 def test_states_can_be_read_while_other_threads_step(core):
     weights = np.random.default_rng(0).standard_normal(4 * 192 * (8 + 192 + 1)).astype("f") / 20
-    whole = core.WholeModel("float32", 8)
+    whole = core.Program("float32", 8)
     whole.add_recurrent(
         "lstm",
         1,

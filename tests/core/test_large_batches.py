@@ -123,14 +123,14 @@ STAGED = ["lstm", "gru", "rnn", "layer norm", "everything"]
 variants = st.sampled_from(list(VARIANTS))
 
 
-@pytest.mark.usefixtures("eager_teams")
+@pytest.mark.usefixtures("force_threads")
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(problem=large_problems(ALL_FUSED, 129, 1000), threads=st.integers(1, 3), variant=variants)
 def test_fused_cells_agree_with_small_batches(problem, threads, variant):
     assert_same_in_small_batches(problem, VARIANTS[variant], threads)
 
 
-@pytest.mark.usefixtures("eager_teams")
+@pytest.mark.usefixtures("force_threads")
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(problem=large_problems(STAGED, 129, 600), threads=st.integers(1, 3), variant=variants)
 def test_staged_cells_agree_with_small_batches(problem, threads, variant):
@@ -223,7 +223,7 @@ def test_sizes_above_the_memory_raise_memory_error(layers, batch, steps):
 
 
 def packed_model(core):
-    whole = core.WholeModel("float32", 1)
+    whole = core.Program("float32", 1)
     packed = core.pack_dense(np.zeros(2, "f"), 1, 1)
     whole.add_dense(1, packed, "linear")
     return whole

@@ -47,7 +47,7 @@ def model_of(layers, dtype="float32"):
     return model, rng.standard_normal((3, 6, 3)).astype(dtype)
 
 
-@pytest.mark.usefixtures("eager_teams")
+@pytest.mark.usefixtures("force_threads")
 @pytest.mark.parametrize("name", STACKS)
 def test_predictions_have_the_same_bits_as_the_layers(name, dtype):
     model, x = model_of(STACKS[name], dtype.name)
@@ -85,7 +85,7 @@ def test_custom_layers_are_not_replaced_by_compiled_layers():
 
 
 def test_errors_of_whole_models(core):
-    whole = core.WholeModel("float32", 3)
+    whole = core.Program("float32", 3)
     weights = core.pack_dense(np.zeros(8, "f"), 3, 2)
     for wrong in (np.zeros(7, "f"), np.zeros(8), core.pack_dense(np.zeros(8), 3, 2)):
         with pytest.raises(ValueError):  # noqa: PT011
@@ -96,14 +96,13 @@ def test_errors_of_whole_models(core):
         whole.add_recurrent("none", 1, False, 2, weights, None, True, None, None)
     whole.add_dense(2, weights, "linear")
     x = np.zeros((2, 4, 3), "f")
-    assert whole.predict_as_it_is(x, lambda: 1).shape == (2, 4, 2)
+    assert whole.predict_contiguous(x, lambda: 1).shape == (2, 4, 2)
     for other in (x.astype(float), x[:, ::2], x[0], x[:, :, :2], x[:0], x.tolist(), None):
-        assert whole.predict_as_it_is(other, lambda: 1) is None
-    assert whole.takes_lengths
+        assert whole.predict_contiguous(other, lambda: 1) is None
     with pytest.raises(ValueError, match="lengths must be between"):
         whole.predict(x, np.array([1, 5]), lambda: 1)
     with pytest.raises(ValueError, match="two arguments"):
-        whole.predict_as_it_is(x)
+        whole.predict_contiguous(x)
     whole.add_dense(1, np.zeros(3, "f"), "linear")
     with pytest.raises(ValueError, match="packed"):
         core.Stream(whole, True, 1)

@@ -16,7 +16,7 @@ import fusedlstm
 MODULES = [
     info.name
     for info in pkgutil.walk_packages(fusedlstm.__path__, "fusedlstm.")
-    if "._core_" not in info.name
+    if not info.name.startswith("fusedlstm._core.") or info.name.count("_") == 1
 ]
 PUBLIC = [name for name in MODULES if not any(part[0] == "_" for part in name.split("."))]
 

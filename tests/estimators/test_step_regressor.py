@@ -129,7 +129,7 @@ def test_another_number_of_outputs_is_an_error():
         model(layers=(LSTM(3), LastStep())).fit(X, Y)
 
 
-def test_predictions_do_not_depend_on_order_batch_and_threads(eager_teams):
+def test_predictions_do_not_depend_on_order_batch_and_threads(force_threads):
     fitted = model(hidden_size=8).fit(X, Y2)
     predicted = fitted.predict(X)
     order = np.random.default_rng(1).permutation(12)

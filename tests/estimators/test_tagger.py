@@ -192,7 +192,7 @@ def test_taggers_take_composed_layers(layers):
 # Predictions.
 
 
-def test_predictions_do_not_depend_on_order_batch_and_threads(eager_teams):
+def test_predictions_do_not_depend_on_order_batch_and_threads(force_threads):
     fitted = model(hidden_size=8).fit(X, Y)
     proba = fitted.predict_proba(X)
     assert np.allclose(np.concatenate(proba).sum(axis=1), 1, rtol=0, atol=1e-15)

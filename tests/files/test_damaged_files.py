@@ -224,3 +224,28 @@ def test_loading_executes_no_code(tmp_path):
         cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
     assert ran.stdout.strip() == "[]"
+
+
+def test_class_names_in_a_file_import_nothing(small, tmp_path):
+    names = ["this", "fusedlstm.plotting", "this.Model"]
+    for i, name in enumerate(names):
+        header, arrays = read(small)
+        write(tmp_path / f"class{i}", {**header, "class": name}, arrays)
+        header["parameters"].update(layers={name: {}})
+        write(tmp_path / f"layer{i}", header, arrays)
+    script = f"""if True:
+        import sys
+        import fusedlstm.files.saving, fusedlstm.estimators
+        before = set(sys.modules)
+        for i in range({len(names)}):
+            for kind in ("class", "layer"):
+                try:
+                    fusedlstm.load(f"{{kind}}{{i}}")
+                except ValueError as error:
+                    print(set(sys.modules) - before)
+    """
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert ran.stdout.split("\n") == ["set()"] * 2 * len(names) + [""]

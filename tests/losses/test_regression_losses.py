@@ -148,7 +148,9 @@ def test_partial_fit_with_another_loss_is_an_error():
     model = quick(max_iter=1).partial_fit(X, Y)
     predicted = model.predict(X)
     model.set_params(loss="gaussian")
-    with pytest.raises(ValueError, match=r"loss must be SquaredError\(\), as in the first fit"):
+    with pytest.raises(
+        ValueError, match=r"loss must be SquaredError\(\), the loss of the first fit"
+    ):
         model.partial_fit(X, Y)
     np.testing.assert_array_equal(model.predict(X), predicted)
 

@@ -44,7 +44,7 @@ variants = _core.load_variants()
 if sys.argv[1] == "another variant":
     used, other = list(variants)[0], variants[list(variants)[-1]]
     args = ("lstm", 1, False, 64, model.params, x, None, None, None, True, False, None, 2)
-    other.set_eager_teams(True)
+    other.set_force_threads(True)
     other.recurrent_forward(*args)
 else:
     paths = {line.split()[-1] for line in open("/proc/self/maps") if "libgomp" in line}
@@ -58,7 +58,7 @@ child = os.fork()
 if child == 0:
     signal.alarm(60)  # ends a child that hangs
     for core in variants.values():
-        core.set_eager_teams(True)
+        core.set_force_threads(True)
     model.predict(x)
     os._exit(0)
 print(os.waitpid(child, 0)[1])

@@ -13,6 +13,7 @@ import pytest
 
 import fusedlstm
 from fusedlstm import _core
+from fusedlstm._core.variants import ENVIRONMENT_VARIABLE
 
 SCRIPT = """
 import numpy as np, fusedlstm
@@ -44,7 +45,7 @@ def test_each_variant_module_has_its_name():
 
 
 def test_the_fastest_variant_is_the_default():
-    if os.environ.get(_core.ENVIRONMENT_VARIABLE):
+    if os.environ.get(ENVIRONMENT_VARIABLE):
         pytest.skip("a variant is forced")
     assert _core.core.variant == next(iter(_core.load_variants()))
 

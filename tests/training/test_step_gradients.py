@@ -162,7 +162,7 @@ def test_truncation_draws_its_masks_from_the_generator(rng):
         np.testing.assert_allclose(one_chunk, whole, rtol=1e-9, atol=1e-14)
 
 
-def test_truncated_gradients_do_not_depend_on_threads(rng, eager_teams):
+def test_truncated_gradients_do_not_depend_on_threads(rng, force_threads):
     model = Sequential([LSTM(8), Dense(2)], 2, random_state=1)
     batch = ragged_batch(rng)._replace(x=rng.standard_normal((4, 7, 2)).astype("float32"))
     found = []

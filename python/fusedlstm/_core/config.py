@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fusedlstm import _core
 from fusedlstm._core.threads import get_num_threads
+from fusedlstm._core.variants import ENVIRONMENT_VARIABLE, core, load_variants, reason
 from fusedlstm._core.version import __version__
 
 
@@ -19,11 +19,10 @@ def show_config() -> None:
     >>> fusedlstm.show_config()  # doctest: +ELLIPSIS
     fusedlstm ...
     """
-    core = _core.core
-    others = ", ".join(name for name in _core.load_variants() if name != core.variant)
+    others = ", ".join(name for name in load_variants() if name != core.variant)
     lines = {
-        "variant": f"{core.variant} ({_core.reason})",
-        "others": f"{others or 'none'} (selected with the variable {_core.ENVIRONMENT_VARIABLE})",
+        "variant": f"{core.variant} ({reason})",
+        "others": f"{others or 'none'} (selected with the variable {ENVIRONMENT_VARIABLE})",
         "SIMD": core.simd,
         "threads": f"{get_num_threads()} ({'OpenMP' if core.openmp else 'built without OpenMP'})",
         "compiler": core.compiler,

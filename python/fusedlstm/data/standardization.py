@@ -45,8 +45,8 @@ class Standardizer:
         if y is None:
             kind = np.float32 if x.dtype == np.float32 else np.float64
             y = self._standardize(np.require(x, kind, ["C", "A", "E"]))
-        standardized: Array = y
-        return standardized
+        assert y is not None
+        return y
 
 
 class StandardizedSequences(Sequences):

@@ -102,7 +102,7 @@ class Labels(Task):
     def output_transform(self) -> OutputTransform:
         n = self.n_outputs
         kind = "labels" if self.multilabel else "classes" if n > 1 else "two_classes"
-        return core.Decoder(kind, n, [len(self.classes)], None, None)  # type: ignore[no-any-return]
+        return core.Decoder(kind, n, [len(self.classes)], None, None)
 
     def attributes(self) -> dict[str, Any]:
         return {"classes_": self.classes, "_multilabel": self.multilabel}

@@ -126,7 +126,7 @@ class Numbers(Task):
         if kind is None:
             return partial(_predict, self.fitted_loss, self.mean, self.scale, self.ndim == 1)
         shape = [*(() if self.ndim == 1 else self.mean.shape), *np.shape(self.quantiles() or 0.0)]
-        return core.Decoder(kind, self.n_outputs, shape, self.scale, self.mean)  # type: ignore[no-any-return]
+        return core.Decoder(kind, self.n_outputs, shape, self.scale, self.mean)
 
     def std_transform(self, transform: OutputTransform) -> Callable[[Array], tuple[Array, Array]]:
         """Return a function that maps outputs of the model to means and standard deviations."""

@@ -5,7 +5,7 @@ The steps of all sequences are the rows of the tasks for sequences.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
@@ -97,7 +97,7 @@ class StepLabels(Labels):
 
     def output_transform(self) -> OutputTransform:
         n = self.n_outputs
-        return cast(OutputTransform, core.Decoder("classes", n, [n], None, None))
+        return core.Decoder("classes", n, [n], None, None)
 
     def evaluate(self, snapshot: Snapshot, data: Data) -> float:
         return evaluate_steps(self.training_loss, snapshot, data)
