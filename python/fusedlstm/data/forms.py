@@ -13,6 +13,9 @@ from fusedlstm._utils import validation as check
 from fusedlstm.data.finite import all_finite, check_finite, ends_in_nan, lengths_before_nan
 from fusedlstm.data.sequences import PackedSequences, PaddedSequences, Sequences, pack
 
+_AXES = {2: ("sample(s)", "feature(s)"), 3: ("sample(s)", "timestep(s)", "feature(s)")}
+"""Names of the axes in scikit-learn's error for empty arrays, by the number of axes."""
+
 
 def is_frame(X: Any) -> bool:
     """Return True for a data frame of pandas, or of a library with the same attributes."""
@@ -65,16 +68,16 @@ def read_series(series: Any, name: str = "series") -> Array:
     return numbers
 
 
-def _read_list(items: AbstractSequence[Any], name: str, allow_nan: bool) -> Sequences:
-    if len(items) == 0:
-        raise ValueError(check.needs(name, "at least one sequence", items))
+def _read_list(X: AbstractSequence[Any], name: str, allow_nan: bool) -> Sequences:
+    if len(X) == 0:
+        raise ValueError(check.needs(name, "at least one sequence", X))
     # NumPy takes long to convert a list of data frames into one array: read each one.
-    if any((isinstance(item, np.ndarray) and item.ndim > 0) or is_frame(item) for item in items):
-        return _read_ragged(items, name, allow_nan)
+    if any((isinstance(item, np.ndarray) and item.ndim > 0) or is_frame(item) for item in X):
+        return _read_ragged(X, name, allow_nan)
     try:
-        array = np.asarray(items)
+        array = np.asarray(X)
     except ValueError:  # of unequal lengths
-        return _read_ragged(items, name, allow_nan)
+        return _read_ragged(X, name, allow_nan)
     return _read_array(array, name, allow_nan)
 
 
@@ -114,9 +117,7 @@ def _read_array(array: Array, name: str, allow_nan: bool) -> Sequences:
         needed = "(n_samples, n_timesteps, n_features), a list of sequences or 2D"
         raise ValueError(check.needs(name, f"an array of shape {needed}", array))
     if 0 in numbers.shape:
-        # scikit-learn calls the columns of a 2D array features.
-        axes = ("sample(s)", "timestep(s)", "feature(s)")[:: 2 if numbers.ndim == 2 else 1]
-        what = axes[numbers.shape.index(0)]
+        what = _AXES[numbers.ndim][numbers.shape.index(0)]
         raise ValueError(
             f"Found array with 0 {what} (shape={numbers.shape}) while a minimum of 1 is required: "
             f"{name} must have at least one sequence of at least one step and feature"
@@ -133,9 +134,9 @@ def _read_array(array: Array, name: str, allow_nan: bool) -> Sequences:
     return PaddedSequences(numbers, lengths_before_nan(numbers, name, allow_nan))
 
 
-def _read_ragged(items: AbstractSequence[Any], name: str, allow_nan: bool) -> PackedSequences:
+def _read_ragged(X: AbstractSequence[Any], name: str, allow_nan: bool) -> PackedSequences:
     arrays: list[Array] = []
-    for i, item in enumerate(items):
+    for i, item in enumerate(X):
         array = item if _is_ready(item) else _read_one(item, f"{name}[{i}]")
         if arrays and array.shape[1] != arrays[0].shape[1]:
             needed = f"a sequence of {arrays[0].shape[1]} features, as {name}[0]"

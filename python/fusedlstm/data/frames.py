@@ -77,9 +77,9 @@ def check_frames(X: Any, name: str, reset: bool) -> None:
         if reset and not _warn_of_tidy(X, name):
             _warn_of_scales(X, name)
         return
-    first = _first(X)
-    if is_frame(first):
-        _check_numeric(first, f"{name}[0]")
+    frame = _first(X)
+    if is_frame(frame):
+        _check_numeric(frame, f"{name}[0]")
         if reset:
             _warn_of_tidy_columns(X, name)
 
@@ -93,14 +93,14 @@ def check_names(
     scikit-learn's ValueError for names other than those of `fit` or another order, and gives its
     UserWarning for arrays after a `fit` on data frames.
     """
-    first = _first(X)
-    if is_frame(first):
-        names = list(first.columns)
+    frame = _first(X)
+    if is_frame(frame):
+        names = list(frame.columns)
         for i, item in enumerate(X):
-            if is_frame(item) and item.columns is not first.columns and list(item.columns) != names:
+            if is_frame(item) and item.columns is not frame.columns and list(item.columns) != names:
                 needed = f"a data frame with the columns of {name}[0], {check.shown(names)}"
                 raise ValueError(f"{name}[{i}] must be {needed}; got {list(item.columns)}")
-        validate_data(estimator, first, reset=reset, skip_check_array=True)
+        validate_data(estimator, frame, reset=reset, skip_check_array=True)
     elif reset:
         estimator.n_features_in_ = n_features
         vars(estimator).pop("feature_names_in_", None)

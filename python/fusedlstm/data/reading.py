@@ -222,25 +222,25 @@ def read_X(
     named : bool
         If True, the column names of data frames must be those of `fit`.
     """
-    is_array = type(X) is np.ndarray
-    if not is_array:
+    if type(X) is not np.ndarray:
+        if isinstance(X, Sequences):
+            return X
         check_frames(X, name, reset)
     sequences = read_sequences(X, name, allow_nan)
-    read_before = sequences is X
-    if read_before:
-        return sequences
     sequences.check_range(dtype, name)
-    form = sequences.form
-    two_d = form == "2d"
-    if two_d and not (reset or estimator._fitted_on_2d):
+    if sequences.form == "2d" and not (reset or estimator._fitted_on_2d):
         raise ValueError(
             f"{name} must be a 3D array or a list of sequences, as it was in fit; got a 2D array "
             f"of {sequences.longest()} columns. For one sequence pass {name}[np.newaxis], for "
             f"sequences of one feature {name}[..., np.newaxis]."
         )
-    if not two_d:
-        unnamed = is_array and form == "3d" and "feature_names_in_" not in estimator.__dict__
-        if named and (reset or not unnamed):
+    if sequences.form != "2d":
+        if named and (
+            reset
+            or type(X) is not np.ndarray
+            or sequences.form == "ragged"
+            or "feature_names_in_" in estimator.__dict__
+        ):
             was_2d = not reset and estimator._fitted_on_2d
             check_names(estimator, X, sequences.n_features, name, reset, was_2d)
     elif named:
@@ -260,7 +260,7 @@ def read_X(
             f"expecting {estimator.n_features_in_} features as input"
         )
     if reset:
-        estimator._fitted_on_2d = two_d
+        estimator._fitted_on_2d = sequences.form == "2d"
     expected = 1 if estimator._fitted_on_2d else estimator.n_features_in_
     if sequences.n_features != expected:
         raise ValueError(

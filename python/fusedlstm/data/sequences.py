@@ -224,10 +224,9 @@ def all_steps(sequences: Sequences) -> Array:
     if isinstance(sequences, PackedSequences):
         return sequences.values
     if isinstance(sequences, SelectedSequences) and isinstance(sequences.base, PackedSequences):
-        base = sequences.base
-        starts, lengths = base.starts[sequences.rows], sequences.lengths()
+        starts, lengths = sequences.base.starts[sequences.rows], sequences.lengths()
         first = np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
-        steps: Array = base.values[first + np.arange(lengths.sum())]
+        steps: Array = sequences.base.values[first + np.arange(lengths.sum())]
         return steps
     return np.concatenate(as_list(sequences))
 

@@ -54,13 +54,13 @@ class StandardizedSequences(Sequences):
 
     Parameters
     ----------
-    base : Sequences
+    sequences : Sequences
     standardizer : Standardizer
     """
 
-    def __init__(self, base: Sequences, standardizer: Standardizer) -> None:
-        self.base, self.standardizer = base, standardizer
-        self.n_features, self.form = base.n_features, base.form
+    def __init__(self, sequences: Sequences, standardizer: Standardizer) -> None:
+        self.base, self.standardizer = sequences, standardizer
+        self.n_features, self.form = sequences.n_features, sequences.form
 
     def __len__(self) -> int:
         return len(self.base)
@@ -114,8 +114,8 @@ def mean_and_scale(sequences: Sequences, weights: Array | None) -> tuple[Array, 
             largest = np.maximum(largest, np.abs(steps - mean).max(axis=0))
         unit = np.where(small, unit_without_underflow(largest), 1.0)
         if (unit < 1).any():
-            of_units = _moments(sequences, weights, unit)
-            mean, scale = (values * unit for values in of_units)
+            mean, scale = _moments(sequences, weights, unit)
+            mean, scale = mean * unit, scale * unit
     return mean, np.where(is_constant(mean, scale), 1.0, scale)
 
 

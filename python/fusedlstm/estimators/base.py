@@ -173,13 +173,8 @@ class SequenceEstimator(
                 loop.save_checkpoint(now=True)
             self.__dict__.pop("_progress", None)
             own = set(vars(self))  # scikit-learn removes the attributes that the callbacks add
-            callbacks = FitCallbacks(
-                self._init_callback_context(max_subtasks=self.max_iter),
-                estimator=self,
-                X=X,
-                y=y,
-                metadata={} if sample_weight is None else {"sample_weight": sample_weight},
-            )
+            context = self._init_callback_context(max_subtasks=self.max_iter)
+            callbacks = FitCallbacks(context, self, X, y, sample_weight)
             before.update({k: v for k, v in vars(self).items() if k not in own})
             callbacks.begin()
             with thread_limit(self.n_threads):
@@ -261,7 +256,7 @@ class SequenceEstimator(
             self.X_scale_: Array | None = scale
             n_features = 1 if self._fitted_on_2d else self.n_features_in_
             self.model_ = new_model(self, layers, n_features, task, generators(seed).initial)
-            set_output_bias(self.model_, task.start(data))
+            set_output_bias(self.model_, task, data)
             self.loss_curve_: list[float] = []
             self.validation_loss_curve_: list[float] = []
             self._schedule_state = ScheduleState()

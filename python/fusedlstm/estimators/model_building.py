@@ -126,8 +126,9 @@ def new_model(
     return model
 
 
-def set_output_bias(model: Sequential, bias: Array | None) -> None:
-    """Set the bias of the output layer; None keeps it at zero."""
+def set_output_bias(model: Sequential, task: Task, data: Data) -> None:
+    """Set the initial bias of the output layer for the targets of the training data."""
+    bias = task.start(data)
     if bias is not None:
         model.named_params()[f"{len(model.layers) - 1}.bias"][:] = bias
 

@@ -90,7 +90,8 @@ class SequenceBatches:
         shuffle: bool = True,
     ) -> None:
         self.sequences = read_sequences(X)
-        self.y, self.weights = y, weights
+        self.y = y
+        self.weights = weights
         self.batch_size = check.positive_int("batch_size", batch_size)
         self.dtype = check.float_dtype("dtype", dtype)
         self.shuffle = check.true_or_false("shuffle", shuffle)

@@ -15,21 +15,32 @@ class FitCallbacks:
     ----------
     context : sklearn.callback.CallbackContext or None
         None: there are no callbacks.
-    **arguments : object
-        Arguments of all callbacks: the estimator and its data.
+    estimator, X, y, sample_weight : object
+        The estimator and its training data as the user passed them.
     """
 
-    def __init__(self, context: Any = None, **arguments: Any) -> None:
+    def __init__(
+        self,
+        context: Any = None,
+        estimator: Any = None,
+        X: Any = None,
+        y: Any = None,
+        sample_weight: Any = None,
+    ) -> None:
         self._context = NoTask() if context is None else context
-        self._arguments = arguments
+        self._estimator = estimator
+        self._X = X
+        self._y = y
+        self._sample_weight = sample_weight
 
     def of_epoch(self) -> FitCallbacks:
         """Return the callbacks of the next epoch."""
-        return FitCallbacks(self._context.subcontext(task_name="epoch"), **self._arguments)
+        context = self._context.subcontext(task_name="epoch")
+        return FitCallbacks(context, self._estimator, self._X, self._y, self._sample_weight)
 
     def begin(self) -> None:
         """Call the callbacks at the beginning."""
-        self._context.call_on_fit_task_begin(**self._arguments)
+        self._context.call_on_fit_task_begin(**self._arguments())
 
     def end(self, attributes: Callable[[], dict[str, Any]] | dict[str, Any]) -> bool:
         """Call the callbacks at the end, and return True if one of them stops the fit.
@@ -37,6 +48,11 @@ class FitCallbacks:
         ``attributes`` are the fitted attributes, or a function that returns them.
         """
         stop: bool = self._context.call_on_fit_task_end(
-            **self._arguments, reconstruction_attributes=attributes
+            **self._arguments(), reconstruction_attributes=attributes
         )
         return stop
+
+    def _arguments(self) -> dict[str, Any]:
+        weights = self._sample_weight
+        metadata = {} if weights is None else {"sample_weight": weights}
+        return {"estimator": self._estimator, "X": self._X, "y": self._y, "metadata": metadata}

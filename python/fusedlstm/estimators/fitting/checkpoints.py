@@ -94,23 +94,18 @@ def problem_of(
         for name, value in estimator.get_params(deep=False).items()
         if name not in WITHOUT_EFFECT
     }
-    sequences = {}
-    for suffix, part in (("", data), ("_val", validation)):
-        if part is None:
-            continue
-        sequences["X" + suffix] = _digest_of_sequences(part.sequences)
-        for kind, values in (("y", part.y), ("sample_weight", part.weights)):
-            if isinstance(values, Sequences):
-                sequences[kind + suffix] = _digest_of_sequences(values)
-            elif values is not None:
-                arrays[kind + suffix] = values
     schedule = as_schedule(estimator.schedule)
     if schedule is not None:  # its default length is max_iter
         parameters["schedule"] = _described(
             schedule.for_epochs(estimator.max_iter), "schedule", arrays
         )
-    digests = {name: _digest(array) for name, array in arrays.items()}
-    return {"estimator": type(estimator).__name__, **parameters, **sequences, **digests}
+    return {
+        "estimator": type(estimator).__name__,
+        **parameters,
+        **_digests(data, ""),
+        **({} if validation is None else _digests(validation, "_val")),
+        **{name: _digest(array) for name, array in arrays.items()},
+    }
 
 
 FIELDS: dict[str, Any] = {
@@ -296,6 +291,17 @@ def _described(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     except UndescribableError as error:
         needed = "an object that a checkpoint can compare with another"
         raise TypeError(check.needs(name, needed, value, f"It holds a {error}.")) from error
+
+
+def _digests(data: Data, suffix: str) -> dict[str, str]:
+    """Return digests of X, y and the weights, by the names of the arguments of `fit`."""
+    digests = {"X" + suffix: _digest_of_sequences(data.sequences)}
+    for name, values in (("y", data.y), ("sample_weight", data.weights)):
+        if isinstance(values, Sequences):
+            digests[name + suffix] = _digest_of_sequences(values)
+        elif values is not None:
+            digests[name + suffix] = _digest(values)
+    return digests
 
 
 def _digest(array: Array) -> str:

@@ -62,7 +62,7 @@ def fit_epochs(
     sequences = data.sequences
     if standardizer is not None:
         sequences = StandardizedSequences(sequences, standardizer)
-    batches = SequenceBatches(
+    source = SequenceBatches(
         sequences,
         data.y,
         weights=data.weights,
@@ -74,7 +74,7 @@ def fit_epochs(
     if isinstance(state.optimizer, LBFGS):
         return full_batch.epochs(
             model,
-            batches,
+            source,
             task.training_loss,
             state.optimizer,
             weight_decay=decay,
@@ -84,7 +84,7 @@ def fit_epochs(
     schedule = as_schedule(parameters.schedule)
     return epochs(
         model,
-        batches,
+        source,
         task.training_loss,
         state.optimizer,
         learning_rate=float(parameters.learning_rate),

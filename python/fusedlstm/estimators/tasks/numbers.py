@@ -163,9 +163,10 @@ class Numbers(Task):
         y, weights = data.target_rows()
         if not np.isnan(y).any():
             return self.loss.start(y, weights)
-        outputs = self.loss.target_of_outputs(y.shape[1])
-        start = np.zeros(len(outputs))
-        for column in range(y.shape[1]):
+        n_targets = len(self.mean)
+        target_of_outputs = self.loss.target_of_outputs(n_targets)
+        start = np.zeros(len(target_of_outputs))
+        for column in range(n_targets):
             present = ~np.isnan(y[:, column])
             shares = None if weights is None else weights[present]
             if not (present.any() if shares is None else shares.any()):
@@ -173,7 +174,7 @@ class Numbers(Task):
             of_column = self.loss.start(y[present, column : column + 1], shares)
             if of_column is None:
                 return None
-            start[outputs == column] = of_column
+            start[target_of_outputs == column] = of_column
         return start
 
 
