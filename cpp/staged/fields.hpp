@@ -5,6 +5,7 @@
 
 #include "cells/regularizers.hpp"
 #include "recurrent/arrays.hpp"
+#include "recurrent/row_plan.hpp"
 #include "staged/weights.hpp"
 
 namespace fusedlstm::staged {

@@ -2,6 +2,8 @@
 // equations row by row, perhaps another product, zoneout. The input's part is computed ahead, in blocks of steps.
 #pragma once
 
+#include <memory>
+
 #include "cells/zoneout.hpp"
 #include "staged/fields.hpp"
 #include "staged/gru.hpp"

@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "runtime/step_barrier.hpp"
 #include "staged/forward.hpp"
 #include "staged/weight_gradients.hpp"
 
