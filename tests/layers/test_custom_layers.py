@@ -84,9 +84,7 @@ def test_a_custom_convolution_is_exact_and_cannot_stream():
     with pytest.raises(ValueError, match=r"layers\[1\] must be causal with tbptt_steps"):
         estimator.fit(X, X.sum(axis=(1, 2)))
     model = Sequential([Chain(LSTM(3), Smooth())], 2, random_state=0)
-    with pytest.raises(
-        ValueError, match=r"layers\[0\].layers\[1\] must be causal for a stream"
-    ):
+    with pytest.raises(ValueError, match=r"layers\[0\].layers\[1\] must be causal for a stream"):
         model.stream()
 
 
