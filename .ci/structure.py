@@ -44,7 +44,11 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {name_of(path): ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+MODULES = {
+    name_of(path): ast.parse(path.read_text())
+    for path in sorted(PACKAGE.rglob("*.py*"))
+    if path.suffix in (".py", ".pyi")
+}
 
 
 def imports_of(tree: ast.Module) -> Iterator[tuple[str, str]]:

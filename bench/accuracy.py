@@ -1,7 +1,7 @@
 """Print the accuracy of the grid in float32 against PyTorch in float64.
 
-The largest absolute error over max(1, largest absolute reference), of the outputs, the input's
-gradient and the weights' gradients.
+The figures are the largest absolute errors over max(1, largest absolute reference) of the outputs,
+the gradient of the input and the gradients of the weights.
 
     python bench/accuracy.py
 """
@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from fusedlstm.benchmark.peers import Problem
+from fusedlstm.benchmark.peers import torch_module
+from fusedlstm.benchmark.problems import Problem
 from fusedlstm.benchmark.shapes import GRIDS
 
 
@@ -24,7 +25,7 @@ def main() -> None:
     print(f"{'shape':>18}{'y':>10}{'dx':>10}{'grads':>10}")
     for shape in GRIDS["full"]:
         problem = Problem(shape, threads=1)
-        lstm = problem.torch_lstm().double()
+        lstm = torch_module(problem.model, threads=1).double()
         lstm.bias_hh_l0.requires_grad_(False)
         x = torch.from_numpy(problem.x.astype(np.float64)).requires_grad_()
         y_reference, _ = lstm(x)

@@ -1,7 +1,8 @@
-"""The benchmark's problems as tests, with a table at the end.
+"""The benchmark problems as tests, with a table at the end.
 
-pytest-benchmark records our own times, for comparison with a saved run; in every round the others
-and the multiply-add loop are timed too, as by ``python -m fusedlstm bench``.
+pytest-benchmark records the times of fusedlstm, so that they can be compared with a saved run. Each
+round also times the other libraries and the multiply-add loop, as ``python -m fusedlstm bench``
+does.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import pytest
 import fusedlstm
 from fusedlstm._core import core
 from fusedlstm.benchmark import table
-from fusedlstm.benchmark.peers import PEERS, Problem, installed
+from fusedlstm.benchmark.peers import PEERS, installed
+from fusedlstm.benchmark.problems import Problem
 from fusedlstm.benchmark.shapes import GRIDS
 from fusedlstm.benchmark.timing import OURS, Call, Rounds, Row
 
@@ -22,9 +24,9 @@ def pytest_addoption(parser):
     group = parser.getgroup("fusedlstm benchmarks")
     group.addoption("--grid", choices=GRIDS, default="full", help="shapes to run")
     group.addoption("--rounds", type=int, default=20, help="interleaved rounds of each shape")
-    group.addoption("--threads", type=int, default=1, help="threads of every library")
+    group.addoption("--threads", type=int, default=1, help="threads of each library")
     group.addoption("--dtype", choices=("float32", "float64"), default="float32")
-    group.addoption("--peers", default=",".join(PEERS), help="of these, those installed")
+    group.addoption("--peers", default=",".join(PEERS), help="libraries to compare with")
 
 
 def pytest_configure(config):

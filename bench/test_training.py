@@ -1,4 +1,4 @@
-"""Forward and backward of one LSTM layer, with the gradients of weights and input."""
+"""Time forward and backward of one LSTM layer, with the gradients of weights and input."""
 
 
 def test_training(problem, compare):

@@ -1,10 +1,10 @@
-// The functions that run once per element: register tiles, the equations of the cells, the check for NaN and infinity,
-// standardization, and the loop that measures the peak.
-#include "build_info.hpp"
-#include "cells.hpp"
-#include "decoding.hpp"
-#include "peak.hpp"
-#include "standardize.hpp"
+// The functions that run once per element or tile: register tiles, cells, the check for NaN and infinity,
+// standardization, and the multiply-add peak.
+#include "cells/list.hpp"
+#include "ops/all_finite.hpp"
+#include "ops/standardize.hpp"
+#include "runtime/build_info.hpp"
+#include "runtime/peak.hpp"
 
 #define FUSEDLSTM_TEXT_(x) #x
 #define FUSEDLSTM_TEXT(x) FUSEDLSTM_TEXT_(x)

@@ -1,18 +1,18 @@
-// The functions that run once per call or step: the drivers of the layers, the optimizers' steps and the named
-// activations.
-#include "ops/dense.hpp"
-#include "ops/last_step.hpp"
+// The functions that run once per call or step: the drivers of the layers, ops, the steps of the optimizers and the
+// activations by name.
+#include "ops/dense_op.hpp"
+#include "ops/last_step_op.hpp"
+#include "ops/optimizer_steps.hpp"
 #include "ops/pool.hpp"
-#include "ops/recurrent.hpp"
+#include "ops/recurrent_op.hpp"
 #include "staged/layer.hpp"
-#include "updates.hpp"
 
 namespace fusedlstm {
 
 FUSEDLSTM_ACTIVATIONS(, float);
 FUSEDLSTM_ACTIVATIONS(, double);
-FUSEDLSTM_UPDATES(, float);
-FUSEDLSTM_UPDATES(, double);
+FUSEDLSTM_OPTIMIZER_STEPS(, float);
+FUSEDLSTM_OPTIMIZER_STEPS(, double);
 FUSEDLSTM_DENSE(, float);
 FUSEDLSTM_DENSE(, double);
 FUSEDLSTM_LAYER(, float);

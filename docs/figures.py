@@ -1,4 +1,4 @@
-"""The figures of the pages: drawn by the code that stands on them, before a build."""
+"""Draw the figures of the guides before a build, with the code of the guides."""
 
 import contextlib
 import io
@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 from sklearn.exceptions import ConvergenceWarning
 
 
@@ -30,5 +31,6 @@ def draw(app, config):
                 with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
                     warnings.simplefilter("ignore", ConvergenceWarning)
                     exec(compile(code, str(page), "exec"), {})
+                plt.close("all")  # the examples are drawn next, with figures of the same numbers
     finally:
         os.chdir(before)

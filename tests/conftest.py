@@ -1,4 +1,4 @@
-"""Fixtures: the variants of the core, random problems, other projects' vectors."""
+"""Fixtures: the variants of the core, thread settings, vectors of other projects."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("MPLBACKEND", "agg")
-os.environ.setdefault("SCIPY_ARRAY_API", "1")  # read at import; scikit-learn's checks ask for it
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # read at import; scikit-learn's checks need it
 
 import hypothesis
 import numpy as np
 import pytest
 
+import bad_calls
 import fusedlstm
 from fusedlstm import _core
 
@@ -25,7 +26,7 @@ VARIANTS = _core.load_variants()
 
 @pytest.fixture(params=list(VARIANTS))
 def core(request):
-    """Every variant of the compiled core that this machine can run."""
+    """Each variant of the compiled core that this machine can run."""
     return VARIANTS[request.param]
 
 
@@ -35,20 +36,26 @@ def dtype(request):
 
 
 @pytest.fixture
-def eager_teams():
-    """As many threads as a call is given, where it would do with fewer."""
-    before = [variant.set_eager_teams(True) for variant in VARIANTS.values()]
+def force_threads():
+    """Use all threads that a call is given, also for little work."""
+    before = [variant.set_force_threads(True) for variant in VARIANTS.values()]
     yield
-    for variant, eager in zip(VARIANTS.values(), before, strict=True):
-        variant.set_eager_teams(eager)
+    for variant, force in zip(VARIANTS.values(), before, strict=True):
+        variant.set_force_threads(force)
 
 
 @pytest.fixture
 def one_thread():
-    """For many small calls, which suffer from threads where others want the processors too."""
+    """Use one thread: many small calls are slow when other processes use the processors."""
     fusedlstm.set_num_threads(1)
     yield
     fusedlstm.set_num_threads(None)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """Fitted estimators, a scaler and a model, for tests of wrong calls."""
+    return bad_calls.fit_all()
 
 
 @pytest.fixture
@@ -57,7 +64,7 @@ def rng():
 
 
 def vectors_folder() -> Path | None:
-    """Where the numbers of other projects' test suites are, if they are here."""
+    """Return the folder with the vectors of other projects' test suites, if there is one."""
     named = os.environ.get("FUSEDLSTM_VECTORS")
     if named:
         assert Path(named).is_dir(), f"FUSEDLSTM_VECTORS must name a folder; got {named!r}"

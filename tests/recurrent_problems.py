@@ -1,4 +1,4 @@
-"""Problems for the recurrent kernels, of any cell, and what must be true of their results."""
+"""Random problems for the recurrent kernels of any cell, and checks of their results."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from reference import relative_error
 
 FORWARD = {"float32": 2e-6, "float64": 1e-12}
 GRADIENT_OF_FLOAT32 = 5e-6
-# Layer norm in float32 amplifies rounding, where the numbers that it divides by their deviation
-# are near each other.
+"""The gradients in float64 agree with central differences along random directions."""
 LAYER_NORM_AMPLIFIES = 20
 NUMERIC_GRADIENT = 3e-7
 
@@ -70,15 +69,15 @@ FUSED = {
     "rnn_tanh": cells.rnn_spec(),
     "rnn_relu": cells.rnn_spec("relu"),
 }
-"""Every cell of the fused driver, by its name there."""
+"""The cells of the fused driver by their names in the core."""
 
 SPECS |= {f"fused {name}": {**spec, "fused": name} for name, spec in FUSED.items()}
 
 DRAWN = (12345678901234567, 0.3, 0.4, 0.2, 0.3)
 
 
-def regularisers_for(spec, values=DRAWN):
-    """Without what the family does not have."""
+def regularizers_for(spec, values=DRAWN):
+    """Return the regularizers without those that the family does not have."""
     key, recurrent, candidate, zoneout_h, zoneout_c = values
     if spec["family"] == "rnn":
         candidate = 0.0
@@ -88,7 +87,7 @@ def regularisers_for(spec, values=DRAWN):
 
 
 @dataclass
-class Problem:
+class RecurrentProblem:
     """Random arrays of one call."""
 
     spec: dict
@@ -103,7 +102,7 @@ class Problem:
     dc: np.ndarray | None
     directions: int = 1
     reverse: bool = False
-    regularisers: tuple | None = None
+    regularizers: tuple | None = None
 
     @classmethod
     def random(
@@ -146,7 +145,7 @@ class Problem:
             self, **{name: a if a is None else a.astype(dtype) for name, a in arrays.items()}
         )
 
-    def forward(self, core, training=False, threads=1):
+    def forward(self, core, training=False, threads=1, all_steps=True):
         fused = self.spec.get("fused")
         return (core.recurrent_forward if fused else core.staged_forward)(
             fused or self.spec,
@@ -158,29 +157,31 @@ class Problem:
             self.lengths,
             self.h,
             self.c,
-            True,
+            all_steps,
             training,
-            self.regularisers,
+            self.regularizers,
             threads,
         )
 
+    def backward_of(self, core):
+        return core.recurrent_backward if "fused" in self.spec else core.staged_backward
+
     def run(self, core, threads=1):
-        """All results of forward and backward by name."""
+        """Return all results of forward and backward by name."""
         y, h, c, saved = self.forward(core, True, threads)
         grads = np.zeros_like(self.params)
-        backward = core.recurrent_backward if "fused" in self.spec else core.staged_backward
         given = (saved, self.params, self.x, self.dy, self.dh, self.dc)
-        dx, dh, dc = backward(*given, True, True, grads)
+        dx, dh, dc = self.backward_of(core)(*given, True, True, grads)
         results = {"y": y, "h": h, "c": c, "grads": grads, "dx": dx, "dh": dh, "dc": dc}
         return {name: value for name, value in results.items() if value is not None}
 
     def reference(self):
-        """y, h, c (or None) by the plain equations."""
+        """Return y, h and c (or None) by the NumPy equations."""
         masks_of = None
-        if self.regularisers is not None:
+        if self.regularizers is not None:
 
             def masks_of(direction, row):
-                return cells.DrawnMasks(self.regularisers, direction, row)
+                return cells.DrawnMasks(self.regularizers, direction, row)
 
         return cells.forward(
             self.spec,
@@ -201,7 +202,7 @@ class Problem:
         return float(loss if c is None else loss + (c * self.dc).sum())
 
     def slope_along(self, name, direction, step=1e-6):
-        """The reference's change of the loss along a direction of one of the arrays."""
+        """Return the central difference of the reference loss along a direction of one array."""
         at = getattr(self, name)
         above = replace(self, **{name: at + step * direction}).reference_loss()
         below = replace(self, **{name: at - step * direction}).reference_loss()
@@ -213,7 +214,7 @@ def assert_forward_right(problem, core, threads=1):
     tolerance = FORWARD[dtype]
     if problem.spec.get("layer_norm") and dtype == "float32":
         tolerance *= LAYER_NORM_AMPLIFIES
-    draws = problem.regularisers is not None and problem.regularisers[0] is not None
+    draws = problem.regularizers is not None and problem.regularizers[0] is not None
     y, h, c, _ = problem.forward(core, training=draws, threads=threads)
     for value, expected in zip((y, h, c), problem.reference(), strict=True):
         if expected is None:

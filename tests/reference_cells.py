@@ -1,7 +1,7 @@
-"""The equations of every cell and option, in plain NumPy and float64: one step of one sequence.
+"""The equations of each cell and option in NumPy and float64, for one step of one sequence.
 
-A cell is described by the same dictionary that the core takes. Written for being obviously right,
-and to share nothing with the code under test.
+A cell is described by the dictionary that the core takes. The code is written to be easy to check
+and shares nothing with the code under test.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def rnn_spec(name="tanh", alpha=0.0, beta=0.0):
 
 
 def gates_of(spec):
-    """Names of the blocks of the stacked weights, in order."""
+    """Return the names of the blocks of the stacked weights, in order."""
     if spec["family"] == "rnn":
         return "h"
     if spec["family"] == "gru":
@@ -77,7 +77,7 @@ def output_size(spec, hidden):
 
 
 def param_shapes(spec, inputs, hidden):
-    """Names and shapes of one direction's parameters, in the order of the flat vector."""
+    """Return names and shapes of one direction's parameters in the order of the flat vector."""
     gates, outputs = gates_of(spec), output_size(spec, hidden)
     rows = len(gates) * hidden
     shapes = {"weight_ih": (rows, inputs), "weight_hh": (rows, outputs), "bias": (rows,)}
@@ -103,7 +103,7 @@ def param_count(spec, inputs, hidden):
 
 
 def split(flat, spec, inputs, hidden):
-    """The flat parameters of one direction by name."""
+    """Return the flat parameters of one direction by name."""
     params, start = {}, 0
     for name, shape in param_shapes(spec, inputs, hidden).items():
         stop = start + int(np.prod(shape))
@@ -113,12 +113,12 @@ def split(flat, spec, inputs, hidden):
     return params
 
 
-def normalised(x):
+def normalized(x):
     return (x - x.mean()) / np.sqrt(x.var() + 1e-5)
 
 
 class Masks:
-    """The factors and mixtures of one sequence's regularisers; these do nothing."""
+    """The regularizers of one sequence; this base class changes nothing."""
 
     def recurrent(self, h):
         return h
@@ -147,7 +147,7 @@ class Cell:
         ]
 
     def sequence(self, x, h, c, masks=None):
-        """All steps of x (T, I); returns y (T, R), h and c."""
+        """Run all steps of x (T, I); return y (T, R), h and c."""
         masks = masks or Masks()
         y, gates = [], None
         for t, x_t in enumerate(x):
@@ -167,8 +167,8 @@ class Cell:
         act_gate, act_candidate, act_output = self.functions
         by_input, by_hidden = p["weight_ih"] @ x, p["weight_hh"] @ masks.recurrent(h)
         if spec["layer_norm"]:
-            by_input = p["gain_ih"] * normalised(by_input)
-            by_hidden = p["gain_hh"] * normalised(by_hidden)
+            by_input = p["gain_ih"] * normalized(by_input)
+            by_hidden = p["gain_hh"] * normalized(by_hidden)
         z = dict(
             zip(
                 self.gates,
@@ -194,7 +194,7 @@ class Cell:
         if "o" in z and spec["peepholes"]:
             z["o"] = z["o"] + p["peephole_o"] * c
         o = act_gate(z["o"]) if "o" in z else 1.0
-        inside = p["gain_c"] * normalised(c) + p["bias_c"] if spec["layer_norm"] else c
+        inside = p["gain_c"] * normalized(c) + p["bias_c"] if spec["layer_norm"] else c
         h = o * act_output(inside)
         if spec["projection"]:
             h = p["weight_hr"] @ h + p.get("bias_hr", 0.0)
@@ -225,9 +225,9 @@ class Cell:
 def forward(
     spec, params, hidden, x, h, c, lengths=None, directions=1, reverse=False, masks_of=None
 ):
-    """A batch: y (B, T, D * R) with zeros past the end, h (D, B, R), c (D, B, H).
+    """Run a batch; return y (B, T, D * R), zero past the end, h (D, B, R) and c (D, B, H).
 
-    ``masks_of(direction, row)`` gives a sequence's regularisers.
+    ``masks_of(direction, row)`` returns the regularizers of a sequence.
     """
     batch, steps, inputs = x.shape
     size = output_size(spec, hidden)
@@ -262,14 +262,14 @@ def mixed32(x):
 
 
 class DrawnMasks(Masks):
-    """What the core draws for one sequence: masks by counters, or their expected value."""
+    """The masks that the core draws for one sequence by counters, or their expected values."""
 
-    def __init__(self, regularisers, direction, row):
-        self.key, *self.rates = regularisers
+    def __init__(self, regularizers, direction, row):
+        self.key, *self.rates = regularizers
         self.direction, self.row = direction, row
 
     def hits(self, kind, step, units):
-        """True with the probability of the rate."""
+        """Return True with the probability of the rate."""
         odd = 0x9E3779B97F4A7C15
         seed = mixed((self.key + (self.direction + 1) * odd) % 2**64)
         row = mixed((mixed((seed + (kind + 1) * odd) % 2**64) + self.row * odd) % 2**64)

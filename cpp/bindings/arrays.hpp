@@ -1,15 +1,16 @@
-// NumPy arrays and other arguments as the core takes them.
+// NumPy arrays and other arguments in the form that the core takes.
 #pragma once
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <optional>
 #include <stdexcept>
 
-#include "../named_activations.hpp"
-#include "../recurrent.hpp"
-#include "gil.hpp"
+#include "bindings/gil.hpp"
+#include "recurrent/arrays.hpp"
+#include "simd/named_activations.hpp"
 
 namespace fusedlstm {
 
@@ -27,11 +28,9 @@ auto with_dtype(const py::array& array, Work&& work) {
   return work(double());
 }
 
-inline bool is_aligned(const py::array& array) {
-  return array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-}
+inline bool is_aligned(const py::array& array) { return array.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_; }
 
-// Contiguous and aligned arrays of the expected number of elements; null for None.
+// The values of a contiguous and aligned array with the expected number of elements; null for None.
 template <class S>
 const S* input_of(const py::object& object, Index size) {
   if (object.is_none()) return nullptr;
@@ -52,11 +51,11 @@ py::array_t<S> empty(std::vector<py::ssize_t> shape) {
   return py::array_t<S>(std::move(shape));
 }
 
-// Throws std::bad_alloc for a call whose arrays no memory can hold. Products of the sizes of other calls do not
-// overflow. `states`: directions times the units of a direction.
+// Throws std::bad_alloc if no memory can hold the arrays of a call. For all other calls, products of the sizes do not
+// overflow. `states`: directions times hidden size.
 template <class S>
 void require_room(Index batch, Index steps, Index input, Index states) {
-  constexpr Index of_a_unit = 64, padding = 64;  // more than the numbers that any cell keeps of a unit and a step
+  constexpr Index of_a_unit = 64, padding = 64;  // more than the numbers that any cell saves per unit and step
   const Index bytes = of_a_unit * Index(sizeof(S));
   checked_product(checked_product(batch, steps), checked_product(states + padding, bytes));
   checked_product(checked_product(batch, steps), checked_product(input + padding, bytes));
@@ -64,9 +63,9 @@ void require_room(Index batch, Index steps, Index input, Index states) {
   checked_product(checked_product(states + padding, input + padding), bytes);
 }
 
-// (batch, steps, features) with any strides but a step's features side by side.
+// An array (batch, steps, features) as a view. The strides are free, but the features of a step must be contiguous.
 template <class S>
-Sequences<const S> sequences_of(const py::array& array) {
+SequenceView<const S> view_of_sequences(const py::array& array) {
   const Index item = sizeof(S);
   require(array.ndim() == 3, "x must have three dimensions");
   require(array.shape(2) == 1 || array.strides(2) == item, "the features of a step must be contiguous");
@@ -74,7 +73,7 @@ Sequences<const S> sequences_of(const py::array& array) {
   return {static_cast<const S*>(array.data()), array.strides(0) / item, array.strides(1) / item};
 }
 
-// Null for None.
+// The lengths of the sequences; null for None.
 inline const Index* lengths_of(const py::object& lengths, Index batch, Index steps) {
   if (lengths.is_none()) return nullptr;
   const auto* steps_of = reinterpret_cast<const Index*>(input_of<std::int64_t>(lengths, batch));
@@ -83,34 +82,35 @@ inline const Index* lengths_of(const py::object& lengths, Index batch, Index ste
   return steps_of;
 }
 
-// Calls with fewer multiply-adds keep the GIL, and are not worth a second thread. About 3 microseconds.
-inline constexpr Index worth_a_release = Index(1) << 17;
+// Calls with fewer multiply-adds (about 3 microseconds) keep the GIL and use one thread.
+inline constexpr Index min_work_without_gil = Index(1) << 17;
 
-// A name, or (name, alpha, beta).
+// given: a name, or (name, alpha, beta).
 inline Activation activation_of(const py::handle& given) {
   const bool named = py::isinstance<py::str>(given);
   require(named || (py::isinstance<py::tuple>(given) && py::len(given) == 3),
           "an activation is a name or (name, alpha, beta)");
   const auto name = (named ? py::reinterpret_borrow<py::object>(given) : given[py::int_(0)]).cast<std::string>();
-  auto found = find_activation(name);
-  require(found.has_value(), "unknown activation");
+  const std::optional<Activation> found = find_activation(name);
+  if (!found) throw std::invalid_argument("unknown activation");
+  Activation activation = *found;
   if (!named) {
-    found->alpha = given[py::int_(1)].cast<double>();
-    found->beta = given[py::int_(2)].cast<double>();
+    activation.alpha = given[py::int_(1)].cast<double>();
+    activation.beta = given[py::int_(2)].cast<double>();
   }
-  require(has_gradient(*found), "alpha must be at least 0");
-  return *found;
+  require(has_gradient(activation), "alpha must be at least 0");
+  return activation;
 }
 
-// None, or (key or None, recurrent_dropout, candidate_dropout, zoneout of h, zoneout of c).
-inline Regularisers regularisers_of(const py::object& object) {
-  Regularisers all;
+// object: None, or (key or None, recurrent_dropout, candidate_dropout, zoneout of h, zoneout of c).
+inline Regularizers regularizers_of(const py::object& object) {
+  Regularizers all;
   if (object.is_none()) return all;
   const auto tuple = py::cast<py::tuple>(object);
-  require(tuple.size() == 5, "regularisers must have five entries");
+  require(tuple.size() == 5, "regularizers must have five entries");
   all.training = !tuple[0].is_none();
   if (all.training) all.key = py::cast<std::uint64_t>(tuple[0]);
-  double* const rates[] = {&all.recurrent_dropout, &all.candidate_dropout, &all.zoneout_hidden, &all.zoneout_state};
+  double* const rates[] = {&all.recurrent_dropout, &all.candidate_dropout, &all.zoneout_h, &all.zoneout_c};
   for (std::size_t k = 0; k < 4; k++) {
     *rates[k] = py::cast<double>(tuple[k + 1]);
     require(*rates[k] >= 0 && *rates[k] < 1, "rates must be in [0, 1)");

@@ -1,8 +1,8 @@
-// Releasing the GIL, and calling Python, also in a daemon thread while the interpreter shuts down.
+// Releasing the GIL and calling Python, in daemon threads during the shutdown of the interpreter, too.
 //
-// Up to version 3.13, Python ends such a thread by pthread_exit when it asks for the GIL. glibc then unwinds its stack:
-// destructors would run without the GIL, and the first noexcept function would abort the process. The thread sleeps
-// instead until the process ends, as it does in Python 3.14.
+// Up to version 3.13, Python ends a daemon thread by pthread_exit when the thread asks for the GIL during shutdown.
+// glibc then unwinds the stack: destructors would run without the GIL, and the first noexcept function would abort the
+// process. The thread therefore sleeps until the process ends, as it does in Python 3.14.
 #pragma once
 
 #include <Python.h>
@@ -12,7 +12,7 @@
 
 namespace fusedlstm {
 
-// Calls `work`, which only calls Python's C API: the one thing that it throws is the end of the thread.
+// Calls `work`, which may call only Python's C API. The only exception that this can throw is the end of the thread.
 template <class Work>
 auto outlive_python(Work&& work) noexcept -> decltype(work()) {
   try {
@@ -22,7 +22,7 @@ auto outlive_python(Work&& work) noexcept -> decltype(work()) {
   }
 }
 
-// Releases the GIL for the life of the object.
+// Releases the GIL until the destructor runs.
 class ReleaseGil {
  public:
   ReleaseGil() : state_(PyEval_SaveThread()) {}

@@ -1,12 +1,12 @@
-// What single steps are made of: arrays seen without the cost of asking NumPy, and functions called without that of
-// converting arguments. For calls that take as long as either.
+// Fast access to NumPy arrays and fast methods, for calls of about a microsecond: views without calls of NumPy, and
+// methods without the argument conversion of pybind11.
 #pragma once
 
 #include <exception>
 #include <new>
 #include <stdexcept>
 
-#include "arrays.hpp"
+#include "bindings/arrays.hpp"
 
 namespace fusedlstm {
 
@@ -16,12 +16,10 @@ PyObject* descriptor_of() {
   return descriptor;
 }
 
-// Whether the object is an array and of no subclass: a masked array holds more than its values.
-inline bool is_plain_array(PyObject* object) {
-  return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_;
-}
+// False for subclasses of numpy.ndarray: a masked array holds more than its values.
+inline bool is_plain_array(PyObject* object) { return Py_TYPE(object) == py::detail::npy_api::get().PyArray_Type_; }
 
-// The values of an aligned C-contiguous array of this type and shape; null if the object is anything else.
+// The values of an aligned C-contiguous array of this type and shape. Null for any other object.
 template <class S>
 S* values_of(PyObject* object, int axes, const Py_ssize_t* shape, bool to_write) {
   using Api = py::detail::npy_api;
@@ -37,14 +35,14 @@ S* values_of(PyObject* object, int axes, const Py_ssize_t* shape, bool to_write)
   return reinterpret_cast<S*>(array->data);
 }
 
-// Null if the object is no array of so many axes.
+// Null if the object is not an array with this number of axes.
 inline const Py_ssize_t* shape_of_array(PyObject* object, int axes) {
   if (!is_plain_array(object)) return nullptr;
   const auto* array = py::detail::array_proxy(object);
   return array->nd == axes ? array->dimensions : nullptr;
 }
 
-// A new array; null, with Python's error set, if there is no memory.
+// A new array. Null, with Python's error set, if there is no memory.
 template <class S>
 PyObject* new_array(int axes, const Py_ssize_t* shape) {
   const auto& api = py::detail::npy_api::get();
@@ -60,15 +58,16 @@ inline PyObject* number_type() {
   static PyObject* const type = py::object(py::module_::import("numpy").attr("float64")).release().ptr();
   return type;
 }
-// When the module is made: the first call of each asks NumPy, and what that does in a static's initialisation could wait
-// for the lock of Python, whose holder waits for the initialisation.
+// Called when the module is imported. The first call of each function asks NumPy, inside the initialization of a static
+// variable. In a later call that could deadlock: the thread could wait for the GIL while its holder waits for the
+// initialization.
 inline void prepare_views() {
   descriptor_of<float>();
   descriptor_of<double>();
   number_type();
 }
 
-// A numpy.float64; null, with Python's error set, if there is no memory.
+// A numpy.float64. Null, with Python's error set, if there is no memory.
 inline PyObject* new_number(double value) {
   return outlive_python([&] {
     PyObject* number = PyFloat_FromDouble(value);
@@ -78,23 +77,24 @@ inline PyObject* new_number(double value) {
   });
 }
 
-// What pybind11 holds for an object of a class of ours or of one derived from it; null before its __init__.
+// The C++ object of an instance of a class bound here, or of a subclass. Null before __init__.
 template <class T>
 T* held_by(PyObject* self) {
   auto* instance = reinterpret_cast<py::detail::instance*>(self);
   return instance->simple_layout ? static_cast<T*>(instance->simple_value_holder[0]) : nullptr;
 }
 
-// Adds a method that Python calls as `function(self, args, count, names of keyword arguments)`.
+// Adds a method that Python calls as function(self, args, count, names of keyword arguments).
 template <class Class>
 void add_fast_method(Class& type, PyMethodDef& method) {
-  const auto descriptor = py::reinterpret_steal<py::object>(
-      PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), &method));
+  const auto descriptor =
+      py::reinterpret_steal<py::object>(PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), &method));
   if (!descriptor) throw py::error_already_set();
   type.attr(method.ml_name) = descriptor;
 }
 
-// For functions that Python calls straight: what they throw becomes Python's error.
+// For functions that Python calls directly: turns C++ exceptions into Python's errors.
+// NOLINTBEGIN(bugprone-exception-escape): the forced unwinding of pthread_exit ends in outlive_python.
 template <class Work>
 PyObject* with_python_errors(Work&& work) noexcept {
   try {
@@ -110,5 +110,6 @@ PyObject* with_python_errors(Work&& work) noexcept {
   }
   return nullptr;
 }
+// NOLINTEND(bugprone-exception-escape)
 
 }  // namespace fusedlstm

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "../ops/pool.hpp"
-#include "arrays.hpp"
+#include "bindings/arrays.hpp"
+#include "ops/pool.hpp"
 
 namespace fusedlstm {
 
@@ -13,13 +13,13 @@ inline Pooling pooling_of(const std::string& kind) {
   return kind == "mean" ? Pooling::mean : Pooling::max;
 }
 
-// Returns the sums or largest values (batch, features), and for "max" the steps where they stand.
+// Returns the sums or maxima (batch, features), and for "max" the steps of the maxima.
 inline py::tuple pool_forward_array(const std::string& kind, const py::array& x, const py::object& lengths,
                                     const py::object& before, int threads) {
   return with_dtype(x, [&](auto tag) -> py::tuple {
     using S = decltype(tag);
     const Pooling pooling = pooling_of(kind);
-    const Sequences<const S> sequences = sequences_of<S>(x);
+    const SequenceView<const S> sequences = view_of_sequences<S>(x);
     const PoolShape shape{x.shape(0), x.shape(1), x.shape(2)};
     require(shape.batch > 0 && shape.steps > 0 && shape.features > 0, "sizes must be positive");
     require_room<S>(shape.batch, shape.steps, shape.features, 1);
@@ -27,18 +27,18 @@ inline py::tuple pool_forward_array(const std::string& kind, const py::array& x,
     const S* earlier = input_of<S>(before, shape.batch * shape.features);
     auto totals = empty<S>({shape.batch, shape.features});
     S* to = totals.mutable_data();
-    py::object where = py::none();
-    std::int64_t* where_to = nullptr;
+    py::object argmax = py::none();
+    std::int64_t* argmax_to = nullptr;
     if (pooling == Pooling::max) {
       auto steps = empty<std::int64_t>({shape.batch, shape.features});
-      where_to = steps.mutable_data();
-      where = std::move(steps);
+      argmax_to = steps.mutable_data();
+      argmax = std::move(steps);
     }
     {
       const ReleaseGil release;
-      pool_forward(pooling, shape, steps_of, sequences, earlier, to, where_to, threads);
+      pool_forward(pooling, shape, steps_of, sequences, earlier, to, argmax_to, threads);
     }
-    return py::make_tuple(totals, where);
+    return py::make_tuple(totals, argmax);
   });
 }
 

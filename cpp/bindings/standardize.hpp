@@ -1,8 +1,8 @@
 // Standardization of NumPy arrays.
 #pragma once
 
-#include "../standardize.hpp"
-#include "numpy_views.hpp"
+#include "bindings/numpy_views.hpp"
+#include "ops/standardize.hpp"
 
 namespace fusedlstm {
 
@@ -14,7 +14,7 @@ class PyStandardizer {
 
   const Standardizer& standardizer() const { return standardizer_; }
 
-  // standardize(x): a new array of the model's dtype; None if x is not a contiguous array of float32 or float64.
+  // standardize(x): a new array of the model's dtype. None if x is not a contiguous array of float32 or float64.
   static PyObject* standardize(PyObject* self, PyObject* x) {
     return with_python_errors([&]() -> PyObject* {
       const auto* held = held_by<PyStandardizer>(self);
@@ -26,7 +26,7 @@ class PyStandardizer {
   }
 
  private:
-  static constexpr int most_axes = 3;
+  static constexpr int max_axes = 3;
 
   static Index checked(const py::array& mean, const py::array& scale) {
     require(mean.ndim() == 1 && mean.size() > 0 && scale.ndim() == 1 && scale.size() == mean.size(),
@@ -34,10 +34,10 @@ class PyStandardizer {
     return mean.size();
   }
 
-  // Null, with or without Python's error set, if there is no result.
+  // Null if there is no result. Python's error may be set.
   template <class S>
   PyObject* into_new(PyObject* x) const {
-    for (int axes = 1; axes <= most_axes; axes++) {
+    for (int axes = 1; axes <= max_axes; axes++) {
       const Py_ssize_t* shape = shape_of_array(x, axes);
       if (!shape) continue;
       if (shape[axes - 1] != standardizer_.features()) return nullptr;
@@ -54,7 +54,7 @@ class PyStandardizer {
     for (int axis = 0; axis < axes; axis++) count *= shape[axis];
     S* to = values_of_new<S>(y.ptr());
     bool within = false;
-    if (count < worth_a_release) {
+    if (count < min_work_without_gil) {
       within = standardizer_(from, count, to);
     } else {
       const ReleaseGil release;

@@ -1,5 +1,5 @@
-// Streams as Python sees them: of models, and of estimators, which decode what the model says. A step takes arrays of the
-// common kinds as they are; everything else, errors too, is for the method `_step` of the Python class derived from these.
+// Streams of models for Python: one step at a time. `step` takes contiguous arrays of the usual dtypes directly. All
+// other arguments, and errors, are handled by the method `_step` of the Python subclass.
 #pragma once
 
 #include <cstdint>
@@ -8,77 +8,12 @@
 #include <string>
 #include <utility>
 
-#include "../ops/stream.hpp"
-#include "decoding.hpp"
-#include "numpy_views.hpp"
-#include "standardize.hpp"
-#include "whole_model.hpp"
+#include "bindings/numpy_views.hpp"
+#include "bindings/program.hpp"
+#include "bindings/stream_arguments.hpp"
+#include "ops/stream.hpp"
 
 namespace fusedlstm {
-
-// An object in an error.
-inline std::string described(const py::handle& object) {
-  if (!py::isinstance<py::array>(object)) return std::string("an object of type ") + Py_TYPE(object.ptr())->tp_name;
-  const auto array = py::reinterpret_borrow<py::array>(object);
-  return "an array of " + std::string(py::str(array.dtype())) + " of shape " +
-         std::string(py::str(object.attr("shape")));
-}
-
-// Of a list as PyStream::state returns it. Throws std::invalid_argument for anything else.
-template <class S>
-StreamState<S> state_of(const py::object& given, const std::vector<std::vector<Index>>& columns, Index rows) {
-  const auto is_sequence = [](const py::handle& object) {
-    return py::isinstance<py::list>(object) || py::isinstance<py::tuple>(object);
-  };
-  const auto needed = [](const std::string& name, const std::string& what, const py::handle& got) {
-    return std::invalid_argument(name + " must be " + what + "; got " + described(got));
-  };
-  if (!is_sequence(given)) throw needed("state", "a list", given);
-  const auto list = py::reinterpret_borrow<py::sequence>(given);
-  if (list.size() != columns.size())
-    throw std::invalid_argument("state must have " + std::to_string(columns.size()) + " entries; got " +
-                                std::to_string(list.size()));
-  StreamState<S> state(columns.size());
-  for (std::size_t k = 0; k < columns.size(); k++) {
-    const std::string name = "state[" + std::to_string(k) + "]";
-    const py::object entry = list[k];
-    const std::size_t count = columns[k].size();
-    if (count == 0 && !entry.is_none()) throw needed(name, "None", entry);
-    if (count == 0) continue;
-    if (!is_sequence(entry) || py::len(entry) != count)
-      throw needed(name, "a tuple of " + std::to_string(count) + (count == 1 ? " array" : " arrays"), entry);
-    for (std::size_t j = 0; j < count; j++) {
-      const py::object item = py::reinterpret_borrow<py::sequence>(entry)[j];
-      const Index width = columns[k][j];
-      const auto fits = [&] {
-        if (!py::isinstance<py::array_t<S>>(item)) return false;
-        const auto array = py::reinterpret_borrow<py::array>(item);
-        return array.ndim() == 3 && array.shape(0) == 1 && array.shape(1) == rows && array.shape(2) == width;
-      };
-      if (!fits())
-        throw needed(name + "[" + std::to_string(j) + "]",
-                     std::string("an array of ") + (sizeof(S) == 4 ? "float32" : "float64") + " of shape (1, " +
-                         std::to_string(rows) + ", " + std::to_string(width) + ")",
-                     item);
-      const py::array_t<S, py::array::c_style | py::array::forcecast> array(item);
-      StateArray<S> read{width, std::vector<S>(std::size_t(rows * width))};
-      std::memcpy(read.values.data(), array.data(), read.values.size() * sizeof(S));
-      state[k].push_back(std::move(read));
-    }
-  }
-  return state;
-}
-
-// Calls the method `_step` with the arguments that `step` was called with.
-inline PyObject* step_in_python(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
-  static PyObject* const name = PyUnicode_InternFromString("_step");
-  const Py_ssize_t all = count + (names ? PyTuple_GET_SIZE(names) : 0);
-  std::vector<PyObject*> with_self(1, self);
-  with_self.insert(with_self.end(), args, args + all);
-  return outlive_python([&] {
-    return PyObject_VectorcallMethod(name, with_self.data(), static_cast<std::size_t>(count + 1), names);
-  });
-}
 
 class PyStream {
  public:
@@ -88,11 +23,12 @@ class PyStream {
     return work(std::get<Stream<double>>(stream_), double());
   }
 
-  // `model`: packed, or None for what only Python can compute. `one`: a single sequence, whose arrays have no axis of rows.
+  // model: a packed program, or None if the model has layers that only Python can compute. one: a single sequence; the
+  // arrays then have no axis of rows.
   PyStream(const py::object& model, bool one, Index rows) : one_(one) {
     require(rows > 0, "rows must be positive");
     if (model.is_none()) return;
-    py::cast<const PyWholeModel&>(model).with_model([&](const auto& packed, auto tag) {
+    py::cast<const PyProgram&>(model).with_program([&](const auto& packed, auto tag) {
       require(packed.packed(), "a stream needs packed weights");
       require(packed.causal(), "a stream needs layers that read forward");
       require_room<decltype(tag)>(rows, 1, packed.features(), packed.widest());
@@ -103,13 +39,13 @@ class PyStream {
   }
 
   bool computes() const { return stream_.index() > 0; }
-  bool one() const { return one_; }
   int axes() const { return one_ ? 1 : 2; }
   const Py_ssize_t* input_shape() const { return inputs_ + one_; }
   const Py_ssize_t* output_shape() const { return outputs_ + one_; }
   Index inputs() const { return inputs_[0] * inputs_[1]; }
 
-  // One at a time: `read` under the GIL, then `work` without it where that is worth it. False if `read` says so.
+  // Calls `read` with the GIL, then `work` without the GIL if the work is large. Only one thread at a time. Returns
+  // false if `read` does.
   template <class Read, class Work>
   bool one_at_a_time(Read&& read, Work&& work) {
     if (!releases_) {
@@ -120,20 +56,21 @@ class PyStream {
     std::unique_lock<std::mutex> lock(mutex_);
     if (!read()) return false;
     const ReleaseGil release;
-    // Unlocked before the GIL is taken again, also by an exception: who holds the GIL may wait for the mutex.
+    // The mutex is unlocked before the GIL is taken again, after an exception, too: the holder of the GIL may wait for
+    // it.
     const std::unique_lock<std::mutex> held = std::move(lock);
     work();
     return true;
   }
 
-  // False if the arrays are not what the stream takes as it stands.
+  // Returns false, and does nothing, if the arrays have another dtype, shape or layout than the stream.
   bool feed(PyObject* x, PyObject* out) {
     return computes() && with_stream([&](auto& stream, auto tag) {
-      using S = decltype(tag);
-      const S* from = values_of<S>(x, axes(), input_shape(), false);
-      S* to = from ? values_of<S>(out, axes(), output_shape(), true) : nullptr;
-      return to && one_at_a_time([] { return true; }, [&] { stream.step(from, to); });
-    });
+             using S = decltype(tag);
+             const S* from = values_of<S>(x, axes(), input_shape(), false);
+             S* to = from ? values_of<S>(out, axes(), output_shape(), true) : nullptr;
+             return to && one_at_a_time([] { return true; }, [&] { stream.step(from, to); });
+           });
   }
 
   static PyObject* step(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObject* names) {
@@ -171,7 +108,7 @@ class PyStream {
     });
   }
 
-  // A list with an entry for each op of the model: a tuple of arrays (1, rows, columns), or None.
+  // A list with one entry per op: a tuple of arrays (1, rows, columns), or None.
   py::list state() {
     refuse_without_ops();
     return with_stream([&](auto& stream, auto tag) {
@@ -221,7 +158,7 @@ class PyStream {
     });
   }
 
-  // Calls `work`, which must not call Python, under the GIL.
+  // Calls `work` with the GIL while no thread is in a step. `work` must not call Python.
   template <class Work>
   void while_no_step(Work&& work) {
     const std::lock_guard<std::mutex> one_at_a_time(mutex_);
@@ -235,14 +172,14 @@ class PyStream {
   }
   void read_sizes() {
     with_stream([&](auto& stream, auto) {
-      releases_ = stream.work() >= worth_a_release;
+      releases_ = stream.work() >= min_work_without_gil;
       inputs_[0] = outputs_[0] = stream.rows();
       inputs_[1] = stream.features();
       outputs_[1] = stream.outputs();
     });
   }
 
-  // Null, without an error, if x is not what the stream takes as it stands.
+  // Null, without an error, if x has another dtype, shape or layout than the stream.
   PyObject* step_into_new(PyObject* x) {
     return with_stream([&](auto& stream, auto tag) -> PyObject* {
       using S = decltype(tag);
@@ -253,8 +190,8 @@ class PyStream {
     });
   }
 
-  // In the child of a fork: if a thread of the parent was in a step, its mutex will never be unlocked, and the states are
-  // those of no step. Under the GIL.
+  // In the child of a fork. If a thread of the parent was in a step, its mutex stays locked and the states are
+  // incomplete. Called with the GIL.
   void notice_forks() {
     const int now = forks();
     if (std::exchange(forks_, now) == now) return;
@@ -270,110 +207,14 @@ class PyStream {
   std::mutex mutex_;
 };
 
-class PyEstimatorStream {
- public:
-  // `decoder`: None for what only Python can decode. `standardizer`: None for inputs that the model reads as they are.
-  PyEstimatorStream(py::object stream, py::object decoder_or_none, py::object standardizer_or_none)
-      : stream_object_(std::move(stream)),
-        decoder_object_(std::move(decoder_or_none)),
-        standardizer_object_(std::move(standardizer_or_none)) {
-    auto& model = py::cast<PyStream&>(stream_object_);
-    if (decoder_object_.is_none() || !model.computes()) return;
-    if (!standardizer_object_.is_none()) {
-      standardizer_ = &py::cast<const PyStandardizer&>(standardizer_object_).standardizer();
-      require(standardizer_->features() == model.input_shape()[model.axes() - 1], "the standardizer is of another model");
-    }
-    const auto& decoder = py::cast<const PyDecoder&>(decoder_object_);
-    require(decoder.decoder().outputs == model.output_shape()[model.axes() - 1], "the decoder is of another model");
-    stream_ = &model;
-    decoder_ = &decoder.decoder();
-    model.with_stream([&](auto&, auto tag) { x_.emplace<std::vector<decltype(tag)>>(); });
-    if (!model.one()) shape_.push_back(0);
-    model.with_stream([&](auto& running, auto tag) { follow<decltype(tag)>(running.rows()); });
-    shape_.insert(shape_.end(), decoder.shape().begin(), decoder.shape().end());
-  }
-
-  static PyObject* step(PyObject* self, PyObject* x) {
-    return with_python_errors([&] {
-      auto* stream = held_by<PyEstimatorStream>(self);
-      if (stream && stream->stream_) stream->stream_->refuse_interrupted();
-      PyObject* result = stream && stream->decoder_ ? stream->predict(x) : nullptr;
-      return result || PyErr_Occurred() ? result : step_in_python(self, &x, 1, nullptr);
-    });
-  }
-
- private:
-  // Makes room for so many sequences.
-  template <class S>
-  void follow(Index rows) {
-    list_.resize(static_cast<std::size_t>(stream_->inputs()));
-    std::get<std::vector<S>>(x_).resize(static_cast<std::size_t>(stream_->inputs()));
-    if (!stream_->one()) shape_[0] = rows;
-    rows_ = rows;
-  }
-  template <class S>
-  bool read_list(PyObject* list, S* to, Index count) {
-    if (PyList_GET_SIZE(list) != count) return false;
-    for (Index k = 0; k < count; k++) {
-      PyObject* item = PyList_GET_ITEM(list, k);
-      if (!PyFloat_Check(item)) return false;
-      list_[std::size_t(k)] = PyFloat_AS_DOUBLE(item);
-    }
-    return convert(list_.data(), to, count);
-  }
-  // False if x is of another kind, or a number not finite in S.
-  template <class S>
-  bool read(PyObject* x, S* to) {
-    const Index count = stream_->inputs();
-    if (const auto* single = values_of<float>(x, stream_->axes(), stream_->input_shape(), false))
-      return convert(single, to, count);
-    if (const auto* wide = values_of<double>(x, stream_->axes(), stream_->input_shape(), false))
-      return convert(wide, to, count);
-    return stream_->one() && PyList_CheckExact(x) && read_list(x, to, count);
-  }
-  template <class From, class S>
-  bool convert(const From* from, S* to, Index count) const {
-    if (standardizer_) return (*standardizer_)(from, count, to) && all_finite(to, count);
-    for (Index k = 0; k < count; k++) to[k] = S(from[k]);
-    return all_finite(to, count);
-  }
-  // Null, without an error, if x is not of the common kinds.
-  PyObject* predict(PyObject* x) {
-    return stream_->with_stream([&](auto& stream, auto tag) -> PyObject* {
-      using S = decltype(tag);
-      // After a select.
-      if (stream.rows() != rows_) stream_->while_no_step([&] { follow<S>(stream.rows()); });
-      S* input = std::get<std::vector<S>>(x_).data();
-      const bool number = shape_.empty();
-      double alone = 0;
-      PyObject* y = number ? nullptr : new_array<double>(int(shape_.size()), shape_.data());
-      if (!number && !y) return nullptr;
-      double* to = number ? &alone : values_of_new<double>(y);
-      const bool done = stream_->one_at_a_time([&] { return read(x, input); },
-                                               [&] { decoder_->rows(stream.step(input), rows_, to); });
-      if (!done) Py_XDECREF(y);
-      if (!done || !number) return done ? y : nullptr;
-      return new_number(alone);
-    });
-  }
-
-  py::object stream_object_, decoder_object_, standardizer_object_;
-  PyStream* stream_ = nullptr;
-  const Decoder* decoder_ = nullptr;
-  const Standardizer* standardizer_ = nullptr;
-  Index rows_ = 0;
-  std::vector<Py_ssize_t> shape_;  // of a prediction
-  std::variant<std::monostate, std::vector<float>, std::vector<double>> x_;
-  std::vector<double> list_;  // the numbers of a list
-};
-
 inline void define_stream(py::module_& module) {
   prepare_views();
   py::class_<PyStream> stream(module, "Stream", py::module_local());
   stream.def(py::init<const py::object&, bool, Index>())
       .def("_feed",
-           [](PyStream& stream, const py::handle& x, const py::handle& out) {
-             require(stream.feed(x.ptr(), out.ptr()), "x and out must be what the stream takes as it stands");
+           [](PyStream& self, const py::handle& x, const py::handle& out) {
+             require(self.feed(x.ptr(), out.ptr()),
+                     "x and out must be contiguous arrays of the stream's dtype and shape");
            })
       .def("reset", &PyStream::reset)
       .def("state", &PyStream::state)
@@ -389,33 +230,15 @@ Parameters
 ----------
 x : array (input_size,) or (n_sequences, input_size)
 out : array (output_size,) or (n_sequences, output_size), optional
-    Contiguous and of the model's dtype: written and returned. With x of this kind too, a step costs
-    its arithmetic and little more.
+    Contiguous and of the model's dtype. It is written and returned. A step is fastest if ``x`` is
+    contiguous and of this dtype, too.
 
 Returns
 -------
 array like ``out``
-    Bit for bit what `Sequential.predict` gives for the sequence so far, its last step where it gives
+    The same bits as `Sequential.predict` for the sequence so far: the last step if ``predict`` returns
     all steps.)"};
   add_fast_method(stream, step);
-
-  py::class_<PyEstimatorStream> of_estimator(module, "EstimatorStream", py::module_local());
-  of_estimator.def(py::init<py::object, py::object, py::object>());
-  static PyMethodDef predict = {"step", &PyEstimatorStream::step, METH_O, R"(step($self, x, /)
---
-
-Feed one step and return the prediction for the sequences so far.
-
-Parameters
-----------
-x : array (n_features,) or (n_sequences, n_features)
-
-Returns
--------
-array or number
-    Bit for bit a row, or with ``n_sequences`` the rows, of what ``predict_proba`` (of a classifier) or
-    ``predict`` (of a regressor) gives for the sequence so far.)"};
-  add_fast_method(of_estimator, predict);
 }
 
 }  // namespace fusedlstm

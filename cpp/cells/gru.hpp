@@ -1,59 +1,64 @@
-// GRU (Cho et al. 2014) in the form of PyTorch, Keras and cuDNN, where the reset gate acts on a finished product:
+// The GRU (Cho et al. 2014) in the form of PyTorch, Keras and cuDNN, whose reset gate multiplies a finished product:
 //
-//   r, z = sigmoid(z_r), sigmoid(z_z)      n = tanh(z_x + r z_h)      h = (1 - z) n + z h'
+//   r = sigmoid(z_r)      z = sigmoid(z_z)      n = tanh(z_x + r z_h)      h = (1 - z) n + z h_prev
 //
-// z_x is the input's part of the candidate and z_h the hidden state's, each with a bias of its own.
+// z_x is the part of the candidate that comes from x, z_h the part that comes from h_prev. Each part has its own bias.
 #pragma once
 
-#include "../activations.hpp"
-#include "../cell.hpp"
+#include "cells/cell_loops.hpp"
+#include "simd/activations.hpp"
 
 namespace fusedlstm {
 
 template <class S>
 struct GruEquations {
   static constexpr int X = 0, R = 1, Z = 2, H = 3;
-  // The weights stand in the order r, z, n; the input feeds x, r, z, the hidden state r, z, h.
-  static constexpr Blocks blocks = {4, {2, 0, 1, -1}, {-1, 0, 1, 2}, {2, 0, 1, 3}, 0};
-  static constexpr double factors[most_blocks] = {tanh_factor, sigmoid_factor, sigmoid_factor, tanh_factor};
-  static constexpr double vector_factor = 1;
-  static constexpr Carried carried = Carried::hidden;
+  // The rows of the weights are in the order r, z, n. x feeds X, R and Z; h_prev feeds R, Z and H.
+  static constexpr GateLayout gates = {4, {2, 0, 1, -1}, {-1, 0, 1, 2}, {2, 0, 1, 3}, 0};
+  static constexpr double input_scale[max_gates] = {tanh_input_scale, sigmoid_input_scale, sigmoid_input_scale,
+                                                    tanh_input_scale};
+  static constexpr double unit_weight_scale = 1;
+  static constexpr RecurrentState recurrent_state = RecurrentState::h;
   static constexpr bool has_candidate = true;
 
+  // r and z share one division.
   template <class Units>
-  static FUSEDLSTM_INLINE Pack<S> state(const Gates<S>& at, Pack<S> before, const Units& units) {
-    const Pack<S> r_denominator = sigmoid_denominator(at.at[R]), z_denominator = sigmoid_denominator(at.at[Z]);
-    const Pack<S> one_over_both = fill(S(1)) / (r_denominator * z_denominator);
-    const Pack<S> r = one_over_both * z_denominator, z = one_over_both * r_denominator;
-    const Fraction<S> fraction = tanh_fraction(fma(r, at.at[H], at.at[X]));
-    const Pack<S> n = fraction.numerator / fraction.denominator;
-    units.keep_gate(X, n);
-    units.keep_gate(R, r);
-    units.keep_gate(Z, z);
-    units.keep_gate(H, at.at[H] * fill(S(1 / tanh_factor)));
-    return fma(z, before - units.drop(n), units.drop(n));
+  static FUSEDLSTM_INLINE Pack<S> next_c(const Preactivations<S>& preactivations, Pack<S> h_prev, const Units& units) {
+    const Pack<S> z_x = preactivations[X], z_h = preactivations[H];
+    const Pack<S> den_r = sigmoid_denominator(preactivations[R]), den_z = sigmoid_denominator(preactivations[Z]);
+    const Pack<S> inverse = fill(S(1)) / (den_r * den_z);
+    const Pack<S> r = inverse * den_z, z = inverse * den_r;
+    const Fraction<S> tanh_n = tanh_fraction(fma(r, z_h, z_x));
+    const Pack<S> n = tanh_n.numerator / tanh_n.denominator;
+    units.save_gate(X, n);
+    units.save_gate(R, r);
+    units.save_gate(Z, z);
+    units.save_gate(H, z_h * fill(S(1 / tanh_input_scale)));
+    return fma(z, h_prev - units.dropout(n), units.dropout(n));
   }
 
   template <class Units>
-  static FUSEDLSTM_INLINE Pack<S> hidden(const Gates<S>&, Pack<S> h, const Units& units) {
-    units.keep_derived(h);
+  static FUSEDLSTM_INLINE Pack<S> next_h(const Preactivations<S>&, Pack<S> h, const Units& units) {
+    units.save_h_factor(h);
     return h;
   }
 
-  // dh includes what the step after sends along z.
-  // dz_z = dh (h' - n) z (1 - z)   dz_x = dh (1 - z) (1 - n^2)   dz_h = dz_x r   dz_r = dz_x z_h r (1 - r)   dh' = dh z
+  //   dz_z = dh (h_prev - n) z (1 - z)      dz_x = dh (1 - z) (1 - n^2)      dz_h = dz_x r
+  //   dz_r = dz_x z_h r (1 - r)             dh_prev = dh z
+  // dh_array: in, the part of dh that comes from the next step along z; out, dh_prev.
   template <class Units>
-  static FUSEDLSTM_INLINE void backward(Pack<S> dh, Pack<S> before, const Units& units, S* dstate, S* gates, S*) {
+  static FUSEDLSTM_INLINE void backward(Pack<S> dh, Pack<S> h_prev, const Units& units, S* dh_array, S* gates_array,
+                                        S*) {
     constexpr int size = pack_size<S>;
-    const Pack<S> n = load(gates + X * size), r = load(gates + R * size), z = load(gates + Z * size);
-    dh = dh + load(dstate);
-    const Pack<S> dh_before = dh * z;
-    const Pack<S> dz_x = units.drop(dh - dh_before) * tanh_slope(n), dz_h = dz_x * r;
-    store(gates + R * size, dz_h * load(gates + H * size) * (fill(S(1)) - r));
-    store(gates + Z * size, dh_before * (before - units.drop(n)) * (fill(S(1)) - z));
-    store(gates + X * size, dz_x);
-    store(gates + H * size, dz_h);
-    store(dstate, dh_before);
+    const Pack<S> n = load(gates_array + X * size), r = load(gates_array + R * size), z = load(gates_array + Z * size);
+    dh = dh + load(dh_array);
+    const Pack<S> dh_prev = dh * z;
+    const Pack<S> dz_x = units.dropout(dh - dh_prev) * tanh_slope(n), dz_h = dz_x * r;
+    store(gates_array + R * size, dz_h * load(gates_array + H * size) * (fill(S(1)) - r));
+    store(gates_array + Z * size, dh_prev * (h_prev - units.dropout(n)) * (fill(S(1)) - z));
+    store(gates_array + X * size, dz_x);
+    store(gates_array + H * size, dz_h);
+    store(dh_array, dh_prev);
   }
 };
 

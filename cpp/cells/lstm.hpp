@@ -1,12 +1,17 @@
-// The LSTM (Hochreiter and Schmidhuber 1997) with forget gate (Gers, Schmidhuber and Cummins 2000), and its relatives
-// that leave a part out or add peepholes (Gers, Schraudolph and Schmidhuber 2002; Greff et al. 2015).
+// The LSTM (Hochreiter and Schmidhuber 1997) with forget gate (Gers, Schmidhuber and Cummins 2000), and variants with
+// peepholes (Gers, Schraudolph and Schmidhuber 2002) or without one of the parts (Greff et al. 2015).
 //
-//   i, f = sigmoid(z_i + p_i c'), sigmoid(z_f + p_f c')     g = tanh(z_g)       c = f c' + i g
-//   o = sigmoid(z_o + p_o c)                                                   h = o tanh(c)
+//   i = sigmoid(z_i + p_i c_prev)      f = sigmoid(z_f + p_f c_prev)      g = tanh(z_g)
+//   c = f c_prev + i g                 o = sigmoid(z_o + p_o c)           h = o tanh(c)
+//
+// z = W_ih x + W_hh h_prev + b. p: peepholes. g: the candidate.
+//
+// A division is much slower than a multiplication. i, f and g therefore share one division, and so do o and tanh(c):
+// 1 / (den_f den_i den_g) times two of the denominators is the reciprocal of the third.
 #pragma once
 
-#include "../activations.hpp"
-#include "../cell.hpp"
+#include "cells/cell_loops.hpp"
+#include "simd/activations.hpp"
 
 namespace fusedlstm {
 
@@ -44,135 +49,140 @@ struct LinearOutputLstm : PlainLstm {
 template <class S, class Kind>
 struct LstmEquations {
   static constexpr bool has_i = Kind::input_gate, has_f = Kind::forget_gate, has_o = Kind::output_gate;
-  // Blocks in the order i, f, g, o and peepholes in the order i, f, o, without those that are absent.
+  // Gates in the order i, f, g, o and peepholes in the order i, f, o, without absent ones.
   static constexpr int I = 0, F = has_i, G = F + has_f, O = G + 1;
   static constexpr int PI = 0, PF = has_i, PO = has_i + has_f;
-  static constexpr Blocks blocks =
-      Blocks::alike(has_i + has_f + 1 + has_o, Kind::peepholes ? has_i + has_f + has_o : 0);
-  static constexpr double vector_factor = sigmoid_factor;
-  static constexpr double candidate_factor = Kind::candidate_tanh ? tanh_factor : 1;
-  // The last block has the factor of G where there is no O.
-  static constexpr double factors[most_blocks] = {0 == G ? candidate_factor : sigmoid_factor,
-                                                  1 == G ? candidate_factor : sigmoid_factor,
-                                                  2 == G ? candidate_factor : sigmoid_factor, sigmoid_factor};
-  static constexpr Carried carried = Carried::state;
+  static constexpr GateLayout gates =
+      GateLayout::uniform(has_i + has_f + 1 + has_o, Kind::peepholes ? has_i + has_f + has_o : 0);
+  static constexpr double unit_weight_scale = sigmoid_input_scale;
+  static constexpr double candidate_scale = Kind::candidate_tanh ? tanh_input_scale : 1;
+  // Without O, the last entry is not used.
+  static constexpr double input_scale[max_gates] = {
+      0 == G ? candidate_scale : sigmoid_input_scale, 1 == G ? candidate_scale : sigmoid_input_scale,
+      2 == G ? candidate_scale : sigmoid_input_scale, sigmoid_input_scale};
+  static constexpr RecurrentState recurrent_state = RecurrentState::c;
   static constexpr bool has_candidate = true;
 
+  // c = f c_prev + i g
   template <class Units>
-  static FUSEDLSTM_INLINE Pack<S> gate(const Gates<S>& z, int block, int peephole, Pack<S> c, const Units& units) {
-    if constexpr (Kind::peepholes) return fma(units.vectors[peephole], c, z.at[block]);
-    else return z.at[block];
-  }
-
-  // c = f c' + i g, with one division for all: 1/f = (i g) / (f i g) and so on, i, f, g standing for denominators.
-  template <class Units>
-  static FUSEDLSTM_INLINE Pack<S> state(const Gates<S>& z, Pack<S> before, const Units& units) {
-    const Fraction<S> g = candidate(z.at[G]);
+  static FUSEDLSTM_INLINE Pack<S> next_c(const Preactivations<S>& z, Pack<S> c_prev, const Units& units) {
+    const Pack<S> one = fill(S(1));
+    const Fraction<S> g = candidate(z[G]);
     if constexpr (Kind::coupled) {
-      const Pack<S> f = sigmoid_denominator(gate(z, F, PF, before, units));
-      const Pack<S> one_over_fg = fill(S(1)) / (f * g.denominator);
-      const Pack<S> one_over_f = one_over_fg * g.denominator, tanh_g = one_over_fg * f * g.numerator;
-      units.keep_gate(F, one_over_f);
-      units.keep_gate(G, tanh_g);
-      return fma(one_over_f, before, (fill(S(1)) - one_over_f) * units.drop(tanh_g));
+      const Pack<S> den_f = sigmoid_denominator(with_peephole(z, F, PF, c_prev, units));
+      const Pack<S> inverse = one / (den_f * g.denominator);
+      const Pack<S> f = inverse * g.denominator, tanh_g = inverse * den_f * g.numerator;
+      units.save_gate(F, f);
+      units.save_gate(G, tanh_g);
+      return fma(f, c_prev, (one - f) * units.dropout(tanh_g));
     } else {
-      const Pack<S> i = has_i ? sigmoid_denominator(gate(z, I, PI, before, units)) : fill(S(1));
-      const Pack<S> ig = has_i ? i * g.denominator : g.denominator;
-      Pack<S> one_over_ig, one_over_f;
+      const Pack<S> den_i = has_i ? sigmoid_denominator(with_peephole(z, I, PI, c_prev, units)) : one;
+      const Pack<S> den_ig = has_i ? den_i * g.denominator : g.denominator;
+      Pack<S> f, inverse_ig;
       if constexpr (has_f) {
-        const Pack<S> f = sigmoid_denominator(gate(z, F, PF, before, units));
-        const Pack<S> one_over_fig = fill(S(1)) / (f * ig);
-        one_over_f = one_over_fig * ig;
-        one_over_ig = one_over_fig * f;
-        units.keep_gate(F, one_over_f);
+        const Pack<S> den_f = sigmoid_denominator(with_peephole(z, F, PF, c_prev, units));
+        const Pack<S> inverse = one / (den_f * den_ig);
+        f = inverse * den_ig;
+        inverse_ig = inverse * den_f;
+        units.save_gate(F, f);
       } else {
-        one_over_ig = fill(S(1)) / ig;
+        inverse_ig = one / den_ig;
       }
-      if constexpr (has_i) units.keep_gate(I, one_over_ig * g.denominator);
-      units.keep_gate(G, has_i ? one_over_ig * i * g.numerator : one_over_ig * g.numerator);
-      const Pack<S> added = one_over_ig * units.drop(g.numerator);
-      if constexpr (has_f) return fma(one_over_f, before, added);
-      else return before + added;
+      if constexpr (has_i) units.save_gate(I, inverse_ig * g.denominator);
+      units.save_gate(G, has_i ? inverse_ig * den_i * g.numerator : inverse_ig * g.numerator);
+      const Pack<S> ig = inverse_ig * units.dropout(g.numerator);
+      if constexpr (has_f) return fma(f, c_prev, ig);
+      else return c_prev + ig;
     }
   }
 
-  // h = o tanh(c), with one division for both.
+  // h = o tanh(c)
   template <class Units>
-  static FUSEDLSTM_INLINE Pack<S> hidden(const Gates<S>& z, Pack<S> c, const Units& units) {
-    Fraction<S> out = {c, fill(S(1))};
-    if constexpr (Kind::output_tanh) out = tanh_fraction(fill(S(tanh_factor)) * c);
+  static FUSEDLSTM_INLINE Pack<S> next_h(const Preactivations<S>& z, Pack<S> c, const Units& units) {
+    const Pack<S> one = fill(S(1));
+    Fraction<S> tanh_c = {c, one};
+    if constexpr (Kind::output_tanh) tanh_c = tanh_fraction(fill(S(tanh_input_scale)) * c);
     if constexpr (!has_o) {
-      const Pack<S> h = out.numerator / out.denominator;
-      units.keep_derived(h);
+      const Pack<S> h = tanh_c.numerator / tanh_c.denominator;
+      units.save_h_factor(h);
       return h;
     } else {
-      const Pack<S> o = sigmoid_denominator(gate(z, O, PO, c, units));
-      const Pack<S> one_over_both = fill(S(1)) / (o * out.denominator);
-      units.keep_gate(O, one_over_both * out.denominator);
-      units.keep_derived(one_over_both * o * out.numerator);
-      return one_over_both * out.numerator;
+      const Pack<S> den_o = sigmoid_denominator(with_peephole(z, O, PO, c, units));
+      const Pack<S> inverse = one / (den_o * tanh_c.denominator);
+      units.save_gate(O, inverse * tanh_c.denominator);
+      units.save_h_factor(inverse * den_o * tanh_c.numerator);
+      return inverse * tanh_c.numerator;
     }
   }
 
-  // a = tanh(c)      dz_o = dh a o (1 - o)      dc = dc from the step after + dh o (1 - a^2) + dz_o p_o
-  // dz_i = dc g i (1 - i)   dz_f = dc c' f (1 - f)   dz_g = dc i (1 - g^2)   dc' = dc f + dz_i p_i + dz_f p_f
-  // Gates turn from activations into dz, dstate from dc into dc', derived from a into h.
+  // With a = tanh(c):
+  //   dz_o = dh a o (1 - o)           dc += dh o (1 - a^2) + dz_o p_o
+  //   dz_i = dc g i (1 - i)           dz_f = dc c_prev f (1 - f)           dz_g = dc i (1 - g^2)
+  //   dc_prev = dc f + dz_i p_i + dz_f p_f
+  // `gates`: in the activations, out dz. `dc_array`: in dc from the next step, out dc_prev. `h_factor`: in a, out h.
   template <class Units>
-  static FUSEDLSTM_INLINE void backward(Pack<S> dh, Pack<S> before, const Units& units, S* dstate, S* gates,
-                                        S* derived) {
+  static FUSEDLSTM_INLINE void backward(Pack<S> dh, Pack<S> c_prev, const Units& units, S* dc_array, S* gates_array,
+                                        S* h_factor) {
     constexpr int size = pack_size<S>;
-    const Pack<S> one = fill(S(1)), a = load(derived);
-    Pack<S> dc = load(dstate);
+    const Pack<S> one = fill(S(1)), a = load(h_factor);
+    Pack<S> dc = load(dc_array);
     if constexpr (has_o) {
-      const Pack<S> o = load(gates + O * size), h = o * a, dz_o = dh * h * (one - o);
+      const Pack<S> o = load(gates_array + O * size), h = o * a, dz_o = dh * h * (one - o);
       dc = fma(dh, Kind::output_tanh ? o - h * a : o, dc);
-      if constexpr (Kind::peepholes) dc = fma(dz_o, units.vectors[PO], dc);
-      store(gates + O * size, dz_o);
-      store(derived, h);
+      if constexpr (Kind::peepholes) dc = fma(dz_o, units.weights[PO], dc);
+      store(gates_array + O * size, dz_o);
+      store(h_factor, h);
     } else {
       dc = fma(dh, tanh_slope(a), dc);
     }
-    const Pack<S> g = load(gates + G * size), dropped_g = units.drop(g);
-    Pack<S> i = one, dc_before = dc;
+    const Pack<S> g = load(gates_array + G * size), dropped_g = units.dropout(g);
+    Pack<S> i = one, dc_prev = dc;
     if constexpr (has_i) {
-      i = load(gates + I * size);
+      i = load(gates_array + I * size);
       const Pack<S> dz_i = dc * dropped_g * sigmoid_slope(i);
-      store(gates + I * size, dz_i);
-      if constexpr (has_f) dc_before = dc * load(gates + F * size);
-      if constexpr (has_f) store_forget(dc_before * before, gates);
+      store(gates_array + I * size, dz_i);
+      if constexpr (has_f) dc_prev = dc * load(gates_array + F * size);
+      if constexpr (has_f) store_dz_f(dc_prev * c_prev, gates_array);
       if constexpr (Kind::peepholes) {
-        dc_before = fma(dz_i, units.vectors[PI], dc_before);
-        if constexpr (has_f) dc_before = fma(load(gates + F * size), units.vectors[PF], dc_before);
+        dc_prev = fma(dz_i, units.weights[PI], dc_prev);
+        if constexpr (has_f) dc_prev = fma(load(gates_array + F * size), units.weights[PF], dc_prev);
       }
     } else {
       if constexpr (has_f) {
-        const Pack<S> f = load(gates + F * size);
-        dc_before = dc * f;
+        const Pack<S> f = load(gates_array + F * size);
+        dc_prev = dc * f;
         if constexpr (Kind::coupled) i = one - f;
-        store_forget(dc_before * (Kind::coupled ? before - dropped_g : before), gates);
-        if constexpr (Kind::peepholes) dc_before = fma(load(gates + F * size), units.vectors[PF], dc_before);
+        store_dz_f(dc_prev * (Kind::coupled ? c_prev - dropped_g : c_prev), gates_array);
+        if constexpr (Kind::peepholes) dc_prev = fma(load(gates_array + F * size), units.weights[PF], dc_prev);
       }
     }
-    const Pack<S> dg = units.drop(dc * i);
-    store(gates + G * size, Kind::candidate_tanh ? dg * tanh_slope(g) : dg);
-    store(dstate, dc_before);
+    const Pack<S> dg = units.dropout(dc * i);
+    store(gates_array + G * size, Kind::candidate_tanh ? dg * tanh_slope(g) : dg);
+    store(dc_array, dc_prev);
   }
 
-  static FUSEDLSTM_INLINE void add_vectors(const S* dgates, Pack<S> before, Pack<S> after, Pack<S>* sums) {
+  // dp_i += dz_i c_prev      dp_f += dz_f c_prev      dp_o += dz_o c
+  static FUSEDLSTM_INLINE void add_unit_weight_gradients(const S* dgates, Pack<S> c_prev, Pack<S> c, Pack<S>* sums) {
     constexpr int size = pack_size<S>;
-    if constexpr (has_i) sums[PI] = fma(load(dgates + I * size), before, sums[PI]);
-    if constexpr (has_f) sums[PF] = fma(load(dgates + F * size), before, sums[PF]);
-    if constexpr (has_o) sums[PO] = fma(load(dgates + O * size), after, sums[PO]);
+    if constexpr (has_i) sums[PI] = fma(load(dgates + I * size), c_prev, sums[PI]);
+    if constexpr (has_f) sums[PF] = fma(load(dgates + F * size), c_prev, sums[PF]);
+    if constexpr (has_o) sums[PO] = fma(load(dgates + O * size), c, sums[PO]);
   }
 
  private:
+  template <class Units>
+  static FUSEDLSTM_INLINE Pack<S> with_peephole(const Preactivations<S>& z, int gate, int peephole, Pack<S> c,
+                                                const Units& units) {
+    if constexpr (Kind::peepholes) return fma(units.weights[peephole], c, z[gate]);
+    else return z[gate];
+  }
   static FUSEDLSTM_INLINE Fraction<S> candidate(Pack<S> z) {
     if constexpr (Kind::candidate_tanh) return tanh_fraction(z);
     else return {z, fill(S(1))};
   }
-  // dz_f from f dL/df.
-  static FUSEDLSTM_INLINE void store_forget(Pack<S> f_df, S* gates) {
-    S* f = gates + F * pack_size<S>;
+  // dz_f = f (dL/df) (1 - f), from f dL/df.
+  static FUSEDLSTM_INLINE void store_dz_f(Pack<S> f_df, S* gates_array) {
+    S* f = gates_array + F * pack_size<S>;
     store(f, f_df * (fill(S(1)) - load(f)));
   }
 };

@@ -1,37 +1,38 @@
-// The vanilla recurrent network (Elman 1990): h = tanh(z), or the positive part of z.
+// The vanilla recurrent network (Elman 1990): h = tanh(z) or h = max(z, 0).
 #pragma once
 
-#include "../activations.hpp"
-#include "../cell.hpp"
+#include "cells/cell_loops.hpp"
+#include "simd/activations.hpp"
 
 namespace fusedlstm {
 
 template <class S, bool Tanh>
 struct RnnEquations {
-  static constexpr Blocks blocks = Blocks::alike(1);
-  static constexpr double factors[most_blocks] = {Tanh ? tanh_factor : 1};
-  static constexpr double vector_factor = 1;
-  static constexpr Carried carried = Carried::nothing;
+  static constexpr GateLayout gates = GateLayout::uniform(1);
+  static constexpr double input_scale[max_gates] = {Tanh ? tanh_input_scale : 1};
+  static constexpr double unit_weight_scale = 1;
+  static constexpr RecurrentState recurrent_state = RecurrentState::none;
   static constexpr bool has_candidate = false;
 
   template <class Units>
-  static FUSEDLSTM_INLINE Pack<S> hidden(const Gates<S>& z, Pack<S>, const Units& units) {
+  static FUSEDLSTM_INLINE Pack<S> next_h(const Preactivations<S>& z, Pack<S>, const Units& units) {
     Pack<S> h;
     if constexpr (Tanh) {
-      const Fraction<S> fraction = tanh_fraction(z.at[0]);
-      h = fraction.numerator / fraction.denominator;
+      const Fraction<S> tanh_z = tanh_fraction(z[0]);
+      h = tanh_z.numerator / tanh_z.denominator;
     } else {
-      h = positive_part(z.at[0]);
+      h = relu(z[0]);
     }
-    units.keep_gate(0, h);
-    units.keep_derived(h);
+    units.save_gate(0, h);
+    units.save_h_factor(h);
     return h;
   }
 
+  // dz = dh (1 - h^2), or dz = dh where h > 0.
   template <class Units>
-  static FUSEDLSTM_INLINE void backward(Pack<S> dh, Pack<S>, const Units&, S*, S* gates, S*) {
-    const Pack<S> h = load(gates);
-    store(gates, Tanh ? dh * tanh_slope(h) : where_positive(h, dh));
+  static FUSEDLSTM_INLINE void backward(Pack<S> dh, Pack<S>, const Units&, S*, S* gates_array, S*) {
+    const Pack<S> h = load(gates_array);
+    store(gates_array, Tanh ? dh * tanh_slope(h) : where_positive(h, dh));
   }
 };
 

@@ -1,132 +1,196 @@
-// Dense as an op, on vectors or on every real step.
+// Dense, y = activation(x W^T + b), forward and backward, with the tiles of the cells. Unlike a BLAS, the result of a
+// row does not depend on the other rows.
 #pragma once
 
-#include "../dense.hpp"
-#include "op.hpp"
+#include "product/panels.hpp"
+#include "runtime/memory.hpp"
+#include "runtime/team.hpp"
+#include "simd/named_activations.hpp"
 
 namespace fusedlstm {
 
-// Weights that are packed once, so that any number of calls, threads and streams may share them.
-template <class S>
-struct PackedDenseLayer {
-  DenseShape shape;  // of one row
-  PackedDense<S> panels;
-
-  PackedDenseLayer(const DenseShape& shape_, const S* parameters) : shape(shape_), panels(shape, parameters) {}
+struct DenseShape {
+  Index rows, features, units;
+  Activation activation;
 };
+// In the flat vector of parameters: weights (units, features), then bias (units,).
+inline Index dense_weight_count(const DenseShape& shape) { return shape.units * (shape.features + 1); }
 
-template <class S>
-struct DenseConfig {
-  DenseShape shape;  // of one row
-  std::shared_ptr<const PackedDenseLayer<S>> packed;
-  const S* parameters;  // where there are no packed weights
-};
-
-template <class S>
-class DenseStream final : public RunningOp<S> {
- public:
-  DenseStream(const DenseConfig<S>& config, Index rows)
-      : config_(config), shape_(config.shape), y_(static_cast<std::size_t>(rows * shape_.units)) {
-    shape_.rows = rows;
-  }
-  const S* step(const S* x) override {
-    dense_rows(shape_, config_.packed->panels, x, y_.data(), 0, shape_.rows);
-    return y_.data();
-  }
-
- private:
-  DenseConfig<S> config_;
-  DenseShape shape_;
-  std::vector<S> y_;
-};
-
-template <class S>
-class DenseOp final : public Op<S> {
- public:
-  explicit DenseOp(DenseConfig<S> config) : Op<S>(traits_of(config)), config_(std::move(config)) {}
-
-  void run(Values<S>& values) const override {
-    const Index batch = values.batch, steps = values.steps, units = config_.shape.units;
-    Index rows = batch * steps;
-    if (values.lengths) {
-      rows = 0;
-      for (Index b = 0; b < batch; b++) rows += values.lengths[b];
-    }
-    const bool ragged = rows < batch * steps;
-    const Sequences<const S>& x = values.x;
-    const bool in_one_piece =
-        (steps == 1 || x.by_step == values.width) && (batch == 1 || x.by_row == steps * values.width);
-    Block gathered;
-    const S* from = x.values;
-    if (ragged || !in_one_piece) {
-      gathered = Block(std::size_t(rows * values.width) * sizeof(S));
-      from = gather(values, static_cast<S*>(gathered.memory()));
-    }
-    S* y = values.output(batch * steps * units);
-    Block real;
-    S* out = y;
-    if (ragged) {
-      real = Block(std::size_t(rows * units) * sizeof(S));
-      out = static_cast<S*>(real.memory());
-    }
-    forward(rows, from, out, values.threads);
-    if (ragged) scatter(values, out, y);
-    values.become_steps(y, units);
-  }
-
-  std::unique_ptr<RunningOp<S>> stream(Index rows) const override {
-    return std::make_unique<DenseStream<S>>(config_, rows);
-  }
-
- private:
-  static OpTraits traits_of(const DenseConfig<S>& config) {
-    OpTraits traits{config.shape.features, config.shape.units};
-    traits.work = dense_weight_count(config.shape);
-    traits.packed = config.packed != nullptr;
-    return traits;
-  }
-  void forward(Index rows, const S* x, S* y, int threads) const {
-    DenseShape shape = config_.shape;
-    shape.rows = rows;
-    if (config_.packed) dense_forward(shape, config_.packed->panels, x, y, threads);
-    else dense_forward(shape, config_.parameters, x, y, threads);
-  }
-  // The real steps, one after the other.
-  static const S* gather(const Values<S>& values, S* to) {
-    S* row = to;
-    for (Index b = 0; b < values.batch; b++)
-      for (Index t = 0; t < values.length(b); t++, row += values.width)
-        std::copy_n(values.x.at(b, t), values.width, row);
-    return to;
-  }
-  // The way back; steps past the end are zero.
-  void scatter(const Values<S>& values, const S* from, S* y) const {
-    const Index row = values.steps * config_.shape.units;
-    for (Index b = 0; b < values.batch; b++, y += row) {
-      const Index real = values.length(b) * config_.shape.units;
-      std::copy_n(from, real, y);
-      std::fill(y + real, y + row, S(0));
-      from += real;
-    }
-  }
-
-  DenseConfig<S> config_;
-};
-
-template <class S>
-std::shared_ptr<const PackedDenseLayer<S>> packed_layer(const DenseShape& shape, const S* parameters) {
-  return std::make_shared<PackedDenseLayer<S>>(shape, parameters);
+inline int dense_threads(const DenseShape& shape, int threads) {
+  const Index work = checked_product(checked_product(shape.rows, shape.features), shape.units);
+  return int(std::min(Index(threads_for(work, threads)), shape.rows));
 }
+
+// Weights in column panels and the padded bias. Packed once, they can be shared by any number of calls, threads and
+// streams.
 template <class S>
-SharedOp<S> dense_op(DenseConfig<S> config) {
-  return std::make_shared<DenseOp<S>>(std::move(config));
+struct PackedDense {
+  DenseShape shape;  // the rows are not used
+  Panels<S> panels;
+  S* bias = nullptr;
+  MemoryBlock memory;
+
+  PackedDense(const DenseShape& dense_shape, const S* parameters)
+      : shape(dense_shape), panels(column_panels<S>(shape.features, shape.units, nullptr)) {
+    S* weights = nullptr;
+    memory = allocate([&](Arena arena) {
+      weights = arena.take<S>(panels.stride * panels.count);
+      bias = arena.take<S>(panels.count * max_packets * pack_size<S>);
+      return arena.used();
+    });
+    panels.values = weights;
+
+    const Groups<S> groups(shape.units, 1);
+    std::fill(weights, weights + panels.stride * panels.count, S(0));
+    std::fill(bias, bias + panels.count * max_packets * pack_size<S>, S(0));
+    for (int group = 0; group < groups.count; group++) {
+      const int panel = group / max_packets, packet = group % max_packets;
+      const Index width = (panel < panels.whole ? panels.packets : panels.last_packets) * pack_size<S>;
+      const Index first = Index(group) * pack_size<S>;
+      transpose_scaled(parameters + first * shape.features, shape.features, groups.units_of(group), shape.features,
+                       S(1), weights + panel * panels.stride + packet * pack_size<S>, width);
+      std::copy_n(parameters + shape.units * shape.features + first, groups.units_of(group), bias + first);
+    }
+  }
+};
+
+// The rows [first, last) of y = activation(x W^T + b).
+template <class S>
+void dense_rows(const DenseShape& shape, const PackedDense<S>& packed, const S* x, S* y, Index first, Index last) {
+  const OperandA<S> operand{x + first * shape.features, shape.features, 0, shape.features};
+  S* out = y + first * shape.units;
+  PanelProduct<S>(packed.panels, last - first)
+      .compute(&operand, 1, InitialC<S>{packed.bias, 0}, [&](const Tile<S>& tile) {
+        for (int p = 0; p < tile.panels; p++) {
+          const Index column = (tile.first_panel + p) * max_packets * pack_size<S>;
+          for (int r = 0; r < tile.rows; r++) {
+            const S* from = tile.values + (p * tile.rows + r) * tile.width;
+            S* to = out + (tile.first_row + r) * shape.units + column;
+            activate(shape.activation, from, std::min(tile.width, shape.units - column), to);
+          }
+        }
+      });
+}
+
+template <class S>
+void dense_forward(const DenseShape& shape, const PackedDense<S>& packed, const S* x, S* y, int threads) {
+  run_team(dense_threads(shape, threads), [&](const Team& team) {
+    const auto [first, last] = team.range(shape.rows);
+    dense_rows(shape, packed, x, y, first, last);
+  });
+}
+
+template <class S>
+void dense_forward(const DenseShape& shape, const S* parameters, const S* x, S* y, int threads) {
+  dense_forward(shape, PackedDense<S>(shape, parameters), x, y, threads);
+}
+
+// dz = dy activation'(y)      dx = dz W      dW += dz^T x      db += sum of dz
+// dx may be null.
+template <class S>
+void dense_backward(const DenseShape& shape, const S* parameters, const S* x, const S* y, const S* dy, S* dx,
+                    S* gradients, int threads) {
+  constexpr Index panel_width = max_packets * pack_size<S>, features_per_task = 64, rows_per_chunk = 128;
+  const Sizes sizes{shape.features, shape.units, GateLayout::uniform(1)};
+  const Groups<S> groups(shape.units, 1);
+  Panels<S> dz = column_panels<S>(shape.rows, shape.units, nullptr);  // [panel][row][width]
+  Panels<S> weights = column_panels<S>(shape.units, shape.features, nullptr);
+  S *dz_values = nullptr, *weight_values = nullptr, *sums = nullptr;
+  const MemoryBlock memory = allocate([&](Arena arena) {
+    dz_values = arena.take<S>(dz.stride * dz.count);
+    if (dx) weight_values = arena.take<S>(weights.stride * weights.count);
+    sums = arena.take<S>(dz.count * (shape.features + 1) * panel_width);
+    return arena.used();
+  });
+  dz.values = dz_values;
+  weights.values = weight_values;
+  if (dx)
+    pack_backward(sizes, sizes.gates.weight_ih, groups, parameters, shape.features, 0, weights.count, weight_values);
+
+  const auto width_of = [&](int panel) {
+    return (panel < dz.whole ? dz.packets : dz.last_packets) * Index(pack_size<S>);
+  };
+  const int team_size = dense_threads(shape, threads);
+  std::vector<std::vector<OperandA<S>>> operands(std::size_t(team_size),
+                                                 std::vector<OperandA<S>>(std::size_t(dz.count)));
+
+  run_team(team_size, [&](const Team& team) {
+    const auto rows = team.range(shape.rows);  // not a structured binding, which a lambda cannot capture
+    const Index first = rows.first, last = rows.second;
+    for (int p = 0; p < dz.count; p++) {
+      const Index width = width_of(p), column = p * panel_width;
+      for (Index row = first; row < last; row++) {
+        const Index at = row * shape.units + column;
+        activation_gradient(shape.activation, dy + at, y + at, std::min(width, shape.units - column),
+                            dz_values + p * dz.stride + row * width);
+      }
+    }
+    if (dx) {
+      std::vector<OperandA<S>>& mine = operands[std::size_t(team.member())];
+      for (int p = 0; p < dz.count; p++)
+        mine[std::size_t(p)] = {dz_values + p * dz.stride + first * width_of(p), width_of(p), p * panel_width,
+                                std::min(panel_width, shape.units - p * panel_width)};
+      PanelProduct<S>(weights, last - first)
+          .compute(mine.data(), dz.count, InitialC<S>{nullptr, 0}, [&](const Tile<S>& tile) {
+            for (int p = 0; p < tile.panels; p++) {
+              const Index column = (tile.first_panel + p) * panel_width;
+              for (int r = 0; r < tile.rows; r++) {
+                const S* from = tile.values + (p * tile.rows + r) * tile.width;
+                S* to = dx + (first + tile.first_row + r) * shape.features + column;
+                for (Index j = 0; j < tile.width && column + j < shape.features; j += pack_size<S>)
+                  store_first(to + j, load(from + j), shape.features - column - j);
+              }
+            }
+          });
+    }
+    team.wait_for_all();
+
+    // Weight gradients. A task is the columns of one panel times some features, summed over all rows in order.
+    const Index ranges = (shape.features + features_per_task - 1) / features_per_task;
+    const auto [first_task, last_task] = team.range(dz.count * ranges);
+    for (Index task = first_task; task < last_task; task++) {
+      const int panel = int(task / ranges);
+      const Index first_feature = task % ranges * features_per_task, width = width_of(panel);
+      const Index features = std::min(features_per_task, shape.features - first_feature);
+      S* task_sums = sums + panel * (shape.features + 1) * panel_width + first_feature * width;
+      S* ones = sums + panel * (shape.features + 1) * panel_width + shape.features * width;
+      std::fill(task_sums, task_sums + features * width, S(0));
+      if (first_feature == 0) std::fill(ones, ones + width, S(0));
+      for (Index row = 0; row < shape.rows; row += rows_per_chunk) {
+        const Index k_count = std::min(rows_per_chunk, shape.rows - row);
+        const OperandA<S> operand{x + row * shape.features, shape.features, row, k_count};
+        multiply_transposed(panel_slice(dz, panel), &operand, 1, first_feature, features, [&](const Tile<S>& tile) {
+          S* to = task_sums + tile.first_row * width;
+          for (Index j = 0; j < tile.rows * width; j += pack_size<S>)
+            store(to + j, load(to + j) + load(tile.values + j));
+        });
+        if (first_feature > 0) continue;
+        for (Index j = 0; j < width; j += pack_size<S>) {
+          Pack<S> total = zero<S>();
+          for (Index k = row; k < row + k_count; k++)
+            total = total + load(dz_values + panel * dz.stride + k * width + j);
+          store(ones + j, load(ones + j) + total);
+        }
+      }
+      for (Index j = 0; j < width; j += pack_size<S>) {
+        const Index unit = panel * panel_width + j;
+        const int units = int(std::min(Index(pack_size<S>), shape.units - unit));
+        if (units <= 0) break;
+        add_transposed(task_sums + j, width, units, features, gradients + unit * shape.features + first_feature,
+                       shape.features);
+        if (first_feature > 0) continue;
+        for (int u = 0; u < units; u++) gradients[shape.units * shape.features + unit + u] += ones[j + u];
+      }
+    }
+  });
 }
 
 // Compiled in layers.cpp.
-#define FUSEDLSTM_DENSE_OP(declare, S)                                                                         \
-  declare template std::shared_ptr<const PackedDenseLayer<S>> packed_layer(const DenseShape&, const S*); \
-  declare template SharedOp<S> dense_op(DenseConfig<S>)
-FUSEDLSTM_DENSE_OP(extern, float);
-FUSEDLSTM_DENSE_OP(extern, double);
+#define FUSEDLSTM_DENSE(declare, S)                                                                 \
+  declare template void dense_forward(const DenseShape&, const PackedDense<S>&, const S*, S*, int); \
+  declare template void dense_forward(const DenseShape&, const S*, const S*, S*, int);              \
+  declare template void dense_backward(const DenseShape&, const S*, const S*, const S*, const S*, S*, S*, int)
+FUSEDLSTM_DENSE(extern, float);
+FUSEDLSTM_DENSE(extern, double);
 
 }  // namespace fusedlstm

@@ -1,7 +1,7 @@
-// Pooling as an op: from the real steps of a sequence to one vector, their mean or their largest values.
+// Pooling over the steps of a sequence, to one vector: the mean or the maximum.
 //
-// A sum is one chain of additions in the order of the steps for each number. It does not depend on the other sequences, the
-// threads, or the pieces in which a sequence comes.
+// A sum is one chain of additions per number, in the order of the steps. It does not depend on the other sequences, the
+// threads, or the pieces in which a sequence arrives.
 #pragma once
 
 #include <algorithm>
@@ -10,25 +10,25 @@
 #include <limits>
 #include <stdexcept>
 
-#include "../threads.hpp"
-#include "op.hpp"
+#include "ops/op.hpp"
+#include "runtime/team.hpp"
 
 namespace fusedlstm {
 
 enum class Pooling { mean, max };
 
-// Whether x takes the place of the largest value so far: larger, or the first NaN.
+// x replaces the maximum so far if x is larger, or if x is the first NaN.
 template <class S>
 bool replaces(S x, S largest) {
-  return !(x <= largest) & (largest == largest);
+  return !(x <= largest) & !is_nan(largest);
 }
 
-// Features of a sequence that are pooled together.
+// The number of features of a sequence that are pooled together.
 inline constexpr Index pool_block = 64;
 
-// Adds the steps of one sequence to `totals`, for some features.
+// Adds the steps of one sequence to `totals`, for `count` features.
 template <class S>
-void add_steps(const Sequences<const S>& x, Index row, Index first, Index count, Index steps, S* totals) {
+void add_steps(const SequenceView<const S>& x, Index row, Index first, Index count, Index steps, S* totals) {
   S sums[pool_block];
   std::copy_n(totals, count, sums);
   for (Index t = 0; t < steps; t++) {
@@ -38,9 +38,9 @@ void add_steps(const Sequences<const S>& x, Index row, Index first, Index count,
   std::copy_n(sums, count, totals);
 }
 
-// Replaces `largest` by the largest values of it and of the steps of one sequence, for some features.
+// Sets `largest` to the maximum of itself and the steps of one sequence, for `count` features.
 template <class S>
-void take_largest(const Sequences<const S>& x, Index row, Index first, Index count, Index steps, S* largest) {
+void take_largest(const SequenceView<const S>& x, Index row, Index first, Index count, Index steps, S* largest) {
   S best[pool_block];
   std::copy_n(largest, count, best);
   for (Index t = 0; t < steps; t++) {
@@ -50,16 +50,16 @@ void take_largest(const Sequences<const S>& x, Index row, Index first, Index cou
   std::copy_n(best, count, largest);
 }
 
-// The same, and notes the step of each value that replaces another.
+// As above; also records the step of each value that replaces the maximum.
 template <class S>
-void take_largest(const Sequences<const S>& x, Index row, Index first, Index count, Index steps, S* largest,
-                  std::int64_t* where) {
+void take_largest(const SequenceView<const S>& x, Index row, Index first, Index count, Index steps, S* largest,
+                  std::int64_t* argmax) {
   for (Index t = 0; t < steps; t++) {
     const S* values = x.at(row, t) + first;
     for (Index f = 0; f < count; f++) {
       if (!replaces(values[f], largest[f])) continue;
       largest[f] = values[f];
-      where[f] = t;
+      argmax[f] = t;
     }
   }
 }
@@ -68,18 +68,19 @@ struct PoolShape {
   Index batch, steps, features;
 };
 
-// totals: (batch, features), the sums for the mean, else the largest values. `before`: those of earlier steps, or null.
-// `where`: (batch, features), the first step of each largest value, -1 where that of `before` stays; null: not wanted.
+// totals: (batch, features), the sums for the mean, or the maxima. `before`: the totals of earlier steps, or null.
+// `argmax`: (batch, features), the first step of each maximum, or -1 if the maximum is that of `before`; may be null.
 template <class S>
-void pool_forward(Pooling pooling, const PoolShape& shape, const Index* lengths, Sequences<const S> x, const S* before,
-                  S* totals, std::int64_t* where, int threads) {
-  const Index blocks = (shape.features + pool_block - 1) / pool_block, parts = shape.batch * blocks;
+void pool_forward(Pooling pooling, const PoolShape& shape, const Index* lengths, SequenceView<const S> x,
+                  const S* before, S* totals, std::int64_t* argmax, int threads) {
+  const Index blocks_per_row = (shape.features + pool_block - 1) / pool_block, tasks = shape.batch * blocks_per_row;
   const Index work = checked_product(checked_product(shape.batch, shape.steps), shape.features);
-  const int team_size = int(std::min(Index(threads_for(work, threads)), parts));
+  const int team_size = int(std::min(Index(threads_for(work, threads)), tasks));
   run_team(team_size, [&](const Team& team) {
-    const auto [first_part, last_part] = team.part(parts);
-    for (Index part = first_part; part < last_part; part++) {
-      const Index row = part / blocks, first = part % blocks * pool_block, at = row * shape.features + first;
+    const auto [first_task, last_task] = team.range(tasks);
+    for (Index task = first_task; task < last_task; task++) {
+      const Index row = task / blocks_per_row, first = task % blocks_per_row * pool_block,
+                  at = row * shape.features + first;
       const Index count = std::min(pool_block, shape.features - first);
       const Index steps = lengths ? lengths[row] : shape.steps;
       S* to = totals + at;
@@ -87,10 +88,10 @@ void pool_forward(Pooling pooling, const PoolShape& shape, const Index* lengths,
       else std::fill_n(to, count, pooling == Pooling::mean ? S(0) : -std::numeric_limits<S>::infinity());
       if (pooling == Pooling::mean) {
         add_steps(x, row, first, count, steps, to);
-      } else if (where) {
-        // Without earlier steps the first one is where a largest value of minus infinity stands.
-        std::fill_n(where + at, count, before ? -1 : 0);
-        take_largest(x, row, first, count, steps, to, where + at);
+      } else if (argmax) {
+        // Without earlier steps, a maximum of minus infinity is at step 0.
+        std::fill_n(argmax + at, count, before ? -1 : 0);
+        take_largest(x, row, first, count, steps, to, argmax + at);
       } else {
         take_largest(x, row, first, count, steps, to);
       }
@@ -98,9 +99,9 @@ void pool_forward(Pooling pooling, const PoolShape& shape, const Index* lengths,
   });
 }
 
-// The mean keeps the sums and the number of steps of each sequence, the maximum the largest values.
+// The state is the sums and the number of steps of each sequence, or the maxima.
 template <class S>
-class PoolStream final : public RunningOp<S> {
+class PoolStream final : public OpStream<S> {
  public:
   PoolStream(Pooling pooling, Index features, Index rows)
       : pooling_(pooling),
@@ -112,7 +113,7 @@ class PoolStream final : public RunningOp<S> {
     reset();
   }
   const S* step(const S* x) override {
-    const Sequences<const S> sequences = contiguous_sequences(x, 1, features_);
+    const SequenceView<const S> sequences = contiguous_view(x, 1, features_);
     for (Index row = 0; row < rows_; row++) {
       for (Index first = 0; first < features_; first += pool_block) {
         const Index count = std::min(pool_block, features_ - first);
@@ -144,7 +145,7 @@ class PoolStream final : public RunningOp<S> {
   const char* state_error(const S* const* arrays) const override {
     if (averages())
       for (Index row = 0; row < rows_; row++)
-        if (!(arrays[1][row] >= 0 && arrays[1][row] < most_steps && std::floor(arrays[1][row]) == arrays[1][row]))
+        if (!(arrays[1][row] >= 0 && arrays[1][row] < max_steps && std::floor(arrays[1][row]) == arrays[1][row]))
           return "a number of steps must be a whole number, at least 0";
     return nullptr;
   }
@@ -154,14 +155,14 @@ class PoolStream final : public RunningOp<S> {
   }
 
  private:
-  static constexpr S most_steps = S(Index(1) << 62);
+  static constexpr S max_steps = S(Index(1) << 62);
 
   bool averages() const { return pooling_ == Pooling::mean; }
 
   Pooling pooling_;
   Index features_, rows_;
   std::vector<S> totals_, means_;  // (rows, features)
-  std::vector<Index> counts_;      // of steps
+  std::vector<Index> counts_;      // the number of steps
 };
 
 template <class S>
@@ -178,7 +179,7 @@ class PoolOp final : public Op<S> {
     values.become_vectors(y, width);
   }
 
-  std::unique_ptr<RunningOp<S>> stream(Index rows) const override {
+  std::unique_ptr<OpStream<S>> stream(Index rows) const override {
     return std::make_unique<PoolStream<S>>(pooling_, this->traits.features, rows);
   }
 
@@ -191,7 +192,7 @@ class PoolOp final : public Op<S> {
     return traits;
   }
   static void divide(const Values<S>& values, S* totals) {
-    const FlushSubnormals flush;  // as in a stream
+    const FlushSubnormals flush;  // as a stream does
     for (Index b = 0; b < values.batch; b++) {
       const S steps = S(values.length(b));
       for (Index f = 0; f < values.width; f++) totals[b * values.width + f] /= steps;
@@ -207,9 +208,9 @@ SharedOp<S> pool_op(Pooling pooling, Index features) {
 }
 
 // Compiled in layers.cpp.
-#define FUSEDLSTM_POOL_OP(declare, S)                                                                               \
-  declare template void pool_forward(Pooling, const PoolShape&, const Index*, Sequences<const S>, const S*, S*,     \
-                                     std::int64_t*, int);                                                           \
+#define FUSEDLSTM_POOL_OP(declare, S)                                                                              \
+  declare template void pool_forward(Pooling, const PoolShape&, const Index*, SequenceView<const S>, const S*, S*, \
+                                     std::int64_t*, int);                                                          \
   declare template SharedOp<S> pool_op(Pooling, Index)
 FUSEDLSTM_POOL_OP(extern, float);
 FUSEDLSTM_POOL_OP(extern, double);

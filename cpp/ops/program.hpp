@@ -1,11 +1,11 @@
-// A whole model in one call: its ops, one after the other. Their weights are packed once, or read from the caller's
-// parameters and packed at every call. Bits are those of the layers' own calls.
+// A whole model in one call: its ops, one after the other. The weights were packed once, or the caller's parameters are
+// packed in every call. The bits are those of the calls of single layers.
 #pragma once
 
 #include <algorithm>
 #include <stdexcept>
 
-#include "op.hpp"
+#include "ops/op.hpp"
 
 namespace fusedlstm {
 
@@ -14,7 +14,7 @@ class Program {
  public:
   explicit Program(Index features) : features_(features), outputs_(features) {}
 
-  // Throws std::invalid_argument where the op cannot stand after the others.
+  // Throws std::invalid_argument if the op cannot follow the ops before it.
   void add(const SharedOp<S>& op) {
     const OpTraits& traits = op->traits;
     if (reduces_ && !traits.takes_vectors)
@@ -35,15 +35,15 @@ class Program {
   const std::vector<SharedOp<S>>& ops() const { return ops_; }
   Index features() const { return features_; }
   Index outputs() const { return outputs_; }
-  Index widest() const { return widest_; }    // of the ops' outputs
-  Index work() const { return work_; }        // of a step, in multiply-adds
-  bool reduces() const { return reduces_; }   // to vectors
+  Index widest() const { return widest_; }   // the largest number of outputs of an op
+  Index work() const { return work_; }       // per step, in multiply-adds
+  bool reduces() const { return reduces_; }  // the output is vectors
   bool packed() const { return packed_; }
   bool causal() const { return causal_; }
   bool complete() const { return gives_steps_; }  // the last op gives more than final states
 
-  // y: (batch, outputs) where the program reduces, else (batch, steps, outputs). lengths may be null.
-  void predict(Index batch, Index steps, const Index* lengths, Sequences<const S> x, S* y, int threads) const {
+  // y: (batch, outputs) if the program reduces, otherwise (batch, steps, outputs). lengths may be null.
+  void predict(Index batch, Index steps, const Index* lengths, SequenceView<const S> x, S* y, int threads) const {
     Values<S> values(batch, steps, lengths, x, features_, threads);
     for (std::size_t number = 0; number < ops_.size(); number++) {
       if (number + 1 == ops_.size()) values.y = y;

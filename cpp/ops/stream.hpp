@@ -1,5 +1,5 @@
-// A program that reads its sequences one step at a time: ops that share their packed weights, and states of its own, so that
-// a step is its arithmetic and little more. Bits are those of the layers' own calls over the whole sequence.
+// A program that reads its sequences one step at a time. It shares the packed weights of the program and keeps the
+// state of its sequences. The bits are those of calls over whole sequences.
 #pragma once
 
 #include <algorithm>
@@ -7,65 +7,67 @@
 #include <stdexcept>
 #include <string>
 
-#include "../memory.hpp"
-#include "program.hpp"
+#include "ops/program.hpp"
+#include "runtime/memory.hpp"
 
 namespace fusedlstm {
 
-// An array (rows, columns) of a state.
+// One array (rows, columns) of a state.
 template <class S>
 struct StateArray {
   Index columns;
   std::vector<S> values;
 };
-// The arrays of each op, none for an op without state.
+// The arrays of each op; empty for an op without state.
 template <class S>
 using StreamState = std::vector<std::vector<StateArray<S>>>;
 
 template <class S>
 class Stream {
  public:
-  // The program is packed and causal.
+  // The program must be packed and causal.
   Stream(const Program<S>& program, Index rows)
       : ops_(program.ops()),
         rows_(rows),
         features_(program.features()),
         outputs_(program.outputs()),
         widest_(program.widest()),
-        work_of_a_row_(program.work()),
-        running_(start(rows)) {}
+        work_per_row_(program.work()),
+        op_streams_(start(rows)) {}
   Index rows() const { return rows_; }
   Index features() const { return features_; }
   Index outputs() const { return outputs_; }
-  Index widest() const { return widest_; }  // of the ops' outputs
-  Index work() const { return checked_product(rows_, work_of_a_row_); }  // of a step, in multiply-adds
+  Index widest() const { return widest_; }                              // the largest number of outputs of an op
+  Index work() const { return checked_product(rows_, work_per_row_); }  // per step, in multiply-adds
 
-  // Returns the output, (rows, outputs); it stays until the next step.
+  // Returns the output, (rows, outputs), which is valid until the next step.
   const S* step(const S* x) {
     const FlushSubnormals flush;
-    for (const auto& op : running_) x = op->step(x);
+    for (const auto& op : op_streams_) x = op->step(x);
     return x;
   }
   // y may overlap x.
   void step(const S* x, S* y) { std::memmove(y, step(x), static_cast<std::size_t>(rows_ * outputs_) * sizeof(S)); }
   void reset() {
-    for (const auto& op : running_) op->reset();
+    for (const auto& op : op_streams_) op->reset();
   }
 
-  // Of the arrays of each op's state.
+  // The columns of each array of each op's state.
   std::vector<std::vector<Index>> state_columns() const {
     std::vector<std::vector<Index>> columns;
-    for (const auto& op : running_) columns.push_back(op->state_columns());
+    columns.reserve(op_streams_.size());
+    for (const auto& op : op_streams_) columns.push_back(op->state_columns());
     return columns;
   }
 
   StreamState<S> state() const {
     StreamState<S> state;
-    for (const auto& op : running_) {
+    for (const auto& op : op_streams_) {
       std::vector<StateArray<S>> arrays;
       std::vector<S*> to;
       for (Index columns : op->state_columns())
         arrays.push_back({columns, std::vector<S>(static_cast<std::size_t>(checked_product(rows_, columns)))});
+      to.reserve(arrays.size());
       for (StateArray<S>& array : arrays) to.push_back(array.values.data());
       op->copy_state(to.data());
       state.push_back(std::move(arrays));
@@ -73,11 +75,11 @@ class Stream {
     return state;
   }
 
-  // Throws std::invalid_argument, and changes nothing, if the state is not that of so many rows of these ops.
+  // Throws std::invalid_argument, and changes nothing, if the state does not fit these ops and the number of rows.
   void set_state(const StreamState<S>& state) {
-    if (state.size() != running_.size()) throw std::invalid_argument("state must have an entry for every op");
-    std::vector<std::vector<const S*>> arrays(running_.size());
-    for (std::size_t k = 0; k < running_.size(); k++) {
+    if (state.size() != op_streams_.size()) throw std::invalid_argument("state must have an entry for every op");
+    std::vector<std::vector<const S*>> arrays(op_streams_.size());
+    for (std::size_t k = 0; k < op_streams_.size(); k++) {
       std::vector<Index> columns;
       for (const StateArray<S>& array : state[k]) {
         if (Index(array.values.size()) != rows_ * array.columns)
@@ -85,14 +87,14 @@ class Stream {
         columns.push_back(array.columns);
         arrays[k].push_back(array.values.data());
       }
-      if (columns != running_[k]->state_columns()) throw std::invalid_argument("state must be of these ops");
-      if (const char* error = running_[k]->state_error(arrays[k].data())) throw std::invalid_argument(error);
+      if (columns != op_streams_[k]->state_columns()) throw std::invalid_argument("state must be of these ops");
+      if (const char* error = op_streams_[k]->state_error(arrays[k].data())) throw std::invalid_argument(error);
     }
-    for (std::size_t k = 0; k < running_.size(); k++) running_[k]->set_state(arrays[k].data());
+    for (std::size_t k = 0; k < op_streams_.size(); k++) op_streams_[k]->set_state(arrays[k].data());
   }
 
-  // Goes on with these of the present sequences, each any number of times. Throws std::invalid_argument, and changes
-  // nothing, if there is no such sequence.
+  // Continues with the given sequences, each of which may be given several times. Throws std::invalid_argument, and
+  // changes nothing, if a number is not one of a sequence.
   void select(const std::vector<Index>& rows) {
     for (Index row : rows)
       if (row < 0 || row >= rows_)
@@ -112,7 +114,7 @@ class Stream {
     }
     const Index count = Index(rows.size());
     if (count == rows_) return set_state(state);
-    checked_product(count, work_of_a_row_);
+    checked_product(count, work_per_row_);
     Stream selected(*this, count);
     selected.set_state(state);
     *this = std::move(selected);
@@ -125,18 +127,19 @@ class Stream {
         features_(other.features_),
         outputs_(other.outputs_),
         widest_(other.widest_),
-        work_of_a_row_(other.work_of_a_row_),
-        running_(start(rows)) {}
+        work_per_row_(other.work_per_row_),
+        op_streams_(start(rows)) {}
 
-  std::vector<std::unique_ptr<RunningOp<S>>> start(Index rows) const {
-    std::vector<std::unique_ptr<RunningOp<S>>> running;
-    for (const SharedOp<S>& op : ops_) running.push_back(op->stream(rows));
-    return running;
+  std::vector<std::unique_ptr<OpStream<S>>> start(Index rows) const {
+    std::vector<std::unique_ptr<OpStream<S>>> streams;
+    streams.reserve(ops_.size());
+    for (const SharedOp<S>& op : ops_) streams.push_back(op->stream(rows));
+    return streams;
   }
 
   std::vector<SharedOp<S>> ops_;
-  Index rows_, features_, outputs_, widest_, work_of_a_row_;
-  std::vector<std::unique_ptr<RunningOp<S>>> running_;  // destroyed before the ops
+  Index rows_, features_, outputs_, widest_, work_per_row_;
+  std::vector<std::unique_ptr<OpStream<S>>> op_streams_;  // destroyed before the ops
 };
 
 }  // namespace fusedlstm

@@ -1,11 +1,12 @@
 // What is known of every row at every step, a field for each kind of number. In training all steps are kept, a line for
-// each row and step as the schedule counts them, and backward overwrites some with gradients; at inference the
+// each row and step as the plan counts them, and backward overwrites some with gradients; at inference the
 // lines of a few steps are used again and again.
 #pragma once
 
-#include "../recurrent.hpp"
-#include "../regularisers.hpp"
-#include "weights.hpp"
+#include "cells/regularizers.hpp"
+#include "recurrent/arrays.hpp"
+#include "recurrent/row_plan.hpp"
+#include "staged/weights.hpp"
 
 namespace fusedlstm::staged {
 
@@ -32,20 +33,20 @@ struct Fields {
   Rows<S> dprojected;   // backward: gradient of the projection's output
   Rows<S> kept_gates;   // backward: the activations, where their own gradients need them
 
-  FUSEDLSTM_ONCE_A_CALL Fields(const Spec& spec, const Shape& shape, const Regularisers& regularisers, Index lines,
-                               bool training) {
+  FUSEDLSTM_COLD Fields(const Spec& spec, const Shape& shape, const Regularizers& regularizers, Index lines,
+                        bool training) {
     const int blocks = Blocks(spec).count;
     const Index units = whole_packets<S>(shape.hidden), outputs = whole_packets<S>(shape.output);
     const bool lstm = spec.family == Family::lstm;
-    const auto lay_out = [&](Carver carver) {
+    const auto lay_out = [&](Arena arena) {
       const auto take = [&](Rows<S>& rows, bool wanted, Index numbers) {
         if (!wanted) return;
         rows.stride = row_stride<S>(numbers);
-        rows.values = carver.take<S>(lines * rows.stride);
+        rows.values = arena.take<S>(lines * rows.stride);
       };
       take(gates, true, blocks * units);
       take(state, lstm, units);
-      take(fresh, lstm && regularisers.zoneout_state > 0, units);
+      take(fresh, lstm && regularizers.zoneout_c > 0, units);
       take(output, lstm, units);
       take(hidden, true, outputs);
       take(candidate, spec.family == Family::gru, units);
@@ -55,21 +56,21 @@ struct Fields {
       take(deviations, spec.layer_norm, 3);
       take(dprojected, training && spec.projection > 0, outputs);
       take(kept_gates, training && spec.full_gate_recurrence, blocks * units);
-      return carver.used();
+      return arena.used();
     };
-    block_ = Block(lay_out(Carver()));
-    lay_out(Carver(block_.memory()));
+    block_ = MemoryBlock(lay_out(Arena()));
+    lay_out(Arena(block_.memory()));
   }
 
  private:
-  Block block_;
+  MemoryBlock block_;
 };
 
 // One direction of a call, as forward and backward see it.
 struct Run {
   Spec spec;
   Shape shape;
-  Regularisers regularisers;
+  Regularizers regularizers;
   int direction;
   bool reverse;  // each sequence from its own last step to its first
 
@@ -77,7 +78,7 @@ struct Run {
   // `units`: in whole packets; what lies beyond the real ones is arbitrary.
   template <class S>
   void draw(Mask kind, Index row, Index step, Index units, S* mask) const {
-    draw_mask(regularisers, {kind, direction, row, step}, units, mask);
+    draw_mask(regularizers, {kind, direction, row, step}, units, mask);
   }
 };
 

@@ -1,15 +1,15 @@
 // The GRU's equations on one row of units, between its products (Cho et al. 2014; reset after the product as in cuDNN).
 #pragma once
 
-#include "rows.hpp"
-#include "weights.hpp"
+#include "staged/rows.hpp"
+#include "staged/weights.hpp"
 
 namespace fusedlstm::staged {
 
 template <class S>
 struct GruForwardRow {
-  S* gates;      // in: pre-activations; out: r, z, n
-  S* candidate;  // reset after: in W_hn h' + b_hn; before: out r h'
+  S* gates;                 // in: pre-activations; out: r, z, n
+  S* candidate;             // reset after: in W_hn h' + b_hn; before: out r h'
   const S* dropped_before;  // h' as the products see it, perhaps with dropout
   const S* hidden_before;
   const S* mask;  // of the candidate, or null
@@ -23,11 +23,11 @@ struct GruBackwardRow {
   const S* dropped_before;
   const S* hidden_before;
   const S* mask;
-  const S* dhidden;  // dL/dh
-  S* dbefore;        // dL/dh' that takes no product, added to
-  S* dreset;         // reset before: in dL/d(r h'); out its part of the gradient of the dropped h'
-  S* scratch;        // two blocks
-  S* sums;           // gradients of this row's vectors, added to
+  const S* dh;  // dL/dh
+  S* dbefore;   // dL/dh' that takes no product, added to
+  S* dreset;    // reset before: in dL/d(r h'); out its part of the gradient of the dropped h'
+  S* scratch;   // two blocks
+  S* sums;      // gradients of this row's vectors, added to
 };
 
 template <class S>
@@ -60,7 +60,7 @@ class Gru {
   void backward(const GruBackwardRow<S>& row) const {
     S *z = row.gates + width_, *n = z + width_, *d_z = row.scratch, *d_n = d_z + width_;
     for (Index j = 0; j < width_; j += pack_size<S>) {
-      const Pack<S> dh = load(row.dhidden + j), stays = load(z + j), before = load(row.hidden_before + j);
+      const Pack<S> dh = load(row.dh + j), stays = load(z + j), before = load(row.hidden_before + j);
       const Pack<S> scale = row.mask ? load(row.mask + j) : fill(S(1));
       store(d_z + j, dh * (before - load(n + j) * scale));
       store(d_n + j, dh * (fill(S(1)) - stays) * scale);

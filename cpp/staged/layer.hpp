@@ -3,8 +3,9 @@
 
 #include <memory>
 
-#include "forward.hpp"
-#include "weight_gradients.hpp"
+#include "runtime/step_barrier.hpp"
+#include "staged/forward.hpp"
+#include "staged/weight_gradients.hpp"
 
 namespace fusedlstm::staged {
 
@@ -12,7 +13,7 @@ namespace fusedlstm::staged {
 template <class S>
 struct Saved {
   std::vector<Run> runs;  // a direction each
-  Schedule schedule;
+  RowPlan plan;
   std::vector<Fields<S>> fields;
 };
 
@@ -20,33 +21,33 @@ struct Saved {
 template <class S>
 States<S> states_of(const States<S>& all, const Run& run) {
   const Index before = run.direction * run.shape.batch;
-  return {all.hidden ? all.hidden + before * run.shape.output : nullptr,
-          all.state ? all.state + before * run.shape.hidden : nullptr};
+  return {all.h ? all.h + before * run.shape.output : nullptr, all.c ? all.c + before * run.shape.hidden : nullptr};
 }
 // The columns of one direction in arrays (batch, steps, features).
 template <class S>
-Sequences<S> columns_of(Sequences<S> all, const Run& run) {
+SequenceView<S> columns_of(SequenceView<S> all, const Run& run) {
   if (all) all.values += run.direction * run.shape.output;
   return all;
 }
 
 // `reverse`: a single direction goes from the last step to the first, as the second of two always does.
-inline std::vector<Run> runs_of(const Spec& spec, const Shape& shape, const Regularisers& regularisers, bool reverse) {
+inline std::vector<Run> runs_of(const Spec& spec, const Shape& shape, const Regularizers& regularizers, bool reverse) {
   std::vector<Run> runs;
-  for (int d = 0; d < shape.directions; d++) runs.push_back({spec, shape, regularisers, d, reverse || d == 1});
+  for (int d = 0; d < shape.directions; d++) runs.push_back({spec, shape, regularizers, d, reverse || d == 1});
   return runs;
 }
 
 // Returns what backward needs if `training`, else null. lengths may be null: all rows have all steps.
 template <class S>
-FUSEDLSTM_ONCE_A_CALL std::unique_ptr<Saved<S>> layer_forward(
-    const std::vector<Run>& all, const Index* lengths, const S* parameters, Sequences<const S> x,
-    States<const S> initial, Sequences<S> y, States<S> final, bool training, int threads) {
+FUSEDLSTM_COLD std::unique_ptr<Saved<S>> layer_forward(const std::vector<Run>& all, const Index* lengths,
+                                                       const S* parameters, SequenceView<const S> x,
+                                                       States<const S> initial, SequenceView<S> y, States<S> final,
+                                                       bool training, int threads) {
   const Shape& shape = all[0].shape;
   const Layout<S> layout(all[0].spec, shape);
-  auto saved = std::make_unique<Saved<S>>(Saved<S>{all, Schedule(shape.batch, shape.steps, lengths, threads), {}});
+  auto saved = std::make_unique<Saved<S>>(Saved<S>{all, RowPlan(shape.batch, shape.steps, lengths, threads), {}});
   const std::vector<Run>& runs = saved->runs;
-  const Schedule& schedule = saved->schedule;
+  const RowPlan& plan = saved->plan;
   saved->fields.reserve(runs.size());
   std::vector<PackedWeights<S>> weights;
   weights.reserve(runs.size());
@@ -54,19 +55,19 @@ FUSEDLSTM_ONCE_A_CALL std::unique_ptr<Saved<S>> layer_forward(
   calls.reserve(runs.size());
   for (const Run& run : runs) {
     weights.emplace_back(layout, Way::forward, true);
-    if (training) saved->fields.emplace_back(run.spec, shape, run.regularisers, schedule.lines, true);
+    if (training) saved->fields.emplace_back(run.spec, shape, run.regularizers, plan.saved_rows, true);
     calls.push_back({&run, &weights.back(), x, states_of(initial, run), columns_of(y, run), states_of(final, run),
-                     &schedule, training ? &saved->fields.back() : nullptr});
+                     &plan, training ? &saved->fields.back() : nullptr});
   }
   std::vector<ForwardShare<S>> work;  // [share][direction]
-  work.reserve(schedule.shares.size() * calls.size());
-  for (const Share& share : schedule.shares)
+  work.reserve(plan.shards.size() * calls.size());
+  for (const RowShard& share : plan.shards)
     for (const ForwardCall<S>& call : calls) work.emplace_back(call, share);
 
-  run_team(int(schedule.shares.size()), [&](const Team& team) {
+  run_team(int(plan.shards.size()), [&](const Team& team) {
     for (std::size_t d = 0; d < runs.size(); d++) weights[d].pack_part(team, parameters + Index(d) * layout.count);
     team.wait_for_all();
-    const auto [first, last] = team.part(Index(schedule.shares.size()));
+    const auto [first, last] = team.range(Index(plan.shards.size()));
     for (Index k = first * shape.directions; k < last * shape.directions; k++) work[std::size_t(k)].run();
   });
   if (!training) saved.reset();
@@ -75,19 +76,19 @@ FUSEDLSTM_ONCE_A_CALL std::unique_ptr<Saved<S>> layer_forward(
 
 // Consumes `saved`. dy, dfinal and dx may be null; the gradients of the weights are added to `gradients`.
 template <class S>
-FUSEDLSTM_ONCE_A_CALL void layer_backward(
-    const Saved<S>& saved, const S* parameters, Sequences<const S> x, Sequences<const S> dy, States<const S> dfinal,
-    Sequences<S> dx, States<S> dinitial, S* gradients) {
+FUSEDLSTM_COLD void layer_backward(const Saved<S>& saved, const S* parameters, SequenceView<const S> x,
+                                   SequenceView<const S> dy, States<const S> dfinal, SequenceView<S> dx,
+                                   States<S> dinitial, S* gradients) {
   const std::vector<Run>& runs = saved.runs;
-  const Schedule& schedule = saved.schedule;
+  const RowPlan& plan = saved.plan;
   const Shape& shape = runs[0].shape;
   const Layout<S> layout(runs[0].spec, shape);
-  const Index count = Index(schedule.shares.size());
+  const Index count = Index(plan.shards.size());
 
   // Masks of h' and sums of vectors, a row of the batch each.
-  const Index masks = runs[0].regularisers.drops_hidden() ? whole_packets<S>(shape.output) : 0;
+  const Index masks = runs[0].regularizers.drops_h() ? whole_packets<S>(shape.output) : 0;
   const Index stride = row_stride<S>(masks + layout.packed);
-  const Block rows_block(std::size_t(shape.directions * shape.batch * stride) * sizeof(S));
+  const MemoryBlock rows_block(std::size_t(shape.directions * shape.batch * stride) * sizeof(S));
 
   std::vector<PackedWeights<S>> weights;
   weights.reserve(runs.size());
@@ -97,7 +98,7 @@ FUSEDLSTM_ONCE_A_CALL void layer_backward(
     weights.emplace_back(layout, Way::backward, bool(dx));
     const Rows<S> rows{static_cast<S*>(rows_block.memory()) + run.direction * shape.batch * stride, stride};
     calls.push_back({&run, &weights.back(), x, columns_of(dy, run), states_of(dfinal, run), dx, run.direction > 0,
-                     states_of(dinitial, run), gradients + run.direction * layout.count, &schedule,
+                     states_of(dinitial, run), gradients + run.direction * layout.count, &plan,
                      &saved.fields[std::size_t(run.direction)], masks > 0 ? rows : Rows<S>{},
                      Rows<S>{rows.values + masks, stride}});
   }
@@ -107,14 +108,14 @@ FUSEDLSTM_ONCE_A_CALL void layer_backward(
   sums.reserve(std::size_t(count) * calls.size());
   for (Index k = 0; k < count; k++)
     for (const BackwardCall<S>& call : calls) {
-      work.emplace_back(call, schedule.shares[std::size_t(k)]);
+      work.emplace_back(call, plan.shards[std::size_t(k)]);
       sums.emplace_back(call, k, count);
     }
 
   run_team(int(count), [&](const Team& team) {
     for (std::size_t d = 0; d < runs.size(); d++) weights[d].pack_part(team, parameters + Index(d) * layout.count);
     team.wait_for_all();
-    const auto [first, last] = team.part(count);
+    const auto [first, last] = team.range(count);
     for (Index k = first * shape.directions; k < last * shape.directions; k++) work[std::size_t(k)].run();
     team.wait_for_all();
     for (Index k = first * shape.directions; k < last * shape.directions; k++) sums[std::size_t(k)].run();
@@ -125,18 +126,18 @@ FUSEDLSTM_ONCE_A_CALL void layer_backward(
 
 // Parameters of one direction.
 template <class S>
-FUSEDLSTM_ONCE_A_CALL Index weight_count(const Spec& spec, const Shape& shape) {
+FUSEDLSTM_COLD Index weight_count(const Spec& spec, const Shape& shape) {
   return Layout<S>(spec, shape).count;
 }
 
 // Compiled in layers.cpp.
-#define FUSEDLSTM_STAGED_LAYER(declare, S)                                                                       \
-  declare template Index weight_count<S>(const Spec&, const Shape&);                                             \
-  declare template std::unique_ptr<Saved<S>> layer_forward(const std::vector<Run>&, const Index*, const S*,      \
-                                                           Sequences<const S>, States<const S>, Sequences<S>,    \
-                                                           States<S>, bool, int);                                \
-  declare template void layer_backward(const Saved<S>&, const S*, Sequences<const S>, Sequences<const S>,        \
-                                       States<const S>, Sequences<S>, States<S>, S*)
+#define FUSEDLSTM_STAGED_LAYER(declare, S)                                                                          \
+  declare template Index weight_count<S>(const Spec&, const Shape&);                                                \
+  declare template std::unique_ptr<Saved<S>> layer_forward(const std::vector<Run>&, const Index*, const S*,         \
+                                                           SequenceView<const S>, States<const S>, SequenceView<S>, \
+                                                           States<S>, bool, int);                                   \
+  declare template void layer_backward(const Saved<S>&, const S*, SequenceView<const S>, SequenceView<const S>,     \
+                                       States<const S>, SequenceView<S>, States<S>, S*)
 FUSEDLSTM_STAGED_LAYER(extern, float);
 FUSEDLSTM_STAGED_LAYER(extern, double);
 

@@ -1,8 +1,8 @@
 // The LSTM's equations on one row of units, between its products. spec.hpp has them as formulas.
 #pragma once
 
-#include "rows.hpp"
-#include "weights.hpp"
+#include "staged/rows.hpp"
+#include "staged/weights.hpp"
 
 namespace fusedlstm::staged {
 
@@ -11,24 +11,24 @@ struct LstmForwardRow {
   S* gates;                  // in: pre-activations; out: i, f, g, o
   const S* recurrent_gates;  // W_gates [i', f', o'], or null
   const S* state_before;
-  const S* mask;  // of the candidate, or null
-  S* state;       // out: c, before zoneout
-  S* output;      // out: act_output(c)
+  const S* mask;              // of the candidate, or null
+  S* state;                   // out: c, before zoneout
+  S* output;                  // out: act_output(c)
   S *norm_state, *deviation;  // out, with layer norm
   S* m;                       // out: o act_output(c)
 };
 
 template <class S>
 struct LstmBackwardRow {
-  S* gates;                   // in: i, f, g, o; out: their dz
-  const S* dgates_after;      // gradient of i, f, o from the step after, or null
+  S* gates;                       // in: i, f, g, o; out: their dz
+  const S* dgates_after;          // gradient of i, f, o from the step after, or null
   const S *state_before, *state;  // c', and c before zoneout
   const S* mask;
-  S* output;                  // in: act_output(c); out: m
+  S* output;  // in: act_output(c); out: m
   S* norm_state;
   const S* deviation;
   const S* dm;
-  S* dstate;   // in: dL/dc from the step after; out: dL/dc'
+  S* dc;       // in: dL/dc from the step after; out: dL/dc'
   S* scratch;  // four blocks
   S* sums;     // gradients of this row's vectors, added to
 };
@@ -62,7 +62,7 @@ class Lstm {
 
     if (spec_.layer_norm) {
       copy(row.state, width_, row.norm_state);
-      *row.deviation = normalise(row.norm_state, 1, units_);
+      *row.deviation = normalize(row.norm_state, 1, units_);
       scale_and_shift(row.norm_state, weights_.vector(gain_state), weights_.vector(bias_state), width_, row.output);
       activate(spec_.output, row.output, width_, row.output);
     } else {
@@ -96,16 +96,16 @@ class Lstm {
       add_products(d_a, row.norm_state, width_, sums(row, gain_state));
       const S* gain = weights_.vector(gain_state);
       for (Index j = 0; j < width_; j += pack_size<S>) store(d_a + j, load(d_a + j) * load(gain + j));
-      normalise_gradient(d_a, row.norm_state, 1, units_, *row.deviation);
-      add(row.norm_state, width_, row.dstate);
+      normalize_gradient(d_a, row.norm_state, 1, units_, *row.deviation);
+      add(row.norm_state, width_, row.dc);
     } else {
-      add(d_a, width_, row.dstate);
+      add(d_a, width_, row.dc);
     }
     if (o) {
       for (Index j = 0; j < width_; j += pack_size<S>) store(row.output + j, load(row.output + j) * load(o + j));
       activation_gradient(spec_.gate, d_o, o, width_, o);
       if (const S* p = weights_.vector(peephole_o)) {
-        add_products(p, o, width_, row.dstate);
+        add_products(p, o, width_, row.dc);
         add_products(o, row.state, width_, sums(row, peephole_o));
       }
     }
@@ -117,7 +117,7 @@ class Lstm {
       const Pack<S> i_now = spec_.coupled ? one - f_now : i ? load(i + j) : one;
       const Pack<S> scale = row.mask ? load(row.mask + j) : one;
       const Pack<S> c = load(row.state + j);
-      const Pack<S> dc = where_positive(clip - positive_part(c) - negative_part(c), load(row.dstate + j));
+      const Pack<S> dc = where_positive(clip - relu(c) - negative_part(c), load(row.dc + j));
       const Pack<S> by_i = dc * load(g + j) * scale, by_f = dc * load(row.state_before + j);
       if (i) store(d_i + j, row.dgates_after ? by_i + load(row.dgates_after + j) : by_i);
       if (f) {
@@ -125,17 +125,17 @@ class Lstm {
         store(d_f + j, row.dgates_after ? d + load(row.dgates_after + width_ + j) : d);
       }
       store(d_a + j, dc * i_now * scale);
-      store(row.dstate + j, dc * f_now);
+      store(row.dc + j, dc * f_now);
     }
     activation_gradient(spec_.candidate, d_a, g, width_, g);
     if (i) activation_gradient(spec_.gate, d_i, i, width_, i);
     if (f) activation_gradient(spec_.gate, d_f, f, width_, f);
     if (const S* p = weights_.vector(peephole_i)) {
-      add_products(p, i, width_, row.dstate);
+      add_products(p, i, width_, row.dc);
       add_products(i, row.state_before, width_, sums(row, peephole_i));
     }
     if (const S* p = weights_.vector(peephole_f)) {
-      add_products(p, f, width_, row.dstate);
+      add_products(p, f, width_, row.dc);
       add_products(f, row.state_before, width_, sums(row, peephole_f));
     }
     add(row.gates, blocks_.count * width_, sums(row, bias));

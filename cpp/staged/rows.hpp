@@ -1,10 +1,10 @@
-// Layer normalisation (Ba, Kiros and Hinton 2016) and other arithmetic on whole rows.
+// Layer normalization (Ba, Kiros and Hinton 2016) and other arithmetic on whole rows.
 #pragma once
 
 #include <cmath>
 
-#include "../cell.hpp"
-#include "spec.hpp"
+#include "cells/cell_loops.hpp"
+#include "staged/spec.hpp"
 
 namespace fusedlstm::staged {
 
@@ -18,7 +18,7 @@ void clear_padding(S* row, int blocks, Index units) {
 
 // row = (row - mean) / sqrt(variance + epsilon) over all units of all blocks. Returns one over the root.
 template <class S>
-S normalise(S* row, int blocks, Index units) {
+S normalize(S* row, int blocks, Index units) {
   const Index width = blocks * whole_packets<S>(units);
   const S one_over_count = S(1) / S(blocks * units);
   clear_padding(row, blocks, units);
@@ -33,21 +33,21 @@ S normalise(S* row, int blocks, Index units) {
   for (Index j = 0; j < width; j += pack_size<S>) store(row + j, load(row + j) * fill(inverse));
   return inverse;
 }
-// From dL/dnormalised, which is overwritten, and the normalised row, in whose place dL/drow is left.
+// From dL/dnormalized, which is overwritten, and the normalized row, in whose place dL/drow is left.
 template <class S>
-void normalise_gradient(S* dnormalised, S* normalised, int blocks, Index units, S inverse) {
+void normalize_gradient(S* dnormalized, S* normalized, int blocks, Index units, S inverse) {
   const Index width = blocks * whole_packets<S>(units);
   const S one_over_count = S(1) / S(blocks * units);
-  clear_padding(dnormalised, blocks, units);
+  clear_padding(dnormalized, blocks, units);
   Pack<S> total = zero<S>(), along = zero<S>();
   for (Index j = 0; j < width; j += pack_size<S>) {
-    const Pack<S> d = load(dnormalised + j);
+    const Pack<S> d = load(dnormalized + j);
     total = total + d;
-    along = fma(d, load(normalised + j), along);
+    along = fma(d, load(normalized + j), along);
   }
   const Pack<S> mean = fill(sum(total) * one_over_count), slope = fill(sum(along) * one_over_count);
   for (Index j = 0; j < width; j += pack_size<S>)
-    store(normalised + j, (load(dnormalised + j) - mean - load(normalised + j) * slope) * fill(inverse));
+    store(normalized + j, (load(dnormalized + j) - mean - load(normalized + j) * slope) * fill(inverse));
 }
 
 // to += a * b

@@ -19,7 +19,7 @@
 
 #include <limits>
 
-#include "../named_activations.hpp"
+#include "simd/named_activations.hpp"
 
 namespace fusedlstm::staged {
 
@@ -64,8 +64,17 @@ struct Shape {
 
 enum MatrixName { input_matrix, hidden_matrix, candidate_matrix, gates_matrix, projection_matrix, matrix_names };
 enum VectorName {
-  bias, bias_hidden, peephole_i, peephole_f, peephole_o, gain_input, gain_hidden, gain_state, bias_state,
-  bias_projection, vector_names
+  bias,
+  bias_hidden,
+  peephole_i,
+  peephole_f,
+  peephole_o,
+  gain_input,
+  gain_hidden,
+  gain_state,
+  bias_state,
+  bias_projection,
+  vector_names
 };
 
 // (row_blocks * rows, column_blocks * columns) in the flat vector; no blocks: absent.
@@ -99,7 +108,7 @@ struct Layout {
   Index count = 0;   // of the flat vector
   Index packed = 0;  // of all vectors in whole packets
 
-  FUSEDLSTM_ONCE_A_CALL Layout(const Spec& spec, const Shape& shape) {
+  FUSEDLSTM_COLD Layout(const Spec& spec, const Shape& shape) {
     const Blocks blocks(spec);
     const Index hidden = shape.hidden;
     const int gates = blocks.count;

@@ -5,7 +5,7 @@
 // divide what is computed: parts, each some rows and columns of one matrix.
 #pragma once
 
-#include "backward.hpp"
+#include "staged/backward.hpp"
 
 namespace fusedlstm::staged {
 
@@ -62,12 +62,12 @@ struct SumLine {
 
 // Calls use(lines of a block) for all blocks: step by step, at each step row by row.
 template <class Use>
-void for_sum_blocks(const Schedule& schedule, std::vector<SumLine>& lines, Use&& use) {
+void for_sum_blocks(const RowPlan& plan, std::vector<SumLine>& lines, Use&& use) {
   lines.clear();
-  for (Index t = 0; t < schedule.longest(); t++)
-    for (const Share& share : schedule.shares)
-      for (Index r = 0; r < share.running(t); r++) {
-        lines.push_back({share.line(t) + r, share.line(t - 1) + r, share.first_row + r, t});
+  for (Index t = 0; t < plan.longest(); t++)
+    for (const RowShard& share : plan.shards)
+      for (Index r = 0; r < share.active(t); r++) {
+        lines.push_back({share.saved_row(t) + r, share.saved_row(t - 1) + r, share.first_row + r, t});
         if (Index(lines.size()) < lines_of_a_sum) continue;
         use();
         lines.clear();
@@ -102,7 +102,7 @@ std::vector<Part> parts_of(const std::vector<Term<S>>& terms) {
 template <class S>
 class WeightGradients {
  public:
-  FUSEDLSTM_ONCE_A_CALL WeightGradients(const BackwardCall<S>& call, Index member, Index members)
+  FUSEDLSTM_COLD WeightGradients(const BackwardCall<S>& call, Index member, Index members)
       : call_(call),
         terms_(terms_of(call)),
         parts_(parts_of(terms_)),
@@ -120,7 +120,7 @@ class WeightGradients {
   }
 
   void run() {
-    for_sum_blocks(*call_.schedule, lines_, [&] {
+    for_sum_blocks(*call_.plan, lines_, [&] {
       const Part* gathered = nullptr;
       for (std::size_t p = first_; p < last_; p++) {
         const Part& part = parts_[p];
@@ -160,15 +160,15 @@ class WeightGradients {
     operands_.clear();
     for (Index k = 0; k < depth; k++) {
       const Index line = lines_[std::size_t(k)].line;
-      if (k > 0 && line == lines_[std::size_t(k - 1)].line + 1) operands_.back().depth++;
+      if (k > 0 && line == lines_[std::size_t(k - 1)].line + 1) operands_.back().k_count++;
       else operands_.push_back({term.gradients.at(line) + block, term.gradients.stride, k, 1});
     }
     const int count = int(packets(part));
-    const PartOfPanel<S> panel{panel_, count * Index(pack_size<S>), count};
+    const PanelSlice<S> panel{panel_, count * Index(pack_size<S>), count};
     const Index all_columns = term.matrix.column_blocks * term.matrix.columns;
     S* first = call_.gradients + term.matrix.offset + (part.row_block * term.matrix.rows + part.row) * all_columns +
                part.column_block * term.matrix.columns + part.column;
-    multiply_across(panel, operands_.data(), int(operands_.size()), part.row, part.rows, [&](const Tile<S>& tile) {
+    multiply_transposed(panel, operands_.data(), int(operands_.size()), part.row, part.rows, [&](const Tile<S>& tile) {
       for (int r = 0; r < tile.rows; r++) {
         S* to = first + (tile.first_row + r) * all_columns;
         for (Index j = 0; j < part.columns; j += pack_size<S>) {
@@ -184,14 +184,14 @@ class WeightGradients {
   std::vector<Part> parts_;
   std::size_t first_ = 0, last_ = 0;
   Index units_;
-  Block panel_block_;
+  MemoryBlock panel_block_;
   S* panel_;  // [line][columns of a part]
   std::vector<SumLine> lines_;
-  std::vector<Operand<S>> operands_;
+  std::vector<OperandA<S>> operands_;
 };
 
 template <class S>
-FUSEDLSTM_ONCE_A_CALL void add_vector_gradients(const BackwardCall<S>& call) {
+FUSEDLSTM_COLD void add_vector_gradients(const BackwardCall<S>& call) {
   for (const Vector& vector : call.weights->layout().vectors)
     for (int b = 0; b < vector.blocks; b++) {
       const Index from = vector.packed + b * whole_packets<S>(vector.units);

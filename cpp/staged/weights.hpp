@@ -4,10 +4,10 @@
 // rows of dz with W, whose panels run over its rows. Either way the result is a row of blocks in whole packets.
 #pragma once
 
-#include "../memory.hpp"
-#include "../panels.hpp"
-#include "../threads.hpp"
-#include "spec.hpp"
+#include "product/panels.hpp"
+#include "runtime/memory.hpp"
+#include "runtime/team.hpp"
+#include "staged/spec.hpp"
 
 namespace fusedlstm::staged {
 
@@ -50,25 +50,25 @@ template <class S>
 class PackedWeights {
  public:
   // Of one direction.
-  FUSEDLSTM_ONCE_A_CALL PackedWeights(const Layout<S>& layout, Way way, bool with_input) : layout_(layout), way_(way) {
-    const auto lay_out = [&](Carver carver) {
+  FUSEDLSTM_COLD PackedWeights(const Layout<S>& layout, Way way, bool with_input) : layout_(layout), way_(way) {
+    const auto lay_out = [&](Arena arena) {
       for (int name = with_input ? input_matrix : input_matrix + 1; name < matrix_names; name++) {
         if (!layout.matrices[name]) continue;
         const Panels<S> panels = panels_of<S>(layout.matrices[name], way, nullptr);
-        matrices_[name] = carver.take<S>(panels.stride * panels.count);
+        matrices_[name] = arena.take<S>(panels.stride * panels.count);
       }
-      vectors_ = carver.take<S>(layout.packed);
-      return carver.used();
+      vectors_ = arena.take<S>(layout.packed);
+      return arena.used();
     };
-    block_ = Block(lay_out(Carver()));
-    lay_out(Carver(block_.memory()));
+    block_ = MemoryBlock(lay_out(Arena()));
+    lay_out(Arena(block_.memory()));
   }
 
   // This team member's part of the packing.
-  FUSEDLSTM_ONCE_A_CALL void pack_part(const Team& team, const S* parameters) const {
+  FUSEDLSTM_COLD void pack_part(const Team& team, const S* parameters) const {
     for (int name = 0; name < matrix_names; name++) {
       if (!matrices_[name]) continue;
-      const auto [first, last] = team.part(panels(MatrixName(name)).count);
+      const auto [first, last] = team.range(panels(MatrixName(name)).count);
       pack(layout_.matrices[name], way_, parameters + layout_.matrices[name].offset, int(first), int(last),
            matrices_[name]);
     }
@@ -93,7 +93,7 @@ class PackedWeights {
  private:
   const Layout<S>& layout_;
   Way way_;
-  Block block_;
+  MemoryBlock block_;
   S* matrices_[matrix_names] = {};
   S* vectors_ = nullptr;
 };
@@ -110,17 +110,18 @@ struct Rows {
 // An operand of the product with a matrix: block `block` of its columns (forward) or rows (backward), of so many
 // units, found at `values`.
 template <class S>
-Operand<S> operand(Rows<S> values, Index units, int block) {
+OperandA<S> operand(Rows<S> values, Index units, int block) {
   return {values.values, values.stride, block * units, units};
 }
 
 // out = start + the product; out may be where it starts from.
 template <class S>
-void multiply(const Panels<S>& panels, const Operand<S>* operands, int count, Index rows, Start<S> start, Rows<S> out) {
-  const Multiplication<S> multiplication(panels, rows);
-  if (rows > 2) return multiplication.run_into(operands, count, start, out.values, out.stride);
+void multiply(const Panels<S>& panels, const OperandA<S>* operands, int count, Index rows, InitialC<S> start,
+              Rows<S> out) {
+  const PanelProduct<S> multiplication(panels, rows);
+  if (rows > 2) return multiplication.compute_into(operands, count, start, out.values, out.stride);
   // Few rows have too few sums to fill the pipelines: panels then run side by side.
-  multiplication.run(operands, count, start, [&](const Tile<S>& tile) {
+  multiplication.compute(operands, count, start, [&](const Tile<S>& tile) {
     for (int p = 0; p < tile.panels; p++)
       for (int r = 0; r < tile.rows; r++)
         copy(tile.values + (p * tile.rows + r) * tile.width, tile.width,

@@ -8,77 +8,49 @@ from typing import TYPE_CHECKING, Any
 
 from fusedlstm._core.config import show_config
 from fusedlstm._core.threads import get_num_threads, set_num_threads
+from fusedlstm._core.version import __version__
 
-if TYPE_CHECKING:
-    from fusedlstm.convert.torch import load_torch_state_dict, to_torch_state_dict
-    from fusedlstm.estimators import (
-        LSTMClassifier,
-        LSTMRegressor,
-        LSTMStepRegressor,
-        LSTMTagger,
-    )
-    from fusedlstm.files.saving import load, save
-    from fusedlstm.models import Model, Sequential
-    from fusedlstm.plotting import ForecastDisplay, LossCurveDisplay
-    from fusedlstm.preprocessing import (
-        PadSequences,
-        SequenceImputer,
-        SequenceScaler,
-        last_window,
-        make_windows,
-        sequences_from_frame,
-    )
+if TYPE_CHECKING:  # the names in _LAZY, for static type checkers
+    from fusedlstm.convert.torch import load_torch_state_dict as load_torch_state_dict
+    from fusedlstm.convert.torch import to_torch_state_dict as to_torch_state_dict
+    from fusedlstm.estimators import LSTMClassifier as LSTMClassifier
+    from fusedlstm.estimators import LSTMRegressor as LSTMRegressor
+    from fusedlstm.estimators import LSTMStepRegressor as LSTMStepRegressor
+    from fusedlstm.estimators import LSTMTagger as LSTMTagger
+    from fusedlstm.files.saving import load as load
+    from fusedlstm.files.saving import save as save
+    from fusedlstm.models import Model as Model
+    from fusedlstm.models import Sequential as Sequential
+    from fusedlstm.plotting import ForecastDisplay as ForecastDisplay
+    from fusedlstm.plotting import LossCurveDisplay as LossCurveDisplay
+    from fusedlstm.preprocessing import PadSequences as PadSequences
+    from fusedlstm.preprocessing import SequenceImputer as SequenceImputer
+    from fusedlstm.preprocessing import SequenceScaler as SequenceScaler
+    from fusedlstm.preprocessing import last_window as last_window
+    from fusedlstm.preprocessing import make_windows as make_windows
+    from fusedlstm.preprocessing import sequences_from_frame as sequences_from_frame
 
-__version__ = "0.1.0"
-
-__all__ = [
-    "ForecastDisplay",
-    "LSTMClassifier",
-    "LSTMRegressor",
-    "LSTMStepRegressor",
-    "LSTMTagger",
-    "LossCurveDisplay",
-    "Model",
-    "PadSequences",
-    "SequenceImputer",
-    "SequenceScaler",
-    "Sequential",
-    "__version__",
-    "get_num_threads",
-    "last_window",
-    "load",
-    "load_torch_state_dict",
-    "make_windows",
-    "save",
-    "sequences_from_frame",
-    "set_num_threads",
-    "show_config",
-    "to_torch_state_dict",
-]
-
-# Names, and modules, imported when they are asked for: what they need takes a while.
 _LAZY = {
-    "ForecastDisplay": "plotting",
-    "LSTMClassifier": "estimators",
-    "LSTMRegressor": "estimators",
-    "LSTMStepRegressor": "estimators",
-    "LSTMTagger": "estimators",
-    "LossCurveDisplay": "plotting",
-    "Model": "models",
-    "PadSequences": "preprocessing",
-    "SequenceImputer": "preprocessing",
-    "SequenceScaler": "preprocessing",
-    "Sequential": "models",
-    "last_window": "preprocessing",
-    "load": "files.saving",
-    "load_torch_state_dict": "convert.torch",
-    "make_windows": "preprocessing",
-    "save": "files.saving",
-    "sequences_from_frame": "preprocessing",
-    "to_torch_state_dict": "convert.torch",
+    "convert.torch": ("load_torch_state_dict", "to_torch_state_dict"),
+    "estimators": ("LSTMClassifier", "LSTMRegressor", "LSTMStepRegressor", "LSTMTagger"),
+    "files.saving": ("load", "save"),
+    "models": ("Model", "Sequential"),
+    "plotting": ("ForecastDisplay", "LossCurveDisplay"),
+    "preprocessing": (
+        "PadSequences",
+        "SequenceImputer",
+        "SequenceScaler",
+        "last_window",
+        "make_windows",
+        "sequences_from_frame",
+    ),
 }
+"""Names by module. They are imported on first access, since scikit-learn takes long to import."""
 
-_MODULES = {
+_MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
+
+_MODULES = (
+    "contrib",
     "convert",
     "datasets",
     "estimators",
@@ -92,15 +64,19 @@ _MODULES = {
     "schedules",
     "testing",
     "training",
-}
+)
+"""Public modules. They are imported on first access too."""
+
+__all__ = ["__version__", "get_num_threads", "set_num_threads", "show_config", *_MODULE_OF]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(importlib.import_module(f"fusedlstm.{_LAZY[name]}"), name)
+    if name in _MODULE_OF:
+        return getattr(importlib.import_module(f"fusedlstm.{_MODULE_OF[name]}"), name)
     if name in _MODULES:
         return importlib.import_module(f"fusedlstm.{name}")
-    module = sys.modules[__name__]  # with it Python says what might have been meant
+    # With `obj`, the interpreter suggests a similar name.
+    module = sys.modules[__name__]
     raise AttributeError(f"module 'fusedlstm' has no attribute {name!r}", name=name, obj=module)
 
 

@@ -1,4 +1,4 @@
-"""``python -m fusedlstm bench`` and ``python -m fusedlstm show``."""
+"""The commands ``python -m fusedlstm bench`` and ``python -m fusedlstm show``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusedlstm import __version__, show_config
-from fusedlstm.benchmark import cells
-from fusedlstm.benchmark.peers import PEERS, installed
+from fusedlstm._core.config import show_config
+from fusedlstm._core.version import __version__
+from fusedlstm.benchmark import GRIDS, PEERS, cells, installed
 from fusedlstm.benchmark.run import Options, run
-from fusedlstm.benchmark.shapes import GRIDS
 
 
 def _positive(text: str) -> int:
@@ -25,35 +24,51 @@ _positive.__name__ = "positive integer"  # argparse names the type in its errors
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m fusedlstm", description="Fused LSTM networks.")
+    parser = argparse.ArgumentParser(
+        "python -m fusedlstm", description="Commands of fusedlstm, a library of LSTM networks."
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("show", help="print what runs, and why")
+    commands.add_parser("show", help="print the version, the compiled variant and the threads")
     bench = commands.add_parser(
         "bench",
-        help="measure this machine",
-        description="Time one layer beside its peers, in interleaved rounds; medians, and the "
-        "10th and 90th percentile.",
+        help="compare the speed with PyTorch and onnxruntime",
+        description="Time one layer with fusedlstm and with other libraries, in interleaved "
+        "rounds. The output has medians, and the 10th and 90th percentiles.",
     )
-    bench.add_argument("--grid", choices=GRIDS, default="full", help="shapes (default: full)")
+    bench.add_argument(
+        "--grid", choices=GRIDS, default="full", help="shapes to measure (default: full)"
+    )
     bench.add_argument(
         "--cells",
         nargs="?",
         const=",".join(cells.layers(1)),
         default="",
         metavar="NAMES",
-        help="every cell beside the plain LSTM, or those named, with commas between",
+        help="compare cells with the plain LSTM: a comma-separated list, or no value for all cells",
     )
-    bench.add_argument("--threads", type=_positive, default=1, help="of every library (default: 1)")
-    bench.add_argument("--dtype", choices=("float32", "float64"), default="float32")
+    bench.add_argument(
+        "--threads",
+        type=_positive,
+        default=1,
+        help="number of threads of each library (default: 1)",
+    )
+    bench.add_argument(
+        "--dtype", choices=("float32", "float64"), default="float32", help="default: float32"
+    )
     bench.add_argument(
         "--peers",
         default=None,
         metavar="NAMES",
-        help=f"of {','.join(PEERS)}; default: those that are installed",
+        help=f"libraries to compare with, a comma-separated list of {', '.join(PEERS)} "
+        "(default: all that are installed)",
     )
-    bench.add_argument("--rounds", type=_positive, default=20, help="of each shape (default: 20)")
-    bench.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE too")
+    bench.add_argument(
+        "--rounds", type=_positive, default=20, help="number of rounds per shape (default: 20)"
+    )
+    bench.add_argument(
+        "--json", type=Path, metavar="FILE", help="write the figures to a JSON file as well"
+    )
     return parser
 
 
@@ -63,12 +78,12 @@ def _names(
     names = [name for part in text.split(",") if (name := part.strip())]
     for name in names:
         if name not in known:
-            parser.error(f"{option} must be some of {', '.join(known)}; got {name!r}")
+            parser.error(f"{option} must be names from {', '.join(known)}; got {name!r}")
     return names
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what the command line says."""
+    """Run the command that the command line gives."""
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.command == "show":
@@ -80,13 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         peers = _names(parser, "--peers", given.peers, PEERS)
         for name in peers:
             if not installed(name):
-                parser.error(f"--peers must be installed; got {name!r}, which is not")
+                parser.error(f"--peers must be installed libraries; got {name!r}")
     if given.dtype == "float64" and "onnxruntime" in peers:
-        print("onnxruntime has no LSTM in float64: left out", file=sys.stderr)
+        print("onnxruntime is skipped: it has no LSTM in float64", file=sys.stderr)
         peers.remove("onnxruntime")
     chosen = _names(parser, "--cells", given.cells, list(cells.layers(1)))
     if given.json is not None and not given.json.absolute().parent.is_dir():
-        parser.error(f"--json must be a file in a folder that exists; got '{given.json}'")
+        parser.error(f"--json must be a file in an existing folder; got '{given.json}'")
     run(Options(given.grid, chosen, given.threads, given.dtype, peers, given.rounds), given.json)
 
 

@@ -1,4 +1,4 @@
-"""Scores of predictions at every step."""
+"""Scorers for estimators that predict at every step."""
 
 from __future__ import annotations
 
@@ -12,26 +12,32 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.metaestimators import available_if
 
 from fusedlstm._utils import validation as check
-from fusedlstm.data.sequences import Sequences, all_steps, is_frame, read_sequences
+from fusedlstm.data.forms import is_frame, read_sequences
+from fusedlstm.data.sequences import Sequences, all_steps
 from fusedlstm.data.targets import has_length
 
 __all__ = ["StepScorer", "step_scorer"]
 
 
 def step_scorer(scoring: str) -> StepScorer:
-    """Return a scorer that compares targets and predictions of all steps.
+    """Return a scorer that compares the targets and predictions of all steps.
 
     Parameters
     ----------
     scoring : str
-        A name of `sklearn.metrics.get_scorer_names`, such as ``"f1_macro"``.
+        A name from `sklearn.metrics.get_scorer_names`, such as ``"f1_macro"``.
 
     Returns
     -------
-    callable
-        ``scorer(estimator, X, y, sample_weight=None)`` for an estimator that predicts at every
-        step, and y of one target per step. It is the score of all real steps whose target is not
-        NaN; weights are those of the sequences.
+    StepScorer
+        A callable ``scorer(estimator, X, y, sample_weight=None)``. The estimator must predict at
+        every step, and ``y`` must have one target per step. The score is computed over all steps
+        whose target is not NaN, without padding. ``sample_weight`` has one weight per sequence.
+
+    Raises
+    ------
+    ValueError
+        If scikit-learn has no scorer of this name.
 
     Examples
     --------
@@ -51,7 +57,24 @@ def step_scorer(scoring: str) -> StepScorer:
 
 
 class StepScorer:
-    """A scorer of steps. From `step_scorer`."""
+    """Scorer of the predictions at all steps, returned by `step_scorer`.
+
+    Parameters
+    ----------
+    scoring : str
+        A name from `sklearn.metrics.get_scorer_names`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm import LSTMStepRegressor
+    >>> from fusedlstm.metrics import step_scorer
+    >>> X = np.random.default_rng(0).standard_normal((30, 8, 1))
+    >>> y = 2 * X[:, :, 0]
+    >>> model = LSTMStepRegressor(8, max_iter=60, random_state=0).fit(X, y)
+    >>> bool(step_scorer("r2")(model, X, y) > 0.8)
+    True
+    """
 
     def __init__(self, scoring: str) -> None:
         self.scoring = scoring
@@ -59,7 +82,24 @@ class StepScorer:
         self._score_func = self._scorer._score_func
 
     def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the score."""
+        """Return the score of the predictions for X.
+
+        Parameters
+        ----------
+        estimator : estimator
+            A fitted estimator that predicts at every step.
+        X : array (n_samples, n_timesteps, n_features), or another form
+            Sequences.
+        y : array (n_samples, n_timesteps), or list of arrays
+            One target per step.
+        sample_weight : array (n_samples,), optional
+            Weights of the sequences.
+
+        Returns
+        -------
+        float
+            The score.
+        """
         if not isinstance(y, Sequences) and not _are_of_steps(y):
             raise ValueError(
                 f"y must have one target for each step of each sequence; got one per sequence. For "
@@ -90,11 +130,14 @@ def _has(method: str) -> Callable[[Any], bool]:
 
 
 class _Flat(BaseEstimator):  # type: ignore[misc]
-    """An estimator whose predictions of all steps are rows."""
+    """Estimator whose predictions have one row per step.
+
+    ``lengths`` is None if the wrapped estimator returns one row per step itself.
+    """
 
     def __init__(self, estimator: Any, lengths: Any, present: Any) -> None:
         self.estimator, self.present = estimator, present
-        self.lengths = lengths  # None: the estimator returns rows
+        self.lengths = lengths
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -139,13 +182,13 @@ def _lengths(X: Any, y: Any) -> Any:
     if isinstance(y, Sequences):
         return y.lengths()
     check_consistent_length(X, y)
-    if _is_array_of_steps(X):  # which may have padding
+    if _is_array_of_steps(X):  # it may have padding
         return read_sequences(X, allow_nan=True).lengths()
     return np.array([len(part) for part in (X if _is_array_of_steps(y) else y)])
 
 
 def _are_of_steps(values: Any) -> bool:
-    """Return False if there is one number or label per sequence."""
+    """Return True if there is one target per step, False if there is one per sequence."""
     return _is_array_of_steps(values) or all(map(has_length, values))
 
 
@@ -154,9 +197,9 @@ def _is_array_of_steps(values: Any) -> bool:
 
 
 def _rows(values: Any, lengths: Any, name: str) -> Any:
-    """Return targets or predictions of all steps as rows, without padding.
+    """Return targets or predictions with one row per step, without padding.
 
-    Without ``lengths`` they are rows already.
+    If ``lengths`` is None, ``values`` already has one row per step.
     """
     if lengths is None:
         return values

@@ -1,6 +1,7 @@
-"""Plots in scikit-learn's manner: displays that hold what they show.
+"""Displays that plot the losses of a fit and forecasts, in the style of scikit-learn.
 
-Needs matplotlib (``pip install "fusedlstm[plot]"``), which is imported when something is drawn.
+The displays require matplotlib (``pip install "fusedlstm[plot]"``). The package imports it when a
+display is drawn.
 """
 
 from __future__ import annotations
@@ -17,26 +18,38 @@ from fusedlstm._utils import validation as check
 __all__ = ["ForecastDisplay", "LossCurveDisplay"]
 
 NORMAL_95 = 1.96
-"""Standard deviations to either side that hold 95 % of a normal distribution."""
+"""Half width of the central 95 % interval of a normal distribution, in standard deviations."""
 
 
 class LossCurveDisplay:
-    """The losses of a fit, by epoch.
+    """Plot of the training and validation loss by epoch.
+
+    `from_estimator` creates a display from a fitted estimator.
 
     Parameters
     ----------
     loss_curve : list of float
+        Training loss of each epoch.
     validation_loss_curve : list of float, optional
+        Validation losses. If they are fewer than the training losses, they belong to the last
+        epochs.
     best_iter : int, optional
-        An epoch to mark, counted from 1.
+        Epoch to mark with a vertical line. The first epoch is 1.
     estimator_name : str, optional
         Title of the plot.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
+        Axes of the plot.
     figure_ : matplotlib Figure
+        Figure that contains the axes.
     lines_ : list of matplotlib Line2D
+        The curves, and the vertical line if there is one.
+
+    See Also
+    --------
+    ForecastDisplay : Plot predictions against actual values.
 
     Examples
     --------
@@ -70,23 +83,25 @@ class LossCurveDisplay:
 
         Parameters
         ----------
-        estimator : LSTMClassifier or LSTMRegressor
-            Or the last step of a pipeline, or anything else with ``loss_curve_``.
+        estimator : fitted estimator
+            An estimator of this package, a pipeline that ends in such an estimator, or another
+            object with the attribute ``loss_curve_``.
         ax : matplotlib Axes, optional
-            None: of a new figure.
+            Axes to plot on. If None, a new figure is created.
         name : str, optional
-            Title; None: the class of the estimator.
+            Title of the plot. If None, the name of the class of the estimator.
         log_scale : bool, default False
-            Of the losses.
+            If True, the axis of the losses is logarithmic.
 
         Returns
         -------
         LossCurveDisplay
+            The display, after plotting.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
-            Before `fit`.
+            If the estimator is not fitted.
         """
         from sklearn.pipeline import Pipeline
         from sklearn.utils.validation import check_is_fitted
@@ -104,25 +119,26 @@ class LossCurveDisplay:
         return display.plot(ax, log_scale=log_scale)
 
     def plot(self, ax: Any = None, *, log_scale: bool = False) -> LossCurveDisplay:
-        """Draw the curves.
+        """Plot the curves.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            None: of a new figure.
+            Axes to plot on. If None, a new figure is created.
         log_scale : bool, default False
-            Of the losses.
+            If True, the axis of the losses is logarithmic.
 
         Returns
         -------
         LossCurveDisplay
+            The display itself.
         """
         check.true_or_false("log_scale", log_scale)
         self.ax_, self.figure_ = _axes(self, ax)
         n_epochs = len(self.loss_curve)
         self.lines_ = self.ax_.plot(range(1, n_epochs + 1), self.loss_curve, label="training")
         if len(self.validation_loss_curve):
-            # A warm start may have begun to watch later.
+            # With warm_start, earlier fits may have had no validation data.
             first = n_epochs - len(self.validation_loss_curve) + 1
             epochs = range(first, n_epochs + 1)
             self.lines_ += self.ax_.plot(epochs, self.validation_loss_curve, label="validation")
@@ -138,22 +154,35 @@ class LossCurveDisplay:
 
 
 class ForecastDisplay:
-    """What was predicted beside what came.
+    """Plot of predictions against actual values.
+
+    `from_predictions` creates a display from predictions, with or without intervals.
 
     Parameters
     ----------
-    y_true, y_pred : array (n_samples,)
+    y_true : array (n_samples,)
+        Actual values.
+    y_pred : array (n_samples,)
+        Predictions.
     lower, upper : array (n_samples,), optional
-        A band around the prediction, which the legend calls "prediction interval".
+        Bounds of the prediction interval.
     times : array (n_samples,), optional
-        What stands at the horizontal axis: numbers, dates; None: 0 to n_samples - 1.
+        Values of the horizontal axis, such as dates. If None, 0 to n_samples - 1.
 
     Attributes
     ----------
     ax_ : matplotlib Axes
+        Axes of the plot.
     figure_ : matplotlib Figure
+        Figure that contains the axes.
     lines_ : list of matplotlib Line2D
+        The line of the actual values and the line of the predictions.
     band_ : matplotlib PolyCollection or None
+        The prediction interval.
+
+    See Also
+    --------
+    LossCurveDisplay : Plot the losses of a fit.
 
     Examples
     --------
@@ -189,29 +218,38 @@ class ForecastDisplay:
         ax: Any = None,
         name: str | None = None,
     ) -> ForecastDisplay:
-        """Plot predictions.
+        """Plot predictions against actual values.
 
         Parameters
         ----------
         y_true : array (n_samples,)
+            Actual values.
         y_pred : array (n_samples,) or (n_samples, n_quantiles)
-            Of several quantiles, in order, the one in the middle is the line and the outermost are
-            the band.
+            Predictions. If there are several quantiles, in increasing order, the line shows the
+            middle quantile, and the first and last quantile are the bounds of the interval.
         y_std : array (n_samples,), optional
-            Standard deviations of the predictions: the band holds 95 % of a normal distribution.
+            Standard deviations of the predictions. The interval contains 95 % of a normal
+            distribution.
         times : array (n_samples,), optional
+            Values of the horizontal axis, such as dates. If None, 0 to n_samples - 1.
         ax : matplotlib Axes, optional
-            None: of a new figure.
+            Axes to plot on. If None, a new figure is created.
         name : str, optional
-            What the legend calls the prediction; None: "predicted".
+            Label of the predictions in the legend. If None, "predicted".
 
         Returns
         -------
         ForecastDisplay
+            The display, after plotting.
+
+        Raises
+        ------
+        ValueError
+            If the shapes of the arrays do not match, or ``y_std`` is given for several quantiles.
         """
         true = check.real_array("y_true", y_true, np.float64)
         if true.ndim != 1:
-            hint = "For one of several outputs pass y_true[:, i]."
+            hint = "To plot one of several targets, pass y_true[:, i]."
             raise ValueError(check.needs("y_true", "of shape (n_samples,)", true, hint))
         predicted = check.real_array("y_pred", y_pred, np.float64)
         if predicted.ndim not in (1, 2) or len(predicted) != len(true) or predicted.size == 0:
@@ -223,7 +261,7 @@ class ForecastDisplay:
             predicted = predicted[:, predicted.shape[1] // 2]
         if y_std is not None:
             if lower is not None:
-                raise ValueError(check.needs("y_std", "None where y_pred has quantiles", y_std))
+                raise ValueError(check.needs("y_std", "None if y_pred has quantiles", y_std))
             spread = check.real_array("y_std", y_std, np.float64)
             if spread.shape != true.shape:
                 raise ValueError(check.needs("y_std", f"of shape {true.shape}, as y_true", spread))
@@ -235,18 +273,19 @@ class ForecastDisplay:
         return display.plot(ax, name=name)
 
     def plot(self, ax: Any = None, *, name: str | None = None) -> ForecastDisplay:
-        """Draw both.
+        """Plot the actual values, the predictions and the interval.
 
         Parameters
         ----------
         ax : matplotlib Axes, optional
-            None: of a new figure.
+            Axes to plot on. If None, a new figure is created.
         name : str, optional
-            What the legend calls the prediction; None: "predicted".
+            Label of the predictions in the legend. If None, "predicted".
 
         Returns
         -------
         ForecastDisplay
+            The display itself.
         """
         self.ax_, self.figure_ = _axes(self, ax)
         times = np.arange(len(self.y_true)) if self.times is None else self.times
@@ -282,7 +321,7 @@ def _shorten_dates(axis: Any) -> None:
 
 
 def _axes(display: object, ax: Any) -> tuple[Any, Any]:
-    """Return axes to draw on, and their figure."""
+    """Return the axes to plot on, of a new figure if None are given, and their figure."""
     try:
         from matplotlib import pyplot
     except ImportError as error:
@@ -290,7 +329,7 @@ def _axes(display: object, ax: Any) -> tuple[Any, Any]:
             f'{type(display).__name__} needs matplotlib: pip install "fusedlstm[plot]"'
         ) from error
     if ax is None:
-        ax = pyplot.subplots(layout="constrained")[1]  # so that no label is cut off
+        ax = pyplot.subplots(layout="constrained")[1]  # keeps all labels inside the figure
     return ax, cast(Any, ax).figure
 
 

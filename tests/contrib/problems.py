@@ -1,4 +1,4 @@
-"""What the adapters' tests share: series with channels first, and the examples of the docs."""
+"""Helpers of the adapters' tests: series with channels first, and the examples in the docs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def equal_series(n=60, channels=2, steps=8):
 
 
 def run_example(library):
-    """Run the example of this library in the docs; return its names."""
+    """Run the example of this library in the docs and return its variables."""
     (code,) = re.findall(rf"## {library}\n.*?```python\n(.*?)```", ADAPTERS.read_text(), re.DOTALL)
     names = {}
     exec(compile(code, ADAPTERS.name, "exec"), names)

@@ -1,4 +1,4 @@
-"""The adapters pass aeon's own suite, and predict what the estimators that they hold predict."""
+"""The adapters pass aeon's checks and predict what their estimators predict."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import pickle
 import numpy as np
 import pytest
 
-pytest.importorskip("aeon", reason="aeon is not installed; `bash tests/contrib/run aeon` does it")
+pytest.importorskip(
+    "aeon", reason="aeon is not installed; `bash tests/contrib/run aeon` installs it"
+)
 
 from aeon.pipeline import make_pipeline
 from aeon.testing.estimator_checking import check_estimator
@@ -23,7 +25,7 @@ LSTM = {"hidden_size": 8, "max_iter": 20, "learning_rate": 0.01, "random_state":
 
 
 @pytest.mark.parametrize("adapter", [SequenceClassifier, SequenceRegressor])
-def test_aeons_suite(adapter):
+def test_adapters_pass_the_checks_of_aeon(adapter):
     results = check_estimator(adapter)
     assert {name: result for name, result in results.items() if result != "PASSED"} == {}
     assert len(results) >= 40
@@ -44,7 +46,7 @@ def test_aeons_suite(adapter):
         assert f"datatype={form}" in names
 
 
-def test_predicts_what_the_estimator_predicts():
+def test_adapters_predict_what_their_estimator_predicts():
     X, y = series()
     adapter = SequenceClassifier(LSTMClassifier(**LSTM)).fit(X[:40], y[:40])
     ours = LSTMClassifier(**LSTM).fit([x.T for x in X[:40]], y[:40])
@@ -54,7 +56,7 @@ def test_predicts_what_the_estimator_predicts():
     assert adapter.score(X, y) > 0.9
 
 
-def test_forms_of_x_give_the_same():
+def test_all_forms_of_x_give_the_same_predictions():
     X, y = equal_series()
     adapter = SequenceRegressor(LSTMRegressor(**LSTM)).fit(X, y)
     predicted = adapter.predict(X)
@@ -70,7 +72,7 @@ def test_series_of_one_channel_may_be_two_dimensional():
     assert np.array_equal(flat, SequenceRegressor(LSTMRegressor(**LSTM)).fit(X, y).predict(X))
 
 
-def test_grid_over_nested_parameters():
+def test_grid_search_over_nested_parameters():
     X, y = series()
     model = SequenceClassifier(LSTMClassifier(**LSTM))
     search = GridSearchCV(model, {"estimator__hidden_size": [1, 8]}, cv=2, n_jobs=2).fit(X, y)
@@ -78,7 +80,7 @@ def test_grid_over_nested_parameters():
     assert search.best_estimator_.estimator_.hidden_size == 8
 
 
-def test_in_a_pipeline_of_aeon():
+def test_adapters_work_in_a_pipeline_of_aeon():
     X, y = series()
     model = make_pipeline(Normalizer(), SequenceClassifier(LSTMClassifier(**LSTM))).fit(X, y)
     assert model.predict(X).shape == (60,)
@@ -93,10 +95,10 @@ def test_clone_and_pickle():
 
 
 @pytest.mark.parametrize("wrong", [LSTMRegressor(), LSTMClassifier, None, 5])
-def test_a_wrong_estimator_is_named(wrong):
-    with pytest.raises(TypeError, match="estimator must be a classifier, as LSTMClassifier"):
+def test_an_unsuitable_estimator_is_an_error(wrong):
+    with pytest.raises(TypeError, match="estimator must be a classifier, such as LSTMClassifier"):
         SequenceClassifier(wrong).fit(*series())
 
 
-def test_the_example_of_the_docs():
+def test_the_example_in_the_docs_runs():
     assert run_example("aeon")["accuracy"] > 0.9

@@ -1,4 +1,4 @@
-"""Without its library an adapter says what to install, and importing fusedlstm needs none."""
+"""The error of an adapter without its library names the package to install."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 @pytest.mark.parametrize("library", ["aeon", "sktime"])
-def test_the_missing_library_is_named(library, monkeypatch):
+def test_the_error_names_the_missing_library(library, monkeypatch):
     monkeypatch.delitem(sys.modules, f"fusedlstm.contrib.{library}", raising=False)
     for name in [name for name in sys.modules if name.partition(".")[0] == library]:
         monkeypatch.delitem(sys.modules, name)

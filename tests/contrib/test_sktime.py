@@ -1,4 +1,4 @@
-"""The adapters pass sktime's own suite, and predict what the estimators that they hold predict."""
+"""The adapters pass sktime's checks and predict what their estimators predict."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip(
-    "sktime", reason="sktime is not installed; `bash tests/contrib/run sktime` does it"
+    "sktime", reason="sktime is not installed; `bash tests/contrib/run sktime` installs it"
 )
 
 import pandas as pd
@@ -23,18 +23,18 @@ from sktime.utils.estimator_checks import check_estimator
 from fusedlstm import LSTMClassifier, LSTMRegressor
 from fusedlstm.contrib.sktime import SequenceClassifier, SequenceRegressor
 
-# Up to 1.1 sktime's own search asks scikit-learn for tags in a way of the past.
+# Up to version 1.1, the search of sktime reads scikit-learn's tags in a deprecated way.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:sklearn")
 
 LSTM = {"hidden_size": 8, "max_iter": 20, "learning_rate": 0.01, "random_state": 0}
 
 
 @pytest.mark.parametrize("adapter", [SequenceClassifier, SequenceRegressor])
-def test_sktimes_suite(adapter):
+def test_adapters_pass_the_checks_of_sktime(adapter):
     results = check_estimator(adapter, verbose=False)
     failed = {name: result for name, result in results.items() if result != "PASSED"}
     if adapter is SequenceRegressor and Version(sktime.__version__) < Version("1.2"):
-        # It wants a regressor for each target; ours learns all of them in one network.
+        # sktime fits one regressor per target; fusedlstm learns all targets in one network.
         failed = {name: result for name, result in failed.items() if "multioutput" not in name}
     assert failed == {}
     assert len(results) >= 130
@@ -57,7 +57,7 @@ def test_sktimes_suite(adapter):
         assert f"test_{kind}_output[{adapter.__name__}-0-{scenario}]" in results
 
 
-def test_predicts_what_the_estimator_predicts():
+def test_adapters_predict_what_their_estimator_predicts():
     X, y = series()
     adapter = SequenceClassifier(LSTMClassifier(**LSTM)).fit(X[:40], y[:40])
     ours = LSTMClassifier(**LSTM).fit([x.T for x in X[:40]], y[:40])
@@ -68,7 +68,7 @@ def test_predicts_what_the_estimator_predicts():
 
 
 @pytest.mark.parametrize("form", ["df-list", "pd-multiindex", "nested_univ"])
-def test_forms_of_x_give_the_same(form):
+def test_all_forms_of_x_give_the_same_predictions(form):
     X, y = equal_series()
     predicted = SequenceRegressor(LSTMRegressor(**LSTM)).fit(X, y).predict(X)
     other = convert_to(X, form)
@@ -77,7 +77,7 @@ def test_forms_of_x_give_the_same(form):
     assert np.array_equal(adapter.predict(list(X)), predicted)
 
 
-def test_panels_of_unequal_lengths():
+def test_panels_of_unequal_lengths_are_read():
     X, y = series()
     frames = [pd.DataFrame(x.T, columns=["a", "b"]) for x in X]
     predicted = SequenceClassifier(LSTMClassifier(**LSTM)).fit(X, y).predict_proba(X)
@@ -103,7 +103,7 @@ def test_one_network_learns_several_targets():
     assert np.array_equal(predicted, ours.predict(X.swapaxes(1, 2)))
 
 
-def test_grid_over_nested_parameters():
+def test_grid_search_over_nested_parameters():
     X, y = series()
     frames = [pd.DataFrame(x.T) for x in X]
     grid = {"estimator__hidden_size": [1, 8]}
@@ -111,7 +111,7 @@ def test_grid_over_nested_parameters():
     assert search.best_params_ == {"estimator__hidden_size": 8}
 
 
-def test_in_a_pipeline_of_sktime():
+def test_adapters_work_in_a_pipeline_of_sktime():
     X, y = equal_series()
     adapter = SequenceRegressor(LSTMRegressor(**LSTM))
     same = (ExponentTransformer(1.0, offset=0.0) * adapter).fit(X, y).predict(X)
@@ -127,10 +127,10 @@ def test_clone_and_pickle():
 
 
 @pytest.mark.parametrize("wrong", [LSTMRegressor(), LSTMClassifier, None, 5])
-def test_a_wrong_estimator_is_named(wrong):
-    with pytest.raises(TypeError, match="estimator must be a classifier, as LSTMClassifier"):
+def test_an_unsuitable_estimator_is_an_error(wrong):
+    with pytest.raises(TypeError, match="estimator must be a classifier, such as LSTMClassifier"):
         SequenceClassifier(wrong).fit(*series())
 
 
-def test_the_example_of_the_docs():
+def test_the_example_in_the_docs_runs():
     assert run_example("sktime")["accuracy"] > 0.9

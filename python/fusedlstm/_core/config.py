@@ -1,13 +1,17 @@
-"""What runs, and why."""
+"""Report of the compiled core in use and how it was built."""
 
 from __future__ import annotations
 
-from fusedlstm import _core
 from fusedlstm._core.threads import get_num_threads
+from fusedlstm._core.variants import ENVIRONMENT_VARIABLE, core, load_variants, reason
+from fusedlstm._core.version import __version__
 
 
 def show_config() -> None:
-    """Print the version, the variant of the core in use and why, and how it was built.
+    """Print the version, the variant of the compiled core and its build options.
+
+    A variant is the core compiled for one instruction set. The text in parentheses says why this
+    variant was selected.
 
     Examples
     --------
@@ -15,13 +19,10 @@ def show_config() -> None:
     >>> fusedlstm.show_config()  # doctest: +ELLIPSIS
     fusedlstm ...
     """
-    from fusedlstm import __version__
-
-    core = _core.core
-    others = ", ".join(name for name in _core.load_variants() if name != core.variant)
+    others = ", ".join(name for name in load_variants() if name != core.variant)
     lines = {
-        "variant": f"{core.variant} ({_core.reason})",
-        "others": (others or "none") + f" (set {_core.ENVIRONMENT_VARIABLE} to use one)",
+        "variant": f"{core.variant} ({reason})",
+        "others": f"{others or 'none'} (selected with the variable {ENVIRONMENT_VARIABLE})",
         "SIMD": core.simd,
         "threads": f"{get_num_threads()} ({'OpenMP' if core.openmp else 'built without OpenMP'})",
         "compiler": core.compiler,

@@ -1,7 +1,8 @@
-"""How many threads a call uses.
+"""Number of threads that calls of the compiled core use.
 
-The default is the least of three limits: OpenMP's own (which ``OMP_NUM_THREADS``, threadpoolctl and
-joblib's workers set), the CPUs this process may run on, and the container's CPU quota.
+The default is the minimum of three limits: the OpenMP maximum (which ``OMP_NUM_THREADS``,
+threadpoolctl and the workers of joblib set), the number of CPUs on which the process may run, and
+the CPU quota of the container.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _limit: contextvars.ContextVar[int | None] = contextvars.ContextVar("fusedlstm_t
 
 
 def _cgroup_quota(root: Path) -> float:
-    """CPUs that the control group at ``root`` grants; infinity where it sets no limit."""
+    """Return the CPU quota of the control group at ``root``, infinity if there is no limit."""
     try:
         text = (root / "cpu.max").read_text().split()  # version 2
         quota, period = text[0], text[1]
@@ -42,9 +43,15 @@ _QUOTA = math.ceil(min(2**31, max(1, _cgroup_quota(Path("/sys/fs/cgroup")))))
 
 
 def get_num_threads() -> int:
-    """Return the largest number of threads that a call may use.
+    """Return the maximum number of threads of a call.
 
-    Small calls use fewer. Results do not depend on it.
+    Small calls use fewer threads. Results do not depend on the number of threads.
+
+    Returns
+    -------
+    int
+        The number set with `set_num_threads`, or the default, see there. During a call of an
+        estimator with ``n_threads``, this value.
 
     Examples
     --------
@@ -59,26 +66,32 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int | None) -> None:
-    """Set the largest number of threads that a call may use, for the whole process.
+    """Set the maximum number of threads of a call, for the whole process.
 
     In a forked process, such as a worker of `multiprocessing` with the start method ``"fork"``,
-    every call runs on one thread.
+    every call uses one thread.
 
     Parameters
     ----------
-    n : int or None
-        Positive; None goes back to the default, the least of OpenMP's maximum, the CPUs this
-        process may run on and the container's CPU quota.
+    n : positive int or None
+        Maximum number of threads. None restores the default: the minimum of the OpenMP maximum
+        (``OMP_NUM_THREADS``), the number of CPUs on which the process may run, and the CPU quota of
+        the container.
+
+    See Also
+    --------
+    get_num_threads : Return the maximum number of threads of a call.
 
     Notes
     -----
-    GCC's OpenMP cannot be used after a fork: it would wait for threads that only the parent has.
-    The start methods ``"spawn"`` and ``"forkserver"``, and joblib's default backend ``"loky"``,
-    give workers that can use several threads.
+    The OpenMP library of GCC does not work after a fork, because the threads of the parent process
+    do not exist in the child process. The start methods ``"spawn"`` and ``"forkserver"`` of
+    `multiprocessing`, and ``"loky"``, the default backend of joblib, start workers that can use
+    several threads.
 
-    Where the system refuses a new thread (a limit on processes or a container's limit on pids),
-    the OpenMP library prints a message and ends the process; it raises no exception. In such an
-    environment, use one thread.
+    If the system does not allow another thread (a limit on processes, or the limit on process ids
+    of a container), the OpenMP library prints a message and terminates the process without an
+    exception. In such an environment, use one thread.
 
     Examples
     --------
@@ -93,7 +106,13 @@ def set_num_threads(n: int | None) -> None:
 
 
 def thread_limit(n: int | None) -> AbstractContextManager[None]:
-    """Use ``n`` threads in the body, in this thread of Python only; None changes nothing."""
+    """Return a context manager that limits the number of threads, in this Python thread only.
+
+    Parameters
+    ----------
+    n : positive int or None
+        Maximum number of threads. None means no other limit than outside of the context.
+    """
     return _NO_LIMIT if n is None else _limited(positive_int("n_threads", n))
 
 

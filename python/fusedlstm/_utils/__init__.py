@@ -1,1 +1,1 @@
-"""Validation, warnings and representations that all packages share."""
+"""Helpers of all packages: validation, warnings, callbacks, chunks of arrays, rollback."""

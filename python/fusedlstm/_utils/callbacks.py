@@ -1,7 +1,7 @@
-"""scikit-learn's callbacks, which came with its version 1.9.
+"""Callbacks of scikit-learn 1.9 and later.
 
-Where they are missing, and in `partial_fit`, which tells nobody of its steps, `NoTask` stands for a
-task that nobody watches.
+`NoTask` replaces the task of scikit-learn in earlier versions, and in `partial_fit`, which has no
+callbacks.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ class NoTask:
     """A task without callbacks."""
 
     def subcontext(self, **_: Any) -> NoTask:
-        """Return a part of the task."""
+        """Return a subtask."""
         return self
 
     def call_on_fit_task_begin(self, **_: Any) -> None:
-        """Tell nobody."""
+        """Do nothing."""
 
     def call_on_fit_task_end(self, **_: Any) -> bool:
-        """Tell nobody, and do not stop."""
+        """Return False: training does not stop."""
         return False
 
 
@@ -31,11 +31,11 @@ try:
 except ImportError:
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
-        """An estimator that nobody watches."""
+        """Base class of estimators without callbacks."""
 
         def _init_callback_context(self, **_: Any) -> NoTask:
             return NoTask()
 
     def with_callbacks(method: Any) -> Any:
-        """Return the method."""
+        """Return the method unchanged."""
         return method

@@ -1,4 +1,4 @@
-"""How configurations are shown."""
+"""Short representations of dataclasses."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 
 class ShortRepr:
-    """A dataclass, made with ``repr=False``, that is shown without what has its default."""
+    """Base class of dataclasses with ``repr=False``: fields with default values are left out."""
 
     def __repr__(self) -> str:
-        """Return a call that makes it."""
-        # A user's own loss may be no dataclass.
+        """Return a constructor call."""
+        # A subclass of a user need not be a dataclass.
         own: Any = self
         options = fields(own) if is_dataclass(own) else ()
         given = [

@@ -1,7 +1,6 @@
-"""The gate for what users pass: arrays in one form, or one clear sentence.
+"""Validation of arguments. Each function returns the checked value or raises a clear error.
 
-Every message has the grammar "`name` must be `what is needed`; got `what came`", with a hint where
-one helps.
+Errors have one grammar, "`name` must be `what is needed`; got `value`", with a hint if it helps.
 """
 
 from __future__ import annotations
@@ -10,12 +9,12 @@ import difflib
 import math
 import numbers
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from fusedlstm._core import Array
+Array: TypeAlias = npt.NDArray[Any]
 
 DTYPES = ("float32", "float64")
 _FLOATS = tuple(map(np.dtype, DTYPES))
@@ -23,19 +22,31 @@ LARGEST_INT = 2**31 - 1
 
 
 def shown(value: object) -> str:
-    """What came, short enough for a sentence."""
+    """Return a short text for a value in an error."""
     if isinstance(value, np.ndarray):
         kind = "an array" if type(value) is np.ndarray else f"a {type(value).__name__}"
         return f"{kind} of shape {value.shape} and dtype {value.dtype}"
     try:
         text = repr(value.item() if isinstance(value, np.generic) else value)
     except ValueError:  # an integer of thousands of digits
-        return "what is too long to show"
+        return "a value that is too long to show"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def needs(name: str, needed: str, value: object, hint: str = "") -> str:
-    """One sentence of the common grammar."""
+    """Return the text of an error.
+
+    Parameters
+    ----------
+    name : str
+        Name of the argument.
+    needed : str
+        Text after "must be".
+    value : object
+        The wrong value.
+    hint : str
+        A sentence after the error.
+    """
     return f"{name} must be {needed}; got {shown(value)}" + (f". {hint}" if hint else "")
 
 
@@ -45,7 +56,7 @@ def positive_int(name: str, value: object) -> int:
 
 
 def int_at_least(name: str, value: object, low: int, needed: str) -> int:
-    """Return ``value`` as an int of at least ``low``; bools are not integers here."""
+    """Return ``value`` as an int of at least ``low``; a bool is refused."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise TypeError(needs(name, needed, value))
     if int(value) < low:
@@ -66,7 +77,7 @@ def real_in(
     open_high: bool = False,
 ) -> float:
     """Return ``value`` as a finite float between the bounds."""
-    if not isinstance(value, float) and (  # what it mostly is, and the quickest to see
+    if not isinstance(value, float) and (  # the most frequent type, and the fastest check
         isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real)
     ):
         raise TypeError(needs(name, needed, value))
@@ -115,7 +126,7 @@ def true_false_or_auto(name: str, value: object) -> bool | str:
 
 
 def choice(name: str, value: object, options: Iterable[str], needed: str = "") -> str:
-    """Return ``value`` if it is one of the options; else suggest the nearest."""
+    """Return ``value`` if it is one of the options; the error suggests the nearest option."""
     names = list(options)
     if isinstance(value, str) and value in names:
         return value
@@ -138,7 +149,7 @@ def float_dtype(name: str, value: object) -> np.dtype[Any]:
 
 
 def real_array(name: str, value: object, dtype: npt.DTypeLike) -> Array:
-    """Return ``value`` as an array of this float dtype; no copy where none is needed."""
+    """Return ``value`` as an array of this float dtype, copied only if necessary."""
     without_mask(name, value)
     try:
         array = np.asarray(value)
@@ -147,7 +158,7 @@ def real_array(name: str, value: object, dtype: npt.DTypeLike) -> Array:
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} must be real; got {array.dtype}")
     if array.dtype.kind == "O" and array.ndim > 0:
-        if any(number is None for number in array.flat):  # which NumPy makes NaN
+        if any(number is None for number in array.flat):  # NumPy would convert it to NaN
             raise TypeError(needs(name, "an array of numbers", value, "It holds None."))
         try:
             return array.astype(dtype)
@@ -164,13 +175,13 @@ def without_mask(name: str, value: object) -> None:
         return
     for part in value if isinstance(value, (list, tuple)) else (value,):
         if isinstance(part, np.ma.MaskedArray):
-            hint = "Pass .filled(...) of it, with what masked values stand for."
+            hint = "Call its method filled(value) first."
             raise TypeError(needs(name, "without a mask", part, hint))
 
 
 def sequence_array(name: str, value: object, dtype: np.dtype[Any], features: int) -> Array:
-    """Return (B, T, features) as the core takes it: a step's features side by side."""
-    if (  # nothing to do, and no time to lose
+    """Return an array (B, T, features) in which the features of a step are contiguous."""
+    if (  # most frequent: nothing to do
         type(value) is np.ndarray
         and value.dtype is dtype
         and value.ndim == 3
@@ -192,7 +203,7 @@ def sequence_array(name: str, value: object, dtype: np.dtype[Any], features: int
 
 
 def with_steps_contiguous(array: Array) -> Array:
-    """Return the array, copied only if the features of a step are not neighbors in memory."""
+    """Return the array, copied only if the features of a step are not contiguous in memory."""
     item = array.itemsize
     apart = array.shape[2] > 1 and array.strides[2] != item
     if apart or not array.flags.aligned or any(stride % item for stride in array.strides):
@@ -201,16 +212,16 @@ def with_steps_contiguous(array: Array) -> Array:
 
 
 def contiguous(array: Array) -> Array:
-    """Return the array C-contiguous and aligned, copied only if it is not."""
+    """Return a C-contiguous and aligned array, copied only if necessary."""
     array = np.ascontiguousarray(array)
     return array if array.flags.aligned else array.copy()
 
 
 def sequence_lengths(value: object, batch: int, steps: int) -> npt.NDArray[np.int64] | None:
-    """Return lengths as the core takes them: None, or one integer in [1, steps] a sequence."""
+    """Return lengths as int64: one integer in [1, steps] per sequence, or None."""
     if value is None:
         return None
-    needed = f"{batch} integers, one a sequence"
+    needed = f"{batch} integers, one per sequence"
     try:
         array = np.asarray(value)
     except ValueError:  # nested sequences of unequal lengths
@@ -224,7 +235,7 @@ def sequence_lengths(value: object, batch: int, steps: int) -> npt.NDArray[np.in
 
 
 def row_numbers(name: str, value: object, count: int) -> npt.NDArray[np.int64]:
-    """Return numbers of rows, at least one, each in [0, count)."""
+    """Return indices of rows as int64: at least one, each in [0, count)."""
     needed = f"integers from 0 to {count - 1}, at least one"
     try:
         array = np.asarray(value)
@@ -245,7 +256,7 @@ def generator(name: str, value: object) -> np.random.Generator | None:
 
 
 def flat_array(name: str, value: object, like: Array | None = None) -> Array:
-    """Return a flat array that the core can write to, of the size and dtype of another."""
+    """Return a flat, writeable array of the size and dtype of ``like``."""
     if (
         not isinstance(value, np.ndarray)
         or value.dtype not in _FLOATS

@@ -1,8 +1,8 @@
-"""Warnings that point at the line of the user."""
+"""Warnings that point at the line of the user's code."""
 
 from __future__ import annotations
 
-import sys
+import inspect
 import warnings
 from pathlib import Path
 
@@ -29,8 +29,8 @@ def warn(message: str, category: type[Warning], *, in_cross_validation: bool = T
         False: do not warn in the fits of a search or a cross-validation, which would repeat the
         warning for every fit. The final fit of a search warns.
     """
-    level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_INSIDE):
+    level, frame = 1, inspect.currentframe()
+    while frame and frame.f_back and frame.f_code.co_filename.startswith(_INSIDE):
         if frame.f_code.co_filename == _CROSS_VALIDATION and not in_cross_validation:
             return
         level, frame = level + 1, frame.f_back

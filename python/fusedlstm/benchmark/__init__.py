@@ -1,6 +1,29 @@
-"""The honest benchmark: one layer beside the same computation by others, and beside the machine.
+"""Benchmark of this package, PyTorch and onnxruntime on this machine.
 
-``python -m fusedlstm bench`` runs it. Clocks drift and neighbors make noise, so every round times
-each library once and then a burst of the multiply-add loop, and only figures of the same round are
-compared.
+``python -m fusedlstm bench`` runs it. A problem is the computation of one layer. Clock speeds and
+the load of other processes change over time. Therefore each round times every library once and
+measures the peak, the speed of a loop of multiply-adds on registers. Only figures of the same round
+are compared.
 """
+
+from fusedlstm.benchmark.peers import PEERS, installed
+from fusedlstm.benchmark.problems import Problem
+from fusedlstm.benchmark.shapes import GRIDS, Shape
+from fusedlstm.benchmark.timing import OURS, Call, Rounds, Row, Spread
+
+__all__ = [
+    "GRIDS",
+    "OURS",
+    "PEERS",
+    "Call",
+    "Problem",
+    "Rounds",
+    "Row",
+    "Shape",
+    "Spread",
+    "installed",
+]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

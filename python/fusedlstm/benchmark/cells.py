@@ -1,14 +1,14 @@
-"""Every cell, beside the plain LSTM of the same size and PyTorch where it has the cell."""
+"""Benchmark of every cell against the plain LSTM and, if PyTorch has the cell, against PyTorch."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fusedlstm._core import Array
+from fusedlstm.benchmark.peers import torch_inference, torch_training
+from fusedlstm.benchmark.problems import inference, training
 from fusedlstm.benchmark.shapes import Shape
 from fusedlstm.benchmark.table import share
 from fusedlstm.benchmark.timing import OURS, Call, DType, Rounds, Spread
@@ -25,7 +25,7 @@ from fusedlstm.models.sequential import Sequential
 
 
 def layers(h: int) -> dict[str, Recurrent]:
-    """Return a layer of ``h`` units of each cell."""
+    """Return a layer with ``h`` hidden units for each cell, by the name of the cell."""
     return {
         "LSTM": LSTM(h),
         "GRU": GRU(h),
@@ -52,11 +52,24 @@ def layers(h: int) -> dict[str, Recurrent]:
     }
 
 
-TORCH = {"LSTM": "LSTM", "GRU": "GRU", "RNN tanh": "RNN", "projection to H / 2": "LSTM"}
+IN_TORCH = ("LSTM", "GRU", "RNN tanh", "projection to H / 2")
+"""Cells that PyTorch has."""
 
 
 class Entry(NamedTuple):
-    """What the rounds say of one cell."""
+    """Figures of one cell.
+
+    Attributes
+    ----------
+    cell : str
+        Name of the cell.
+    over_lstm : Spread
+        Time, divided by the time of the plain LSTM.
+    share : Spread
+        Floating-point operations per second, divided by the peak of the same round.
+    torch : Spread or None
+        Time of PyTorch, divided by the time of this package.
+    """
 
     cell: str
     over_lstm: Spread
@@ -73,7 +86,7 @@ class Entry(NamedTuple):
         return {"cell": self.cell, **numbers}
 
     def __str__(self) -> str:
-        """Give the medians, as short as a column is wide."""
+        """Return the medians, in the width of a column."""
         text = f"{self.over_lstm.median:.2f} {share(self.share.median):>4}"
         return text + (f" x{self.torch.median:.1f}" if self.torch else "")
 
@@ -86,30 +99,35 @@ def measure(
     rounds: int,
     peers: Sequence[str],
 ) -> dict[str, list[Entry]]:
-    """Return what inference and training of the cells take on one shape."""
+    """Return the figures of inference and training of the cells for one shape."""
     size = (shape.batch, shape.steps, shape.inputs)
     x = np.random.default_rng(0).standard_normal(size).astype(dtype)
-    inference: dict[str, Call] = {}
-    training: dict[str, Call] = {}
+    inference_calls: dict[str, Call] = {}
+    training_calls: dict[str, Call] = {}
     models = {}
     for name, layer in layers(shape.hidden).items():
         if name not in names and name != "LSTM":
             continue
-        # The plain LSTM is what the others are measured against.
-        key = OURS if name == "LSTM" else name
-        models[name], inference[key], training[key] = _calls(layer, shape, x)
-        if name in TORCH and "torch" in peers:
-            theirs = _torch_calls(TORCH[name], models[name], shape, x, threads)
-            inference["torch " + name], training["torch " + name] = theirs
+        key = OURS if name == "LSTM" else name  # the plain LSTM is the reference
+        model = models[name] = Sequential([layer], shape.inputs, dtype, random_state=0)
+        dy = np.ones((shape.batch, shape.steps, model.output_size), dtype)
+        inference_calls[key] = inference(model, x)
+        training_calls[key] = training(model, x, dy, rng=np.random.default_rng(0))
+        if name in IN_TORCH and "torch" in peers:
+            inference_calls["torch " + name] = torch_inference(model, x, None, threads)
+            training_calls["torch " + name] = torch_training(model, x, dy, None, threads)
     results = {}
-    for what, calls, work in (("inference", inference, 1), ("training", training, 3)):
-        timed = Rounds(calls, work * shape.flops, dtype, threads).run(rounds)
-        results[what] = [
+    for title, calls, passes in (
+        ("inference", inference_calls, 1),
+        ("training", training_calls, 3),
+    ):
+        timed = Rounds(calls, passes * shape.flops, dtype, threads).run(rounds)
+        results[title] = [
             Entry(
                 name,
-                timed.over(key),
-                timed.share(key, work * _flops(model, shape)),
-                timed.over("torch " + name, key) if "torch " + name in calls else None,
+                timed.ratio(key),
+                timed.share(key, passes * _flops(model, shape)),
+                timed.ratio("torch " + name, key) if "torch " + name in calls else None,
             )
             for name, model in models.items()
             for key in (OURS if name == "LSTM" else name,)
@@ -117,58 +135,7 @@ def measure(
     return results
 
 
-def _calls(layer: Recurrent, shape: Shape, x: Array) -> tuple[Sequential, Call, Call]:
-    """A model, its inference and its training."""
-    model = Sequential([layer], shape.inputs, x.dtype.name, random_state=0)
-    grads = np.zeros_like(model.params)
-    dy = np.ones((shape.batch, shape.steps, model.output_size), x.dtype)
-    rng = np.random.default_rng(0)
-
-    def train() -> None:
-        _, saved = model.forward(x, rng=rng)
-        grads[:] = 0
-        model.backward(saved, dy, grads)
-
-    predictor = model.predictor()
-    return model, lambda: predictor.predict(x), train
-
-
-def _torch_calls(
-    module: str, model: Sequential, shape: Shape, x: Array, threads: int
-) -> tuple[Call, Call]:
-    import torch
-
-    from fusedlstm.convert.torch import to_torch_state_dict
-
-    warnings.filterwarnings("ignore", "LSTM with projections is not supported with oneDNN")
-    torch.set_num_threads(threads)
-    layer = model.layers[0]
-    projection = getattr(layer, "projection_size", 0)
-    options = {"proj_size": projection} if projection else {}
-    theirs = getattr(torch.nn, module)(
-        shape.inputs,
-        shape.hidden,
-        batch_first=True,
-        dtype=getattr(torch, x.dtype.name),
-        **options,
-    )
-    theirs.load_state_dict({k[2:]: v for k, v in to_torch_state_dict(model).items()})
-    given, wanted = torch.from_numpy(x), torch.from_numpy(x).requires_grad_()
-    dy = torch.ones(shape.batch, shape.steps, model.output_size, dtype=given.dtype)
-
-    def infer() -> object:
-        with torch.inference_mode():
-            return theirs(given)[0]
-
-    def train() -> None:
-        theirs.zero_grad(set_to_none=True)
-        wanted.grad = None
-        theirs(wanted)[0].backward(dy)
-
-    return infer, train
-
-
 def _flops(model: Sequential, shape: Shape) -> int:
-    """Of a forward pass: the products of the recurrence, padding not counted."""
+    """Return the floating-point operations of the matrix products in a forward pass."""
     weights = sum(v.size for v in model.named_params().values() if v.ndim == 2)
     return 2 * shape.batch * shape.steps * weights

@@ -1,4 +1,4 @@
-"""What ``python -m fusedlstm bench`` measures and prints."""
+"""The benchmark that ``python -m fusedlstm bench`` runs and prints."""
 
 from __future__ import annotations
 
@@ -14,26 +14,40 @@ from typing import Any, NamedTuple
 from fusedlstm._core import core
 from fusedlstm._core.threads import set_num_threads
 from fusedlstm.benchmark import cells, table
-from fusedlstm.benchmark.peers import Problem
+from fusedlstm.benchmark.problems import Problem
 from fusedlstm.benchmark.shapes import GRIDS, SMALL
 from fusedlstm.benchmark.timing import DType, Rounds, Row
 
 
 class Options(NamedTuple):
-    """What to measure."""
+    """Options of the benchmark.
+
+    Attributes
+    ----------
+    grid : str
+        Key of `GRIDS`: the shapes.
+    cells : collection of str
+        Names from `cells.layers`. If it is empty, the benchmark compares the LSTM with the peers.
+    threads : int
+        Number of threads of each library.
+    dtype : {"float32", "float64"}
+        The dtype of weights and inputs.
+    peers : sequence of str
+        Libraries to compare with. They must be installed.
+    rounds : int
+        Number of rounds per shape.
+    """
 
     grid: str = "full"
     cells: Collection[str] = ()
-    """Names of `cells.layers`; none: the LSTM alone, beside all peers."""
     threads: int = 1
     dtype: DType = "float32"
     peers: Sequence[str] = ()
-    """Those that are installed."""
     rounds: int = 20
 
 
 def run(options: Options, file: Path | None = None) -> None:
-    """Measure, print, and write a JSON file if one is named."""
+    """Run the benchmark, print the figures, and write them to a JSON file if one is given."""
     set_num_threads(options.threads)
     about = _about(options)
     print("\n".join(f"{name}: {value}" for name, value in about.items()))
@@ -43,7 +57,7 @@ def run(options: Options, file: Path | None = None) -> None:
 
 
 def _about(options: Options) -> dict[str, Any]:
-    ceilings = [core.multiply_add_peak(options.dtype, 0.02, options.threads) for _ in range(15)]
+    peaks = [core.multiply_add_peak(options.dtype, 0.02, options.threads) for _ in range(15)]
     return {
         "machine": f"{_processor()}, {platform.system()} {platform.machine()}",
         "date": datetime.date.today().isoformat(),
@@ -55,7 +69,7 @@ def _about(options: Options) -> dict[str, Any]:
         "threads": options.threads,
         "dtype": options.dtype,
         "rounds": options.rounds,
-        "multiply-add loop, GFLOP/s": round(statistics.median(ceilings) / 1e9, 1),
+        "multiply-add loop, GFLOP/s": round(statistics.median(peaks) / 1e9, 1),
     }
 
 
@@ -69,7 +83,7 @@ def _processor() -> str:
 
 
 def problems(options: Options) -> Iterator[Problem]:
-    """Yield the grid, then one of its shapes ragged and subnormal."""
+    """Yield the problems of the grid, one problem with padding and one with subnormal numbers."""
     arguments: tuple[DType, int, Sequence[str]] = (options.dtype, options.threads, options.peers)
     for shape in GRIDS[options.grid]:
         yield Problem(shape, *arguments)
@@ -78,6 +92,7 @@ def problems(options: Options) -> Iterator[Problem]:
 
 
 def _lstm(options: Options) -> dict[str, Any]:
+    print(f"\n{table.LEGEND}")
     results = {}
     for title, peers in (
         ("inference", options.peers),
@@ -90,17 +105,15 @@ def _lstm(options: Options) -> dict[str, Any]:
             rounds = Rounds(getattr(problem, title)(), flops, options.dtype, options.threads)
             rows.append(rounds.run(options.rounds).row(problem.name))
             print(table.row_line(rows[-1], peers), flush=True)
-        if any(row.share.median > table.MAX_SHARE for row in rows):
-            print("\nnoisy: above the peak measured beside it, since the machine was busy")
-        of_grid = rows[: len(GRIDS[options.grid])]
-        print("", *table.means(of_grid, peers), sep="\n")
+        grid_rows = rows[: len(GRIDS[options.grid])]
+        print("", *table.means(grid_rows, peers), sep="\n")
         results[title] = [row.as_dict() for row in rows]
     return results
 
 
 _EXPLAINED = {
     "inference": "the outputs of all steps of one LSTM layer",
-    "training": "forward and backward, with the gradients of weights and input",
+    "training": "forward and backward pass, with the gradients of weights and input",
 }
 
 
@@ -112,14 +125,21 @@ def _cells(options: Options) -> dict[str, Any]:
         )
         for shape in shapes
     }
-    print("\nEach entry: time over the plain LSTM's, share of the multiply-add loop, and where")
-    print("PyTorch has the cell, how many times as long it takes.")
-    for what in _EXPLAINED:
-        print(f"\n{what}\n{'':<22}" + "".join(f"{shape!s:>20}" for shape in shapes))
-        columns = (measured[str(shape)][what] for shape in shapes)
+    print(f"\n{_CELLS_LEGEND}")
+    for title in _EXPLAINED:
+        print(f"\n{title}\n{'':<22}" + "".join(f"{shape!s:>20}" for shape in shapes))
+        columns = (measured[str(shape)][title] for shape in shapes)
         for entries in zip(*columns, strict=True):
             print(f"{entries[0].cell:<22}" + "".join(f"{entry!s:>20}" for entry in entries))
     return {
-        shape: {what: [entry.as_dict() for entry in entries] for what, entries in result.items()}
+        shape: {title: [entry.as_dict() for entry in entries] for title, entries in result.items()}
         for shape, result in measured.items()
     }
+
+
+_CELLS_LEGEND = """\
+Each entry has these figures:
+1. the time divided by the time of the plain LSTM
+2. the floating-point operations per second, in percent of a loop of multiply-adds on registers that
+   is measured in the same round; "noisy" if other processes slowed down this loop
+3. after x, for cells that PyTorch has, the time of PyTorch divided by the time of fusedlstm"""

@@ -1,4 +1,4 @@
-"""The grid: B sequences of T steps with I features, H hidden units."""
+"""The grids of shapes: B sequences of T steps with I features, and H hidden units."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Shape(NamedTuple):
-    """One row of the grid."""
+    """Sizes of one problem: a row of the table."""
 
     batch: int
     steps: int
@@ -15,21 +15,21 @@ class Shape(NamedTuple):
 
     @property
     def flops(self) -> int:
-        """Multiplications and additions of an LSTM's forward pass; padding is not counted."""
+        """Floating-point operations of the matrix products in a forward pass of an LSTM."""
         return self.flops_of(self.batch * self.steps)
 
     def flops_of(self, steps: int) -> int:
-        """Those of so many steps of single sequences."""
+        """Return the floating-point operations of a number of steps, summed over sequences."""
         return 8 * steps * self.hidden * (self.inputs + self.hidden)
 
     def __str__(self) -> str:
-        """Give the name of the row."""
+        """Return the name of the row."""
         return f"{self.batch}x{self.steps}x{self.inputs}-{self.hidden}"
 
 
 SMALL = (Shape(1, 100, 8, 32), Shape(32, 50, 8, 32), Shape(32, 100, 16, 64))
 
-GRIDS = {
+GRIDS = {  # the shapes that the option --grid selects
     "small": SMALL,
     "full": (
         *SMALL,

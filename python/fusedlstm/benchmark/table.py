@@ -1,4 +1,4 @@
-"""Tables as people and Markdown read them."""
+"""Tables of figures, as aligned Markdown."""
 
 from __future__ import annotations
 
@@ -10,11 +10,22 @@ from fusedlstm.benchmark.timing import Row, Spread
 NAME, SHORT, SPREAD = 23, 9, 28  # widths of columns
 
 MAX_SHARE = 1.05
-"""Largest share of the peak that can be a measurement error; above it the run was disturbed."""
+"""Largest share of the peak that an error of measurement explains."""
+
+LEGEND = f"""\
+B x T x I - H: B sequences of T steps with I features, and H hidden units
+first, ms: time of the first call, which also allocates memory
+then, ms:  median time of the later calls [10th to 90th percentile]
+GFLOP/s:   10^9 floating-point operations per second of the matrix products, without padding
+of peak:   GFLOP/s divided by the peak, which is the GFLOP/s of a loop of multiply-adds on
+           registers, measured in the same round; "noisy" above {MAX_SHARE:.0%}, because other
+           processes then slowed down the measurement of the peak
+x NAME:    time of library NAME divided by the time of fusedlstm; above 1 fusedlstm is faster"""
+"""Explanation of the columns."""
 
 
 def share(value: float) -> str:
-    """Return a share of the peak as text, or "noisy" where it cannot be right."""
+    """Return a share of the peak as text, "noisy" above `MAX_SHARE`."""
     return "noisy" if value > MAX_SHARE else f"{value:.0%}"
 
 
@@ -31,7 +42,7 @@ def _spread(value: Spread | None, form: str) -> str:
 
 
 def row_line(row: Row, peers: Sequence[str]) -> str:
-    """Return one row."""
+    """Return the row of a problem."""
     milliseconds = Spread(*(1e3 * seconds for seconds in row.seconds))
     return _line(
         row.name,
@@ -46,7 +57,7 @@ def row_line(row: Row, peers: Sequence[str]) -> str:
 
 
 def heading(peers: Sequence[str]) -> str:
-    """Return the names of the columns and the line below them."""
+    """Return the names of the columns and the line below the names."""
     columns = [("first, ms", SHORT), ("then, ms", SPREAD), ("GFLOP/s", SHORT), ("of peak", SHORT)]
     columns += [(f"x {peer}", SPREAD) for peer in peers]
     rules = (f"{'-' * (width + 1)}:" for _, width in columns)
@@ -54,13 +65,13 @@ def heading(peers: Sequence[str]) -> str:
 
 
 def means(rows: Sequence[Row], peers: Sequence[str]) -> list[str]:
-    """Return the geometric means over the rows that each peer has."""
+    """Return one line per peer with the geometric mean of its column."""
     lines = []
     for peer in peers:
         ratios = [row.ratios[peer].median for row in rows if peer in row.ratios]
         if ratios:
-            lines.append(f"geometric mean over {peer}: {statistics.geometric_mean(ratios):.2f}")
+            lines.append(f"geometric mean of x {peer}: {statistics.geometric_mean(ratios):.2f}")
     if len(lines) > 1:
         best = (min(ratio.median for ratio in row.ratios.values()) for row in rows)
-        lines.append(f"geometric mean over the best of them: {statistics.geometric_mean(best):.2f}")
+        lines.append(f"geometric mean of x the fastest peer: {statistics.geometric_mean(best):.2f}")
     return lines

@@ -1,4 +1,4 @@
-"""Interleaved rounds, and what they say: medians with their spread."""
+"""Interleaved rounds of timed calls, and their medians and percentiles."""
 
 from __future__ import annotations
 
@@ -14,10 +14,16 @@ Call = Callable[[], object]
 DType = Literal["float32", "float64"]
 
 OURS = "fusedlstm"
-CEILING_SECONDS = 0.002
-# So long the threads of other libraries go on spinning after a call (onnxruntime's about 50 ms);
-# and so long a library's own threads may take to be awake again.
-REST_SECONDS, WAKING_SECONDS = 0.06, 0.01
+"""Name of the calls of this package."""
+
+PEAK_SECONDS = 0.002
+"""Duration of one measurement of the peak."""
+
+REST_SECONDS = 0.06
+"""Time after which the threads of other libraries no longer spin (onnxruntime: about 50 ms)."""
+
+WAKING_SECONDS = 0.01
+"""Time after which the sleeping threads of a library run at full speed."""
 
 
 class Spread(NamedTuple):
@@ -29,24 +35,37 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: Iterable[float]) -> Spread:
-        """Summarize the rounds."""
+        """Return the median and percentiles of values."""
         ordered = sorted(values)
         tenth = len(ordered) // 10
         return cls(statistics.median(ordered), ordered[tenth], ordered[-1 - tenth])
 
 
 class Row(NamedTuple):
-    """What one problem's rounds say."""
+    """Figures of one problem: a row of the table.
+
+    Attributes
+    ----------
+    name : str
+        Name of the problem.
+    first : float
+        Seconds of the first call, which also allocates memory.
+    seconds : Spread
+        Seconds of the later calls.
+    gflops : float
+        Floating-point operations per second at the median time, in 10^9.
+    share : Spread
+        Floating-point operations per second, divided by the peak of the same round.
+    ratios : dict of str to Spread
+        Time of each other library, divided by the time of this package.
+    """
 
     name: str
     first: float
-    """Seconds of our first call, which pays for memory."""
     seconds: Spread
     gflops: float
     share: Spread
-    """Of the multiply-add loop of the same round."""
     ratios: dict[str, Spread]
-    """How many times as long each other library takes."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain numbers for a JSON file."""
@@ -59,17 +78,22 @@ class Row(NamedTuple):
 
 
 class Rounds:
-    """Calls that are timed in turn, the first of each apart.
+    """Rounds that time several calls in turn.
+
+    The first call of each is timed separately, when the object is created.
 
     Parameters
     ----------
-    calls : mapping of name to function
-        ``fusedlstm`` among them.
+    calls : mapping of str to function
+        The calls by name. ``fusedlstm`` must be one of the names.
     flops : int
-        Of one of our calls. With it the calls of a round are as many as take a millisecond or so;
-        the number does not depend on the clock, so that runs can be compared.
-    dtype, threads
-        Of the multiply-add loop.
+        Floating-point operations of one call of ``fusedlstm``. They determine the number of calls
+        per round, about a millisecond of calls. The number does not depend on measured times, so
+        that runs can be compared.
+    dtype : {"float32", "float64"}
+        The dtype of the multiply-add loop.
+    threads : int
+        Number of threads of the multiply-add loop.
     """
 
     def __init__(self, calls: Mapping[str, Call], flops: int, dtype: DType, threads: int) -> None:
@@ -79,10 +103,10 @@ class Rounds:
         for call in calls.values():
             call()
         self.times: dict[str, list[float]] = {name: [] for name in calls}
-        self.ceilings: list[float] = []
+        self.peaks: list[float] = []
 
     def warm(self, name: str) -> None:
-        """Call without timing, once no other library's threads are in the way."""
+        """Call without timing, after the threads of other libraries have stopped spinning."""
         if self._threads > 1:
             time.sleep(REST_SECONDS)
         until = time.perf_counter() + (WAKING_SECONDS if self._threads > 1 else 0)
@@ -91,37 +115,37 @@ class Rounds:
             self._calls[name]()
 
     def time(self, name: str) -> None:
-        """Time a call that is warm."""
+        """Time a call that was called before with `warm`."""
         self.times[name].append(_seconds(self._calls[name], self._repeats))
 
     def time_others(self) -> None:
-        """Time all calls but ours, and the multiply-add loop; ours is warm then."""
+        """Time all calls except ``fusedlstm``, measure the peak, and warm up ``fusedlstm``."""
         for name in self._calls:
             if name != OURS:
                 self.warm(name)
                 self.time(name)
-        self.ceilings.append(core.multiply_add_peak(self._dtype, CEILING_SECONDS, self._threads))
+        self.peaks.append(core.multiply_add_peak(self._dtype, PEAK_SECONDS, self._threads))
         self.warm(OURS)
 
     def run(self, rounds: int) -> Rounds:
-        """Time everything this many times."""
+        """Run a number of rounds."""
         for _ in range(rounds):
             self.time_others()
             self.time(OURS)
         return self
 
-    def over(self, name: str, base: str = OURS) -> Spread:
-        """Return how many times as long a call takes as another."""
+    def ratio(self, name: str, base: str = OURS) -> Spread:
+        """Return the time of a call, divided by the time of another call of the same round."""
         pairs = zip(self.times[name], self.times[base], strict=True)
         return Spread.of(a / b for a, b in pairs)
 
     def share(self, name: str, flops: int) -> Spread:
-        """Return the share of the multiply-add loop that a call reaches."""
-        pairs = zip(self.times[name], self.ceilings, strict=True)
-        return Spread.of(flops / seconds / ceiling for seconds, ceiling in pairs)
+        """Return the operations per second of a call, divided by the peak of the same round."""
+        pairs = zip(self.times[name], self.peaks, strict=True)
+        return Spread.of(flops / seconds / peak for seconds, peak in pairs)
 
     def row(self, name: str) -> Row:
-        """Return what the rounds say of us."""
+        """Return the figures of ``fusedlstm``."""
         seconds = Spread.of(self.times[OURS])
         return Row(
             name,
@@ -129,7 +153,7 @@ class Rounds:
             seconds,
             self._flops / seconds.median / 1e9,
             self.share(OURS, self._flops),
-            {other: self.over(other) for other in self._calls if other != OURS},
+            {other: self.ratio(other) for other in self._calls if other != OURS},
         )
 
 

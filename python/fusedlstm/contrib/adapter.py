@@ -1,7 +1,7 @@
-"""What the adapters share: a scikit-learn estimator behind another library's base class.
+"""Base classes of the adapters, which wrap a scikit-learn estimator for another library.
 
-That class checks and converts what users pass, then calls ``_fit`` and ``_predict``. Its series
-have channels first; ours have them last.
+The base class of the other library checks and converts the arguments, then calls ``_fit`` and
+``_predict``. Its series have the channels first. The estimators of this package expect them last.
 """
 
 from __future__ import annotations
@@ -19,10 +19,17 @@ from fusedlstm.preprocessing import SequenceScaler
 
 
 def channels_last(X: Any) -> Any:
-    """Return X with channels last.
+    """Return X with the channels on the last axis.
 
-    X is an array (n, channels, steps), or a list of arrays (channels, steps_i) or of data frames
-    (steps_i, channels).
+    Parameters
+    ----------
+    X : array (n, channels, steps), or list
+        A list contains arrays (channels, steps_i) or data frames (steps_i, channels).
+
+    Returns
+    -------
+    array (n, steps, channels), or list of array (steps_i, channels)
+        The series.
     """
     if isinstance(X, np.ndarray):
         return X.swapaxes(1, 2)
@@ -30,7 +37,10 @@ def channels_last(X: Any) -> Any:
 
 
 class Adapter:
-    """Comes before the other library's base class; holds ``estimator``, fits ``estimator_``."""
+    """Mixin that fits ``estimator_``, a clone of ``estimator``.
+
+    It must precede the base class of the other library in the list of base classes.
+    """
 
     _ours: type[LSTMClassifier] | type[LSTMRegressor]
     _kind: str
@@ -43,7 +53,7 @@ class Adapter:
         tags = getattr(self.estimator, "__sklearn_tags__", None)
         is_class = isinstance(self.estimator, type)
         if is_class or tags is None or tags().estimator_type != self._kind:
-            needed = f"a {self._kind}, as {self._ours.__name__}()"
+            needed = f"a {self._kind}, such as {self._ours.__name__}()"
             raise TypeError(check.needs("estimator", needed, self.estimator))
         self.estimator_ = clone(self.estimator).fit(channels_last(X), y)
         return self
@@ -54,14 +64,14 @@ class Adapter:
 
     @classmethod
     def _small(cls) -> list[dict[str, Any]]:
-        """Return parameters with which the other library's checks take little time."""
+        """Return parameters of small estimators, for the checks of the other library."""
         lstm = cls._ours(4, max_iter=5, random_state=0)
         deep = cls._ours(3, num_layers=2, bidirectional=True, max_iter=5, random_state=0)
         return [{"estimator": lstm}, {"estimator": make_pipeline(SequenceScaler(), deep)}]
 
 
 class ClassifierAdapter(Adapter):
-    """Adds probabilities."""
+    """Mixin for classifiers."""
 
     _ours = LSTMClassifier
     _kind = "classifier"
@@ -72,7 +82,7 @@ class ClassifierAdapter(Adapter):
 
 
 class RegressorAdapter(Adapter):
-    """Predicts numbers."""
+    """Mixin for regressors."""
 
     _ours = LSTMRegressor
     _kind = "regressor"

@@ -1,4 +1,4 @@
-"""Adapters to aeon: series with channels first, of equal or unequal lengths."""
+"""Classifier and regressor for aeon, for series of equal or unequal lengths."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ _TAGS = {
 
 
 class SequenceClassifier(ClassifierAdapter, BaseClassifier):  # type: ignore[misc]
-    """An aeon classifier that trains an estimator of this package.
+    """Wrap an LSTM classifier as an aeon classifier.
 
     Parameters
     ----------
     estimator : classifier
-        `fusedlstm.LSTMClassifier`, or a pipeline of transformers for sequences that ends in one.
-        Its parameters are reached by ``estimator__``: ``set_params(estimator__hidden_size=32)``.
+        A `fusedlstm.LSTMClassifier`, or a pipeline of transformers of sequences that ends in such
+        an estimator. The prefix ``estimator__`` gives access to its parameters, as in
+        ``set_params(estimator__hidden_size=32)``.
 
     Attributes
     ----------
     estimator_ : classifier
-        The fitted clone of ``estimator``. It takes series with channels last.
+        The fitted clone of ``estimator``. Its methods expect series with the channels last.
     classes_ : array (n_classes,)
+        The class labels.
 
     Examples
     --------
@@ -58,18 +60,19 @@ class SequenceClassifier(ClassifierAdapter, BaseClassifier):  # type: ignore[mis
 
 
 class SequenceRegressor(RegressorAdapter, BaseRegressor):  # type: ignore[misc]
-    """An aeon regressor that trains an estimator of this package.
+    """Wrap an LSTM regressor as an aeon regressor.
 
     Parameters
     ----------
     estimator : regressor
-        `fusedlstm.LSTMRegressor`, or a pipeline of transformers for sequences that ends in one.
-        Its parameters are reached by ``estimator__``: ``set_params(estimator__hidden_size=32)``.
+        A `fusedlstm.LSTMRegressor`, or a pipeline of transformers of sequences that ends in such
+        an estimator. The prefix ``estimator__`` gives access to its parameters, as in
+        ``set_params(estimator__hidden_size=32)``.
 
     Attributes
     ----------
     estimator_ : regressor
-        The fitted clone of ``estimator``. It takes series with channels last.
+        The fitted clone of ``estimator``. Its methods expect series with the channels last.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Adapters to sktime: panels of equal or unequal lengths."""
+"""Classifier and regressor for sktime, for panels of equal or unequal lengths."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TAGS = {
 
 
 class _TakesListsOfArrays:
-    """Adds lists of arrays (channels, steps_i) to sktime's forms of X."""
+    """Mixin that accepts X as a list of arrays (channels, steps_i)."""
 
     def _internal_convert(self, X: Any, y: Any = None) -> Any:
         if isinstance(X, list) and X and all(isinstance(series, np.ndarray) for series in X):
@@ -40,19 +40,21 @@ class _TakesListsOfArrays:
 
 
 class SequenceClassifier(_TakesListsOfArrays, ClassifierAdapter, BaseClassifier):  # type: ignore[misc]
-    """An sktime classifier that trains an estimator of this package.
+    """Wrap an LSTM classifier as an sktime classifier.
 
     Parameters
     ----------
     estimator : classifier
-        `fusedlstm.LSTMClassifier`, or a pipeline of transformers for sequences that ends in one.
-        Its parameters are reached by ``estimator__``: ``set_params(estimator__hidden_size=32)``.
+        A `fusedlstm.LSTMClassifier`, or a pipeline of transformers of sequences that ends in such
+        an estimator. The prefix ``estimator__`` gives access to its parameters, as in
+        ``set_params(estimator__hidden_size=32)``.
 
     Attributes
     ----------
     estimator_ : classifier
-        The fitted clone of ``estimator``. It takes series with channels last.
+        The fitted clone of ``estimator``. Its methods expect series with the channels last.
     classes_ : array (n_classes,)
+        The class labels.
 
     Examples
     --------
@@ -76,20 +78,21 @@ class SequenceClassifier(_TakesListsOfArrays, ClassifierAdapter, BaseClassifier)
 
 
 class SequenceRegressor(_TakesListsOfArrays, RegressorAdapter, BaseRegressor):  # type: ignore[misc]
-    """An sktime regressor that trains an estimator of this package.
+    """Wrap an LSTM regressor as an sktime regressor.
 
-    Several targets are learned by one network.
+    Several targets are predicted by one network.
 
     Parameters
     ----------
     estimator : regressor
-        `fusedlstm.LSTMRegressor`, or a pipeline of transformers for sequences that ends in one.
-        Its parameters are reached by ``estimator__``: ``set_params(estimator__hidden_size=32)``.
+        A `fusedlstm.LSTMRegressor`, or a pipeline of transformers of sequences that ends in such
+        an estimator. The prefix ``estimator__`` gives access to its parameters, as in
+        ``set_params(estimator__hidden_size=32)``.
 
     Attributes
     ----------
     estimator_ : regressor
-        The fitted clone of ``estimator``. It takes series with channels last.
+        The fitted clone of ``estimator``. Its methods expect series with the channels last.
 
     Examples
     --------

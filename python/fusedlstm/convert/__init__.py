@@ -1,16 +1,21 @@
-"""Weights from other libraries, and into them."""
+"""Conversion of weights from and to other libraries.
+
+There is one module per library. The modules are imported on first access.
+"""
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from types import ModuleType
+
+_MODULES = ("torch",)
 
 
-def __getattr__(name: str) -> Any:
-    if name == "torch":
-        return importlib.import_module("fusedlstm.convert.torch")
+def __getattr__(name: str) -> ModuleType:
+    if name in _MODULES:
+        return importlib.import_module(f"fusedlstm.convert.{name}")
     raise AttributeError(f"module 'fusedlstm.convert' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return ["torch"]
+    return sorted(_MODULES)

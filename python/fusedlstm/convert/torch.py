@@ -1,7 +1,7 @@
-"""PyTorch's state dictionaries.
+"""Conversion of weights from and to PyTorch state dictionaries.
 
-A recurrent module of PyTorch has several layers and two biases each; here a layer is listed by
-itself and has one bias where one suffices. Gates stand in the same order.
+The order of the gates is the same. A recurrent module of PyTorch has several layers with two biases
+each. In this package a layer is one object, and it has one bias if the sum of two biases is enough.
 """
 
 from __future__ import annotations
@@ -33,30 +33,34 @@ _LINEAR = re.compile(r"(?P<module>.*?)(?P<name>weight|bias)$")
 def load_torch_state_dict(
     model: Sequential | SequenceEstimator, state_dict: Mapping[str, Any]
 ) -> None:
-    """Copy the weights of a PyTorch module into a model of the same layers.
+    """Copy the weights of a PyTorch module into a model with the same layers.
 
-    Layers are matched in their order: the recurrent layers of the model with those of ``nn.LSTM``,
-    ``nn.GRU`` and ``nn.RNN`` (a module's ``num_layers`` layers one after the other), `Dense` with
-    ``nn.Linear``.
+    Layers are matched by their order. The recurrent layers of the model are matched with the layers
+    of ``nn.LSTM``, ``nn.GRU`` and ``nn.RNN``; a module with ``num_layers=2`` counts as two layers.
+    `Dense` is matched with ``nn.Linear``. If a layer or a shape differs, the model is not changed.
 
     Parameters
     ----------
-    model : Sequential, or fitted LSTMClassifier or LSTMRegressor
-        Of layers that PyTorch has: `LSTM` (also with ``projection_size``), `GRU`, `RNN`, `Dense`,
-        and such without parameters. Nothing changes if anything does not fit. Of an estimator, the
-        weights of ``model_`` are replaced, and its predictions follow. ``model_`` gets standardized
-        X, and in a regressor it predicts normalized y: ``predict`` multiplies the outputs by the
-        standard deviation of y in `fit` and adds the mean. For weights that were trained on X and
-        y on their own scales, fit the classifier with ``standardize=False`` and the regressor with
-        ``standardize=False, normalize_y=False``.
+    model : Sequential or fitted estimator
+        The model to change. Its layers with parameters must be layers that PyTorch has: `LSTM`,
+        also with ``projection_size``, `GRU`, `RNN` and `Dense`. In an estimator, the weights of
+        ``model_`` are replaced, and predictions use the new weights. See Notes for the scales of X
+        and y.
     state_dict : mapping of str to tensor or array
-        ``module.state_dict()`` of a module that registers its parts in the order in which data
-        passes them, or the contents of a safetensors file of it.
+        The result of ``module.state_dict()``, or the contents of a safetensors file with this
+        dictionary. The module must register its submodules in the order of the forward pass.
 
     Raises
     ------
     ValueError
-        Layers or shapes differ; the sentence names the first that does.
+        If layers or shapes differ. The message names the first difference.
+
+    Notes
+    -----
+    ``model_`` of an estimator reads standardized X, and ``model_`` of a regressor predicts
+    normalized y. ``predict`` multiplies the outputs by the standard deviation of the y of `fit` and
+    adds its mean. If the weights were trained on the original scales of X and y, fit a classifier
+    with ``standardize=False`` and a regressor with ``standardize=False, normalize_y=False``.
 
     Examples
     --------
@@ -80,26 +84,27 @@ def load_torch_state_dict(
         hint = "Pass module.state_dict()." if hasattr(state_dict, "state_dict") else ""
         needed = "a mapping of names to tensors or arrays"
         raise TypeError(check.needs("state_dict", needed, state_dict, hint))
-    theirs = list(_parts(state_dict))
+    torch_layers = list(_torch_layers(state_dict))
     ours = [(n, layer) for n, layer in enumerate(network.layers) if layer.param_shapes(1)]
-    if len(theirs) != len(ours):
+    if len(torch_layers) != len(ours):
         raise ValueError(
             f"state_dict must have {len(ours)} layers with parameters, as the model; "
-            f"got {len(theirs)}"
+            f"got {len(torch_layers)}"
         )
     values = np.zeros_like(network.params)
     views = network.views(values)
-    for (number, layer), part in zip(ours, theirs, strict=True):
-        arrays = _from_torch(layer, part)
+    for (number, layer), theirs in zip(ours, torch_layers, strict=True):
+        arrays = _from_torch(layer, theirs)
         for name in layer.param_shapes(1):
             if name.startswith("weight") and name not in arrays:
-                raise ValueError(f"state_dict must have {part.name or 'the'} {name}; got none")
+                module = f" of {theirs.name}" if theirs.name else ""
+                raise ValueError(f"state_dict must have {name}{module}; got none")
         for name, array in arrays.items():
             view = views.get(f"{number}.{name}")
             if view is None or view.shape != array.shape:
                 needed = "absent" if view is None else f"of shape {view.shape}"
                 raise ValueError(
-                    f"{name} of {part.name or 'state_dict'} must be {needed}, as in {layer!r}; "
+                    f"{name} of {theirs.name or 'state_dict'} must be {needed}, as in {layer!r}; "
                     f"got {array.shape}"
                 )
             view[...] = array
@@ -107,29 +112,33 @@ def load_torch_state_dict(
 
 
 def to_torch_state_dict(model: Sequential | SequenceEstimator) -> dict[str, Any]:
-    """Return the weights of a model as PyTorch's state dictionary.
+    """Return the weights of a model as a PyTorch state dictionary.
 
     Parameters
     ----------
-    model : Sequential, or fitted LSTMClassifier or LSTMRegressor
-        Of layers that PyTorch has, as for `load_torch_state_dict`.
+    model : Sequential or fitted estimator
+        The model. Its layers must be layers that PyTorch has, as for `load_torch_state_dict`.
 
     Returns
     -------
     dict of str to tensor
-        For modules in an ``nn.ModuleList`` or ``nn.Sequential`` that are numbered as the layers
-        are; each recurrent layer is a module of one layer, such as ``"0.weight_ih_l0"``. Rename
-        the keys for other names. The second bias is zero, but for the GRU's candidate. The scales
-        of X and y are not in the dictionary: a module with the weights of an estimator expects
-        ``(X - X_mean_) / X_scale_``, unless ``standardize=False``, and with those of a regressor it
-        predicts normalized y, unless ``normalize_y=False``.
+        State dictionary of an ``nn.ModuleList`` or ``nn.Sequential`` whose modules have the same
+        indices as the layers. Each recurrent layer is a module with one layer, with keys such as
+        ``"0.weight_ih_l0"``. For modules with other names, rename the keys. The second bias,
+        ``bias_hh``, is zero, except for the candidate of the GRU.
 
     Raises
     ------
     ImportError
-        PyTorch is not installed.
+        If PyTorch is not installed.
     ValueError
-        PyTorch has no such layer.
+        If PyTorch does not have a layer of the model.
+
+    Notes
+    -----
+    The dictionary does not contain the scales of X and y. A module with the weights of an estimator
+    expects ``(X - X_mean_) / X_scale_``, unless ``standardize=False``. A module with the weights of
+    a regressor predicts normalized y, unless ``normalize_y=False``.
 
     Examples
     --------
@@ -160,7 +169,7 @@ def to_torch_state_dict(model: Sequential | SequenceEstimator) -> dict[str, Any]
 
 
 def _as_model(model: Any) -> Sequential:
-    """Return a model, or that of a fitted estimator."""
+    """Return a model, or the model of a fitted estimator."""
     if isinstance(model, Sequential):
         return model
     if hasattr(type(model), "fit"):
@@ -174,17 +183,17 @@ def _as_model(model: Any) -> Sequential:
 
 
 @dataclass
-class _Part:
-    """One layer of a recurrent module, or a linear module."""
+class _TorchLayer:
+    """One layer of a recurrent PyTorch module, or one linear module."""
 
     name: str
     recurrent: bool
     arrays: dict[str, Array] = field(default_factory=dict)
 
 
-def _parts(state_dict: Mapping[str, Any]) -> Iterator[_Part]:
-    """The layers of a state dictionary, in their order."""
-    parts: dict[tuple[str, int], _Part] = {}
+def _torch_layers(state_dict: Mapping[str, Any]) -> Iterator[_TorchLayer]:
+    """Yield the layers of a state dictionary in their order."""
+    layers: dict[tuple[str, int], _TorchLayer] = {}
     order: list[str] = []
     for key, value in state_dict.items():
         found = _RECURRENT.match(key) or _LINEAR.match(key)
@@ -196,11 +205,13 @@ def _parts(state_dict: Mapping[str, Any]) -> Iterator[_Part]:
         if module not in order:
             order.append(module)
         number = int(groups.get("number") or 0)
-        part = parts.setdefault((module, number), _Part(module.rstrip("."), "number" in groups))
+        layer = layers.setdefault(
+            (module, number), _TorchLayer(module.rstrip("."), "number" in groups)
+        )
         name = groups["name"] + (groups.get("direction") or "")
-        part.arrays[name] = _array(key, value)
-    for module, number in sorted(parts, key=lambda key: (order.index(key[0]), key[1])):
-        yield parts[module, number]
+        layer.arrays[name] = _array(key, value)
+    for module, number in sorted(layers, key=lambda key: (order.index(key[0]), key[1])):
+        yield layers[module, number]
 
 
 def _array(key: str, value: Any) -> Array:
@@ -209,16 +220,16 @@ def _array(key: str, value: Any) -> Array:
     return check.real_array(f"state_dict[{key!r}]", value, np.float64)
 
 
-# What of a layer's options PyTorch has too.
 _OPTIONS: dict[type[Recurrent], tuple[str, ...]] = {
     LSTM: ("projection_size",),
     GRU: (),
     RNN: ("activation",),
 }
+"""Options of the layers that PyTorch has too."""
 
 
 def _torch_kind(layer: Layer[Any]) -> type[Layer[Any]]:
-    """The class of which PyTorch has the like; an error if it has none for this layer."""
+    """Return the class of the corresponding PyTorch layer; raise ValueError if there is none."""
     if isinstance(layer, Dense):
         return Dense
     for kind, options in _OPTIONS.items():
@@ -238,24 +249,24 @@ def _torch_kind(layer: Layer[Any]) -> type[Layer[Any]]:
     )
 
 
-def _from_torch(layer: Layer[Any], part: _Part) -> dict[str, Array]:
-    """A layer's parameters by our names."""
+def _from_torch(layer: Layer[Any], theirs: _TorchLayer) -> dict[str, Array]:
+    """Return the parameters of a PyTorch layer by the names in this package."""
     kind = _torch_kind(layer)
-    if part.recurrent != (kind is not Dense):
+    if theirs.recurrent != (kind is not Dense):
         raise ValueError(
-            f"{part.name or 'state_dict'} must be a "
+            f"{theirs.name or 'state_dict'} must be a "
             f"{'linear' if kind is Dense else 'recurrent'} module, as {layer!r}; "
-            f"got parameters {', '.join(part.arrays)}"
+            f"got parameters {', '.join(theirs.arrays)}"
         )
     if kind is Dense:
-        return part.arrays
+        return theirs.arrays
     arrays = {}
-    for name, array in part.arrays.items():
+    for name, array in theirs.arrays.items():
         if name.startswith("weight"):
             arrays[name] = array
         elif name.startswith("bias_ih"):
             direction = name.removeprefix("bias_ih")
-            hidden = part.arrays.get("bias_hh" + direction, np.zeros_like(array))
+            hidden = theirs.arrays.get("bias_hh" + direction, np.zeros_like(array))
             if kind is GRU:
                 size = len(hidden) // 3
                 arrays["bias_hn" + direction] = hidden[2 * size :]
@@ -265,7 +276,7 @@ def _from_torch(layer: Layer[Any], part: _Part) -> dict[str, Array]:
 
 
 def _to_torch(layer: Layer[Any], own: dict[str, Array]) -> dict[str, Array]:
-    """A layer's parameters by PyTorch's names."""
+    """Return the parameters of a layer by the names in PyTorch."""
     kind = _torch_kind(layer)
     if kind is Dense:
         return own

@@ -1,1 +1,1 @@
-"""Input data."""
+"""Reading of the data that users pass: sequences, data frames, targets and weights."""

@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_feature_names, validate_data
 
 from fusedlstm._utils import validation as check
 from fusedlstm._utils.warnings import warn
-from fusedlstm.data.sequences import is_frame
+from fusedlstm.data.forms import is_frame
 
 TIDY_HINT = (
     "For a data frame with one row per time step use "
@@ -34,7 +34,7 @@ _TIDY_NAMES = {
     "timestep",
     "time_step",
 }
-"""Names of columns that hold no values of a time step."""
+"""Names of columns that hold ids or times."""
 
 _ID_NAME = re.compile(
     r"(.*[_ .-])?(id|ids|uid|uuid|unit[_ .-]?(id|no|nr|number)|(patient|subject|participant|person|"
@@ -47,20 +47,19 @@ _CALENDAR_NAMES = {
     *("year", "quarter", "month", "week", "day", "hour", "minute", "second"),
     *("t", "ts", "ds", "step", "tick", "cycle", "period"),
 }
-"""Names of columns that hold times, if their numbers ascend."""
+"""Names of columns that hold times if their numbers ascend."""
 
 _FEWEST_ROWS = 10
-"""Rows from which a sorted column of integers is no coincidence."""
-
+"""Number of rows from which a sorted column of integers is no coincidence."""
 
 _VERY_DIFFERENT = 100
 """Ratio of standard deviations from which columns are probably not steps of one feature."""
 
 _MOST_ROWS = 10_000
-"""Rows that are looked at for it."""
+"""Number of rows of which standard deviations are compared."""
 
 _MOSTLY = 0.9
-"""Share of equal values from which a column is not compared with others."""
+"""Share of equal values from which a column is not compared with other columns."""
 
 
 def check_frames(X: Any, name: str, reset: bool) -> None:
@@ -71,59 +70,61 @@ def check_frames(X: Any, name: str, reset: bool) -> None:
     X : array, data frame or list of them
     name : str
     reset : bool
-        Whether X is that of `fit`.
+        True in `fit`.
     """
     if is_frame(X):
         _check_numeric(X, name)
         if reset and not _warn_of_tidy(X, name):
             _warn_of_scales(X, name)
         return
-    first = _first(X)
-    if is_frame(first):
-        _check_numeric(first, f"{name}[0]")
+    frame = _first(X)
+    if is_frame(frame):
+        _check_numeric(frame, f"{name}[0]")
         if reset:
             _warn_of_tidy_columns(X, name)
 
 
-def check_names(estimator: Any, X: Any, n_features: int, name: str, reset: bool) -> None:
-    """Record, or compare with those of `fit`, the column names of a list of data frames.
+def check_names(
+    estimator: Any, X: Any, n_features: int, name: str, reset: bool, fitted_on_2d: bool
+) -> None:
+    """Check the column names of a list of data frames; ``reset`` records them.
 
-    Sets ``feature_names_in_`` and ``n_features_in_`` with ``reset``. Raises scikit-learn's
-    ValueError for other names or another order, and gives its UserWarning for arrays after a `fit`
-    on data frames.
+    Sets ``feature_names_in_`` and ``n_features_in_`` with ``reset``. Otherwise raises
+    scikit-learn's ValueError for names other than those of `fit` or another order, and gives its
+    UserWarning for arrays after a `fit` on data frames.
     """
-    first = _first(X)
-    if is_frame(first):
-        names = list(first.columns)
+    frame = _first(X)
+    if is_frame(frame):
+        names = list(frame.columns)
         for i, item in enumerate(X):
-            if is_frame(item) and item.columns is not first.columns and list(item.columns) != names:
+            if is_frame(item) and item.columns is not frame.columns and list(item.columns) != names:
                 needed = f"a data frame with the columns of {name}[0], {check.shown(names)}"
                 raise ValueError(f"{name}[{i}] must be {needed}; got {list(item.columns)}")
-        validate_data(estimator, first, reset=reset, skip_check_array=True)
+        validate_data(estimator, frame, reset=reset, skip_check_array=True)
     elif reset:
         estimator.n_features_in_ = n_features
         vars(estimator).pop("feature_names_in_", None)
-    elif hasattr(estimator, "feature_names_in_") and not estimator._fitted_on_2d:
+    elif hasattr(estimator, "feature_names_in_") and not fitted_on_2d:
         validate_data(estimator, np.empty((1, n_features)), reset=False, skip_check_array=True)
 
 
-def step_names_check(estimator: Any) -> Callable[[Any], None] | None:
+def step_names_check(names: Any) -> Callable[[Any], None] | None:
     """Return a function that compares the names of a step's features with those of `fit`.
 
     Parameters
     ----------
-    estimator : object
-        A fitted estimator.
+    names : array (n_features,) or None
+        Names of the features in `fit`; None: the features have no names.
 
     Returns
     -------
     callable or None
         It takes a step, and raises scikit-learn's ValueError for a pandas Series or data frame with
-        other names or another order. None: the features of a step have no names.
+        other names or another order. None without names.
     """
-    if "feature_names_in_" not in vars(estimator) or estimator._fitted_on_2d:
+    if names is None:
         return None
-    fitted = SimpleNamespace(feature_names_in_=estimator.feature_names_in_)
+    fitted = SimpleNamespace(feature_names_in_=names)
 
     def check_step(x: Any) -> None:
         if not is_frame(x):
@@ -169,7 +170,7 @@ def _warn_of_tidy(frame: Any, name: str) -> bool:
     Returns
     -------
     bool
-        Whether a warning was given.
+        True if there was a warning.
     """
     kinds = [getattr(dtype, "kind", "") for dtype in frame.dtypes]
     suspect = []
@@ -210,7 +211,7 @@ def _warn_of_scales(frame: Any, name: str) -> None:
     try:
         values = np.asarray(frame)[:_MOST_ROWS]
         values = values.astype(np.float64) if values.dtype.kind != "c" else np.abs(values)
-    except (TypeError, ValueError):  # the error about such numbers comes later
+    except (TypeError, ValueError):  # refused later
         return
     if len(values) < _FEWEST_ROWS:
         return
@@ -263,7 +264,7 @@ def _label(column: Any) -> str:
 
 
 def _has_time_level(frame: Any) -> bool:
-    """Return True for an index of several levels of which one looks like a time."""
+    """Return True for an index of several levels of which one level looks like a time."""
     index: Any = getattr(frame, "index", None)
     if getattr(index, "nlevels", 1) < 2:
         return False

@@ -1,11 +1,9 @@
-"""From what a user passes to an estimator to what it trains on."""
+"""Reading of X and sample weights for the estimators, and the training data made of them."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import numbers
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -18,14 +16,12 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
 from fusedlstm._utils.warnings import warn
+from fusedlstm.data.forms import is_frame, read_sequences
 from fusedlstm.data.frames import check_frames, check_names
-from fusedlstm.data.sequences import PackedSequences, Sequences, all_steps, is_frame, read_sequences
-
-SMALL_SPREAD = 1e-140
-"""Bound below which a standard deviation may have been computed from squares that underflow."""
+from fusedlstm.data.sequences import PackedSequences, Sequences, all_steps
 
 Targets: TypeAlias = "Array | Sequences"
-"""Targets of sequences, (n, ...), or of steps."""
+"""Targets of the sequences, an array (n, ...), or of the steps, `Sequences`."""
 
 
 def select_targets(y: Targets, rows: npt.NDArray[np.intp]) -> Targets:
@@ -42,20 +38,20 @@ class Data:
     ----------
     sequences : Sequences
     targets : array (n, ...) or Sequences
-        Targets as the user gave them, of the sequences or of the steps.
+        Targets as the user passed them, of the sequences or of the steps.
     y : array (n, ...) or Sequences
         Targets as the loss takes them.
     weights : array (n,), Sequences or None
         Sample weights times class weights, of the sequences or of the steps, relative to their
         mean.
     X : object
-        The sequences as the user gave them.
-    given_y : object
-        Targets of steps as the user gave them.
+        The sequences as the user passed them.
     sample_weight : array (n,) or None
-        Sample weights as the user gave them.
+        Sample weights as the user passed them.
     rows : int array (n,) or None
-        Rows of ``X`` that are in this part, in ascending order. None: all of them.
+        Rows of ``X`` that belong to this part, in ascending order. None: all rows.
+    given_y : object
+        Targets of steps as the user passed them.
     """
 
     sequences: Sequences
@@ -75,7 +71,7 @@ class Data:
             self.sequences.select(rows),
             select_targets(self.targets, rows),
             y,
-            over_mean(weights, y),
+            relative_weights(weights, y),
             self.X,
             None if self.sample_weight is None else self.sample_weight[rows],
             rows if self.rows is None else self.rows[rows],
@@ -83,19 +79,19 @@ class Data:
         )
 
     def given_targets(self) -> Any:
-        """Return the targets as the user gave them, those of sequences as an array."""
+        """Return the targets as the user passed them; targets of sequences are an array."""
         if not isinstance(self.targets, Sequences):
             return self.targets
         return self.given_y if self.rows is None else _some_of(self.given_y, self.rows)
 
     def n_targets(self) -> int:
-        """Return the number of sequences, or of steps where they have the targets."""
+        """Return the number of targets: of sequences, or of steps."""
         return int(self.y.lengths().sum()) if isinstance(self.y, Sequences) else len(self.y)
 
     def target_rows(self, most: int | None = None) -> tuple[Array, Array | None]:
-        """Return targets and weights of sequences or of real steps, (N, ...) and (N,) or None.
+        """Return targets (N, ...) and weights (N,) or None, of sequences or of real steps.
 
-        Of more than ``most``, some that are evenly spaced.
+        If there are more than ``most``, evenly spaced ones are selected.
         """
         y, weights = self.y, self.weights
         if isinstance(y, Sequences):
@@ -112,7 +108,7 @@ class Data:
         return bool(np.isnan(all_steps(self.y)).all())
 
     def given_X(self) -> Any:
-        """Return the sequences as the user gave them; of a part, a copy or a view of its rows."""
+        """Return the sequences as the user passed them; of a part, a copy or a view of its rows."""
         rows = self.rows
         if rows is None:
             return self.X
@@ -132,8 +128,8 @@ class Data:
             The validation part is drawn at random, or consists of the last sequences.
         seed : int
         stratify : bool
-            The targets are classes: draw the same share of each. The last sequences are not drawn,
-            but the training part must have every class.
+            True for targets that are classes. A random part gets the same share of each class. If
+            the validation part is the last sequences, the training part must have every class.
         """
         last = kind == "last"
         has_classes, stratify = stratify, stratify and not last
@@ -152,7 +148,7 @@ class Data:
         if len(aside.y) == 1:
             warn(
                 f"validation_fraction={fraction:g} sets 1 of {len(self.y)} sequences aside: early "
-                f"stopping depends on this sequence alone. Increase validation_fraction or pass "
+                f"stopping depends on this sequence only. Increase validation_fraction or pass "
                 f"X_val and y_val.",
                 UserWarning,
             )
@@ -176,9 +172,9 @@ class Data:
 
 
 def fraction_problem(fraction: float, y: Array, stratify: bool) -> str:
-    """Return why no ``fraction`` of the sequences can be set aside, with a value that works."""
+    """Return the error for a validation fraction that cannot be set aside, with a valid value."""
     n = len(y)
-    needed = f"such that of {n} sequences both parts get some"
+    needed = f"a number that leaves at least one of {n} sequences in each part"
     if not stratify:
         return check.needs("validation_fraction", needed, fraction)
     counts = np.unique(y, return_counts=True)[1]
@@ -192,7 +188,7 @@ def fraction_problem(fraction: float, y: Array, stratify: bool) -> str:
         bound = f"at least {math.ceil(1000 * n_classes / n) / 1000:g}"
     else:
         most = math.floor(1000 * (n - n_classes) / n)
-        if math.ceil(most / 1000 * n) > n - n_classes:  # by a rounding error
+        if math.ceil(most / 1000 * n) > n - n_classes:  # because of a rounding error
             most -= 1
         bound = f"at most {most / 1000:g}"
     needed = f"{bound} for {n} sequences of {n_classes} classes"
@@ -208,32 +204,47 @@ def read_X(
     allow_nan: bool = False,
     named: bool = True,
 ) -> Sequences:
-    """Read X for an estimator; ``reset`` in fit, where its features are learned.
+    """Read X for an estimator.
 
-    With ``named``, the names of the columns of data frames must be those of `fit`.
+    Parameters
+    ----------
+    estimator : object
+        With ``reset`` its ``n_features_in_``, ``feature_names_in_`` and ``_fitted_on_2d`` are set;
+        without, X must agree with them.
+    X : array, data frame or list
+    dtype : dtype
+        X must be within its range.
+    reset : bool
+        True in `fit`.
+    name : str
+        Name of X in errors.
+    allow_nan : bool
+    named : bool
+        If True, the column names of data frames must be those of `fit`.
     """
-    is_array = type(X) is np.ndarray
-    if not is_array:
+    if type(X) is not np.ndarray:
+        if isinstance(X, Sequences):
+            return X
         check_frames(X, name, reset)
     sequences = read_sequences(X, name, allow_nan)
-    read_before = sequences is X
-    if read_before:
-        return sequences
     sequences.check_range(dtype, name)
-    form = sequences.form
-    two_d = form == "2d"
-    if two_d and not (reset or estimator._fitted_on_2d):
+    if sequences.form == "2d" and not (reset or estimator._fitted_on_2d):
         raise ValueError(
             f"{name} must be a 3D array or a list of sequences, as it was in fit; got a 2D array "
             f"of {sequences.longest()} columns. For one sequence pass {name}[np.newaxis], for "
             f"sequences of one feature {name}[..., np.newaxis]."
         )
-    if not two_d:
-        unnamed = is_array and form == "3d" and "feature_names_in_" not in estimator.__dict__
-        if named and (reset or not unnamed):
-            check_names(estimator, X, sequences.n_features, name, reset)
+    if sequences.form != "2d":
+        if named and (
+            reset
+            or type(X) is not np.ndarray
+            or sequences.form == "ragged"
+            or "feature_names_in_" in estimator.__dict__
+        ):
+            was_2d = not reset and estimator._fitted_on_2d
+            check_names(estimator, X, sequences.n_features, name, reset, was_2d)
     elif named:
-        # The number of columns, and their names if they have any, are scikit-learn's to check.
+        # scikit-learn checks the number of columns, and their names if they have any.
         try:
             validate_data(estimator, X, reset=reset, skip_check_array=True)
         except ValueError as error:
@@ -249,7 +260,7 @@ def read_X(
             f"expecting {estimator.n_features_in_} features as input"
         )
     if reset:
-        estimator._fitted_on_2d = two_d
+        estimator._fitted_on_2d = sequences.form == "2d"
     expected = 1 if estimator._fitted_on_2d else estimator.n_features_in_
     if sequences.n_features != expected:
         raise ValueError(
@@ -260,10 +271,10 @@ def read_X(
 
 
 def read_weights(sample_weight: Any, n: int) -> Array | None:
-    """Return n weights, or None where all weigh the same."""
+    """Return n weights; None stands for equal weights."""
     if sample_weight is None:
         return None
-    if isinstance(sample_weight, numbers.Number):  # one for all
+    if isinstance(sample_weight, numbers.Number):  # the weight of every sequence
         sample_weight = check.not_negative("sample_weight", sample_weight)
     else:
         first = sample_weight[:1] if isinstance(sample_weight, (list, tuple)) else ()
@@ -277,8 +288,11 @@ def read_weights(sample_weight: Any, n: int) -> Array | None:
     return cast(Array, weights)
 
 
-def over_mean(weights: Targets | None, y: Targets) -> Targets | None:
-    """Return weights over their mean: that over the targets that are not NaN, if of steps."""
+def relative_weights(weights: Targets | None, y: Targets) -> Targets | None:
+    """Return weights divided by their mean.
+
+    The mean of weights of steps is that over all targets that are not NaN.
+    """
     if weights is None:
         return None
     if isinstance(weights, Sequences):
@@ -299,43 +313,7 @@ def over_mean(weights: Targets | None, y: Targets) -> Targets | None:
 
 
 def _some_of(given: Any, rows: npt.NDArray[np.intp]) -> Any:
-    """Return rows, in ascending order, of what a user gave; of an array a view if they adjoin."""
+    """Return rows, in ascending order, of X or y; consecutive rows of an array are a view."""
     if rows[-1] - rows[0] == len(rows) - 1:
         return _safe_indexing(given, slice(int(rows[0]), int(rows[-1]) + 1))
     return _safe_indexing(given, rows)
-
-
-@contextlib.contextmanager
-def all_or_nothing(estimator: Any) -> Iterator[dict[str, Any]]:
-    """Give the estimator back the attributes that are yielded, if the body fails."""
-    before = dict(vars(estimator))
-    try:
-        yield before
-    except BaseException:
-        estimator.__dict__ = before  # in one step, so that Ctrl-C does not leave a part
-        raise
-
-
-def is_constant(mean: Array, spread: Array | float) -> Array:
-    """Return True where a spread is that of a constant.
-
-    It is then of the size of its mean's rounding errors, or so small that its inverse overflows.
-    """
-    numbers = np.finfo(np.float64)
-    constant: Array = spread <= np.maximum(10 * numbers.eps * np.abs(mean), numbers.tiny)
-    return constant
-
-
-def spread_of(deviations: Array, weights: Array | None = None) -> Array:
-    """Return the root of the mean square of each column, also if the squares underflow."""
-    unit = unit_of(np.abs(deviations).max(axis=0))
-    squares = np.average((deviations / unit) ** 2, axis=0, weights=weights)
-    spread: Array = np.sqrt(squares) * unit
-    return spread
-
-
-def unit_of(largest: Array) -> Array:
-    """Return powers of two, at most 1, in which the squares of small numbers do not underflow."""
-    _, exponent = np.frexp(largest)
-    unit: Array = np.ldexp(1.0, np.clip(exponent, -1000, 0))
-    return unit

@@ -14,13 +14,14 @@ import numpy.typing as npt
 
 from fusedlstm._core import Array, core
 from fusedlstm._utils import validation as check
+from fusedlstm._utils.chunks import rows_per_chunk
 from fusedlstm._utils.warnings import warn
-from fusedlstm.data.reading import SMALL_SPREAD, is_constant, unit_of
-from fusedlstm.data.sequences import NUMBERS_OF_A_PIECE, Lengths, Sequences
+from fusedlstm.data.sequences import Lengths, Sequences
+from fusedlstm.data.statistics import SMALL_SPREAD, is_constant, unit_without_underflow
 
 
 class Standardizer:
-    """Maps arrays (..., n_features) to ``(x - mean) / scale``, computed in float64.
+    """Function of arrays (..., n_features): ``(x - mean) / scale``, computed in float64.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ class Standardizer:
     Attributes
     ----------
     core : object
-        The function of the compiled core, which streams call.
+        The standardizer of the compiled core, which streams use.
     """
 
     def __init__(self, mean: Array, scale: Array, dtype: npt.DTypeLike) -> None:
@@ -44,8 +45,8 @@ class Standardizer:
         if y is None:
             kind = np.float32 if x.dtype == np.float32 else np.float64
             y = self._standardize(np.require(x, kind, ["C", "A", "E"]))
-        standardized: Array = y
-        return standardized
+        assert y is not None
+        return y
 
 
 class StandardizedSequences(Sequences):
@@ -53,13 +54,13 @@ class StandardizedSequences(Sequences):
 
     Parameters
     ----------
-    base : Sequences
+    sequences : Sequences
     standardizer : Standardizer
     """
 
-    def __init__(self, base: Sequences, standardizer: Standardizer) -> None:
-        self.base, self.standardizer = base, standardizer
-        self.n_features, self.form = base.n_features, base.form
+    def __init__(self, sequences: Sequences, standardizer: Standardizer) -> None:
+        self.base, self.standardizer = sequences, standardizer
+        self.n_features, self.form = sequences.n_features, sequences.form
 
     def __len__(self) -> int:
         return len(self.base)
@@ -89,7 +90,7 @@ def mean_and_scale(sequences: Sequences, weights: Array | None) -> tuple[Array, 
     ----------
     sequences : Sequences
     weights : array (n,) or None
-        One weight per sequence.
+        Weights of the sequences.
 
     Returns
     -------
@@ -98,9 +99,9 @@ def mean_and_scale(sequences: Sequences, weights: Array | None) -> tuple[Array, 
 
     Notes
     -----
-    One pass over the data, of which only a piece is in memory at a time. The pieces' moments are
-    merged (Chan, Golub and LeVeque, 1983), which keeps the variance accurate for a large mean.
-    Features whose squares may underflow take two more passes, and are measured in smaller units.
+    One pass over the data, of which only one chunk is in memory at a time. The moments of the
+    chunks are merged (Chan, Golub and LeVeque, 1983), which keeps the variance accurate for a large
+    mean. Features whose squares may underflow take two more passes and are divided by a unit.
     """
     mean, scale = _moments(sequences, weights)
     if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
@@ -109,32 +110,32 @@ def mean_and_scale(sequences: Sequences, weights: Array | None) -> tuple[Array, 
     small = (scale < SMALL_SPREAD) & ~is_constant(mean, SMALL_SPREAD)
     if small.any():
         largest = np.zeros_like(mean)
-        for steps, _ in _weighted_pieces(sequences, None):
+        for steps, _ in _weighted_chunks(sequences, None):
             largest = np.maximum(largest, np.abs(steps - mean).max(axis=0))
-        unit = np.where(small, unit_of(largest), 1.0)
+        unit = np.where(small, unit_without_underflow(largest), 1.0)
         if (unit < 1).any():
-            of_units = _moments(sequences, weights, unit)
-            mean, scale = (values * unit for values in of_units)
+            mean, scale = _moments(sequences, weights, unit)
+            mean, scale = mean * unit, scale * unit
     return mean, np.where(is_constant(mean, scale), 1.0, scale)
 
 
 def _moments(
     sequences: Sequences, weights: Array | None, unit: Array | None = None
 ) -> tuple[Array, Array]:
-    """Return mean and standard deviation of each feature, which is first divided by its unit."""
+    """Return mean and standard deviation of each feature, divided by its unit."""
     total, mean, squares = 0.0, np.zeros(sequences.n_features), np.zeros(sequences.n_features)
     with np.errstate(over="ignore", invalid="ignore"):
-        for steps, of_steps in _weighted_pieces(sequences, weights):
+        for steps, of_steps in _weighted_chunks(sequences, weights):
             if unit is not None:
                 steps = steps / unit
             weight = of_steps.sum()
             if weight == 0:
                 continue
-            piece_mean = of_steps @ steps / weight
-            shift = piece_mean - mean
+            chunk_mean = of_steps @ steps / weight
+            shift = chunk_mean - mean
             share = weight / (total + weight)
             mean = mean + shift * share
-            squares = squares + of_steps @ (steps - piece_mean) ** 2 + shift**2 * total * share
+            squares = squares + of_steps @ (steps - chunk_mean) ** 2 + shift**2 * total * share
             total += weight
         return mean, np.sqrt(squares / total)
 
@@ -145,9 +146,9 @@ def warn_of_constant_features(sequences: Sequences, scale: Array | None) -> None
     Parameters
     ----------
     sequences : Sequences
-        Of the first call.
+        Sequences of the first call.
     scale : array (n_features,) or None
-        Scale of the features, which is 1 for a constant one. None: X is not standardized.
+        Scale of the features; 1 for a constant feature. None: X is not standardized.
     """
     if scale is None:
         return
@@ -169,10 +170,10 @@ def warn_of_constant_features(sequences: Sequences, scale: Array | None) -> None
         )
 
 
-def _weighted_pieces(sequences: Sequences, weights: Array | None) -> Iterator[tuple[Array, Array]]:
-    """Yield real steps (n_steps, n_features) of some sequences at a time, and their weights."""
+def _weighted_chunks(sequences: Sequences, weights: Array | None) -> Iterator[tuple[Array, Array]]:
+    """Yield the real steps (n_steps, n_features) of some sequences at a time, and their weights."""
     longest = int(sequences.lengths().max())
-    rows = max(1, NUMBERS_OF_A_PIECE // (longest * sequences.n_features))
+    rows = rows_per_chunk(longest * sequences.n_features)
     for start in range(0, len(sequences), rows):
         part = slice(start, start + rows)
         x, lengths = sequences.take(part, np.float64)

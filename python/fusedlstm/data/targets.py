@@ -1,4 +1,4 @@
-"""Targets: checks of those of several columns, and those of steps."""
+"""Targets: reading of targets of steps, and checks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy.typing as npt
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
 from fusedlstm._utils.warnings import warn
-from fusedlstm.data.sequences import PackedSequences, Sequences, all_steps, is_frame
+from fusedlstm.data.forms import is_frame
+from fusedlstm.data.sequences import PackedSequences, Sequences, all_steps
 
 
 def warn_of_label_matrix(y: Array, n_timesteps: int, given: Any) -> None:
@@ -23,7 +24,7 @@ def warn_of_label_matrix(y: Array, n_timesteps: int, given: Any) -> None:
     n_timesteps : int
         Number of steps of the longest sequence.
     given : object
-        y as the user gave it.
+        y as the user passed it.
     """
     n_samples, n_labels = y.shape
     if n_labels < 2:
@@ -46,18 +47,18 @@ def warn_of_label_matrix(y: Array, n_timesteps: int, given: Any) -> None:
 def pack_targets(
     y: Any, lengths: npt.NDArray[np.int64], name: str = "y", width: int | None = None
 ) -> PackedSequences:
-    """Return targets of steps, end to end.
+    """Return concatenated targets of steps.
 
     Parameters
     ----------
     y : list of arrays (T_i, ...), or array (n, T, ...)
-        In an array, what is past the end of a sequence is ignored.
+        Values of an array past the end of a sequence are ignored.
     lengths : int array (n,)
         Number of steps of each sequence.
     name : str
     width : int or None
-        Number of steps of an array, its padding included. None: at least that of the longest
-        sequence.
+        Number of steps of an array, padding included. None: any number that is at least that of
+        the longest sequence.
 
     Returns
     -------
@@ -102,7 +103,7 @@ def pack_targets(
             needed = "all text or all numbers"
             raise ValueError(check.needs(name, needed, f"{first.dtype} and {array.dtype}"))
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    # In one order of memory, so that sums over steps have the same bits.
+    # Always C order: the order of memory would change the bits of sums over steps.
     return PackedSequences(np.ascontiguousarray(np.concatenate(arrays)), starts)
 
 
@@ -112,13 +113,13 @@ def refuse_step_targets(y: Any, sequences: Sequences, name: str, kind: str, use:
     Parameters
     ----------
     y : object
-        As the user gave it. Lists of equal lengths are not refused: they may be several targets of
-        each sequence.
+        Targets as the user passed them. Lists of equal lengths are not refused: they may be several
+        targets of each sequence.
     sequences : Sequences
     name, kind : str
-        Of the targets, for errors.
+        Name and kind of the targets, for errors.
     use : str
-        The estimator that takes these targets.
+        Name of the estimator for such targets.
     """
     values = np.asarray(y) if hasattr(y, "__array__") else y
     if isinstance(values, np.ndarray) and (values.dtype.kind != "O" or values.ndim != 1):
@@ -131,7 +132,7 @@ def refuse_step_targets(y: Any, sequences: Sequences, name: str, kind: str, use:
 
 
 def step_targets_error(name: str, kind: str, use: str) -> ValueError:
-    """Return the error of targets of steps where there is one prediction per sequence."""
+    """Return the error about targets of steps for an estimator with one prediction per sequence."""
     return ValueError(
         f"{name} must have one {kind} per sequence; got one per step of each sequence. To predict "
         f"at every step use {use}."
@@ -139,7 +140,7 @@ def step_targets_error(name: str, kind: str, use: str) -> ValueError:
 
 
 def has_length(value: Any) -> bool:
-    """Return whether this is a list or an array of values, not one number or text."""
+    """Return True for a list or an array of values, False for a number or a string."""
     if isinstance(value, str) or not hasattr(value, "__len__"):
         return False
     return bool(getattr(value, "ndim", 1))
@@ -153,18 +154,18 @@ def refuse_at(
     got: str = "",
     hint: str = "",
 ) -> None:
-    """Raise a ValueError that names the first wrong target, if there is one.
+    """Raise a ValueError that names the first wrong target, if any target is wrong.
 
     Parameters
     ----------
     name, needed : str
     targets : Sequences
     wrong : bool array (n_steps,)
-        Of the steps of all sequences.
+        True for the wrong targets, of the steps of all sequences.
     got : str
-        The kind of what came, in place of the target itself.
+        Description of the wrong target, shown in place of its value.
     hint : str
-        A sentence after the error.
+        Sentence after the error.
     """
     if wrong.any():
         first = int(np.argmax(wrong))

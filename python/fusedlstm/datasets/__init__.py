@@ -1,4 +1,4 @@
-"""Small real data that ship with the package."""
+"""Small data sets that are included in the package."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ __all__ = ["load_sunspots"]
 
 
 def load_sunspots() -> tuple[Array, Array]:
-    """Return the yearly mean sunspot numbers, 1700 to 2008.
+    """Load the yearly mean sunspot numbers from 1700 to 2008.
 
-    Public domain, from the National Geophysical Data Center.
+    The data are in the public domain. Their source is the National Geophysical Data Center.
 
     Returns
     -------
     years : int array (309,)
+        The years, in increasing order.
     sunspots : float array (309,)
+        Mean sunspot number of each year.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Labels: encoded, as logits, and decoded again."""
+"""The classifier of sequences."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
-from fusedlstm.data.reading import Data
-from fusedlstm.data.targets import warn_of_label_matrix
-from fusedlstm.estimators.base import takes_batches
+from fusedlstm.estimators.parameters import takes_batches
 from fusedlstm.estimators.per_sequence import PooledEstimator
 from fusedlstm.estimators.tasks import Labels
 from fusedlstm.estimators.tasks.labels import check_class_weight
@@ -29,142 +27,163 @@ from fusedlstm.losses import (
 _CROSS_ENTROPY = re.compile(
     r"(sparse_|categorical_|binary_)+cross_?entropy|crossentropy|bce|nll", re.IGNORECASE
 )
-"""Names of the log loss in other libraries, which may stand for several losses there."""
+"""Names of the log loss in other libraries, some of which name several losses."""
 
 
 @dataclass(repr=False, eq=False, kw_only=True)
 class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
-    """Classify sequences with a recurrent network.
+    """Classifier of sequences with a recurrent neural network.
 
-    A stack of recurrent layers reads the sequence. A dense layer computes logits from the final
-    state of the last recurrent layer: one logit for two classes, otherwise one logit per class. If
-    y is a matrix of zeros and ones, each column is an independent label with one logit. For classes
-    that exclude each other pass an array of labels: a one-hot y gives a warning.
+    A stack of recurrent layers reads each sequence. A dense layer computes the logits from the
+    final state of the last recurrent layer: one logit for two classes, otherwise one logit per
+    class. If y is a matrix of zeros and ones, each column is an independent label with one logit.
+    For mutually exclusive classes pass an array of labels. A one-hot matrix raises a warning.
 
     Parameters
     ----------
     hidden_size : int, default 64
-        Number of units of each recurrent layer and direction.
+        Number of hidden units of each recurrent layer. A bidirectional layer has this number of
+        units in each direction.
     num_layers : int, default 1
-        Number of stacked recurrent layers.
+        Number of recurrent layers. Each layer reads the outputs of the layer before it.
     cell : {"lstm", "gru", "rnn", "peephole_lstm", "cifg_lstm", "layer_norm_lstm"}, default "lstm"
-        Type of the recurrent layers. ``layers`` gives access to all their options.
+        Type of the recurrent layers. ``layers`` gives access to their other options.
     bidirectional : bool, default False
-        Read every sequence from both ends.
-    layers : tuple of layers, optional
-        Layers from `fusedlstm.layers`. If given, ``hidden_size``, ``num_layers``, ``cell``,
+        If True, each recurrent layer reads the sequences forward and backward, and its output is
+        the concatenation of the outputs of both directions.
+    layers : tuple of layers or None, default None
+        Hidden layers from `fusedlstm.layers`. If given, ``hidden_size``, ``num_layers``, ``cell``,
         ``bidirectional``, ``dropout`` and ``recurrent_dropout`` have no effect. The output layer
-        is added, and before it the layer of ``pooling`` if no layer reduces.
+        is added, and before it the layer of ``pooling`` if no layer reduces sequences to vectors.
     dropout : float in [0, 1), default 0
-        Dropout rate of the output of each recurrent layer.
+        Probability with which an element of the output of a recurrent layer is set to zero during
+        training. Dropout follows every recurrent layer.
     recurrent_dropout : float in [0, 1), default 0
-        Dropout rate of the hidden state that each recurrent layer passes to the next time step.
+        Probability with which an element of the hidden state is set to zero on its way to the next
+        time step during training. The same elements are dropped at all steps of a sequence.
     pooling : {"last", "mean", "max"}, default "last"
-        How the steps of the last recurrent layer become one vector: the final state of each
-        direction, the mean or the maximum over the steps. For sequences of many hundred steps,
-        ``"mean"`` and ``"max"`` learn more easily. Not used if ``layers`` has a layer that reduces.
-    loss : {"log_loss", "focal"} or object, default "log_loss"
-        An object from `fusedlstm.losses` sets the rest: ``LogLoss(label_smoothing=0.1)``.
-        ``"cross_entropy"`` is an alias of ``"log_loss"``.
+        Reduction of the outputs of the last recurrent layer to one vector. ``"last"`` takes the
+        final state of each direction, ``"mean"`` and ``"max"`` take the mean and the maximum over
+        all steps. ``"mean"`` and ``"max"`` learn more easily from sequences of many hundred steps.
+        Not used if ``layers`` contains a layer that reduces sequences to vectors.
+    loss : {"log_loss", "focal"} or loss, default "log_loss"
+        Loss function that the training minimizes. ``"cross_entropy"`` is an alias of
+        ``"log_loss"``. Pass an object from `fusedlstm.losses` to set the options of a loss, for
+        example ``LogLoss(label_smoothing=0.1)``.
     optimizer : {"sgd", "rmsprop", "adagrad", "adam", "amsgrad", "nadam", "adamw", "lion", \
-"lbfgs"} or object, default "adam"
-        An object from `fusedlstm.optimizers` sets the rest: ``Adam(beta2=0.99, clip_value=0.1)``.
-        `LBFGS` works on all data at once; learning_rate and clip_norm do not concern it.
+"lbfgs"} or optimizer, default "adam"
+        Optimization algorithm. Pass an object from `fusedlstm.optimizers` to set the options of an
+        optimizer, for example ``Adam(beta2=0.99, clip_value=0.1)``. `LBFGS` computes the gradient
+        from all data, and ``learning_rate`` and ``clip_norm`` have no effect on it.
     learning_rate : float, default 0.003
-        Step size of the optimizer, before ``schedule`` changes it. A smaller value trains more
-        slowly and more steadily.
+        Step size of the optimizer. ``schedule`` multiplies it by a factor that depends on the
+        epoch. With a smaller value the training is slower and more stable.
     schedule : {"step", "exponential", "cosine", "cosine_restarts", "one_cycle", \
-"reduce_on_plateau"}, object or None, default None
-        The learning rate over the epochs. An object from `fusedlstm.schedules` sets the rest:
-        ``Cosine(warm_up=5)``. It goes on in `partial_fit` and with ``warm_start``.
+"reduce_on_plateau"}, schedule or None, default None
+        Schedule of the learning rate over the epochs. With None the learning rate is constant. Pass
+        an object from `fusedlstm.schedules` to set the options of a schedule, for example
+        ``Cosine(warm_up=5)``. Further calls of `partial_fit`, or of `fit` with ``warm_start``,
+        continue the schedule. Must be None for L-BFGS.
     weight_decay : float, default 0
-        L2 penalty on weights, not on biases; decoupled for ``"adamw"`` and ``"lion"``. An L1
-        penalty is the optimizer's: ``Adam(l1=1e-4)``.
+        Strength of the L2 penalty on the weights. Biases are not penalized. The penalty is
+        decoupled from the gradient for ``"adamw"`` and ``"lion"``. For an L1 penalty use an option
+        of the optimizer: ``Adam(l1=1e-4)``.
     clip_norm : float or None, default 1.0
-        Largest Euclidean norm of the gradient of a batch. None: no clipping.
+        Upper bound of the Euclidean norm of the gradient of a batch. A gradient with a larger norm
+        is scaled to this norm. None turns clipping off.
     batch_size : int or "auto", default "auto"
-        Number of sequences per update. ``"auto"``: a tenth of the training sequences, but at
-        least 4 and at most 32, so that small data sets get enough updates. For L-BFGS, which sums
-        the gradients of all batches, 256.
+        Number of sequences per batch. The optimizer updates the weights once per batch. With
+        ``"auto"`` the batch size is a tenth of the number of training sequences, but at least 4
+        and at most 32, so that an epoch on a small data set has several updates. L-BFGS sums the
+        gradients of all batches, and its ``"auto"`` is 256.
     max_iter : int, default 200
-        Number of epochs. All of them are trained, unless ``early_stopping`` ends the fit or the
-        line search of L-BFGS finds no decrease.
+        Number of epochs. The training is shorter only if ``early_stopping`` ends it, or if the line
+        search of L-BFGS finds no decrease.
     tbptt_steps : int or None, default None
-        Number of steps of truncated back-propagation through time, for long sequences. The
-        gradient flows through the last ``tbptt_steps`` steps of each sequence only. The earlier
-        steps are read in chunks of ``tbptt_steps`` steps and determine the state at which the last
-        steps start. This bounds the memory for activations. Sequences of at most ``tbptt_steps``
-        steps are trained in the same way as with None. Layers that read backward are not supported.
+        Number of steps of truncated back-propagation through time. None turns truncation off. The
+        gradient is computed for the last ``tbptt_steps`` steps of each sequence. The earlier steps
+        are computed in chunks of ``tbptt_steps`` steps, which bounds the memory for activations,
+        and only their final state is used. Sequences of at most ``tbptt_steps`` steps are
+        unaffected. Layers that read backward cannot be truncated.
     shuffle : bool, default True
-        Shuffle the sequences in every epoch.
+        If True, the sequences are shuffled in every epoch.
     early_stopping : bool, default False
-        Stop when the validation loss, or ``scoring``, does not improve for ``n_iter_no_change``
-        epochs, and restore the best weights. If ``max_iter`` is reached first, a
-        ConvergenceWarning is given.
+        If True, the training stops when the validation loss, or the metric of ``scoring``, has not
+        improved for ``n_iter_no_change`` epochs, and the best weights are restored. A
+        ConvergenceWarning is raised if ``max_iter`` is reached first.
     scoring : str, callable or None, default None
-        Metric that early stopping monitors. None: the validation loss. A scorer's name: that score,
-        weighted by the validation data's ``sample_weight``, not by ``class_weight``. It must not be
-        NaN. A callable: its value for the estimator, the validation X and y. X and y are as they
-        were given to `fit`, or the rows of them that are set aside.
+        Metric that early stopping monitors. With None it is the validation loss. The name of a
+        scorer from `sklearn.metrics.get_scorer_names` stands for the score on the validation data,
+        weighted by their ``sample_weight`` but not by ``class_weight``. The score must not be NaN.
+        A callable ``scoring(estimator, X, y)`` returns a score, where larger is better. It gets the
+        validation data in the form in which they were passed to `fit`.
     validation_fraction : float in (0, 1), default 0.1
-        Share of the sequences that is set aside for early stopping, unless ``fit`` is given X_val.
+        Fraction of the sequences to set aside as validation data for early stopping. Not used if
+        X_val is passed to ``fit``.
     validation_split : {"random", "last"}, default "random"
-        Which sequences are set aside: drawn at random, stratified by class in the classifier, or
-        the last ones. Use ``"last"`` for windows of a time series: windows drawn at random overlap
-        the training windows, and the validation loss is then too low.
+        Selection of the sequences that are set aside. ``"random"`` draws them at random, in the
+        classifier with the same fraction of every class. ``"last"`` takes the last sequences.
+        Use ``"last"`` for windows of a time series: random windows overlap with the training
+        windows, and the validation loss is then too low.
     n_iter_no_change : int, default 10
         Number of epochs without an improvement of at least ``tol`` after which early stopping ends
-        the fit. Used only with ``early_stopping``.
+        the training. Used only with ``early_stopping``.
     tol : float, default 1e-4
         Smallest decrease of the validation loss, or increase of the score, that counts as an
         improvement. Used only with ``early_stopping``.
     standardize : bool or "auto", default "auto"
-        Subtract the mean of each feature of X and divide by its standard deviation, both computed
-        over the real steps of the training sequences of the first fit, weighted by
-        ``sample_weight``. ``"auto"`` currently has the same effect as True; it is meant for inputs
-        that later versions will not standardize, such as columns of tokens. ``model_`` gets
-        standardized X; ``predict`` and ``stream`` take X on its own scale.
+        If True, the mean of each feature is subtracted from X, and X is divided by the standard
+        deviation. Both are computed from the real steps of the training sequences of the first fit,
+        weighted by ``sample_weight``. Currently ``"auto"`` has the same effect as True. Later
+        versions may exclude inputs that need no standardization, such as columns of tokens.
+        ``model_`` needs standardized X. ``predict`` and ``stream`` take X on its original scale.
     class_weight : dict, list of dict, "balanced" or None, default None
-        Factors of the sample weights, by class. For a y of several columns a list with one dict per
-        column.
+        Factors of the sample weights by class. With None all factors are 1. ``"balanced"`` uses
+        factors inversely proportional to the frequencies of the classes. For a y of several columns
+        pass a list with one dict per column.
     dtype : {"float32", "float64"}, default "float32"
-        Data type of the model's computations. Predictions are float64.
+        Data type of the weights and the computations of the model. Predictions are float64.
     n_threads : int or None, default None
-        Largest number of threads. None: `fusedlstm.get_num_threads`. Results do not depend on it.
+        Upper bound of the number of threads. With None it is `fusedlstm.get_num_threads`. The
+        number of threads has no effect on the results.
     random_state : int, RandomState or None, default None
-        Seed of the initial weights, the order of the sequences, dropout and the validation split.
-        The same integer gives the same model, bit for bit, on the same kind of machine.
+        Seed or generator for the initial weights, the order of the sequences, dropout and the
+        validation split. With the same integer, the same data and the same kind of machine, the
+        model is the same, bit for bit.
     warm_start : bool, default False
-        Let ``fit`` go on from the weights of the fit before, for ``max_iter`` more epochs with a
-        fresh state of the optimizer, instead of starting a new model.
+        If True, ``fit`` continues from the weights of the previous fit, for ``max_iter`` more
+        epochs. The optimizer starts from a new state. If False, ``fit`` trains a new model.
     verbose : int, default 0
-        1: show a progress bar on stderr with losses, score, samples per second and the time left.
-        If stderr is not a terminal, print a line every ten seconds. 2: then print a line per epoch.
+        Verbosity. With 1, a progress bar on stderr shows the losses, the score, the number of
+        samples per second and the remaining time. If stderr is not a terminal, a line is printed
+        every ten seconds instead. With 2, this line is printed after every epoch.
 
     Attributes
     ----------
     classes_ : array (n_classes,)
-        Sorted class labels. For a y of several columns, the numbers of the columns.
+        Sorted class labels. For a y of several columns, the column numbers.
     n_features_in_ : int
-        Number of features of a time step. After a fit on 2-D X, its number of columns.
+        Number of features of a time step. After a fit on 2-D X, the number of columns.
     X_mean_, X_scale_ : array (n_features,) or None
-        Mean and standard deviation by which X is standardized; None without ``standardize``. For
-        2-D X there is one feature.
+        Mean and standard deviation for the standardization of X. None without ``standardize``. 2-D
+        X has one feature.
     model_ : Sequential
-        Predictions come from a snapshot of it, taken at the end of training, and again after
-        ``model_.params = values``; writing into ``model_.params`` does not change them.
+        The trained model. Predictions use a snapshot of it, which is taken at the end of the
+        training and after an assignment ``model_.params = values``. Writing into ``model_.params``
+        does not change the predictions.
     n_iter_ : int
-        Number of epochs trained in all calls since the model was made.
+        Number of epochs for which the model has been trained, in all calls.
     best_iter_ : int
-        Epoch of the last call of `fit` with the best monitored value, counted from 1. With
-        ``early_stopping`` the value is the validation loss or the score, and the model has the
-        weights of this epoch. Otherwise it is the training loss, and the model has the weights of
-        the last epoch.
+        Number of the epoch of the last `fit` with the best monitored value, counted from 1. With
+        ``early_stopping`` the monitored value is the validation loss or the score, and the model
+        has the weights of this epoch. Otherwise it is the training loss, and the model has the
+        weights of the last epoch.
     loss_ : float
         Training loss of the last epoch.
     loss_curve_, validation_loss_curve_ : list of float
-        Losses by epoch. ``validation_loss_curve_`` is empty without validation data, which are set
-        aside with ``early_stopping`` or passed to `fit` as X_val and y_val.
+        Training and validation loss of each epoch. ``validation_loss_curve_`` is empty without
+        validation data. ``early_stopping`` sets validation data aside, or X_val and y_val of `fit`
+        are validation data.
 
     References
     ----------
@@ -189,16 +208,16 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
     class_weight: Any = None
 
     def predict(self, X: Any) -> Array:
-        """Return the most probable class of each sequence, or its labels.
+        """Predict the class of each sequence, or its labels.
 
         Parameters
         ----------
         X : like X of `fit`
-            Any number of steps, except after a fit on 2-D X.
+            Sequences of any number of steps. After a fit on 2-D X, the same number of columns.
 
         Returns
         -------
-        array (n_samples,), or of zeros and ones (n_samples, n_labels)
+        array (n_samples,), or array of zeros and ones (n_samples, n_labels)
         """
         outputs = self._outputs_for(X)
         if self._multilabel:
@@ -209,7 +228,7 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         return labels
 
     def decision_function(self, X: Any) -> Array:
-        """Return the model's logits.
+        """Return the logits of each sequence.
 
         Parameters
         ----------
@@ -217,13 +236,14 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
 
         Returns
         -------
-        array (n_samples,) for two classes, else (n_samples, n_classes) or (n_samples, n_labels)
+        array (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
+            One logit per sequence for two classes.
         """
         outputs = self._outputs_for(X).astype(np.float64, copy=False)
         return outputs[:, 0] if len(self.classes_) == 2 and not self._multilabel else outputs
 
     def predict_proba(self, X: Any) -> Array:
-        """Return the probability of each class or label, in the order of ``classes_``.
+        """Predict the probabilities of the classes or labels, in the order of ``classes_``.
 
         Parameters
         ----------
@@ -233,10 +253,12 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         -------
         array (n_samples, n_classes)
         """
-        return self._decode(self._outputs_for(X))
+        outputs = self._outputs_for(X)
+        predicted: Array = self._current_snapshot().transform(outputs)
+        return predicted
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Return the logarithm of the probability of each class or label.
+        """Predict the logarithms of the probabilities of the classes or labels.
 
         Parameters
         ----------
@@ -257,19 +279,19 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> LSTMClassifier:
-        """Train the model for one more epoch, on these data; make it in the first call.
+        """Train the model for one epoch. The first call makes the model.
 
-        The optimizer goes on from its state after the call before.
+        The optimizer continues from its state after the previous call.
 
         Parameters
         ----------
         X : like X of `fit`
         y : like y of `fit`
-            Not every class need be there.
-        classes : array (n_classes,)
-            All that any call will see; needed in the first, unless y is a matrix.
+            Some of the classes may be missing.
+        classes : array (n_classes,) or None
+            All classes that occur in any call. Required in the first call, unless y is a matrix.
         sample_weight : array (n_samples,) or None
-            Relative to their mean in this call.
+            Weights of the sequences, relative to the mean of the weights in this call.
 
         Returns
         -------
@@ -305,12 +327,6 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
     def _check_params(self) -> None:
         super()._check_params()
         check_class_weight(self.class_weight)
-
-    def _read(self, X: Any, y: Any, *args: Any, reset: bool, **options: Any) -> Data:
-        data = super()._read(X, y, *args, reset=reset, **options)
-        if reset and self._multilabel:
-            warn_of_label_matrix(data.y, data.sequences.longest(), y)
-        return data
 
     def _task(self) -> Labels:
         if isinstance(self.loss, str) and _CROSS_ENTROPY.fullmatch(self.loss):

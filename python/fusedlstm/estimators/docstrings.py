@@ -1,4 +1,4 @@
-"""Docstrings of classes that share parameters."""
+"""Docstrings of classes with common parameters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HEADING = re.compile(r"^(\w[\w ]*)\n-+$", re.MULTILINE)
 def describes_as(*others: type) -> Callable[[type[T]], type[T]]:
     """Replace entries "names : see `Other`" in a class's docstring by the entries of Other.
 
-    So `help` shows every parameter, and each is written once.
+    `help` then shows every parameter, and each description is written once.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def expanded(doc: str, source: str, name: str) -> str:
             continue
         written: set[int] = set()
         for parameter in found[1].split(", "):
-            block = entries[parameter]  # a KeyError here: the other class has no such entry
+            block = entries[parameter]  # KeyError if the other class does not describe it
             if id(block) not in written:
                 lines.extend(block)
                 written.add(id(block))

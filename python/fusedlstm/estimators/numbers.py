@@ -1,26 +1,21 @@
-"""The parameters of the regressors and what follows from them."""
+"""The base class of the regressors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 from sklearn.utils.metaestimators import available_if
 
-from fusedlstm.estimators.base import SequenceEstimator, takes_batches
+from fusedlstm.estimators.base import SequenceEstimator
+from fusedlstm.estimators.parameters import is_auto, takes_batches
 from fusedlstm.estimators.tasks import Numbers
 from fusedlstm.losses import REGRESSION_LOSSES, RegressionLoss, as_loss
-from fusedlstm.models.sequential import Sequential
-from fusedlstm.optimizers import LBFGS, as_optimizer
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 NumbersT = TypeVar("NumbersT", bound=Numbers)
-
-LARGEST_DECAY = 0.02
-"""Upper bound of ``weight_decay="auto"``."""
 
 
 @dataclass(repr=False, eq=False, kw_only=True)
@@ -33,7 +28,7 @@ class NumberEstimator(SequenceEstimator):
     normalize_y: bool | str = "auto"
 
     def _numbers(self, kind: type[NumbersT]) -> NumbersT:
-        """Return the task of the parameters and the fitted attributes."""
+        """Return the task for the parameters and the fitted attributes."""
         fitted = vars(self)
         loss: RegressionLoss = as_loss(self.loss, REGRESSION_LOSSES, RegressionLoss)  # type: ignore[type-abstract]
         return kind(
@@ -49,16 +44,16 @@ class NumberEstimator(SequenceEstimator):
 
     @available_if(takes_batches)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train the model for one more epoch, on these data; make it in the first call.
+        """Train the model for one epoch. The first call makes the model.
 
-        The optimizer goes on from its state after the call before; the scale of the targets stays
-        that of the first call.
+        The optimizer continues from its state after the previous call. The targets are normalized
+        with the mean and the scale of the first call.
 
         Parameters
         ----------
         X, y : like X and y of `fit`
         sample_weight : array (n_samples,) or None
-            Relative to their mean in this call.
+            Weights of the sequences, relative to the mean of the weights in this call.
 
         Returns
         -------
@@ -84,28 +79,5 @@ class NumberEstimator(SequenceEstimator):
         self._numbers(Numbers).check()
 
     def _check_weight_decay(self) -> None:
-        if not self._has_auto_decay():
+        if not is_auto(self.weight_decay):
             super()._check_weight_decay()
-
-    def _has_auto_decay(self) -> bool:
-        return isinstance(self.weight_decay, str) and self.weight_decay == "auto"
-
-    def _decay_for(self, n_targets: int) -> float:
-        if not self._has_auto_decay():
-            return float(self.weight_decay)
-        if isinstance(as_optimizer(self.optimizer), LBFGS):
-            return 0.0
-        return min(1 / n_targets, LARGEST_DECAY)
-
-    def _adjust_initial(self, model: Sequential) -> None:
-        """Scale the input weights of the first layer from LeCun's variance to Xavier's.
-
-        The network then starts as a smoother function of its inputs, which predicts numbers better
-        from few noisy sequences (bench/defaults.py). Layers of the user's own stay as they are.
-        """
-        if self.layers is not None:
-            return
-        gain = np.sqrt(2 * model.input_size / (model.input_size + self.hidden_size))
-        for name, values in model.named_params().items():
-            if name.startswith("0.weight_ih"):
-                values *= gain

@@ -1,12 +1,12 @@
-"""The parameters of the estimators' constructors, and what they must be."""
+"""The parameters of the estimators and their checks."""
 
 from __future__ import annotations
 
-import abc
 import inspect
 from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 
@@ -34,7 +34,7 @@ CELLS: dict[str, type[Recurrent]] = {
     "cifg_lstm": CIFGLSTM,
     "layer_norm_lstm": LayerNormLSTM,
 }
-"""What the estimators' ``cell`` names."""
+"""The layers for the values of the parameter ``cell``."""
 
 
 def _is_metric(function: object) -> bool:
@@ -52,8 +52,8 @@ def _is_metric(function: object) -> bool:
 class Parameters:
     """The parameters that all estimators have, with their defaults.
 
-    An estimator is a dataclass derived from this one. It repeats a parameter whose default differs
-    and adds its own ones.
+    The estimators are dataclasses derived from this class. They add parameters, and repeat the
+    parameters with other defaults.
     """
 
     hidden_size: int = 64
@@ -87,10 +87,6 @@ class Parameters:
     warm_start: bool = False
     verbose: int = 0
 
-    @abc.abstractmethod
-    def _task(self) -> Any:
-        """Return the task; it refuses a loss of another kind."""
-
     def _check_weight_decay(self) -> None:
         check.not_negative("weight_decay", self.weight_decay)
 
@@ -107,7 +103,6 @@ class Parameters:
             Chain(*checked_layers(self.layers))
         check.fraction("dropout", self.dropout)
         check.fraction("recurrent_dropout", self.recurrent_dropout)
-        self._task()
         check.positive("learning_rate", self.learning_rate)
         schedule, optimizer = as_schedule(self.schedule), as_optimizer(self.optimizer)
         if schedule is not None and isinstance(optimizer, LBFGS):
@@ -115,7 +110,7 @@ class Parameters:
         self._check_weight_decay()
         if self.clip_norm is not None:
             check.positive("clip_norm", self.clip_norm)
-        if not (isinstance(self.batch_size, str) and self.batch_size == "auto"):
+        if not is_auto(self.batch_size):
             check.int_at_least("batch_size", self.batch_size, 1, "a positive integer or 'auto'")
         check.positive_int("max_iter", self.max_iter)
         if self.tbptt_steps is not None:
@@ -154,3 +149,41 @@ class Parameters:
         check.true_or_false("warm_start", self.warm_start)
         if not isinstance(self.verbose, bool):
             check.int_at_least("verbose", self.verbose, 0, "an integer of at least 0")
+
+
+def is_auto(value: object) -> bool:
+    """Return True for the text "auto"."""
+    return isinstance(value, str) and value == "auto"
+
+
+def draw_seed(random_state: Any) -> int:
+    """Return a random seed from the parameter ``random_state``."""
+    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+
+
+class Generators(NamedTuple):
+    """Generators of random numbers.
+
+    Attributes
+    ----------
+    initial : numpy Generator
+        Draws the initial weights.
+    training : numpy Generator
+        Draws the order of the batches and the dropout masks.
+    """
+
+    initial: np.random.Generator
+    training: np.random.Generator
+
+
+def generators(seed: int) -> Generators:
+    """Return the generators of a fit."""
+    return Generators(*map(np.random.default_rng, np.random.SeedSequence(seed).spawn(2)))
+
+
+def takes_batches(estimator: Any) -> bool:
+    """Return True if the optimizer trains on batches, as `partial_fit` requires."""
+    if estimator.optimizer == "lbfgs" or isinstance(estimator.optimizer, LBFGS):
+        needed = "one that takes batches for partial_fit"
+        raise AttributeError(check.needs("optimizer", needed, estimator.optimizer))
+    return True

@@ -10,12 +10,12 @@ from fusedlstm.estimators.base import SequenceEstimator
 from fusedlstm.layers import LastStep, Layer, Pool
 
 POOLINGS: dict[str, Layer[Any]] = {"last": LastStep(), "mean": Pool("mean"), "max": Pool("max")}
-"""The layers that the estimators' ``pooling`` names."""
+"""The layers for the values of the parameter ``pooling``."""
 
 
 @dataclass(repr=False, eq=False, kw_only=True)
 class PooledEstimator(SequenceEstimator):
-    """The part of classifier and regressor that reduces each sequence to a vector."""
+    """Base class of the estimators with one prediction per sequence."""
 
     pooling: str = "last"
 
@@ -23,7 +23,7 @@ class PooledEstimator(SequenceEstimator):
         super()._check_params()
         check.choice("pooling", self.pooling, POOLINGS)
 
-    def _with_reduction(self, body: list[Layer[Any]]) -> list[Layer[Any]]:
-        if any(layer.reduces for layer in body):
-            return body
-        return [*body, POOLINGS[self.pooling]]
+    def _with_reduction(self, layers: list[Layer[Any]]) -> list[Layer[Any]]:
+        if any(layer.reduces for layer in layers):
+            return layers
+        return [*layers, POOLINGS[self.pooling]]

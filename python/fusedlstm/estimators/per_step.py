@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,65 +11,44 @@ from sklearn.utils.validation import check_is_fitted
 
 from fusedlstm._core import Array
 from fusedlstm._core.threads import thread_limit
-from fusedlstm.data.reading import Data, read_weights, read_X
+from fusedlstm.data.reading import read_weights, read_X
 from fusedlstm.data.sequences import Sequences, all_steps
-from fusedlstm.data.standardization import StandardizedSequences
 from fusedlstm.estimators.base import SequenceEstimator
 from fusedlstm.layers import Layer
-from fusedlstm.layers.sequence import Sequence, rows_of
-from fusedlstm.losses.base import evaluate
-from fusedlstm.metrics import step_scorer
+from fusedlstm.layers.sequence import rows_of
 
 
 @dataclass(repr=False, eq=False, kw_only=True)
 class StepEstimator(SequenceEstimator):
-    """The part of tagger and step regressor that has targets and predictions at every step."""
+    """Base class of the estimators with one prediction per step."""
 
-    def _with_reduction(self, body: list[Layer[Any]]) -> list[Layer[Any]]:
-        for layer in body:
+    def _with_reduction(self, layers: list[Layer[Any]]) -> list[Layer[Any]]:
+        for layer in layers:
             if layer.reduces:
                 raise ValueError(
                     f"layers must keep the steps for {type(self).__name__}, which predicts at "
                     f"every step; got {layer!r}"
                 )
-        return body
+        return layers
 
-    def _scorer(self, name: str) -> Any:
-        return step_scorer(name)
+    def _predicted(self, X: Any, transform: Callable[[Array], Array] | None = None) -> Any:
+        """Return predictions for all steps in the form of X.
 
-    def _chunks(self, sequences: Sequences) -> Iterator[tuple[slice, Sequence]]:
-        """Yield the model's raw output for some sequences at a time."""
-        model = self.model_
-        predictor, _, standardizer = self._predicting()
-        if standardizer is not None:
-            sequences = StandardizedSequences(sequences, standardizer)
-        for part in self._parts(sequences):
-            x, lengths = sequences.take(part, model.dtype)
-            yield part, Sequence(predictor.predict(x, lengths), lengths)
-
-    def _evaluate_loss(self, data: Data) -> float:
-        total, size, loss = 0.0, 0.0, self._task().training_loss
-        for part, out in self._chunks(data.sequences):
-            y = data.y.take(part, None)[0]
-            weights = None
-            if isinstance(data.weights, Sequences):
-                weights = data.weights.take(part, None)[0]
-            evaluated = evaluate(loss, out, y, weights)
-            total += evaluated.loss * evaluated.size
-            size += evaluated.size
-        return total / size if size else 0.0
-
-    def _predicted(self, X: Any, decode: Callable[[Array], Array]) -> Any:
-        """Return predictions in the form of X.
-
-        A list for a list or a tuple, an array of objects for one, an array for an array.
+        The result is a list for a list or a tuple, an object array for an object array, and an
+        array for an array. ``transform`` maps the outputs of all steps to predictions; by default
+        it is the transform of the snapshot.
         """
         if "model_" not in vars(self):
             check_is_fitted(self, "model_")
         with thread_limit(self.n_threads):
             sequences = read_X(self, X, self.model_.dtype, reset=False)
-            rows = [rows_of(out.steps(), out.mask(), 2) for _, out in self._chunks(sequences)]
-        values, lengths = decode(np.concatenate(rows)), sequences.lengths()
+            snapshot = self._current_snapshot()
+            rows = [
+                rows_of(outputs.steps(), outputs.mask(), 2)
+                for _, outputs in snapshot.step_outputs(sequences)
+            ]
+        values = (transform or snapshot.transform)(np.concatenate(rows))
+        lengths = sequences.lengths()
         if isinstance(X, Sequences):
             return values
         if isinstance(X, (list, tuple)) or sequences.form == "ragged":
@@ -88,7 +67,7 @@ class StepEstimator(SequenceEstimator):
         return padded
 
     def _rows(self, X: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
-        """Return targets, predictions and weights of all real steps, for a score."""
+        """Return targets, predictions and weights of all steps without padding, for a score."""
         check_is_fitted(self, "model_")
         sequences = read_X(self, X, self.model_.dtype, reset=False)
         targets: Any = self._task().read(y, sequences)
@@ -99,6 +78,6 @@ class StepEstimator(SequenceEstimator):
 
 
 def _padding_of(values: Array) -> tuple[np.dtype[Any], Any]:
-    """Return data type and value of predictions past the end of a sequence in a padded array."""
+    """Return the data type and the value at padded steps for an array of predictions."""
     dtype = np.result_type(values.dtype, np.int8) if values.dtype.kind == "u" else values.dtype
     return dtype, {"f": np.nan, "U": "", "b": False, "O": None, "M": "NaT"}.get(dtype.kind, -1)

@@ -1,4 +1,4 @@
-"""Numbers: brought to one scale, predicted as a loss wants them, and brought back."""
+"""The regressor of sequences."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from fusedlstm.estimators.tasks import Numbers
 @describes_as(LSTMClassifier)
 @dataclass(repr=False, eq=False, kw_only=True)
 class LSTMRegressor(RegressorMixin, NumberEstimator, PooledEstimator):  # type: ignore[misc]
-    """Predict numbers from sequences with a recurrent network.
+    """Regressor of sequences with a recurrent neural network.
 
-    A stack of recurrent layers reads the sequence. A dense layer computes the outputs from the
+    A stack of recurrent layers reads each sequence. A dense layer computes the predictions from the
     final state of the last recurrent layer.
 
     Parameters
@@ -32,26 +32,30 @@ class LSTMRegressor(RegressorMixin, NumberEstimator, PooledEstimator):  # type: 
     hidden_size, num_layers, cell, bidirectional, layers : see `LSTMClassifier`
     dropout, recurrent_dropout, pooling : see `LSTMClassifier`
     loss : {"squared_error", "absolute_error", "huber", "pinball", "poisson", "gaussian"} or \
-object, default "squared_error"
-        An object from `fusedlstm.losses` sets the rest: ``Pinball((0.1, 0.5, 0.9))`` predicts three
-        quantiles, ``Gaussian()`` a mean and a standard deviation. ``"mse"`` is an alias of
-        ``"squared_error"`` and ``"mae"`` of ``"absolute_error"``.
+loss, default "squared_error"
+        Loss function that the training minimizes. ``"mse"`` is an alias of ``"squared_error"`` and
+        ``"mae"`` of ``"absolute_error"``. Pass an object from `fusedlstm.losses` to set the options
+        of a loss: ``Pinball((0.1, 0.5, 0.9))`` predicts three quantiles. ``"gaussian"`` predicts a
+        mean and a standard deviation.
     optimizer, schedule, clip_norm, batch_size, tbptt_steps, shuffle : see `LSTMClassifier`
     learning_rate : float, default 0.002
-        Step size of the optimizer, before ``schedule`` changes it. A smaller value trains more
-        slowly and more steadily.
+        Step size of the optimizer. ``schedule`` multiplies it by a factor that depends on the
+        epoch. With a smaller value the training is slower and more stable.
     weight_decay : float or "auto", default "auto"
-        L2 penalty on weights, not on biases; decoupled for ``"adamw"`` and ``"lion"``. ``"auto"``:
-        1 / n_samples, but at most 0.02; 0 for L-BFGS. The penalty has the weight of one sequence.
+        Strength of the L2 penalty on the weights. Biases are not penalized. The penalty is
+        decoupled from the gradient for ``"adamw"`` and ``"lion"``. With ``"auto"`` the strength is
+        1 / n_samples, but at most 0.02, so that the penalty counts as much as one sequence. For
+        L-BFGS, ``"auto"`` is 0.
     max_iter : int, default 100
-        Number of epochs. All of them are trained, unless ``early_stopping`` ends the fit or the
-        line search of L-BFGS finds no decrease.
+        Number of epochs. The training is shorter only if ``early_stopping`` ends it, or if the line
+        search of L-BFGS finds no decrease.
     early_stopping, scoring, validation_fraction, validation_split : see `LSTMClassifier`
     n_iter_no_change, tol, standardize : see `LSTMClassifier`
     normalize_y : bool or "auto", default "auto"
-        Train on targets of zero mean and unit variance, and predict on their own scale.
-        ``"auto"``: yes, except for counts, ``"poisson"``. Losses are those of the normalized
-        targets.
+        If True, the model is trained on targets with zero mean and unit variance, and the
+        predictions are transformed to the original scale. The losses are the losses of the
+        normalized targets. ``"auto"`` is True if the loss allows it. It is False for ``"poisson"``,
+        whose targets are counts.
     dtype, n_threads, random_state, warm_start, verbose : see `LSTMClassifier`
 
     Attributes
@@ -80,22 +84,21 @@ object, default "squared_error"
     )
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        """Return the prediction for each sequence.
+        """Predict the targets of each sequence.
 
         Parameters
         ----------
         X : like X of `fit`
-            Any number of steps, except after a fit on 2-D X.
+            Sequences of any number of steps. After a fit on 2-D X, the same number of columns.
         return_std : bool, default False
-            Return standard deviations too, which ``loss="gaussian"`` has.
+            If True, the standard deviations are also returned. This requires ``loss="gaussian"``.
 
         Returns
         -------
-        y_mean : array (n_samples,) or (n_samples, n_outputs), as y was
-            In float64, whatever ``dtype`` is. With a loss for several quantiles they are one more
-            axis, the last.
+        y_mean : float64 array (n_samples,) or (n_samples, n_outputs), like y
+            With a loss for several quantiles, the quantiles are the last axis.
         y_std : array like y_mean
-            If ``return_std``.
+            Only with ``return_std``.
 
         Examples
         --------
@@ -110,35 +113,37 @@ object, default "squared_error"
         ((200,), (200,), True)
         """
         outputs = self._outputs_for(X)
-        if not return_std:
-            return self._decode(outputs)
-        return self._task().std_decoder(self._decode)(outputs)
+        transform = self._current_snapshot().transform
+        if return_std:
+            transform = self._task().std_transform(transform)
+        return transform(outputs)
 
     def stream(
         self, n_sequences: int | None = None, *, return_std: bool = False
     ) -> EstimatorStream:
-        """Predict for running sequences, one step at a time.
+        """Return a stream that predicts one step at a time.
 
         All streams of a fitted estimator share its packed weights.
 
         Parameters
         ----------
         n_sequences : int or None, default None
-            Number of sequences that run side by side. None: one, and arrays have no axis for it.
+            Number of sequences that are predicted side by side. With None there is one sequence,
+            and the arrays of ``step`` have no axis for sequences.
         return_std : bool, default False
-            Let ``step`` return a tuple of mean and standard deviation, as ``predict`` does. This
-            needs ``loss="gaussian"``, and a step takes some microseconds more.
+            If True, ``step`` returns a tuple of mean and standard deviation, as ``predict`` does.
+            This requires ``loss="gaussian"``, and a step takes some microseconds longer.
 
         Returns
         -------
         EstimatorStream
-            ``step(x_t)`` takes the features of a step, (n_features,), and returns what ``predict``
-            returns for the sequence so far; ``reset()`` starts a new sequence.
+            ``step(x_t)`` takes the features of one step, (n_features,), and returns the prediction
+            for the sequence so far. ``reset()`` starts a new sequence.
 
         Raises
         ------
         ValueError
-            A layer reads sequences from their last step, or there is no standard deviation.
+            If a layer reads sequences from their last step, or the loss has no standard deviation.
 
         Examples
         --------
@@ -155,10 +160,12 @@ object, default "squared_error"
         if not check.true_or_false("return_std", return_std):
             return super().stream(n_sequences)
         check_is_fitted(self, "model_")
-        return self._new_stream(n_sequences, self._task().std_decoder(self._predicting()[1]))
+        return self._new_stream(
+            n_sequences, self._task().std_transform(self._current_snapshot().transform)
+        )
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the coefficient of determination, or of several quantiles its like.
+        """Return the coefficient of determination R^2 of the predictions.
 
         Parameters
         ----------
@@ -167,8 +174,8 @@ object, default "squared_error"
         Returns
         -------
         float
-            `sklearn.metrics.r2_score`; for several quantiles the mean over them of
-            `sklearn.metrics.d2_pinball_score`.
+            `sklearn.metrics.r2_score`. For a loss with several quantiles, the mean of
+            `sklearn.metrics.d2_pinball_score` over the quantiles.
         """
         task = self._task()
         if not task.quantiles():
@@ -184,6 +191,6 @@ object, default "squared_error"
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
-        with contextlib.suppress(TypeError, ValueError):  # `fit` says what is wrong with the loss
+        with contextlib.suppress(TypeError, ValueError):  # `fit` reports a wrong loss
             tags.target_tags.positive_only = self._task().loss.lowest_target >= 0
         return tags

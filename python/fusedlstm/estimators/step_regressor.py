@@ -1,4 +1,4 @@
-"""Numbers for every step."""
+"""The regressor of the steps of sequences."""
 
 from __future__ import annotations
 
@@ -19,35 +19,44 @@ from fusedlstm.estimators.tasks import StepNumbers
 @describes_as(LSTMClassifier, LSTMRegressor)
 @dataclass(repr=False, eq=False, kw_only=True)
 class LSTMStepRegressor(NumberEstimator, StepEstimator):
-    """Predict numbers at every step of a sequence with a recurrent network.
+    """Regressor of every step of sequences with a recurrent neural network.
 
-    A stack of recurrent layers reads the sequence; from their output at each step a dense layer
-    computes the outputs. A target that is NaN contributes nothing to the loss.
+    A stack of recurrent layers reads each sequence. A dense layer computes the predictions for each
+    step from the output of the last recurrent layer. Targets that are NaN are missing and do not
+    contribute to the loss.
 
     Parameters
     ----------
     hidden_size, num_layers, cell, bidirectional : see `LSTMClassifier`
-    layers : tuple of layers, optional
-        Layers from `fusedlstm.layers` that keep the steps, in place of those that ``hidden_size``,
-        ``num_layers``, ``cell``, ``bidirectional``, ``dropout`` and ``recurrent_dropout`` describe.
-        The output layer is added.
+    layers : tuple of layers or None, default None
+        Hidden layers from `fusedlstm.layers`, which must keep the steps. If given,
+        ``hidden_size``, ``num_layers``, ``cell``, ``bidirectional``, ``dropout`` and
+        ``recurrent_dropout`` have no effect. The output layer is added.
     dropout, recurrent_dropout : see `LSTMClassifier`
     loss : {"squared_error", "absolute_error", "huber", "pinball", "poisson", "gaussian"} or \
-object, default "squared_error"
-        As for `LSTMRegressor`. Its mean is that over the targets of a batch that are not NaN.
+loss, default "squared_error"
+        Loss function that the training minimizes: its mean over the targets of a batch that are not
+        NaN. Pass an object from `fusedlstm.losses` to set the options of a loss:
+        ``Pinball((0.1, 0.5, 0.9))`` predicts three quantiles. ``"gaussian"`` predicts a mean and a
+        standard deviation.
     optimizer, schedule, clip_norm, batch_size, shuffle : see `LSTMClassifier`
     learning_rate, max_iter : see `LSTMRegressor`
     weight_decay : float or "auto", default "auto"
-        As for `LSTMRegressor`, with the number of steps in place of ``n_samples``.
+        Strength of the L2 penalty on the weights. Biases are not penalized. The penalty is
+        decoupled from the gradient for ``"adamw"`` and ``"lion"``. With ``"auto"`` the strength is
+        1 / n_steps, but at most 0.02, where n_steps is the number of steps of all training
+        sequences. For L-BFGS, ``"auto"`` is 0.
     tbptt_steps : int or None, default None
-        For long sequences: train on chunks of this number of steps. States are carried from one
-        chunk to the next, gradients are not. Not for layers that read backward.
+        Number of steps of truncated back-propagation through time. None turns truncation off. Each
+        sequence is trained in chunks of ``tbptt_steps`` steps. States are passed from one chunk to
+        the next chunk, gradients are not. Layers that read backward cannot be truncated.
     early_stopping : see `LSTMClassifier`
     scoring : str, callable or None, default None
-        Metric that early stopping monitors. None: the validation loss. A scorer's name: the score
-        of all steps, see `fusedlstm.metrics.step_scorer`. A callable: its value for the estimator,
-        the validation X and y, which are as they were given to `fit`, or the rows of them that are
-        set aside.
+        Metric that early stopping monitors. With None it is the validation loss. The name of a
+        scorer from `sklearn.metrics.get_scorer_names` stands for the score of all steps of the
+        validation data, see `fusedlstm.metrics.step_scorer`. A callable
+        ``scoring(estimator, X, y)`` returns a score, where larger is better. It gets the validation
+        data in the form in which they were passed to `fit`.
     validation_fraction, validation_split : see `LSTMClassifier`
     n_iter_no_change, tol, standardize : see `LSTMClassifier`
     normalize_y : see `LSTMRegressor`
@@ -82,43 +91,43 @@ object, default "squared_error"
     )
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        """Return the predictions for each step.
+        """Predict the targets of each step.
 
         Parameters
         ----------
         X : like X of `fit`
         return_std : bool, default False
-            Return standard deviations too, which ``loss="gaussian"`` has.
+            If True, the standard deviations are also returned. This requires ``loss="gaussian"``.
 
         Returns
         -------
         y_mean : list of arrays (n_timesteps_i,) or (n_timesteps_i, n_outputs), or array
-            A list for a list, an array of objects for one of objects, an array (n_samples,
-            n_timesteps, ...) for an array, NaN at steps that are padding. With a loss for several
-            quantiles they are one more axis, the last.
+            A list for a list, an object array for an object array, and an array (n_samples,
+            n_timesteps, ...) for an array, with NaN at padded steps. With a loss for several
+            quantiles, the quantiles are the last axis.
         y_std : like y_mean
-            If ``return_std``.
+            Only with ``return_std``.
         """
         if not check.true_or_false("return_std", return_std):
-            return self._predicted(X, self._decode)
-        decode = self._task().std_decoder(self._decode)
-        mean = self._predicted(X, lambda rows: decode(rows)[0])
-        return mean, self._predicted(X, lambda rows: decode(rows)[1])
+            return self._predicted(X)
+        transform = self._task().std_transform(self._current_snapshot().transform)
+        mean = self._predicted(X, lambda rows: transform(rows)[0])
+        return mean, self._predicted(X, lambda rows: transform(rows)[1])
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the coefficient of determination over all steps whose target is not NaN.
+        """Return the coefficient of determination R^2 over all steps with targets.
 
         Parameters
         ----------
-        X, y : like those of `fit`
+        X, y : like X and y of `fit`
         sample_weight : array (n_samples,) or None
-            Of the sequences; each of their steps has it.
+            Weights of the sequences. All steps of a sequence have its weight.
 
         Returns
         -------
         float
-            The mean over the outputs that have targets; for several quantiles, the mean over them
-            of `sklearn.metrics.d2_pinball_score`.
+            Mean over the outputs that have targets. For a loss with several quantiles, the mean of
+            `sklearn.metrics.d2_pinball_score` over the outputs and the quantiles.
         """
         true, predicted, weights = self._rows(X, y, sample_weight)
         true = true.reshape(len(true), -1).astype(np.float64)

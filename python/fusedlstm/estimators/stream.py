@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fusedlstm._core import Array, core
 from fusedlstm._utils import validation as check
@@ -15,7 +14,7 @@ from fusedlstm.data.standardization import Standardizer
 from fusedlstm.models.stream import Stream
 
 
-class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
+class EstimatorStream(core.EstimatorStream):
     """Running sequences of a fitted estimator, computed step by step. From its `stream`.
 
     A stream uses the model that the estimator had at the end of `fit`. Streams of one estimator
@@ -36,12 +35,7 @@ class EstimatorStream(core.EstimatorStream):  # type: ignore[misc, name-defined]
 
     __slots__ = ("_check_names", "_decode", "_standardizer", "_stream")
 
-    if TYPE_CHECKING:  # the core defines and documents it
-
-        def step(self, x: npt.ArrayLike, /) -> Any: ...  # noqa: D102
-
-    else:
-        step = core.EstimatorStream.step
+    step = core.EstimatorStream.step  # documented in the core
 
     def __init__(
         self,

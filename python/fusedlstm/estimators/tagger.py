@@ -1,4 +1,4 @@
-"""A label for every step."""
+"""The classifier of the steps of sequences."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils.metaestimators import available_if
 
-from fusedlstm.estimators.base import takes_batches
 from fusedlstm.estimators.classifier import LSTMClassifier
 from fusedlstm.estimators.docstrings import describes_as
+from fusedlstm.estimators.parameters import takes_batches
 from fusedlstm.estimators.per_step import StepEstimator
 from fusedlstm.estimators.tasks import StepLabels
 from fusedlstm.estimators.tasks.labels import check_class_weight
@@ -21,50 +21,53 @@ from fusedlstm.losses import CLASSIFICATION_LOSSES, ClassificationLoss, as_loss,
 @describes_as(LSTMClassifier)
 @dataclass(repr=False, eq=False, kw_only=True)
 class LSTMTagger(StepEstimator):
-    """Predict a label at every step of a sequence with a recurrent network.
+    """Classifier of every step of sequences with a recurrent neural network.
 
-    A stack of recurrent layers reads the sequence; from their output at each step a dense layer
-    computes a logit per class. It is no `sklearn.base.ClassifierMixin`: scikit-learn takes the
-    targets of such an estimator to be one label per sample.
+    A stack of recurrent layers reads each sequence. A dense layer computes one logit per class from
+    the output of the last recurrent layer at each step. The class is not derived from
+    `sklearn.base.ClassifierMixin`: scikit-learn expects one label per sample from classifiers.
 
     Parameters
     ----------
     hidden_size, num_layers, cell : see `LSTMClassifier`
     bidirectional : bool, default True
-        Read every sequence from both ends, so that a label depends on the steps before and after
-        it. A stream needs False.
-    layers : tuple of layers, optional
-        Layers from `fusedlstm.layers` that keep the steps, in place of those that ``hidden_size``,
-        ``num_layers``, ``cell``, ``bidirectional``, ``dropout`` and ``recurrent_dropout`` describe.
-        The output layer is added.
+        If True, each recurrent layer reads the sequences forward and backward, so that the
+        prediction for a step depends on the steps before and after it. `stream` requires False.
+    layers : tuple of layers or None, default None
+        Hidden layers from `fusedlstm.layers`, which must keep the steps. If given,
+        ``hidden_size``, ``num_layers``, ``cell``, ``bidirectional``, ``dropout`` and
+        ``recurrent_dropout`` have no effect. The output layer is added.
     dropout, recurrent_dropout : see `LSTMClassifier`
-    loss : {"log_loss", "focal"} or object, default "log_loss"
-        Its mean is that over the real steps of a batch.
+    loss : {"log_loss", "focal"} or loss, default "log_loss"
+        Loss function that the training minimizes: its mean over the real steps of a batch. Pass an
+        object from `fusedlstm.losses` to set the options of a loss.
     optimizer, learning_rate, schedule, weight_decay, clip_norm : see `LSTMClassifier`
     batch_size, shuffle : see `LSTMClassifier`
     max_iter : int, default 100
-        Number of epochs. All of them are trained, unless ``early_stopping`` ends the fit or the
-        line search of L-BFGS finds no decrease.
+        Number of epochs. The training is shorter only if ``early_stopping`` ends it, or if the line
+        search of L-BFGS finds no decrease.
     tbptt_steps : int or None, default None
-        For long sequences: train on chunks of this number of steps. States are carried from one
-        chunk to the next, gradients are not. Not for layers that read backward.
+        Number of steps of truncated back-propagation through time. None turns truncation off. Each
+        sequence is trained in chunks of ``tbptt_steps`` steps. States are passed from one chunk to
+        the next chunk, gradients are not. Layers that read backward cannot be truncated.
     early_stopping : see `LSTMClassifier`
     scoring : str, callable or None, default None
-        Metric that early stopping monitors. None: the validation loss. A scorer's name: the score
-        of all steps, see `fusedlstm.metrics.step_scorer`. A callable: its value for the estimator,
-        the validation X and y, which are as they were given to `fit`, or the rows of them that are
-        set aside.
+        Metric that early stopping monitors. With None it is the validation loss. The name of a
+        scorer from `sklearn.metrics.get_scorer_names` stands for the score of all steps of the
+        validation data, see `fusedlstm.metrics.step_scorer`. A callable
+        ``scoring(estimator, X, y)`` returns a score, where larger is better. It gets the validation
+        data in the form in which they were passed to `fit`.
     validation_fraction, validation_split : see `LSTMClassifier`
     n_iter_no_change, tol, standardize : see `LSTMClassifier`
     class_weight : dict, "balanced" or None, default None
-        Factors of the sample weights of each step, by its label. ``"balanced"``: in inverse
-        proportion to the number of steps of each label.
+        Factors of the weights of the steps by label. With None all factors are 1. ``"balanced"``
+        uses factors inversely proportional to the number of steps with each label.
     dtype, n_threads, random_state, warm_start, verbose : see `LSTMClassifier`
 
     Attributes
     ----------
     classes_ : array (n_classes,)
-        The labels, in order.
+        Sorted labels.
     n_features_in_, X_mean_, X_scale_, model_ : see `LSTMClassifier`
     n_iter_, best_iter_, loss_ : see `LSTMClassifier`
     loss_curve_, validation_loss_curve_ : see `LSTMClassifier`
@@ -95,7 +98,7 @@ class LSTMTagger(StepEstimator):
     class_weight: Any = None
 
     def predict(self, X: Any) -> Any:
-        """Return the most probable label of each step.
+        """Predict the label of each step.
 
         Parameters
         ----------
@@ -104,14 +107,14 @@ class LSTMTagger(StepEstimator):
         Returns
         -------
         list of arrays (n_timesteps_i,), or array (n_samples, n_timesteps)
-            A list for a list, an array for an array, an array of objects for one of objects, which
-            `sklearn.model_selection.cross_val_predict` needs. In an array, steps that are padding
-            have the label NaN, "", False, None or -1, by the kind of the labels.
+            A list for a list, and an array for an array. For an object array, an object array, as
+            `sklearn.model_selection.cross_val_predict` requires. In an array, the label of a padded
+            step is NaN, "", False, None or -1, depending on the data type of the labels.
         """
         return self._predicted(X, lambda rows: self.classes_[np.argmax(rows, axis=1)])
 
     def predict_proba(self, X: Any) -> Any:
-        """Return the probability of each label at each step, in the order of ``classes_``.
+        """Predict the probabilities of the labels at each step, in the order of ``classes_``.
 
         Parameters
         ----------
@@ -120,12 +123,12 @@ class LSTMTagger(StepEstimator):
         Returns
         -------
         list of arrays (n_timesteps_i, n_classes), or array (n_samples, n_timesteps, n_classes)
-            NaN at steps that are padding.
+            NaN at padded steps.
         """
-        return self._predicted(X, self._decode)
+        return self._predicted(X)
 
     def predict_log_proba(self, X: Any) -> Any:
-        """Return the logarithm of the probability of each label at each step.
+        """Predict the logarithms of the probabilities of the labels at each step.
 
         Parameters
         ----------
@@ -133,12 +136,12 @@ class LSTMTagger(StepEstimator):
 
         Returns
         -------
-        list of arrays or array, like that of `predict_proba`
+        list of arrays or array, like the result of `predict_proba`
         """
         return self._predicted(X, lambda rows: log_softmax(rows.astype(np.float64)))
 
     def decision_function(self, X: Any) -> Any:
-        """Return the model's logits at each step.
+        """Return the logits at each step.
 
         Parameters
         ----------
@@ -146,18 +149,18 @@ class LSTMTagger(StepEstimator):
 
         Returns
         -------
-        list of arrays or array, like that of `predict_proba`
+        list of arrays or array, like the result of `predict_proba`
         """
         return self._predicted(X, lambda rows: rows.astype(np.float64))
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the share of the steps whose label is predicted.
+        """Return the accuracy of the predictions for all steps.
 
         Parameters
         ----------
-        X, y : like those of `fit`
+        X, y : like X and y of `fit`
         sample_weight : array (n_samples,) or None
-            Of the sequences; each of their steps has it.
+            Weights of the sequences. All steps of a sequence have its weight.
 
         Returns
         -------
@@ -170,15 +173,17 @@ class LSTMTagger(StepEstimator):
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> LSTMTagger:
-        """Train the model for one more epoch, on these data; make it in the first call.
+        """Train the model for one epoch. The first call makes the model.
+
+        The optimizer continues from its state after the previous call.
 
         Parameters
         ----------
         X, y : like X and y of `fit`
-        classes : array (n_classes,)
-            All labels that any call will see; needed in the first.
+        classes : array (n_classes,) or None
+            All labels that occur in any call. Required in the first call.
         sample_weight : array (n_samples,) or None
-            Relative to their mean in this call.
+            Weights of the sequences, relative to the mean of the weights in this call.
 
         Returns
         -------

@@ -1,1 +1,1 @@
-"""Files."""
+"""Files of models, estimators, transformers and checkpoints."""

@@ -1,10 +1,10 @@
-"""Digests of functions and objects, by which a checkpoint knows them again in another process.
+"""Digests of functions and objects, with which a checkpoint recognizes them in another process.
 
-A function is described by its bytecode, constants, defaults and closure, and by the functions,
-classes and constants among the global names that it uses; an object by its class and its state, as
-pickling takes it. Functions and classes of installed packages are described by name and version,
-modules by name. Of global names for mutable objects only the type counts: a function may collect
-results in them.
+The digest of a function covers its bytecode, constants, defaults and closure, and the functions,
+classes and constants among the global names that it uses. The digest of an object covers its class
+and its state as in pickling. Functions and classes of installed packages are identified by name and
+version, modules by name. For global names of mutable objects the digest only covers the type, since
+a function may collect results in them.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import Any
 
 import numpy as np
 
-from fusedlstm.data.sequences import pieces
+from fusedlstm._utils.chunks import row_chunks
 
 LIBRARIES = {"builtins", "fusedlstm", "numpy", "scipy", "sklearn"}
-"""Packages whose functions and classes are known by name, in whatever version."""
+"""Packages whose functions and classes are identified by name, whatever the version."""
 
 INSTALLED = tuple(
     os.path.join(sysconfig.get_path(name), "")
     for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
-"""Folders of packages whose functions and classes are known by name and version."""
+"""Folders of packages whose functions and classes are identified by name and version."""
 
 CONSTANTS = (
     type(None),
@@ -44,7 +44,7 @@ CONSTANTS = (
 )
 
 VALUES_WITHOUT_IDENTITY = (tuple, frozenset, types.CodeType, np.generic, np.dtype)
-"""Types of which equal objects may be one or several: compiling and loading code decides."""
+"""Types for which identity is ignored: equal constants of code may be one object or several."""
 
 
 class UndescribableError(Exception):
@@ -52,7 +52,13 @@ class UndescribableError(Exception):
 
 
 def describe(value: Any) -> str:
-    """Return a digest of a value that differs where the value does; raise `UndescribableError`."""
+    """Return a digest of a value. Different values have different digests.
+
+    Raises
+    ------
+    UndescribableError
+        The value has no state that can be compared.
+    """
     try:
         return hashlib.sha256(b"".join(_Description().parts(value))).hexdigest()
     except RecursionError:
@@ -60,11 +66,11 @@ def describe(value: Any) -> str:
 
 
 class _Description:
-    """One walk through a value and all that it refers to."""
+    """Traversal of a value and of all objects that it refers to."""
 
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}
-        self._kept: list[Any] = []  # an id is good while its object lives
+        self._kept: list[Any] = []  # an id is unique while its object lives
 
     def parts(self, value: Any) -> Iterator[bytes]:
         """Yield bytes that describe a value."""
@@ -72,7 +78,7 @@ class _Description:
             yield _text(type(value).__name__, repr(value))
         elif isinstance(value, types.ModuleType):
             yield _text("module", value.__name__)
-        elif id(value) in self._numbers:  # seen before, perhaps in a cycle
+        elif id(value) in self._numbers:  # visited before, possibly in a cycle
             yield _text("seen", self._numbers[id(value)])
         elif isinstance(value, VALUES_WITHOUT_IDENTITY):
             yield from self._of_object(value)
@@ -126,8 +132,8 @@ class _Description:
             yield from self.parts(array.tolist())
             return
         digest = hashlib.sha256()
-        for piece in pieces(array.reshape(1) if array.ndim == 0 else array):
-            digest.update(np.ascontiguousarray(piece).tobytes())
+        for chunk in row_chunks(array.reshape(1) if array.ndim == 0 else array):
+            digest.update(np.ascontiguousarray(chunk).tobytes())
         yield digest.digest()
 
     def _of_mapping(self, value: Mapping[Any, Any]) -> Iterator[bytes]:
@@ -138,7 +144,7 @@ class _Description:
             yield from self.parts(item)
 
     def _of_code(self, code: types.CodeType) -> Iterator[bytes]:
-        # Not the names of files and the numbers of lines.
+        # Names of files and line numbers are left out.
         counts = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags
         names = code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
         yield _text("code", code.co_name, counts, names, code.co_code.hex())
@@ -161,7 +167,7 @@ class _Description:
             if name in function.__globals__:
                 yield _text("global", name)
                 yield from self._of_global(function.__globals__[name])
-        if vars(function):  # such as what functools.wraps leaves
+        if vars(function):  # such as the attributes that functools.wraps sets
             yield from self.parts(vars(function))
 
     def _of_global(self, value: Any) -> Iterator[bytes]:
@@ -188,7 +194,7 @@ class _Description:
     def _of_instance(self, value: Any) -> Iterator[bytes]:
         try:
             reduced = value.__reduce_ex__(4)
-        except Exception as error:  # whatever a class does to say that it has no state
+        except Exception as error:  # any class may raise any error
             raise UndescribableError(f"{type(value).__name__}: {error}") from error
         yield _text("instance")
         yield from self.parts(type(value))
@@ -205,7 +211,7 @@ class _Description:
 
 
 def _text(*parts: object) -> bytes:
-    """Return text that cannot be mistaken for that of other parts."""
+    """Return the representation of parts as bytes, ended by a newline."""
     return (repr(parts) + "\n").encode(errors="backslashreplace")
 
 
@@ -220,7 +226,7 @@ def _is_constant(value: Any) -> bool:
 
 
 def _names(code: types.CodeType) -> set[str]:
-    """Return all names that code uses, and code inside it."""
+    """Return all names that code uses, nested code included."""
     names = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
@@ -229,7 +235,7 @@ def _names(code: types.CodeType) -> set[str]:
 
 
 def _library_name(value: Any) -> str | None:
-    """Return where an installed package offers this very object; None if none does."""
+    """Return the name and version of an object of an installed package; None for other objects."""
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
     if not isinstance(name, str) or not callable(value):
         return None

@@ -1,15 +1,14 @@
-"""Values of parameters and attributes as JSON and arrays, and back.
+"""Encode values of parameters and attributes as JSON and arrays, and decode them.
 
-A value is one of JSON's own, a tuple, a dictionary, an array, labels, a model, a random generator,
-or an object of the classes in `VALUES`. Reading calls constructors of these classes and nothing
-else. What is read may come from a stranger: every structure and type is checked, and no more memory
-is taken than the content is long, up to a constant factor.
+A value is a value of JSON, a tuple, a dictionary, an array, labels, a model, a random generator, or
+an object of a class in `VALUES`. Decoding calls constructors of these classes and of no other. A
+file may come from an untrusted source: every structure and type is checked, and the memory taken is
+proportional to the length of the content.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 import types
 import typing
@@ -17,100 +16,31 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from fusedlstm import layers
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
-from fusedlstm.losses import (
-    CLASSIFICATION_LOSSES,
-    REGRESSION_LOSSES,
-    ClassificationLoss,
-    RegressionLoss,
-)
-from fusedlstm.models.model import Model
-from fusedlstm.models.sequential import Sequential
-from fusedlstm.optimizers import OPTIMIZERS, AnyOptimizer, OptimizerState
-from fusedlstm.schedules import SCHEDULES, ScheduleState
-from fusedlstm.training.fit_state import FitState, Progress, Watch
+from fusedlstm.files.classes import FIELDS, MODELS, VALUES, class_of, is_listed
+from fusedlstm.losses import ClassificationLoss, RegressionLoss
 
-VALUES: dict[str, Callable[..., Any]] = {
-    **{
-        name: layer
-        for name in layers.__all__
-        if isinstance(layer := getattr(layers, name), type)
-        and issubclass(layer, layers.Layer)
-        and not inspect.isabstract(layer)
-    },
-    **{
-        type(value).__name__: type(value)
-        for named in (OPTIMIZERS, SCHEDULES, REGRESSION_LOSSES, CLASSIFICATION_LOSSES)
-        for value in named.values()
-    },
-    "OptimizerState": OptimizerState,
-    "ScheduleState": ScheduleState,
-    "Progress": Progress,
-    "Watch": Watch,
-    "FitState": FitState,
-}
-"""Dataclasses that parameters and attributes may hold."""
-
-FIELDS: dict[Any, dict[str, Any]] = {
-    OptimizerState: {
-        "t": int,
-        "averages": dict[str, npt.NDArray[Any]],
-        "momentum_product": float,
-    },
-    ScheduleState: {
-        "epoch": int,
-        "watched": float | None,
-        "best": float,
-        "waited": int,
-        "cooling": int,
-        "reduced": float,
-    },
-    Progress: {
-        "optimizer": AnyOptimizer,
-        "state": OptimizerState,
-        "rng": np.random.Generator,
-        "schedule": ScheduleState,
-    },
-    Watch: {
-        "tol": float,
-        "patience": int,
-        "best": float,
-        "best_params": npt.NDArray[Any] | None,
-        "best_iter": int,
-        "waited": int,
-    },
-    FitState: {
-        "seed": int,
-        "progress": Progress,
-        "watch": Watch,
-        "epochs": int,
-        "stopped": bool,
-    },
-}
-"""Types of the fields of classes that do not check them themselves.
-
-`typing.get_type_hints` would compile the annotations: loading a file compiles nothing.
-"""
+LAYERS_OF = {"Model": "layer", "Sequential": "layers"}
+"""Attribute of each class of models that holds its layers."""
 
 LABEL_KINDS = "biufUO"
+"""Kinds of the dtypes of labels."""
 
 FREE_LABEL_BYTES = 2**24
-"""Bytes that the labels of a file may take, however short they are."""
+"""Bytes that the labels of a file may take in addition to `BYTES_PER_CHARACTER`."""
 
 BYTES_PER_CHARACTER = 100
-"""Bytes that labels may take beyond that for each of their characters."""
+"""Bytes that labels may take for each of their characters."""
 
-
-BY_PICKLE = "Use pickle for classes of one's own."
-"""Hint of errors for classes of one's own."""
+BY_PICKLE = "Use pickle for your own classes."
+"""Hint of errors for classes of other packages."""
 
 
 def encode_parameter(value: Any, name: str, arrays: dict[str, Array]) -> Any:
-    """Encode a parameter of a constructor; raise a TypeError that says what a file cannot hold."""
+    """Encode a parameter of a constructor; raise TypeError if a file cannot hold it."""
     if name == "random_state" and not (value is None or isinstance(value, (int, np.integer))):
         hint = "Set it with set_params(random_state=...) first."
         raise TypeError(check.needs(name, "an integer or None to be saved", value, hint))
@@ -123,13 +53,13 @@ def encode_parameter(value: Any, name: str, arrays: dict[str, Array]) -> Any:
 
 
 def is_code(value: Any) -> bool:
-    """Return whether a parameter is a function, or a callable object of another project."""
+    """Return True for a function, and for a callable object of another package."""
     known = type(value) is VALUES.get(type(value).__name__)
     return callable(value) and not isinstance(value, type) and not known
 
 
 def encode_labels(labels: Array, name: str) -> Any:
-    """Encode labels so that they can be read in the file."""
+    """Encode labels as JSON."""
     needed = "of str, int, float or bool to be saved"
     if labels.dtype.kind not in LABEL_KINDS:
         raise TypeError(check.needs(name, needed, labels))
@@ -138,16 +68,16 @@ def encode_labels(labels: Array, name: str) -> Any:
         if type(value) not in (str, int, float, bool):
             raise TypeError(check.needs(name, needed, value))
     dtype = labels.dtype
-    if _excess(values, dtype) > FREE_LABEL_BYTES:  # far wider than the labels are long
+    if _excess(values, dtype) > FREE_LABEL_BYTES:  # the items are far wider than the labels
         dtype = np.dtype(f"U{max(map(len, values))}")
         if _excess(values, dtype) > FREE_LABEL_BYTES:
-            hint = "A few are far longer than the rest: use an array of dtype object."
+            hint = "A few labels are far longer than the rest: use an array of dtype object."
             raise TypeError(check.needs(name, "of similar lengths to be saved", labels, hint))
     return {"labels": [encode(value, name, {}) for value in values], "dtype": dtype.str}
 
 
 def encode(value: Any, name: str, arrays: dict[str, Array]) -> Any:
-    """Return a value as JSON holds it; arrays go into ``arrays``, by name."""
+    """Return a value as JSON. Arrays are added to ``arrays``, by name."""
     if isinstance(value, np.generic) and value.dtype.kind in "biufU":
         value = value.item()
     if value is None or type(value) in (bool, int, str):
@@ -169,7 +99,7 @@ def encode(value: Any, name: str, arrays: dict[str, Array]) -> Any:
             for key, item in value.items()
         ]
         return {"dict": sorted(pairs, key=repr)}
-    if type(value) is Sequential:
+    if type(value).__name__ == "Sequential" and is_listed(value, MODELS):
         return {"Sequential": encode_model(value, name + ".", arrays)}
     if type(value) is np.random.Generator and type(value.bit_generator) is np.random.PCG64:
         return {"Generator": encode(value.bit_generator.state, name, arrays)}
@@ -187,35 +117,37 @@ def encode(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     raise TypeError(check.needs(name, needed, value))
 
 
-def encode_model(model: Model, prefix: str, arrays: dict[str, Array]) -> dict[str, Any]:
-    """Return a model as JSON holds it; its parameters go into ``arrays``, after a prefix."""
+def encode_model(model: Any, prefix: str, arrays: dict[str, Array]) -> dict[str, Any]:
+    """Return a model as JSON. Its parameters are added to ``arrays``, their names after a prefix.
+
+    Parameters
+    ----------
+    model : Model or Sequential
+    prefix : str
+    arrays : dict of str to array
+    """
     arrays.update({prefix + name: array for name, array in model.named_params().items()})
+    held = LAYERS_OF[type(model).__name__]
     return {
-        **_layers_of(model, prefix, arrays),
+        held: encode(getattr(model, held), prefix + held, arrays),
         "input_size": model.input_size,
         "dtype": model.dtype.name,
         "params": prefix,
     }
 
 
-def _layers_of(model: Model, prefix: str, arrays: dict[str, Array]) -> dict[str, Any]:
-    if isinstance(model, Sequential):
-        return {"layers": encode(model.layers, prefix + "layers", arrays)}
-    return {"layer": encode(model.layer, prefix + "layer", arrays)}
-
-
 def decode(value: Any, arrays: dict[str, Array]) -> Any:
-    """Return the value that `encode` was given."""
+    """Return the value that `encode` encoded."""
     return Decoder(arrays).decode(value)
 
 
 class Decoder:
-    """Values of one header, which share its arrays.
+    """Decodes the values of a header.
 
     Parameters
     ----------
     arrays : dict of str to array
-        Of the file.
+        The arrays of the file.
     """
 
     def __init__(self, arrays: dict[str, Array]) -> None:
@@ -224,7 +156,7 @@ class Decoder:
         self._label_bytes = 2 * FREE_LABEL_BYTES
 
     def decode(self, value: Any) -> Any:
-        """Return the value that `encode` was given; raise ValueError or TypeError."""
+        """Return the value that `encode` encoded; raise ValueError or TypeError."""
         if isinstance(value, list):
             return [self.decode(item) for item in value]
         if not isinstance(value, dict):
@@ -249,13 +181,15 @@ class Decoder:
         if kind == "Generator":
             return self._generator(content)
         make = VALUES[check.choice("class", kind, VALUES)]
-        return made(make, {name: self.decode(each) for name, each in of_object(content).items()})
+        return construct(
+            make, {name: self.decode(each) for name, each in of_object(content).items()}
+        )
 
-    def model(self, content: Any, kind: type[Model] = Sequential) -> Any:
-        """Return the model that `encode_model` was given."""
-        held = "layers" if kind is Sequential else "layer"
-        parts = fields_of(kind.__name__, content, held, "input_size", "dtype", "params")
-        if self._has_model:  # which would multiply the memory of the same arrays
+    def model(self, content: Any, name: str = "Sequential") -> Any:
+        """Return the model of the class ``name`` that `encode_model` encoded."""
+        held = LAYERS_OF[name]
+        parts = fields_of(name, content, held, "input_size", "dtype", "params")
+        if self._has_model:  # a second model would take the memory of the same arrays again
             raise ValueError("a file must hold one model; got two")
         self._has_model = True
         prefix = _typed("params", parts["params"], str)
@@ -265,7 +199,7 @@ class Decoder:
             if name.startswith(prefix)
         }
         own = self.decode(parts[held])
-        return kind.from_named_params(own, parts["input_size"], arrays, parts["dtype"])
+        return class_of(name).from_named_params(own, parts["input_size"], arrays, parts["dtype"])
 
     def _labels(self, value: dict[str, Any]) -> Array:
         parts = fields_of("labels", value, "labels", "dtype")
@@ -309,8 +243,8 @@ class Decoder:
         return np.random.Generator(bits)
 
 
-def made(kind: Any, fields: dict[str, Any]) -> Any:
-    """Return an object of a dataclass, after a check of the fields' names and types."""
+def construct(kind: Any, fields: dict[str, Any]) -> Any:
+    """Check names and types of the fields of a dataclass, and return an object of it."""
     known = dataclasses.fields(kind)
     for name in fields:
         check.choice(f"field of {kind.__name__}", name, [field.name for field in known])
@@ -332,12 +266,12 @@ def check_type(name: str, value: Any, hint: Any) -> None:
 
 
 def of_object(content: Any) -> dict[str, Any]:
-    """Return an object of JSON."""
+    """Return an object of JSON; raise TypeError for another value."""
     return _typed("an object", content, dict)  # type: ignore[no-any-return]
 
 
 def fields_of(name: str, content: Any, *fields: str) -> dict[str, Any]:
-    """Return an object of JSON that has these fields and no other."""
+    """Return an object of JSON that has exactly these fields; raise ValueError for another."""
     if type(content) is not dict or content.keys() != set(fields):
         raise ValueError(check.needs(name, "of the fields " + ", ".join(fields), content))
     return content
@@ -357,7 +291,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, part) for part in parts)
     if hint is type(None):
         return value is None
-    if type(value) is int and abs(value) >= 2**63:  # more than the core and a float can take
+    if type(value) is int and abs(value) >= 2**63:  # too large for the compiled core
         return False
     if hint in (bool, int, str):
         return type(value) is hint
@@ -381,7 +315,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _excess(labels: list[Any], dtype: np.dtype[Any]) -> int:
-    """Return the bytes that an array of text takes beyond those for its characters."""
+    """Return the bytes of an array of text in excess of `BYTES_PER_CHARACTER`."""
     if dtype.kind != "U":
         return 0
     characters = sum(len(label) for label in labels if type(label) is str)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fusedlstm._utils import validation as check
-from fusedlstm.data.sequences import Sequences
 from fusedlstm.layers import Composite, Layer
 
 
@@ -95,20 +93,3 @@ def require_deterministic(layer: Layer[Any]) -> None:
                 f"layers must be layers without dropout, zoneout and DropConnect for L-BFGS; got "
                 f"{leaf!r} for {name}, whose property `random` is True"
             )
-
-
-def require_loss(loss: Any) -> None:
-    """Refuse a loss that is not callable, and a class in place of an instance."""
-    if isinstance(loss, type) or not callable(loss):
-        needed = "a loss from fusedlstm.losses, such as log_loss"
-        hint = f"Did you mean {loss.__name__}(...)?" if isinstance(loss, type) else ""
-        raise TypeError(check.needs("loss", needed, loss, hint))
-
-
-def require_targets_of(layer: Layer[Any], y: Any) -> None:
-    """Refuse targets of all steps for a model with one output per sequence."""
-    if layer.reduces and isinstance(y, Sequences):
-        raise ValueError(
-            "y must have one target per sequence for a model with one output per sequence; got "
-            "targets of all steps. For an output at every step leave out LastStep() or Pool()."
-        )

@@ -1,4 +1,4 @@
-"""Losses of vectors, of steps and of sequences, and functions that several losses share."""
+"""Types and base classes of losses, their evaluation on a batch, and shared functions."""
 
 from __future__ import annotations
 
@@ -14,23 +14,26 @@ from fusedlstm._utils import validation as check
 from fusedlstm.layers.sequence import Sequence, rows_of
 
 Loss: TypeAlias = Callable[[Array, Array, "Array | None"], "tuple[float, Array]"]
-"""A function of outputs (N, n_outputs), targets (N, ...) and weights (N,) or None.
+"""Function of outputs (N, n_outputs), targets (N, ...) and weights (N,) or None.
 
-It returns the mean of the rows' weighted losses, and its gradient by the outputs. For models with
-an output at every step the rows are the real steps of all sequences of a batch.
+It returns the mean of the weighted losses of the rows, and the gradient of the mean with respect to
+the outputs. For a model with an output at every step, the rows are the real steps of all sequences
+of the batch. Real steps are the steps that are not padding.
 """
 
 
 SHORT_ROW = 64
-"""Length up to which NumPy reduces rows faster as columns of the transposed array."""
+"""Row length up to which a reduction over the columns of the transposed array is faster."""
 
 
 class SequenceLoss(abc.ABC):
-    """A loss that needs to know which steps belong to one sequence.
+    """Base class of losses that depend on several steps of a sequence.
+
+    Other losses get the steps of all sequences as independent rows.
 
     Examples
     --------
-    A squared error with a penalty on changes from one step to the next, for sequences of equal
+    The squared error with a penalty on changes between successive steps, for sequences of equal
     lengths:
 
     >>> import numpy as np
@@ -56,17 +59,18 @@ class SequenceLoss(abc.ABC):
         out : Sequence
             The output of the model: ``x`` (B, T, n_outputs) or (B, n_outputs), and ``lengths``.
         y : array (B, ...) or (B, T, ...)
-            Targets of the sequences or of the steps.
+            Targets, per sequence or per step.
         weights : array (B,) or (B, T) or None
-            Of the sequences or of the steps. Past the end of a sequence targets and weights of
-            steps hold any number; if they are a padded array they may have more steps than ``out``.
+            Weights, per sequence or per step. Past the end of a sequence, the targets and weights
+            of steps are arbitrary. The arrays may have more steps than ``out``.
 
         Returns
         -------
         value : float
-            The mean over the real steps of the batch, or over the vectors.
+            The mean over the real steps of the batch, or over the sequences if there is one output
+            per sequence.
         dout : Sequence
-            The gradient by ``out.x``, zero past the end of each sequence.
+            The gradient with respect to ``out.x``, zero past the end of each sequence.
         """
 
 
@@ -76,10 +80,11 @@ class Evaluated(NamedTuple):
     Attributes
     ----------
     loss : float
+        The mean over the outputs.
     dout : array
-        Gradient by the outputs.
+        Gradient with respect to the outputs.
     size : float
-        Number of outputs that the loss is the mean over.
+        Number of outputs in the mean.
     """
 
     loss: float
@@ -90,26 +95,33 @@ class Evaluated(NamedTuple):
 def evaluate(
     loss: Loss | SequenceLoss, out: Sequence, y: Array, weights: Array | None
 ) -> Evaluated:
-    """Evaluate a loss on the real steps of a batch, or on its vectors.
+    """Evaluate a loss on the outputs of a batch, without padding.
 
     Parameters
     ----------
     loss : callable
+        A loss of rows or a `SequenceLoss`.
     out : Sequence
-        With an output at every step, the loss is the mean over the real steps of the batch.
+        Output of the model, per sequence or per step. With an output at every step, the loss is the
+        mean over the real steps of the batch.
     y : array (B, ...) or (B, T, ...)
-        Targets of the sequences or of the steps. Where ``out`` has lengths, there may be more
-        steps than in ``out``: those past the end of a sequence are not read.
+        Targets, per sequence or per step. If ``out`` has lengths, ``y`` may have more steps than
+        ``out``. Targets past the end of a sequence are not read.
     weights : array (B,) or (B, T) or None
-        Of the sequences or of the steps, relative to their mean over the training set.
+        Weights, per sequence or per step, relative to their mean over the training set.
+
+    Returns
+    -------
+    Evaluated
+        The loss, its gradient and the number of outputs in the mean.
 
     Raises
     ------
     ValueError
-        ``out`` has an output at every step and ``y`` no target for each.
+        If ``out`` has an output at every step and ``y`` has one target per sequence.
     """
     x = out.steps()
-    with np.errstate(over="ignore", invalid="ignore"):  # the caller sees it in the loss
+    with np.errstate(over="ignore", invalid="ignore"):  # the caller checks that the loss is finite
         if isinstance(loss, SequenceLoss):
             if x.ndim == 3:
                 mask = out.mask()
@@ -124,11 +136,11 @@ def evaluate(
         mask = out.mask()
         require_step_targets(y, x.shape[:2])
         targets = rows_of(_of_steps("y", y, x, mask), mask, 2)
-        size: float = getattr(loss, "_count", len)(targets)
+        size: float = getattr(loss, "count_rows", len)(targets)
         of_rows = None
         if weights is not None:
             of_rows = _step_weights(weights, x, mask)
-            if weights.ndim == 2 and hasattr(loss, "_scales_weights"):  # see `each_step`
+            if weights.ndim == 2 and hasattr(loss, "_scales_weights"):  # set by `each_step`
                 size = float(of_rows.sum())
                 of_rows = of_rows / max(of_rows.mean(), np.finfo(np.float64).tiny)
         value, drows = loss(rows_of(x, mask), targets, of_rows)
@@ -142,7 +154,7 @@ def _count_of(out: Sequence) -> int:
 
 
 def require_step_targets(y: Any, steps: tuple[int, ...]) -> None:
-    """Refuse targets of whole sequences for a model with an output at every step."""
+    """Raise ValueError if y has one target per sequence and the model has one output per step."""
     if np.ndim(y) < 2 or len(y) != steps[0]:
         needed = f"targets of all steps, of shape ({steps[0]}, {steps[1]}, ...)"
         hint = (
@@ -153,7 +165,7 @@ def require_step_targets(y: Any, steps: tuple[int, ...]) -> None:
 
 
 def _of_steps(name: str, values: Array, x: Array, mask: npt.NDArray[np.bool_] | None) -> Array:
-    """Return values of the steps of x, without those past the end of the longest sequence."""
+    """Return values per step, cut to the number of steps of x."""
     steps, shape = x.shape[:2], np.shape(values)
     if shape[:2] == steps:
         return values
@@ -170,21 +182,22 @@ def _step_weights(weights: Array, x: Array, mask: npt.NDArray[np.bool_] | None) 
 
 
 def each_step(loss: Loss) -> Loss:
-    """Turn a loss of vectors into one of the outputs at all steps.
+    """Return a loss of the outputs at all steps, given a loss of one output per sequence.
 
-    Training needs no such loss: it evaluates losses of vectors on all real steps.
+    Training does not need this function: it evaluates a loss on all real steps if the model has an
+    output at every step.
 
     Parameters
     ----------
     loss : callable
-        Of y_pred (B, n_outputs).
+        Function of y_pred (B, n_outputs), y (B, ...) and weights (B,) or None.
 
     Returns
     -------
     callable
-        Takes y_pred (B, T, n_outputs), y (B, T, ...) and weights (B, T) or None. The mean is that
-        of all steps, weighted: with weights of 1 for real steps and 0 for padding, that of the
-        real steps. Rows (N, n_outputs) are taken as by ``loss``.
+        Function of y_pred (B, T, n_outputs), y (B, T, ...) and weights (B, T) or None. It returns
+        the weighted mean over all steps and its gradient. With weight 1 for real steps and 0 for
+        padding, this is the mean over the real steps. Two-dimensional y_pred is passed to ``loss``.
 
     Examples
     --------
@@ -208,27 +221,49 @@ def each_step(loss: Loss) -> Loss:
 
 
 def require_rows(y_pred: Array) -> None:
-    """Refuse outputs at all steps, in a call of a loss of vectors."""
+    """Raise ValueError if y_pred has three dimensions."""
     if np.ndim(y_pred) == 3:
-        hint = "each_step(loss) takes the outputs at all steps, (B, T, n_outputs)."
+        hint = "For the outputs at all steps, (B, T, n_outputs), use each_step(loss)."
         raise ValueError(check.needs("y_pred", "an array (B, n_outputs)", y_pred, hint))
 
 
 def mean_and_gradient(
     value: Array, dy: Array, n: int, weights: Array | None, dtype: np.dtype[Any]
 ) -> tuple[float, Array]:
-    """Return the weighted sum of the losses (B, ...) over ``n``, and its gradient in ``dtype``."""
+    """Return the weighted sum of the losses, divided by ``n``, and its gradient.
+
+    Parameters
+    ----------
+    value : array (B, ...)
+        Losses of the rows.
+    dy : array (B, n_outputs)
+        Gradients of the losses.
+    n : int
+        Number of losses in the mean.
+    weights : array (B,) or None
+        Weights of the rows.
+    dtype : numpy.dtype
+        The dtype of the returned gradient.
+    """
     scale: Any = dtype.type(1 / n)
     if weights is not None:
         if np.shape(weights) != value.shape[:1]:
-            raise ValueError(check.needs("weights", f"{len(value)} numbers, one a row", weights))
+            raise ValueError(check.needs("weights", f"{len(value)} numbers, one per row", weights))
         value = value.reshape(len(value), -1).sum(axis=1, dtype=np.float64) * weights
         scale = (weights / n).astype(dtype)[:, np.newaxis]
     return float(value.sum(dtype=np.float64)) / n, (dy * scale).astype(dtype, copy=False)
 
 
 def sigmoid(z: Array) -> Array:
-    """Return 1 / (1 + exp(-z)) without overflow."""
+    """Return the logistic function, 1 / (1 + exp(-z)), without overflow.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm.losses import sigmoid
+    >>> sigmoid(np.array([-1000.0, 0.0, 1000.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
     e = np.exp(-np.abs(z))
     p: Array = np.where(z >= 0, 1, e) / (1 + e)
     return p
@@ -241,7 +276,7 @@ def softplus(z: Array) -> Array:
 
 
 def row_max(z: Array) -> Array:
-    """Return the maximum of each row, (B, 1)."""
+    """Return the maximum of each row, of shape (B, 1)."""
     if z.shape[1] > SHORT_ROW:
         highest: Array = z.max(axis=1, keepdims=True)
     else:
@@ -250,7 +285,15 @@ def row_max(z: Array) -> Array:
 
 
 def log_softmax(z: Array) -> Array:
-    """Return the logarithm of the softmax of each row, without overflow."""
+    """Return the logarithm of the softmax of each row, without overflow.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm.losses import log_softmax
+    >>> log_softmax(np.array([[0.0, 0.0], [1000.0, 0.0]])).round(4).tolist()
+    [[-0.6931, -0.6931], [0.0, -1000.0]]
+    """
     shifted = z - row_max(z)
     result: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return result

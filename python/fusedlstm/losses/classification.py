@@ -1,4 +1,4 @@
-"""Losses on logits, for classes and labels."""
+"""Classification losses: functions of logits, for classes and for several labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,30 @@ from fusedlstm.losses.base import (
 
 
 class ClassificationLoss(ShortRepr, abc.ABC):
-    """Frozen configuration, and a function of logits and classes."""
+    """Base class of classification losses.
+
+    A subclass implements `of_classes` and `of_labels`.
+
+    Examples
+    --------
+    The squared error of the probabilities, known as the Brier score:
+
+    >>> import numpy as np
+    >>> from fusedlstm.losses import ClassificationLoss, log_softmax, sigmoid
+    >>> class Brier(ClassificationLoss):
+    ...     def of_classes(self, z, y):
+    ...         p = np.exp(log_softmax(z))
+    ...         error = p - np.eye(z.shape[1])[y]
+    ...         dz = 2 * p * (error - (p * error).sum(axis=1, keepdims=True))
+    ...         return (error**2).sum(axis=1), dz
+    ...
+    ...     def of_labels(self, z, y):
+    ...         p = sigmoid(z)
+    ...         return (p - y) ** 2, 2 * (p - y) * p * (1 - p)
+    >>> value, dy = Brier()(np.zeros((1, 2)), np.array([1]))
+    >>> value, dy.tolist()
+    (0.5, [[0.5, -0.5]])
+    """
 
     def __call__(
         self, y_pred: Array, y: Array, weights: Array | None = None
@@ -33,25 +56,28 @@ class ClassificationLoss(ShortRepr, abc.ABC):
         y_pred : array (B, n_classes), (B, 1) for two classes, or (B, n_labels)
             Logits.
         y : int array (B,) or (B, n_labels)
-            Classes, counted from 0; or 1 where a sequence has the label, 0 where it has not. Labels
-            are taken to be independent, and summed over.
+            Class indices from 0 to n_classes - 1. Or an indicator matrix: 1 if the sequence has the
+            label, else 0. Labels are treated as independent, and their losses are added.
         weights : array (B,) or None
+            Weights of the sequences. None means equal weights.
 
         Returns
         -------
         value : float
+            The weighted mean of the losses of the sequences.
         dy : array like y_pred
+            Gradient with respect to ``y_pred``.
 
         Raises
         ------
         ValueError
-            The shapes do not go together, or y holds a class that does not exist. Rows of weight 0
-            need a class too.
+            If the shapes do not match, or ``y`` has a class outside of 0 to n_classes - 1.
+            Sequences of weight 0 must have a valid class too.
         """
         require_rows(y_pred)
         y = np.asarray(y)
         if y.shape != (y_pred.shape if y.ndim == 2 else y_pred.shape[:1]):
-            needed = f"classes {y_pred.shape[:1]} or labels {y_pred.shape}, as y_pred has it"
+            needed = f"classes {y_pred.shape[:1]} or labels {y_pred.shape}, to match y_pred"
             raise ValueError(check.needs("y", needed, y))
         self._check_range(y, y_pred.shape[1])
         if y.ndim == 2:
@@ -71,35 +97,73 @@ class ClassificationLoss(ShortRepr, abc.ABC):
 
     @staticmethod
     def _check_range(y: Array, n_outputs: int) -> None:
-        """Refuse classes and labels that do not exist; NumPy counts class -1 from the end."""
+        """Raise ValueError for classes and labels out of range.
+
+        NumPy would read the class -1 as the last class.
+        """
         if y.size == 0:
             return
         if y.ndim == 1 and y.dtype.kind not in "biu":
             raise ValueError(check.needs("y", "integer classes", y))
         highest = max(n_outputs, 2) - 1 if y.ndim == 1 else 1
         smallest, largest = y.min(), y.max()
-        if not (smallest >= 0 and largest <= highest):  # NaN is refused too
+        if not (smallest >= 0 and largest <= highest):  # true for NaN too
             needed = f"classes from 0 to {highest}" if y.ndim == 1 else "labels from 0 to 1"
             wrong = largest if smallest >= 0 else smallest
             raise ValueError(check.needs("y", needed, wrong))
 
     @abc.abstractmethod
     def of_classes(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Return each sequence's loss and its gradient, for one of several classes."""
+        """Return the losses and gradients for one of several classes per sequence.
+
+        Parameters
+        ----------
+        z : array (B, n_classes)
+            Logits.
+        y : int array (B,)
+            Class indices.
+
+        Returns
+        -------
+        value : array (B,)
+            Loss of each sequence.
+        dz : array (B, n_classes)
+            Gradient with respect to ``z``.
+        """
 
     @abc.abstractmethod
     def of_labels(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Return the loss of each label of each sequence and its gradient."""
+        """Return the losses and gradients for independent labels.
+
+        Two classes with a single logit are evaluated as one label.
+
+        Parameters
+        ----------
+        z : array (B, n_labels)
+            Logits.
+        y : array (B, n_labels)
+            1 if the sequence has the label, else 0.
+
+        Returns
+        -------
+        value : array (B, n_labels)
+            Loss of each label of each sequence.
+        dz : array (B, n_labels)
+            Gradient with respect to ``z``.
+        """
 
 
 @dataclass(frozen=True, repr=False)
 class LogLoss(ClassificationLoss):
-    """Cross-entropy with the softmax of logits, or where there are labels their sigmoids.
+    """Cross-entropy loss.
+
+    The probabilities of classes are the softmax of the logits. The probabilities of labels are the
+    sigmoids of the logits.
 
     Parameters
     ----------
     label_smoothing : float in [0, 1), default 0
-        Share of the target that is spread over all classes alike.
+        Fraction of the target probability that is distributed equally over all classes.
 
     References
     ----------
@@ -147,15 +211,16 @@ class LogLoss(ClassificationLoss):
 
 @dataclass(frozen=True, repr=False)
 class Focal(ClassificationLoss):
-    """Cross-entropy times ``(1 - p) ** gamma``, p the probability of the truth.
+    """Focal loss: cross-entropy times ``(1 - p) ** gamma``.
 
-    What is predicted well already counts for less. The weights of the classes, the paper's alpha,
-    are the estimator's ``class_weight``.
+    p is the predicted probability of the true class. The factor reduces the loss of sequences that
+    are predicted well. The class weights, alpha in the paper, are set with ``class_weight`` of the
+    estimator.
 
     Parameters
     ----------
-    gamma : float, default 2
-        0 is cross-entropy.
+    gamma : float of at least 0, default 2
+        Exponent. With 0 the loss is cross-entropy.
 
     References
     ----------
@@ -190,7 +255,7 @@ class Focal(ClassificationLoss):
         return value, slope * sign * sigmoid(-towards)
 
     def _of_log_probability(self, log_p: Array) -> tuple[Array, Array]:
-        """Return the loss, and its slope by the logarithm of the probability of the truth."""
+        """Return the loss, and its derivative with respect to log p of the true class."""
         rest = -np.expm1(log_p)  # 1 - p
         factor = rest**self.gamma
         ratio = np.divide(log_p, rest, out=-np.ones_like(rest), where=rest > 0)

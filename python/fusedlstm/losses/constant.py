@@ -1,4 +1,4 @@
-"""The loss of the best constant prediction: the least that a model must improve on."""
+"""Loss of the best constant prediction, the baseline for a trained model."""
 
 from __future__ import annotations
 
@@ -6,24 +6,33 @@ import numpy as np
 from scipy.optimize import minimize
 
 from fusedlstm._core import Array
-from fusedlstm.losses import Loss
+from fusedlstm.losses.base import Loss
 
 
 def constant_loss(
     loss: Loss, n_outputs: int, y: Array, weights: Array | None, start: Array | None = None
 ) -> float:
-    """Return the smallest loss that outputs equal for all sequences have.
+    """Return the smallest loss that a model with the same output for all sequences can have.
+
+    The output is found with L-BFGS.
 
     Parameters
     ----------
     loss : callable
-        Of raw outputs (n, n_outputs), targets and weights.
+        Function of raw outputs (n, n_outputs), targets and weights.
     n_outputs : int
+        Number of outputs of the model.
     y : array (n, ...)
         Encoded targets.
     weights : array (n,) or None
+        Weights of the sequences.
     start : array (n_outputs,) or None
-        A first guess of the outputs; None: zero.
+        Output at which the minimization starts. None means zero.
+
+    Returns
+    -------
+    float
+        The smallest loss.
     """
 
     def value_and_gradient(z: Array) -> tuple[float, Array]:

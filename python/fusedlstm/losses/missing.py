@@ -1,4 +1,4 @@
-"""Losses with targets that are missing."""
+"""Regression losses that ignore missing targets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from fusedlstm.losses.regression import RegressionLoss
 
 @dataclass(frozen=True)
 class WithMissing:
-    """A loss of numbers, to which targets that are NaN contribute nothing.
+    """Regression loss that ignores targets that are NaN.
 
     Parameters
     ----------
     loss : RegressionLoss
+        The loss of the targets that are not NaN.
     """
 
     loss: RegressionLoss
@@ -25,19 +26,36 @@ class WithMissing:
     def __call__(
         self, y_pred: Array, y: Array, weights: Array | None = None
     ) -> tuple[float, Array]:
-        """Return the mean over the targets that are not missing, and its gradient."""
+        """Return the mean over the targets that are not NaN, and its gradient.
+
+        Parameters
+        ----------
+        y_pred : array (B, n_outputs)
+            Raw output of the model.
+        y : array (B, n_targets)
+            Targets. NaN marks a missing target.
+        weights : array (B,) or None
+            Weights of the rows.
+
+        Returns
+        -------
+        value : float
+            The loss.
+        dy : array like y_pred
+            Gradient with respect to ``y_pred``, zero for the outputs of missing targets.
+        """
         missing = np.isnan(y)
         if not missing.any():
             return self.loss(y_pred, y, weights)
         value, dy = self.loss.of_targets(y_pred, np.where(missing, 0, y).astype(y.dtype))
         columns = self.loss.target_of_outputs(y.shape[1])
-        # A loss of several quantiles has one more axis.
+        # The losses of several quantiles have one more axis.
         of_value = missing.reshape(missing.shape + (1,) * (value.ndim - 2))
         value, dy = np.where(of_value, 0, value), np.where(missing[:, columns], 0, dy)
         present = int(missing.size - missing.sum()) * (value.size // missing.size)
         return mean_and_gradient(value, dy, max(present, 1), weights, y_pred.dtype)
 
-    def _count(self, y: Array) -> float:
-        """Return the number of rows that the targets that are not missing would fill."""
+    def count_rows(self, y: Array) -> float:
+        """Return the number of targets that are not NaN, divided by the targets per row."""
         present = int(np.count_nonzero(~np.isnan(y)))
         return present / int(y.shape[1])

@@ -1,9 +1,8 @@
-"""Losses on numbers, and what a model's raw output predicts with each."""
+"""Base class of regression losses, and losses of the error of one prediction per target."""
 
 from __future__ import annotations
 
 import abc
-import itertools
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,17 +12,35 @@ import numpy as np
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
 from fusedlstm._utils.representation import ShortRepr
-from fusedlstm.losses.base import mean_and_gradient, require_rows, sigmoid, softplus
+from fusedlstm.losses.base import mean_and_gradient, require_rows
 
 
 class RegressionLoss(ShortRepr, abc.ABC):
-    """Frozen configuration, and functions of a model's raw output."""
+    """Base class of regression losses.
+
+    A subclass implements `of_targets`. It overrides other members if a target needs several outputs
+    or the prediction differs from the raw output.
+
+    Examples
+    --------
+    The logarithm of the hyperbolic cosine of the error:
+
+    >>> import numpy as np
+    >>> from fusedlstm.losses import RegressionLoss
+    >>> class LogCosh(RegressionLoss):
+    ...     def of_targets(self, z, y):
+    ...         error = z - y
+    ...         return np.logaddexp(error, -error) - np.log(2), np.tanh(error)
+    >>> value, dy = LogCosh()(np.array([[2.0]]), np.array([[1.0]]))
+    >>> round(value, 4), dy.round(4).tolist()
+    (0.4338, [[0.7616]])
+    """
 
     location_scale: ClassVar[bool] = True
-    """Whether targets may be shifted and scaled for training, and predictions back."""
+    """True if targets may be standardized for training and predictions scaled back."""
 
     lowest_target: ClassVar[float] = -math.inf
-    """The smallest target that has a loss."""
+    """Smallest valid target."""
 
     def __call__(
         self, y_pred: Array, y: Array, weights: Array | None = None
@@ -33,24 +50,28 @@ class RegressionLoss(ShortRepr, abc.ABC):
         Parameters
         ----------
         y_pred : array (B, n_outputs(n_targets))
-            The model's raw output.
+            Raw output of the model.
         y : array (B, n_targets)
+            Targets.
         weights : array (B,) or None
+            Weights of the sequences. None means equal weights.
 
         Returns
         -------
         value : float
+            The weighted mean of the losses.
         dy : array like y_pred
+            Gradient with respect to ``y_pred``.
 
         Raises
         ------
         ValueError
-            The shapes do not go together.
+            If the shapes do not match.
         """
         require_rows(y_pred)
         y = np.asarray(y)
         if y.ndim != 2 or y_pred.shape != (len(y), self.n_outputs(y.shape[1])):
-            needed = f"an array (n, n_targets) that goes with y_pred {y_pred.shape}"
+            needed = f"an array (n, n_targets) that matches y_pred {y_pred.shape}"
             hint = "For one target pass y[..., numpy.newaxis]." if y.ndim == 1 else ""
             raise ValueError(check.needs("y", needed, y, hint))
         value, dy = self.of_targets(y_pred, y)
@@ -64,28 +85,89 @@ class RegressionLoss(ShortRepr, abc.ABC):
 
     @abc.abstractmethod
     def of_targets(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Return the loss of each target of each sequence, and its gradient by the outputs."""
+        """Return the loss of each target and the gradient with respect to the outputs.
+
+        Parameters
+        ----------
+        z : array (B, n_outputs(n_targets))
+            Raw output of the model.
+        y : array (B, n_targets)
+            Targets.
+
+        Returns
+        -------
+        value : array (B, n_targets)
+            Loss of each target of each sequence.
+        dz : array like z
+            Gradient with respect to ``z``.
+        """
 
     def n_outputs(self, n_targets: int) -> int:
-        """Return the outputs of a model for so many targets."""
+        """Return the number of outputs that a model needs.
+
+        Parameters
+        ----------
+        n_targets : int
+            Number of targets.
+
+        Returns
+        -------
+        int
+            Number of outputs.
+        """
         return n_targets
 
     def target_of_outputs(self, n_targets: int) -> Array:
-        """Return for each output of the model the number of the target that it is for."""
+        """Return the index of the target of each output.
+
+        Parameters
+        ----------
+        n_targets : int
+            Number of targets.
+
+        Returns
+        -------
+        int array (n_outputs,)
+            Indices from 0 to n_targets - 1.
+        """
         return np.repeat(np.arange(n_targets), self.n_outputs(n_targets) // n_targets)
 
     def start(self, y: Array, weights: Array | None) -> Array | None:
-        """Return what the output should be before training; None: zero."""
+        """Return the output that the model should have before training.
+
+        Parameters
+        ----------
+        y : array (n_samples, n_targets)
+            Targets of the training set.
+        weights : array (n_samples,) or None
+            Weights of the sequences.
+
+        Returns
+        -------
+        array (n_outputs,) or None
+            The initial output. None means zero.
+        """
         return None
 
     def predict(self, z: Array) -> Array:
-        """Return predictions, (n, n_targets), from raw outputs."""
+        """Return predictions, given the raw output of the model.
+
+        Parameters
+        ----------
+        z : array (n, n_outputs)
+            Raw output.
+
+        Returns
+        -------
+        array (n, n_targets)
+            Predictions on the scale of the training targets.
+        """
         return z
 
 
 @dataclass(frozen=True, repr=False)
 class SquaredError(RegressionLoss):
-    """Mean squared error; predicts means.
+    """Mean squared error. The model predicts means.
 
     Examples
     --------
@@ -103,7 +185,7 @@ class SquaredError(RegressionLoss):
 
 @dataclass(frozen=True, repr=False)
 class AbsoluteError(RegressionLoss):
-    """Mean absolute error; predicts medians.
+    """Mean absolute error. The model predicts medians.
 
     Examples
     --------
@@ -121,12 +203,15 @@ class AbsoluteError(RegressionLoss):
 
 @dataclass(frozen=True, repr=False)
 class Huber(RegressionLoss):
-    """Half the square of small errors, the absolute value of large ones.
+    """Huber loss: quadratic for small errors, linear for large errors.
+
+    ``error**2 / 2`` up to ``|error| = delta``, else ``delta * (|error| - delta / 2)``.
 
     Parameters
     ----------
-    delta : float, default 1
-        What is large, in standard deviations of the targets where they are normalized.
+    delta : positive float, default 1
+        Error at which the loss becomes linear. If the estimator normalizes the targets, in units of
+        their standard deviation.
 
     References
     ----------
@@ -150,159 +235,6 @@ class Huber(RegressionLoss):
         error = z - y
         slope = np.clip(error, -self.delta, self.delta)
         return slope * (error - slope / 2), slope
-
-
-@dataclass(frozen=True, repr=False)
-class Pinball(RegressionLoss):
-    """Quantiles, several at once, which never cross.
-
-    Of each target's outputs the first is the lowest quantile; the others are, after a softplus, the
-    steps from each to the next.
-
-    Parameters
-    ----------
-    quantiles : tuple of float in (0, 1), rising, or one float, default (0.1, 0.5, 0.9)
-        With a tuple predictions have one more axis, over its quantiles.
-
-    References
-    ----------
-    .. [1] Koenker and Bassett, "Regression Quantiles", 1978.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fusedlstm.losses import Pinball
-    >>> value, dy = Pinball(0.9)(np.array([[1.0]]), np.array([[3.0]]))
-    >>> value, dy.tolist()
-    (1.8, [[-0.9]])
-    >>> Pinball((0.1, 0.9)).predict(np.array([[1.0, -50.0], [1.0, 2.0]])).round(3).tolist()
-    [[[1.0, 1.0]], [[1.0, 3.127]]]
-    """
-
-    quantiles: tuple[float, ...] | float = (0.1, 0.5, 0.9)
-
-    def __post_init__(self) -> None:
-        needed = "one or several rising numbers in (0, 1)"
-        if isinstance(self.quantiles, list):
-            object.__setattr__(self, "quantiles", tuple(self.quantiles))
-        levels = self.levels()
-        if not levels:
-            raise ValueError(check.needs("quantiles", needed, self.quantiles))
-        for level in levels:
-            check.real_in("quantiles", level, needed, 0.0, 1.0, open_low=True, open_high=True)
-        if any(high <= low for low, high in itertools.pairwise(levels)):
-            raise ValueError(check.needs("quantiles", needed, self.quantiles))
-
-    def levels(self) -> tuple[float, ...]:
-        """Return the quantiles as a tuple."""
-        return self.quantiles if isinstance(self.quantiles, tuple) else (self.quantiles,)
-
-    def n_outputs(self, n_targets: int) -> int:
-        return n_targets * len(self.levels())
-
-    def of_targets(self, z: Array, y: Array) -> tuple[Array, Array]:
-        levels = np.array(self.levels(), z.dtype)
-        error = y[:, :, np.newaxis] - self._curves(z)
-        slope = np.where(error > 0, -levels, np.where(error < 0, 1 - levels, 0))
-        # A step moves every quantile above it.
-        dy = slope[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
-        dy[:, :, 1:] *= sigmoid(self._split(z)[:, :, 1:])
-        return -slope * error, dy.reshape(z.shape)
-
-    def predict(self, z: Array) -> Array:
-        """Return quantiles, (n, n_targets, n_quantiles), or (n, n_targets) of a single one."""
-        curves = self._curves(z)
-        return curves if isinstance(self.quantiles, tuple) else curves[:, :, 0]
-
-    def _split(self, z: Array) -> Array:
-        return z.reshape(len(z), -1, len(self.levels()))
-
-    def _curves(self, z: Array) -> Array:
-        parts = self._split(z)
-        steps = np.concatenate([parts[:, :, :1], softplus(parts[:, :, 1:])], axis=2)
-        curves: Array = steps.cumsum(axis=2)
-        return curves
-
-
-@dataclass(frozen=True, repr=False)
-class Poisson(RegressionLoss):
-    """Counts: minus the logarithm of their likelihood, but for a constant; outputs are logarithms.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fusedlstm.losses import Poisson
-    >>> value, dy = Poisson()(np.array([[0.0]]), np.array([[3.0]]))
-    >>> value, dy.tolist(), Poisson().predict(np.array([[0.0]])).tolist()
-    (1.0, [[-2.0]], [[1.0]])
-    """
-
-    location_scale: ClassVar[bool] = False
-    lowest_target: ClassVar[float] = 0.0
-
-    def of_targets(self, z: Array, y: Array) -> tuple[Array, Array]:
-        mean = np.exp(z)
-        return mean - y * z, mean - y
-
-    def start(self, y: Array, weights: Array | None) -> Array | None:
-        mean = np.average(y.astype(np.float64), axis=0, weights=weights)
-        return np.log(np.where(mean > 0, mean, 1.0))
-
-    def predict(self, z: Array) -> Array:
-        predicted: Array = np.exp(z)
-        return predicted
-
-
-@dataclass(frozen=True, repr=False)
-class Gaussian(RegressionLoss):
-    """Normally distributed targets: minus the logarithm of their likelihood.
-
-    Half of the outputs are the means, half, after a softplus, standard deviations.
-
-    Parameters
-    ----------
-    min_std : float, default 1e-3
-        Added to the standard deviation, in those of the targets where they are normalized.
-
-    References
-    ----------
-    .. [1] Nix and Weigend, "Estimating the Mean and Variance of the Target Probability
-       Distribution", 1994.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from fusedlstm.losses import Gaussian
-    >>> value, dy = Gaussian()(np.array([[0.0, 0.54]]), np.array([[1.0]]))
-    >>> round(value, 2), Gaussian().predict_std(np.array([[0.0, 0.54]])).round(2).tolist()
-    (1.42, [[1.0]])
-    """
-
-    min_std: float = 1e-3
-
-    def __post_init__(self) -> None:
-        check.positive("min_std", self.min_std)
-
-    def n_outputs(self, n_targets: int) -> int:
-        return 2 * n_targets
-
-    def target_of_outputs(self, n_targets: int) -> Array:
-        return np.tile(np.arange(n_targets), 2)
-
-    def of_targets(self, z: Array, y: Array) -> tuple[Array, Array]:
-        std = self.predict_std(z)
-        relative = (self.predict(z) - y) / std
-        value = np.log(std) + 0.5 * relative**2 + 0.5 * math.log(2 * math.pi)
-        dstd = (1 - relative**2) / std * sigmoid(z[:, y.shape[1] :])
-        return value, np.concatenate([relative / std, dstd], axis=1)
-
-    def predict(self, z: Array) -> Array:
-        return z[:, : z.shape[1] // 2]
-
-    def predict_std(self, z: Array) -> Array:
-        """Return standard deviations, (n, n_targets), from raw outputs."""
-        std: Array = softplus(z[:, z.shape[1] // 2 :]) + z.dtype.type(self.min_std)
-        return std
 
 
 squared_error = SquaredError()

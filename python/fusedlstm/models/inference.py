@@ -55,7 +55,7 @@ class Inference:
 
     def _set_weights(self, weights: Any) -> None:
         self.weights = weights
-        program = core.WholeModel(self.dtype.name, self.input_size)
+        program = core.Program(self.dtype.name, self.input_size)
         layer = self.layer
         lowered = can_lower(layer) and layer.lower(program, weights, self.input_size, True)
         self.program: Any = program if lowered else None
@@ -95,7 +95,7 @@ class Inference:
             return self.run(x, None, lengths, mask=mask)[0]
         program, y = self.program, None
         if program is not None and lengths is None and type(x) is np.ndarray:
-            y = program.predict_as_it_is(x, get_num_threads)
+            y = program.predict_contiguous(x, get_num_threads)
         if y is not None:  # the most frequent case
             return y  # type: ignore[no-any-return]
         seq = self._read(x, lengths)

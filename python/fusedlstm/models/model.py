@@ -330,6 +330,7 @@ class Model(Inference):
         The file is a safetensors file with the arrays of `named_params` and a text that describes
         the layers.
         """
+        # Imported here, since the import takes time that predictions do not need.
         from fusedlstm.files.saving import save
 
         save(self, path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from fusedlstm.models.inference import Inference
 __all__ = ["Stream"]
 
 
-class Stream(core.Stream):  # type: ignore[misc, name-defined]
+class Stream(core.Stream):
     """Running sequences, computed step by step. From `Sequential.stream` or `Predictor.stream`.
 
     A stream uses the parameters that the model had when the stream was made. Streams of one
@@ -53,12 +53,7 @@ class Stream(core.Stream):  # type: ignore[misc, name-defined]
 
     __slots__ = ("_inference", "_layers", "_rows", "_single", "_y_shape", "dtype", "x_shape")
 
-    if TYPE_CHECKING:  # the core defines and documents it
-
-        def step(self, x: npt.ArrayLike, out: Array | None = None) -> Array: ...  # noqa: D102
-
-    else:
-        step = core.Stream.step
+    step = core.Stream.step  # documented in the core
 
     def __init__(self, predictor: Inference, n_sequences: int | None = None) -> None:
         rows = 1 if n_sequences is None else check.positive_int("n_sequences", n_sequences)

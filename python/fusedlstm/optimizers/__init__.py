@@ -1,26 +1,26 @@
-"""Optimizers: frozen configuration and an explicit state.
+"""Optimizers for a flat array of parameters, and gradient clipping.
 
-``init`` makes the state for a flat vector of parameters, ``step`` updates both in place. The
-learning rate is the caller's. Weight decay applies where ``decay_mask`` is 1. `LBFGS` takes no such
-steps: it works on all data at once, see `fusedlstm.training.full_batch`.
+An optimizer is a frozen dataclass of options. `Optimizer.init` returns the state before the first
+step, and `Optimizer.step` updates the parameters and the state in place. The caller passes the
+learning rate to each step. Weight decay applies to the elements whose ``decay_mask`` is 1.
+
+`LBFGS` has no ``step``, because each of its iterations uses all training data. It is trained with
+`fusedlstm.training.full_batch_epochs`.
 """
 
-from __future__ import annotations
-
-from typing import TypeAlias
-
-from fusedlstm._utils import validation as check
 from fusedlstm.optimizers.adam import Adam, AdamW, Nadam
 from fusedlstm.optimizers.adaptive import Adagrad, RMSprop
 from fusedlstm.optimizers.base import Optimizer, OptimizerState
 from fusedlstm.optimizers.clipping import clip_by_norm, clip_by_value
 from fusedlstm.optimizers.lbfgs import LBFGS
 from fusedlstm.optimizers.lion import Lion
+from fusedlstm.optimizers.registry import OPTIMIZERS as OPTIMIZERS
+from fusedlstm.optimizers.registry import AnyOptimizer as AnyOptimizer
+from fusedlstm.optimizers.registry import as_optimizer as as_optimizer
 from fusedlstm.optimizers.sgd import SGD
 
 __all__ = [
     "LBFGS",
-    "OPTIMIZERS",
     "SGD",
     "Adagrad",
     "Adam",
@@ -30,36 +30,9 @@ __all__ = [
     "Optimizer",
     "OptimizerState",
     "RMSprop",
-    "as_optimizer",
     "clip_by_norm",
     "clip_by_value",
 ]
-
-AnyOptimizer: TypeAlias = Optimizer | LBFGS
-
-OPTIMIZERS: dict[str, AnyOptimizer] = {
-    "sgd": SGD(),
-    "rmsprop": RMSprop(),
-    "adagrad": Adagrad(),
-    "adam": Adam(),
-    "amsgrad": Adam(amsgrad=True),
-    "nadam": Nadam(),
-    "adamw": AdamW(),
-    "lion": Lion(),
-    "lbfgs": LBFGS(),
-}
-"""What the estimators' ``optimizer`` names."""
-
-
-def as_optimizer(value: object) -> AnyOptimizer:
-    """Return an optimizer given by name or as an object."""
-    if isinstance(value, (Optimizer, LBFGS)):
-        return value
-    if isinstance(value, str):
-        return OPTIMIZERS[check.choice("optimizer", value, OPTIMIZERS)]
-    hint = f"Did you mean {value.__name__}()?" if isinstance(value, type) else ""
-    needed = "an optimizer from fusedlstm.optimizers or one of " + ", ".join(OPTIMIZERS)
-    raise TypeError(check.needs("optimizer", needed, value, hint))
 
 
 def __dir__() -> list[str]:

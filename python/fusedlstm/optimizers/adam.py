@@ -1,4 +1,4 @@
-"""Adam and its relatives."""
+"""Adam, AdamW and Nadam."""
 
 from __future__ import annotations
 
@@ -13,18 +13,23 @@ from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step, keyword_o
 @keyword_only
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Adam(Optimizer):
-    """Running mean of the gradient over the root of that of its square.
+    """Adam: running mean of the gradient, divided by the root of the running mean of its square.
 
-    Weight decay is added to the gradient; `AdamW` decouples it.
+    Weight decay is added to the gradient. `AdamW` decouples weight decay from the gradient.
 
     Parameters
     ----------
     beta1, beta2 : float in [0, 1), default 0.9 and 0.999
-        Weights of the past in the two averages.
-    epsilon : float, default 1e-8
+        Decay rates of the running means of the gradient and of its square.
+    epsilon : positive float, default 1e-8
+        Added to the root, to avoid division by zero.
     amsgrad : bool, default False
-        Divide by the root of the largest average so far instead of the present one: AMSGrad [2]_.
-    l1, clip_value : see `Optimizer`
+        If True, divide by the root of the largest running mean of the square so far (AMSGrad [2]_).
+    l1 : float of at least 0, default 0
+        Weight of an L1 penalty on the weights. Biases are excluded, as in weight decay.
+    clip_value : positive float or None, default None
+        Elements of the gradient are clipped to [-clip_value, clip_value], before the L1 penalty is
+        added. None means no clipping.
 
     References
     ----------
@@ -81,12 +86,23 @@ class Adam(Optimizer):
 @keyword_only
 @dataclass(frozen=True, kw_only=True, repr=False)
 class AdamW(Adam):
-    """Adam with weight decay that shrinks the parameters themselves.
+    """Adam with decoupled weight decay.
+
+    Weight decay reduces the parameters directly and does not enter the running means.
 
     Parameters
     ----------
-    beta1, beta2, epsilon, amsgrad : see `Adam`
-    l1, clip_value : see `Optimizer`
+    beta1, beta2 : float in [0, 1), default 0.9 and 0.999
+        Decay rates of the running means of the gradient and of its square.
+    epsilon : positive float, default 1e-8
+        Added to the root, to avoid division by zero.
+    amsgrad : bool, default False
+        If True, divide by the root of the largest running mean of the square so far.
+    l1 : float of at least 0, default 0
+        Weight of an L1 penalty on the weights. Biases are excluded, as in weight decay.
+    clip_value : positive float or None, default None
+        Elements of the gradient are clipped to [-clip_value, clip_value], before the L1 penalty is
+        added. None means no clipping.
 
     References
     ----------
@@ -105,14 +121,24 @@ class AdamW(Adam):
 @keyword_only
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Nadam(Optimizer):
-    """Adam with Nesterov's momentum, which grows with the steps.
+    """Adam with Nesterov momentum.
+
+    The momentum coefficient of step t is ``beta1 * (1 - 0.96**(t * momentum_decay) / 2)``. It
+    increases from ``beta1 / 2`` to ``beta1``.
 
     Parameters
     ----------
-    beta1, beta2, epsilon : see `Adam`
-    momentum_decay : float, default 4e-3
-        How fast the momentum rises, from ``beta1 / 2`` to ``beta1``.
-    l1, clip_value : see `Optimizer`
+    beta1, beta2 : float in [0, 1), default 0.9 and 0.999
+        Decay rates of the running means of the gradient and of its square.
+    epsilon : positive float, default 1e-8
+        Added to the root, to avoid division by zero.
+    momentum_decay : float of at least 0, default 4e-3
+        Rate at which the momentum coefficient increases.
+    l1 : float of at least 0, default 0
+        Weight of an L1 penalty on the weights. Biases are excluded, as in weight decay.
+    clip_value : positive float or None, default None
+        Elements of the gradient are clipped to [-clip_value, clip_value], before the L1 penalty is
+        added. None means no clipping.
 
     References
     ----------

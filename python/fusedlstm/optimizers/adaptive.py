@@ -1,4 +1,4 @@
-"""Gradients over the root of their own squares: Adagrad and RMSprop."""
+"""Adagrad and RMSprop: gradients divided by the root of accumulated squares."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step, keyword_o
 @keyword_only
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Adagrad(Optimizer):
-    """Gradients divided by the root of the sum of all their squares so far.
+    """Adagrad: gradients divided by the root of the sum of all their squares so far.
 
     Parameters
     ----------
-    epsilon : float, default 1e-10
-    l1, clip_value : see `Optimizer`
+    epsilon : positive float, default 1e-10
+        Added to the root, to avoid division by zero.
+    l1 : float of at least 0, default 0
+        Weight of an L1 penalty on the weights. Biases are excluded, as in weight decay.
+    clip_value : positive float or None, default None
+        Elements of the gradient are clipped to [-clip_value, clip_value], before the L1 penalty is
+        added. None means no clipping.
 
     References
     ----------
@@ -54,14 +59,19 @@ class Adagrad(Optimizer):
 @keyword_only
 @dataclass(frozen=True, kw_only=True, repr=False)
 class RMSprop(Optimizer):
-    """Gradients divided by a running root mean square of their own.
+    """RMSprop: gradients divided by the root of the running mean of their square.
 
     Parameters
     ----------
     rho : float in [0, 1), default 0.99
-        Weight of the past in the average.
-    epsilon : float, default 1e-8
-    l1, clip_value : see `Optimizer`
+        Decay rate of the running mean.
+    epsilon : positive float, default 1e-8
+        Added to the root, to avoid division by zero.
+    l1 : float of at least 0, default 0
+        Weight of an L1 penalty on the weights. Biases are excluded, as in weight decay.
+    clip_value : positive float or None, default None
+        Elements of the gradient are clipped to [-clip_value, clip_value], before the L1 penalty is
+        added. None means no clipping.
 
     References
     ----------

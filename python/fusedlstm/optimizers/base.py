@@ -1,4 +1,4 @@
-"""What training asks of an optimizer."""
+"""Base class of the optimizers, and their state."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 
 def keyword_only(cls: type[T]) -> type[T]:
-    """Let the constructor of an optimizer explain why it refuses a positional argument.
+    """Make the constructor of an optimizer explain that it takes keyword arguments only.
 
-    Other libraries take the learning rate as the first argument of an optimizer.
+    In other libraries the learning rate is the first argument of an optimizer.
     """
     init = cls.__init__
 
@@ -38,16 +38,27 @@ def keyword_only(cls: type[T]) -> type[T]:
 
 @dataclass
 class OptimizerState:
-    """Where an optimizer stands.
+    """State of an optimizer between steps.
 
     Attributes
     ----------
     t : int
-        Steps taken.
-    averages : dict of arrays
-        What it remembers of them, by name.
+        Number of steps taken.
+    averages : dict of str to array
+        Arrays that the optimizer updates in each step, by name, such as running averages.
     momentum_product : float
-        Nadam's: of the momentums of all steps.
+        Product of the momentum coefficients of all steps. Only `Nadam` uses it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fusedlstm.optimizers import Adam
+    >>> params = np.array([1.0, 2.0])
+    >>> optimizer = Adam()
+    >>> state = optimizer.init(params)
+    >>> optimizer.step(params, np.ones(2), state, learning_rate=0.1)
+    >>> state.t, sorted(state.averages)
+    (1, ['mean', 'squares'])
     """
 
     t: int = 0
@@ -56,24 +67,55 @@ class OptimizerState:
 
 
 class Step(NamedTuple):
-    """What an update is made of, beside the optimizer's own numbers and state."""
+    """Arguments of one update.
+
+    Attributes
+    ----------
+    params, grads : array (n_params,)
+        Parameters and their gradient. The parameters are updated in place.
+    learning_rate : float
+        Step size.
+    decay : tuple of array (n_params,) or None, and float
+        1 where weight decay applies, else 0; and the factor of the weight decay.
+    """
 
     params: Array
     grads: Array
     learning_rate: float
-    decay: tuple[Array | None, float]  # where weight decay applies, and how much
+    decay: tuple[Array | None, float]
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Optimizer(ShortRepr, abc.ABC):
-    """Frozen configuration; ``init`` makes the state for a flat vector, ``step`` updates both.
+    """Base class of optimizers that update the parameters after each batch.
+
+    A subclass implements `averages` and ``_update``.
 
     Parameters
     ----------
-    l1 : float, default 0
-        Weight of a penalty on the sum of the weights' absolute values, biases left out.
-    clip_value : float or None, default None
-        Largest absolute value of an element of the gradient, penalties left out.
+    l1 : float of at least 0, default 0
+        Weight of an L1 penalty on the weights. Biases are excluded, as in weight decay.
+    clip_value : positive float or None, default None
+        Elements of the gradient are clipped to [-clip_value, clip_value], before the L1 penalty is
+        added. None means no clipping.
+
+    Examples
+    --------
+    Gradient descent with the sign of the gradient:
+
+    >>> import numpy as np
+    >>> from fusedlstm.optimizers import Optimizer
+    >>> class SignSGD(Optimizer):
+    ...     def averages(self):
+    ...         return ()
+    ...
+    ...     def _update(self, step, state):
+    ...         step.params[:] -= step.learning_rate * np.sign(step.grads)
+    >>> params = np.array([1.0, 2.0])
+    >>> optimizer = SignSGD()
+    >>> optimizer.step(params, np.array([3.0, -4.0]), optimizer.init(params), learning_rate=0.5)
+    >>> params.tolist()
+    [0.5, 2.5]
     """
 
     l1: float = 0.0
@@ -86,10 +128,21 @@ class Optimizer(ShortRepr, abc.ABC):
 
     @abc.abstractmethod
     def averages(self) -> tuple[str, ...]:
-        """Return the names of the running averages that the state holds."""
+        """Return the names of the arrays in `OptimizerState.averages`."""
 
     def init(self, params: Array) -> OptimizerState:
-        """Return the state before the first step."""
+        """Return the state before the first step.
+
+        Parameters
+        ----------
+        params : array (n_params,)
+            Parameters of the model, in a flat array.
+
+        Returns
+        -------
+        OptimizerState
+            A state whose arrays are zero.
+        """
         return OptimizerState(0, {name: np.zeros_like(params) for name in self.averages()})
 
     def step(
@@ -101,21 +154,30 @@ class Optimizer(ShortRepr, abc.ABC):
         weight_decay: float = 0.0,
         decay_mask: Array | None = None,
     ) -> None:
-        """Update ``params`` and ``state``.
+        """Update ``params`` and ``state`` in place.
 
         Parameters
         ----------
         params, grads : array (n_params,)
+            Parameters of the model and their gradient, in flat arrays of the same dtype.
         state : OptimizerState
-        learning_rate : float
-        weight_decay : float
-        decay_mask : array (n_params,) or None
-            1 where weight decay and ``l1`` apply, 0 elsewhere; None: they apply nowhere.
+            The state from `init`, after any number of steps.
+        learning_rate : float of at least 0
+            Step size.
+        weight_decay : float, default 0
+            Factor of the weight decay.
+        decay_mask : array (n_params,), optional
+            1 where weight decay and ``l1`` apply, 0 elsewhere. With None, they are not applied.
+
+        Raises
+        ------
+        ValueError
+            If the shapes or dtypes of the arrays do not match.
         """
         check.flat_array("params", params)
         check.flat_array("grads", grads, params)
         check.not_negative("learning_rate", learning_rate)
-        self._check_state(state, params)
+        self.check_state(state, params)
         if decay_mask is not None:
             check.flat_array("decay_mask", decay_mask, params)
         if self.clip_value is not None:
@@ -126,8 +188,24 @@ class Optimizer(ShortRepr, abc.ABC):
         mask = decay_mask if weight_decay > 0 else None
         self._update(Step(params, grads, learning_rate, (mask, weight_decay)), state)
 
-    def _check_state(self, state: object, params: Array) -> None:
-        needed = f"what init of {type(self).__name__} returned for these params"
+    def check_state(self, state: object, params: Array) -> None:
+        """Raise an error if ``state`` is not a state of this optimizer for ``params``.
+
+        Parameters
+        ----------
+        state : OptimizerState
+            The state to check.
+        params : array (n_params,)
+            Parameters of the model.
+
+        Raises
+        ------
+        TypeError
+            If ``state`` is not an `OptimizerState`.
+        ValueError
+            If an array is missing or has another shape or dtype than ``params``.
+        """
+        needed = f"a state from init of {type(self).__name__} for params of this shape and dtype"
         if not isinstance(state, OptimizerState):
             raise TypeError(check.needs("state", needed, state))
         for name in self.averages():
@@ -136,4 +214,5 @@ class Optimizer(ShortRepr, abc.ABC):
                 raise ValueError(check.needs("state", needed, state))
 
     @abc.abstractmethod
-    def _update(self, step: Step, state: OptimizerState) -> None: ...
+    def _update(self, step: Step, state: OptimizerState) -> None:
+        """Update the parameters and the arrays of the state in place."""

@@ -1,4 +1,4 @@
-"""Bounds on gradients."""
+"""Gradient clipping."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ def clip_by_norm(grads: Array, max_norm: float) -> float:
     Parameters
     ----------
     grads : array (n_params,)
-    max_norm : float
+        Gradient of all parameters.
+    max_norm : positive float
+        Largest Euclidean norm.
 
     Returns
     -------
     float
-        The norm before.
+        The norm before clipping.
 
     References
     ----------
@@ -38,12 +40,14 @@ def clip_by_norm(grads: Array, max_norm: float) -> float:
 
 
 def clip_by_value(grads: Array, max_value: float) -> None:
-    """Bring every element of a flat gradient between ``-max_value`` and ``max_value``, in place.
+    """Clip every element of a flat gradient to ``[-max_value, max_value]``, in place.
 
     Parameters
     ----------
     grads : array (n_params,)
-    max_value : float
+        Gradient of all parameters.
+    max_value : positive float
+        Largest absolute value of an element.
 
     Examples
     --------
@@ -55,5 +59,5 @@ def clip_by_value(grads: Array, max_value: float) -> None:
     [1.0, -0.5]
     """
     check.flat_array("grads", grads)
-    most = check.positive("max_value", max_value)
-    np.clip(grads, -most, most, out=grads)
+    limit = check.positive("max_value", max_value)
+    np.clip(grads, -limit, limit, out=grads)

@@ -1,4 +1,7 @@
-"""L-BFGS: curvature from the last steps. `fusedlstm.training.full_batch` trains with it."""
+"""L-BFGS: a quasi-Newton method for full-batch training.
+
+`fusedlstm.training.full_batch` has the training loop.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +18,18 @@ from fusedlstm.optimizers.base import OptimizerState, keyword_only
 @keyword_only
 @dataclass(frozen=True, kw_only=True, repr=False)
 class LBFGS(ShortRepr):
-    """Limited-memory BFGS on all data at once, for small data sets.
+    """Limited-memory BFGS on all training data at once, for small data sets.
 
-    An epoch is one iteration: a direction from the gradient and the last steps, and along it
-    `scipy.optimize.line_search` for a step that meets the strong Wolfe conditions. There is no
-    learning rate, and the gradient is not clipped.
+    One epoch is one iteration. An iteration computes a descent direction from the gradient and the
+    last steps. `scipy.optimize.line_search` then finds a step length that satisfies the strong
+    Wolfe conditions. There is no learning rate, and the gradient is not clipped.
 
     Parameters
     ----------
     history : int, default 10
-        Steps that are remembered.
+        Number of past steps from which the curvature is estimated.
     max_line_search : int, default 20
-        Largest number of lengths to try in an iteration.
+        Maximum number of iterations of the line search.
 
     References
     ----------
@@ -47,19 +50,43 @@ class LBFGS(ShortRepr):
         check.positive_int("max_line_search", self.max_line_search)
 
     def init(self, params: Array) -> OptimizerState:
-        """Return the state before the first iteration."""
+        """Return the state before the first iteration.
+
+        Parameters
+        ----------
+        params : array (n_params,)
+            Parameters of the model, in a flat array.
+
+        Returns
+        -------
+        OptimizerState
+            A state without past steps.
+        """
         none = np.empty((0, params.size))
         return OptimizerState(0, {"steps": none, "changes": none})
 
     def direction(self, gradient: Array, state: OptimizerState) -> Array:
-        """Return a direction of descent."""
+        """Return a descent direction.
+
+        Parameters
+        ----------
+        gradient : float64 array (n_params,)
+            Gradient of the loss.
+        state : OptimizerState
+            The past steps.
+
+        Returns
+        -------
+        float64 array (n_params,)
+            The direction.
+        """
         from scipy.optimize import LbfgsInvHessProduct
 
         steps, changes = state.averages["steps"], state.averages["changes"]
         if len(steps) == 0:
             return -gradient / max(1.0, float(np.linalg.norm(gradient)))
-        # The inverse Hessian starts from the identity times the last step's curvature, which is
-        # the identity itself once steps and changes are measured in units of its root.
+        # The initial inverse Hessian is `curvature` times the identity. scipy starts from the
+        # identity, so steps and changes of the gradient are rescaled by the root of `curvature`.
         curvature = (steps[-1] @ changes[-1]) / (changes[-1] @ changes[-1])
         unit = np.sqrt(curvature)
         product = LbfgsInvHessProduct(steps / unit, changes * unit)
@@ -67,7 +94,19 @@ class LBFGS(ShortRepr):
         return descent
 
     def remember(self, step: Array, change: Array, state: OptimizerState) -> None:
-        """Note a step and the change of the gradient along it; without curvature, forget all."""
+        """Add a step to the state.
+
+        If the curvature along the step is not positive, all past steps are removed instead.
+
+        Parameters
+        ----------
+        step : float64 array (n_params,)
+            Change of the parameters.
+        change : float64 array (n_params,)
+            Change of the gradient.
+        state : OptimizerState
+            The state to update, in place.
+        """
         state.t += 1
         remembered = {"steps": step, "changes": change}
         if step @ change <= np.finfo(np.float64).eps * (change @ change):

@@ -1,4 +1,4 @@
-"""Lion: the sign of an average."""
+"""Lion: updates by the sign of an average of gradients."""
 
 from __future__ import annotations
 
@@ -12,15 +12,23 @@ from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step, keyword_o
 @keyword_only
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Lion(Optimizer):
-    """Steps of one length for all parameters, by the sign of an average of gradients.
+    """Lion: updates of the same size for all parameters, by the sign of an average of gradients.
 
-    ``p -= learning_rate sign(beta1 m + (1 - beta1) g)``, ``m = beta2 m + (1 - beta2) g``. Weight
-    decay is decoupled. A learning rate of a third to a tenth of Adam's suits it.
+    ``p -= learning_rate * sign(beta1 * m + (1 - beta1) * g)``, then
+    ``m = beta2 * m + (1 - beta2) * g``. Weight decay is decoupled from the gradient. Suitable
+    learning rates are 3 to 10 times smaller than those of Adam.
 
     Parameters
     ----------
-    beta1, beta2 : float in [0, 1), default 0.9 and 0.99
-    l1, clip_value : see `Optimizer`
+    beta1 : float in [0, 1), default 0.9
+        Weight of the running mean in the average whose sign gives the update.
+    beta2 : float in [0, 1), default 0.99
+        Decay rate of the running mean.
+    l1 : float of at least 0, default 0
+        Weight of an L1 penalty on the weights. Biases are excluded, as in weight decay.
+    clip_value : positive float or None, default None
+        Elements of the gradient are clipped to [-clip_value, clip_value], before the L1 penalty is
+        added. None means no clipping.
 
     References
     ----------

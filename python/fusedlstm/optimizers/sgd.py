@@ -12,16 +12,22 @@ from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step, keyword_o
 @keyword_only
 @dataclass(frozen=True, kw_only=True, repr=False)
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum if asked for.
+    """Stochastic gradient descent, optionally with momentum.
 
-    ``v = momentum v + g``, ``p -= learning_rate v``; with Nesterov's momentum
-    ``p -= learning_rate (g + momentum v)``.
+    ``v = momentum * v + g``, then ``p -= learning_rate * v``, or with Nesterov momentum
+    ``p -= learning_rate * (g + momentum * v)``.
 
     Parameters
     ----------
     momentum : float in [0, 1), default 0
+        Factor of the previous velocity.
     nesterov : bool, default False
-    l1, clip_value : see `Optimizer`
+        If True, use Nesterov momentum. ``momentum`` must be positive.
+    l1 : float of at least 0, default 0
+        Weight of an L1 penalty on the weights. Biases are excluded, as in weight decay.
+    clip_value : positive float or None, default None
+        Elements of the gradient are clipped to [-clip_value, clip_value], before the L1 penalty is
+        added. None means no clipping.
 
     References
     ----------

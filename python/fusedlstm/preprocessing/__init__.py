@@ -1,4 +1,4 @@
-"""Transformers for sequences, and windows of series."""
+"""Transformers of sequences, and functions that make sequences from series and data frames."""
 
 from fusedlstm.preprocessing.frames import sequences_from_frame
 from fusedlstm.preprocessing.imputer import SequenceImputer

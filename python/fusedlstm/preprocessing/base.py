@@ -1,4 +1,4 @@
-"""What the transformers share: all forms of X in, the same form out."""
+"""Base class of the transformers, which accept all forms of X and return the same form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from fusedlstm._core import Array
 from fusedlstm._utils.callbacks import CallbackSupportMixin, with_callbacks
-from fusedlstm.data.reading import all_or_nothing, read_X
+from fusedlstm._utils.transaction import rollback_on_error
+from fusedlstm.data.reading import read_X
 from fusedlstm.data.sequences import PackedSequences, PaddedSequences, Sequences
 from fusedlstm.files.saving import Savable
 
@@ -23,25 +24,31 @@ class SequenceTransformer(
     BaseEstimator,  # type: ignore[misc]
     abc.ABC,
 ):
-    """A transformer of sequences, which keeps float32 and learns in `_learn`."""
+    """Base class of the transformers of sequences.
+
+    A subclass sets the fitted attributes in `_learn`. float32 input is transformed in float32.
+    """
 
     _allows_nan = False
 
     @with_callbacks  # type: ignore[untyped-decorator]
     def fit(self, X: Any, y: Any = None) -> Any:
-        """Learn from X what `transform` needs.
+        """Fit the transformer to X.
 
         Parameters
         ----------
         X : array (n_samples, n_timesteps, n_features), or another form
-        y : ignored
+            Sequences, in any form that the estimators accept.
+        y : None
+            Ignored. It is there for pipelines.
 
         Returns
         -------
         self
+            The fitted transformer.
         """
         self._check_params()
-        with all_or_nothing(self):
+        with rollback_on_error(self):
             sequences = self._read(X, reset=True)
             task = self._init_callback_context()
             task.call_on_fit_task_begin(estimator=self, X=X, y=y)
@@ -68,7 +75,7 @@ class SequenceTransformer(
 
 
 def real_steps(sequences: Sequences) -> Array:
-    """Return all real steps, (n_steps, n_features)."""
+    """Return all steps without padding, (n_steps, n_features)."""
     if isinstance(sequences, PackedSequences):
         return sequences.values
     assert isinstance(sequences, PaddedSequences)
@@ -79,7 +86,7 @@ def real_steps(sequences: Sequences) -> Array:
 
 
 def in_form_of(X: Any, sequences: Sequences, change: Callable[[Array], Array]) -> Any:
-    """Return X in the form in which it came, its steps (…, n_features) changed."""
+    """Apply a function to the steps (..., n_features) of X and return them in the form of X."""
     if isinstance(sequences, PaddedSequences):
         changed = change(sequences.x)
         return changed[:, :, 0] if sequences.form == "2d" else changed

@@ -29,16 +29,17 @@ def sequences_from_frame(
 
     Parameters
     ----------
-    df : pandas DataFrame, or an object that pandas can convert to one
+    df : pandas DataFrame, or an object that pandas can convert to a DataFrame
         One row per sequence and time step, in any order.
     id : column name or list of column names
-        Rows with the same value belong to the same sequence. Missing values are refused.
+        Rows with the same value belong to the same sequence. Missing values raise an error.
     time : column name or None
-        Numbers or dates. Each sequence is sorted by this column. None: the rows are in order.
+        Numbers or dates. Each sequence is sorted by this column. None means that the rows are in
+        order.
     columns : list of column names, optional
-        The features. None: all columns except those of ``id``, ``time`` and ``target``.
+        The features. If None, all columns except those of ``id``, ``time`` and ``target``.
     target : column name or list of column names, optional
-        Columns with one value per sequence, repeated in all of its rows, which are returned as y.
+        Columns that are returned as y. They must have the same value in all rows of a sequence.
 
     Returns
     -------
@@ -79,6 +80,36 @@ def sequences_from_frame(
     frame = _as_frame(df)
     ids = list(id) if isinstance(id, list) else [id]
     targets = list(target) if isinstance(target, list) else [] if target is None else [target]
+    features = _check_columns(frame, id, ids, time, columns, target, targets)
+    values = _feature_values(frame, features)
+    number, order = _sorted_rows(frame, ids, time)
+    starts = np.flatnonzero(np.diff(number, prepend=-1))
+    if time is not None:
+        _check_no_duplicates(frame, ids, time, number, order)
+    y = [_target_values(frame, name, ids, number, order, starts) for name in targets]
+    index = frame.index[order] if time is None else frame.set_index(time).index[order]
+    shared_columns = frame[features].columns  # one index object for all data frames
+    ends = [*starts[1:], len(frame)]
+    values = values[order]
+    X = [
+        type(frame)(values[start:end], index=index[start:end], columns=shared_columns)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    if target is None:
+        return X
+    return X, np.column_stack(y) if isinstance(target, list) else y[0]
+
+
+def _check_columns(
+    frame: Any,
+    id: Any,
+    ids: list[Any],
+    time: Any,
+    columns: Any,
+    target: Any,
+    targets: list[Any],
+) -> list[Any]:
+    """Check the names of the columns and return the names of the features."""
     if not ids:
         raise ValueError(check.needs("id", "a column name or a list of them", id))
     for argument, name, value in [
@@ -103,7 +134,7 @@ def sequences_from_frame(
     for name in columns or []:
         if name in targets:
             raise ValueError(
-                f"columns must not contain the target {name!r}: the model would read what it is to "
+                f"columns must not contain the target {name!r}: the model would read the value to "
                 f"predict"
             )
     used = {*ids, *times, *targets}
@@ -113,7 +144,13 @@ def sequences_from_frame(
         raise ValueError(check.needs("columns", "at least one column", features))
     if len(frame) == 0:
         raise ValueError("df must have at least one row; got 0")
-    values = _feature_values(frame, features)
+    return features
+
+
+def _sorted_rows(
+    frame: Any, ids: list[Any], time: Any
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the sequence number of each row, sorted, and the rows in this order."""
     number = frame.groupby(ids, sort=False, observed=True).ngroup().to_numpy()
     if time is None:
         order = np.argsort(number, kind="stable")
@@ -121,22 +158,7 @@ def sequences_from_frame(
         _check_ordered(frame, time)
         by_time = np.asarray(frame[time].array.argsort(kind="stable"))
         order = by_time[np.argsort(number[by_time], kind="stable")]
-    number = number[order]
-    starts = np.flatnonzero(np.diff(number, prepend=-1))
-    if time is not None:
-        _check_no_duplicates(frame, ids, time, number, order)
-    y = [_target_values(frame, name, ids, number, order, starts) for name in targets]
-    index = frame.index[order] if time is None else frame.set_index(time).index[order]
-    columns_of_all = frame[features].columns  # shared by all data frames
-    ends = [*starts[1:], len(frame)]
-    values = values[order]
-    X = [
-        type(frame)(values[start:end], index=index[start:end], columns=columns_of_all)
-        for start, end in zip(starts, ends, strict=True)
-    ]
-    if target is None:
-        return X
-    return X, np.column_stack(y) if isinstance(target, list) else y[0]
+    return number[order], order
 
 
 def _as_frame(df: Any) -> Any:
@@ -160,7 +182,7 @@ def _as_frame(df: Any) -> Any:
 
 
 def _check_name(argument: str, name: Any, value: Any) -> None:
-    """Refuse a column name that is not hashable, such as a `pandas.Index` of names."""
+    """Raise TypeError for a name that is not hashable, such as a `pandas.Index` of names."""
     try:
         hash(name)
     except TypeError:
@@ -200,7 +222,7 @@ def _check_not_missing(frame: Any, name: Any) -> None:
 
 
 def _check_ordered(frame: Any, time: Any) -> None:
-    """Refuse text: "10" comes before "9" in it."""
+    """Raise ValueError for text, which sorts "10" before "9"."""
     if getattr(frame[time].dtype, "kind", "O") not in "biufMm" and not hasattr(
         frame[time].dtype, "freq"
     ):
@@ -224,8 +246,8 @@ def _check_no_duplicates(
 
 
 def _at(frame: Any, ids: list[Any], row: Any) -> str:
-    """Return names and values of the ids of a row."""
-    # Column by column: a row of several columns would convert integers to floats.
+    """Return the names and values of the ids of a row, for error messages."""
+    # Selecting several columns of a row at once would convert integers to floats.
     return ", ".join(f"{name} {check.shown(frame[name].iloc[row])}" for name in ids)
 
 

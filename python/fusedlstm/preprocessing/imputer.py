@@ -1,4 +1,4 @@
-"""Missing values inside sequences."""
+"""Imputation of missing values in sequences."""
 
 from __future__ import annotations
 
@@ -17,26 +17,36 @@ STRATEGIES = ("mean", "median", "constant", "forward_fill")
 
 
 class SequenceImputer(SequenceTransformer):
-    """Replace NaN inside sequences.
+    """Replace missing values (NaN) in sequences.
 
-    Takes X in all forms that the estimators take, with NaN in them, and returns it in the same
-    form. Steps at the end of a sequence of a 3-D array that are NaN in every feature are padding,
-    and stay.
+    X may have any form that the estimators accept, and may contain NaN. `transform` returns the
+    same form. In a 3-D array, steps at the end of a sequence that are NaN in every feature are
+    padding, which is not replaced.
 
     Parameters
     ----------
     strategy : {"mean", "median", "constant", "forward_fill"}, default "mean"
-        Mean or median of the feature over all steps of all sequences in `fit`, a constant, or the
-        feature's last value before; where there is none, its mean.
+        The replacement of a missing value:
+
+        - ``"mean"``, ``"median"``: mean or median of the feature over all steps of all sequences in
+          `fit`
+        - ``"constant"``: ``fill_value``
+        - ``"forward_fill"``: the last value of the feature in the same sequence, or its mean if
+          there is no earlier value
     fill_value : float, default 0
-        The constant.
+        The replacement with ``strategy="constant"``.
 
     Attributes
     ----------
     statistics_ : array (n_features,)
-        What is filled in; for ``"forward_fill"`` where no value comes before.
+        Replacement for each feature. With ``"forward_fill"``, the replacement of values that have
+        no earlier value.
     n_features_in_ : int
-        Features of a step; after a fit on 2-D X, its columns.
+        Number of features per step. After a fit on a 2-D array, the number of its columns.
+
+    See Also
+    --------
+    SequenceScaler : Standardize the features of sequences.
 
     Examples
     --------
@@ -57,15 +67,22 @@ class SequenceImputer(SequenceTransformer):
         self.fill_value = fill_value
 
     def transform(self, X: Any) -> Any:
-        """Return X without NaN but for padding, in the form in which it came.
+        """Replace the missing values of X.
 
         Parameters
         ----------
-        X : like X of `fit`
+        X : array (n_samples, n_timesteps, n_features), or another form
+            Sequences with as many features as in `fit`.
 
         Returns
         -------
-        like X
+        array or list, like X
+            The sequences without missing values, in the form of X.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` has not been called.
         """
         check_is_fitted(self, "statistics_")
         sequences = self._read(X, reset=False)
@@ -106,7 +123,7 @@ class SequenceImputer(SequenceTransformer):
 
 
 def _starts(sequences: Sequences) -> npt.NDArray[np.int64]:
-    """Return the row of each row's sequence's first step, where all steps lie end to end."""
+    """Return, for each row, the first row of its sequence. All steps are stacked in one array."""
     if isinstance(sequences, PackedSequences):
         return np.repeat(sequences.starts[:-1], sequences.lengths())
     steps = sequences.longest()
@@ -114,7 +131,7 @@ def _starts(sequences: Sequences) -> npt.NDArray[np.int64]:
 
 
 def _last_known(values: Array, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
-    """Return the row of the last number up to each, of the same sequence; -1: there is none."""
+    """Return, for each value, the row of the last known value of its sequence, -1 for none."""
     rows = np.where(np.isnan(values), -1, np.arange(len(values))[:, np.newaxis])
     latest = np.maximum.accumulate(rows, axis=0)
     return np.where(latest >= starts[:, np.newaxis], latest, -1)

@@ -1,4 +1,4 @@
-"""Sequences of unequal lengths in one array, and back."""
+"""Padding of sequences with unequal lengths."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from fusedlstm.preprocessing.base import SequenceTransformer
 
 
 class PadSequences(SequenceTransformer):
-    """Put sequences of any lengths into one array (n_samples, width, n_features).
+    """Convert sequences of any lengths to one padded array (n_samples, width, n_features).
 
-    Padding stands at the end of a sequence. With the default value NaN, estimators and
-    transformers of this package know it as padding; any other value is data to them.
+    Padding is at the end of a sequence. The estimators and transformers of this package recognize
+    padding if its value is NaN, the default. They treat other values as data.
 
     Parameters
     ----------
-    width : int, optional
-        Steps of the array; None: of the longest sequence in `fit`.
+    width : positive int, optional
+        Number of steps of the array. If None, the length of the longest sequence in `fit`.
     value : float, default nan
-        What to pad with.
+        Value of the padding.
 
     Attributes
     ----------
     width_ : int
+        Number of steps of the array.
     n_features_in_ : int
-        Features of a step; after a fit on 2-D X, its columns.
+        Number of features per step. After a fit on a 2-D array, the number of its columns.
 
     Examples
     --------
@@ -51,17 +52,22 @@ class PadSequences(SequenceTransformer):
         self.value = value
 
     def transform(self, X: Any) -> Array:
-        """Return X as one array.
+        """Convert sequences to one padded array.
 
         Parameters
         ----------
-        X : like X of `fit`
-            No sequence may be longer than ``width_``.
+        X : list of array (n_timesteps_i, n_features), or another form
+            Sequences of at most ``width_`` steps.
 
         Returns
         -------
         array (n_samples, n_timesteps, n_features)
-            Of ``width_`` steps.
+            The padded sequences, with ``width_`` steps.
+
+        Raises
+        ------
+        ValueError
+            If a sequence is longer than ``width_``.
         """
         check_is_fitted(self, "width_")
         sequences = self._read(X, reset=False)
@@ -75,16 +81,17 @@ class PadSequences(SequenceTransformer):
         return padded
 
     def inverse_transform(self, X: Any) -> list[Array]:
-        """Return the sequences without padding: steps at the end that are ``value`` throughout.
+        """Remove the padding: steps at the end that equal ``value`` in every feature.
 
         Parameters
         ----------
         X : array (n_samples, n_timesteps, n_features)
+            Padded sequences.
 
         Returns
         -------
         list of array (n_timesteps_i, n_features)
-            At least one step of each.
+            The sequences. Each has at least one step.
         """
         check_is_fitted(self, "width_")
         array = np.asarray(X)

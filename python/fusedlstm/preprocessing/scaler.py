@@ -1,4 +1,4 @@
-"""Zero mean and unit variance."""
+"""Standardization of the features of sequences."""
 
 from __future__ import annotations
 
@@ -10,23 +10,29 @@ from sklearn.utils.validation import check_is_fitted
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
-from fusedlstm.data.reading import SMALL_SPREAD, is_constant, spread_of
 from fusedlstm.data.sequences import Sequences
+from fusedlstm.data.statistics import SMALL_SPREAD, is_constant, root_mean_square
 from fusedlstm.preprocessing.base import SequenceTransformer, in_form_of, real_steps
 
 
 class SequenceScaler(SequenceTransformer):
-    """Give every feature zero mean and unit variance over all real steps of all sequences.
+    """Standardize features to zero mean and unit variance over all steps of all sequences.
 
-    Takes X in all forms that the estimators take, and returns it in the same form; padding stays
-    padding.
+    X may have any form that the estimators accept. `transform` returns the same form. Padding does
+    not enter the mean and the variance, and it remains padding.
 
     Attributes
     ----------
-    mean_, scale_ : array (n_features,)
-        Mean and standard deviation of each feature; the scale of a constant feature is 1.
+    mean_ : array (n_features,)
+        Mean of each feature.
+    scale_ : array (n_features,)
+        Standard deviation of each feature, 1 for a constant feature.
     n_features_in_ : int
-        Features of a step; after a fit on 2-D X, its columns.
+        Number of features per step. After a fit on a 2-D array, the number of its columns.
+
+    See Also
+    --------
+    SequenceImputer : Replace missing values in sequences.
 
     Examples
     --------
@@ -54,43 +60,47 @@ class SequenceScaler(SequenceTransformer):
             raise ValueError(check.needs("X", "numbers with finite squares", np.abs(steps).max()))
         small = spread < SMALL_SPREAD
         if small.any():
-            spread[small] = spread_of(steps[:, small] - mean[small])
+            spread[small] = root_mean_square(steps[:, small] - mean[small])
         self.mean_ = mean
         self.scale_ = np.where(is_constant(self.mean_, spread), 1.0, spread)
 
     def transform(self, X: Any) -> Any:
-        """Return X scaled, in the form in which it came.
+        """Standardize X.
 
         Parameters
         ----------
-        X : like X of `fit`
+        X : array (n_samples, n_timesteps, n_features), or another form
+            Sequences with as many features as in `fit`.
 
         Returns
         -------
-        like X
+        array or list, like X
+            The standardized sequences, in the form of X.
 
         Raises
         ------
         ValueError
-            A scaled number is beyond the range of the dtype.
+            If a standardized value is too large for the dtype.
         """
         return self._map(X, lambda x, mean, scale: (x - mean) / scale)
 
     def inverse_transform(self, X: Any) -> Any:
-        """Return scaled X on its own scale.
+        """Convert standardized sequences back to the original scale.
 
         Parameters
         ----------
-        X : like X of `fit`
+        X : array (n_samples, n_timesteps, n_features), or another form
+            Standardized sequences.
 
         Returns
         -------
-        like X
+        array or list, like X
+            The sequences on the original scale, in the form of X.
 
         Raises
         ------
         ValueError
-            A scaled number is beyond the range of the dtype.
+            If a value on the original scale is too large for the dtype.
         """
         return self._map(X, lambda x, mean, scale: x * scale + mean, named=False)
 

@@ -1,4 +1,4 @@
-"""Windows of series, and what follows them."""
+"""Windows of time series, and the values to predict after each window."""
 
 from __future__ import annotations
 
@@ -21,40 +21,52 @@ def make_windows(
     target: Any = None,
     groups: npt.ArrayLike | None = None,
 ) -> tuple[Array, Array]:
-    """Cut series into windows and what follows them.
-
-    A function, since a transformer may not change the number of samples.
+    """Split time series into windows, and the values that follow each window.
 
     Parameters
     ----------
-    series : array or data frame (n_timesteps,) or (n_timesteps, n_features), or list of arrays
-        A list of arrays holds several series: no window reaches from one into the next.
-    width : int
-        Steps of a window.
-    horizon : int, default 1
-        Steps after it to predict.
-    stride : int, default 1
-        Steps from one window's start to the next one's.
+    series : array or data frame (n_timesteps,) or (n_timesteps, n_features), or list of them
+        One series, or a list of several series. A window never contains steps of two series.
+    width : positive int
+        Number of steps of a window.
+    horizon : positive int, default 1
+        Number of steps to predict after each window.
+    stride : positive int, default 1
+        Number of steps between the starts of successive windows.
     exogenous : like series, optional
-        Further columns of the windows, which are not predicted; of as many steps.
-    target : int, str or list of them, optional
-        Columns of the series to predict, by number, or name in a data frame; None: all.
+        Additional features of the windows, which are not predicted. They must have as many steps as
+        the series.
+    target : int, str or list of int or str, optional
+        Columns of the series to predict, by index, or by name in a data frame. If None, all
+        columns are predicted.
     groups : array (n_timesteps,), optional
-        For several series in one array: steps of the same group are one series, in their order.
+        Labels of several series in one array. Steps with the same label belong to one series, in
+        their order in the array.
 
     Returns
     -------
     X : array (n_windows, width) or (n_windows, width, n_features)
-        Without the last axis for series of one dimension without ``exogenous``. The windows of
-        one series after the other, groups in the order of their first steps.
+        The windows: all windows of the first series, then of the second series, and so on. Groups
+        are in the order of their first steps. X has no feature axis if the series are
+        one-dimensional and ``exogenous`` is None.
     y : array (n_windows, horizon) or (n_windows, horizon, n_targets)
-        Without the axis of the horizon if that is 1, and without that of the targets for series of
-        one dimension or a single ``target``.
+        The values that follow each window. y has no horizon axis if ``horizon`` is 1. It has no
+        target axis if the series are one-dimensional or ``target`` is a single column.
 
     Raises
     ------
     ValueError
-        If a series is too short, or the pandas index of a series holds times that do not increase.
+        If a series has fewer than ``width + horizon`` steps, or the times in the pandas index of a
+        series decrease.
+
+    See Also
+    --------
+    last_window : Return the last window of each series, to forecast.
+
+    Notes
+    -----
+    This is a function and not a transformer, because transformers of scikit-learn cannot change the
+    number of samples.
 
     Examples
     --------
@@ -98,21 +110,22 @@ def last_window(
     exogenous: Any = None,
     groups: npt.ArrayLike | None = None,
 ) -> Array:
-    """Return the last window of each series, to forecast the steps after its end.
+    """Return the last window of each series, to forecast the steps after the end of the series.
 
-    `make_windows` returns the windows for which the next step is known. The window that ends with
-    the last observation is not among them.
+    `make_windows` returns only windows that are followed by known values. It does not return the
+    window that ends with the last observation.
 
     Parameters
     ----------
-    series : array or data frame (n_timesteps,) or (n_timesteps, n_features), or list of arrays
-        As for `make_windows`.
-    width : int
+    series : array or data frame (n_timesteps,) or (n_timesteps, n_features), or list of them
+        One series, or a list of several series.
+    width : positive int
         Number of steps of a window.
     exogenous : like series, optional
-        Further columns of the windows, as for `make_windows`.
+        Additional features of the windows. They must have as many steps as the series.
     groups : array (n_timesteps,), optional
-        Labels of several series in one array, as for `make_windows`.
+        Labels of several series in one array. Steps with the same label belong to one series, in
+        their order in the array.
 
     Returns
     -------
@@ -122,8 +135,12 @@ def last_window(
     Raises
     ------
     ValueError
-        If a series has fewer than ``width`` steps, or the pandas index of a series holds times that
-        do not increase.
+        If a series has fewer than ``width`` steps, or the times in the pandas index of a series
+        decrease.
+
+    See Also
+    --------
+    make_windows : Split series into windows and the values that follow each window.
 
     Examples
     --------
@@ -171,9 +188,9 @@ def _read(
 
 
 def _spans(array: Array, width: int, stride: int) -> Array:
-    """Return all runs of ``width`` steps, (n, width, ...)."""
+    """Return the windows of ``width`` successive steps, (n, width, ...)."""
     spans = np.lib.stride_tricks.sliding_window_view(array, width, axis=0)[::stride]
-    return np.moveaxis(spans, -1, 1)  # the window's axis after that of the windows
+    return np.moveaxis(spans, -1, 1)  # the steps of a window become the second axis
 
 
 def _is_several(series: Any) -> bool:
@@ -198,7 +215,7 @@ def _numbers(series: Any, name: str) -> Array:
 
 
 def _target_columns(series: Any, several: bool, target: Any) -> Any:
-    """Return what selects the targets from (n_timesteps, n_features); None: all."""
+    """Return the indices of the target columns; None means all columns."""
     if target is None:
         return None
     first = series[0] if several else series
@@ -209,7 +226,7 @@ def _target_columns(series: Any, several: bool, target: Any) -> Any:
         if of in known:
             return known.index(of)
         if not isinstance(of, (int, np.integer)) or not -n_features <= of < n_features:
-            raise ValueError(check.needs("target", f"of the columns {known}", of))
+            raise ValueError(check.needs("target", f"one of the columns {known}", of))
         return int(of)
 
     if isinstance(target, (list, tuple, np.ndarray)):
@@ -235,7 +252,7 @@ def _exogenous_parts(exogenous: Any, parts: list[Array], several: bool) -> list[
 
 
 def _check_increasing(index: Any, name: str) -> None:
-    """Refuse a pandas index of times that are not in order."""
+    """Raise ValueError if the times in a pandas index decrease."""
     dtype = getattr(index, "dtype", None)
     is_time = getattr(dtype, "kind", "") in ("M", "m") or hasattr(dtype, "freq")
     if not is_time or index.is_monotonic_increasing:
@@ -250,10 +267,10 @@ def _check_increasing(index: Any, name: str) -> None:
 def _split(
     part: Array, other: Array | None, groups: npt.ArrayLike, index: Any
 ) -> tuple[list[Array], list[Array], list[str]]:
-    """Return the series of each group, what is exogenous to them, and their names."""
+    """Return the series of each group, their exogenous features, and their names."""
     labels = np.asarray(groups)
     if labels.shape != (len(part),):
-        raise ValueError(check.needs("groups", f"a label for each of {len(part)} steps", labels))
+        raise ValueError(check.needs("groups", f"{len(part)} labels, one per step", labels))
     _, first, number = np.unique(labels, return_index=True, return_inverse=True)
     rows = [np.flatnonzero(number == number[i]) for i in np.sort(first)]
     names = [f"group {check.shown(labels[each[0]])}" for each in rows]

@@ -1,8 +1,13 @@
-"""A suite of checks for estimators and transformers of sequences, ours or anybody's.
+"""Checks for estimators and transformers of sequences, also those of other libraries.
 
-What scikit-learn's `check_estimator` is for tables, these checks are for X of shape (n_samples,
-n_timesteps, n_features) and for lists of sequences of unequal lengths: that a form of X is a form
-only, that sequences do not see each other, and that what makes no sense is refused.
+`sklearn.utils.estimator_checks.check_estimator` checks estimators of 2-D X. The checks of this
+package use X of shape (n_samples, n_timesteps, n_features) and lists of sequences with unequal
+lengths. They check that
+
+- all forms of X with the same content give the same results,
+- the results for a sequence do not depend on the other sequences,
+- the estimator keeps no state apart from its fitted attributes,
+- invalid X and y raise an error.
 """
 
 from __future__ import annotations
@@ -10,28 +15,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from fusedlstm.testing import forms, methods, neighbors, refusals, state  # noqa: F401
+from fusedlstm.testing import forms, independence, invalid_input, methods, state  # noqa: F401
 from fusedlstm.testing.checks import CHECKS, Check
 
 __all__ = ["check_sequence_estimator", "parametrize_with_sequence_checks", "sequence_checks"]
 
 
 def check_sequence_estimator(estimator: Any) -> None:
-    """Check that an estimator or transformer of sequences keeps the conventions.
+    """Run all checks that apply to an estimator or transformer of sequences.
 
     Parameters
     ----------
-    estimator : object
-        Not fitted; it is cloned, and fitted some fifty times on 24 short sequences.
+    estimator : estimator
+        An instance. It is cloned, and the clones are fitted about fifty times on 24 short
+        sequences.
 
     Raises
     ------
     AssertionError
-        Names the check, says what it asks for and what came instead.
+        If a check fails. The message names the check, its requirement and the result.
 
     See Also
     --------
-    sequence_checks : The checks one by one.
+    sequence_checks : Yield the checks that apply to an estimator.
+    parametrize_with_sequence_checks : Return a pytest decorator that runs each check as a test.
 
     Examples
     --------
@@ -48,13 +55,14 @@ def sequence_checks(estimator: Any) -> Iterator[Check]:
 
     Parameters
     ----------
-    estimator : object
-        Checks of methods that it lacks are left out, and those of NaN if its tags allow NaN.
+    estimator : estimator
+        An instance. Checks of methods that the estimator does not have are not yielded. The checks
+        of NaN are not yielded if the tags of the estimator allow NaN.
 
     Yields
     ------
     callable
-        Takes the estimator, raises AssertionError.
+        A function of the estimator. It raises AssertionError if the check fails.
 
     Examples
     --------
@@ -69,16 +77,17 @@ def sequence_checks(estimator: Any) -> Iterator[Check]:
 
 
 def parametrize_with_sequence_checks(estimators: list[Any]) -> Any:
-    """Return a pytest decorator that runs a test once an estimator and check.
+    """Return a pytest decorator that runs a test for each estimator and each check.
 
     Parameters
     ----------
-    estimators : list of objects
+    estimators : list of estimators
+        Instances. They are cloned.
 
     Returns
     -------
     decorator
-        For a test function with the arguments ``estimator`` and ``check``.
+        A decorator for a test function with the arguments ``estimator`` and ``check``.
 
     Examples
     --------

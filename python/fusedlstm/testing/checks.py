@@ -1,4 +1,4 @@
-"""The list of checks, the data they use and how they compare."""
+"""The list of checks, their data, and functions that compare results."""
 
 from __future__ import annotations
 
@@ -20,13 +20,19 @@ TOLERANCE = 1e-6
 N_FEATURES = 3
 
 CHECKS: list[tuple[Check, Callable[[Any], bool]]] = []
-"""The checks, each with what tells whether it applies to an estimator."""
+"""The checks, each with a function that returns True if the check applies to an estimator."""
 
 
 def sequence_check(
     applies: Callable[[Any], bool] = lambda estimator: True,
 ) -> Callable[[Check], Check]:
-    """Put a function into the list, and its name and docstring into what it raises."""
+    """Add a check to the list and make its errors contain its name and docstring.
+
+    Parameters
+    ----------
+    applies : callable
+        Function of an estimator that returns True if the check applies to the estimator.
+    """
 
     def register(function: Check) -> Check:
         @functools.wraps(function)
@@ -46,16 +52,16 @@ def sequence_check(
 
 
 def has(*methods: str) -> Callable[[Any], bool]:
-    """Return a check of whether an estimator has these methods."""
+    """Return a function that returns True if an estimator has the methods."""
     return lambda estimator: all(hasattr(estimator, method) for method in methods)
 
 
 def refuses_nan(estimator: Any) -> bool:
-    """Return whether an estimator raises an error for NaN in X."""
+    """Return True if the tags of an estimator do not allow NaN in X."""
     return not get_tags(estimator).input_tags.allow_nan
 
 
-# What the checks use. Numbers are multiples of 1/4, which every dtype holds exactly.
+# The data of the checks are multiples of 1/4. float32 represents them exactly.
 
 
 def regular(n_features: int = N_FEATURES, seed: int = 0) -> npt.NDArray[np.float64]:
@@ -85,7 +91,7 @@ def padded(sequences: list[Any], steps: int) -> npt.NDArray[np.float64]:
 
 
 def targets(estimator: Any, X: Any) -> npt.NDArray[Any]:
-    """Return sums for a regressor, and for a classifier whether they are large."""
+    """Return the sum of each sequence, for a classifier compared with the median."""
     totals = np.array([np.nansum(x) for x in X])
     if is_classifier(estimator):
         return np.where(totals > np.median(totals), "more", "less")
@@ -112,7 +118,7 @@ def methods_of(estimator: Any) -> dict[str, Callable[[Any], Any]]:
 
 
 def outputs(estimator: Any, X: Any) -> Rows:
-    """Return what each method gives, sequence by sequence, without padding."""
+    """Return the results of all methods, one array per sequence, without padding."""
     rows = {name: list(map(np.asarray, call(X))) for name, call in methods_of(estimator).items()}
     if "transform" in rows:
         rows["transform"] = list(map(stripped, rows["transform"]))
@@ -131,36 +137,39 @@ def select(rows: Rows, which: Any) -> Rows:
     return {method: [values[i] for i in which] for method, values in rows.items()}
 
 
-def assert_same(got: Rows, expected: Rows, what: str) -> None:
-    """Assert that two outputs have the same bits."""
+def assert_same(got: Rows, expected: Rows, case: str) -> None:
+    """Assert that two outputs are equal, up to `TOLERANCE` for floats."""
     for method, rows in expected.items():
-        assert len(got[method]) == len(rows), f"{method} of {what} has {len(got[method])} rows"
+        assert len(got[method]) == len(rows), f"{method} of {case} has {len(got[method])} rows"
         for i, (one, other) in enumerate(zip(got[method], rows, strict=True)):
-            message = f"{method} of {what} differs at [{i}]"
+            message = f"{method} of {case} differs at [{i}]"
             if other.dtype.kind == "f":
                 np.testing.assert_allclose(one, other, TOLERANCE, TOLERANCE, err_msg=message)
             else:
                 np.testing.assert_array_equal(one, other, err_msg=message)
 
 
-def assert_raises(errors: Any, call: Callable[..., Any], *args: Any, what: str) -> None:
+def assert_raises(errors: Any, call: Callable[..., Any], *args: Any, case: str) -> None:
     """Assert that a call raises one of the errors."""
     with suppress(errors):
         call(*args)
-        raise AssertionError(f"{getattr(call, '__name__', 'fit')} took {what}")
+        raise AssertionError(f"{getattr(call, '__name__', 'fit')} accepted {case}")
 
 
-def assert_refused(estimator: Any, X: Any, what: str) -> None:
-    """Assert that neither fit nor a method of a fitted estimator takes X, and that it lives on."""
+def assert_refused(estimator: Any, X: Any, case: str) -> None:
+    """Assert that fit and the other methods raise an error for X.
+
+    The fitted estimator must give the same results after the errors.
+    """
     assert_raises(
         (ValueError, TypeError),
         unfitted(estimator).fit,
         X,
         targets(estimator, regular())[: len(X)],
-        what=what,
+        case=case,
     )
     model = fitted(estimator)
     expected = outputs(model, regular())
     for call in methods_of(model).values():
-        assert_raises((ValueError, TypeError), call, X, what=what)
-    assert_same(outputs(model, regular()), expected, f"X after {what}")
+        assert_raises((ValueError, TypeError), call, X, case=case)
+    assert_same(outputs(model, regular()), expected, f"X after {case}")

@@ -1,4 +1,4 @@
-"""Checks that a form of X is a form only."""
+"""Checks that all forms of X with the same content give the same results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fusedlstm.testing.checks import (
 
 @sequence_check()
 def check_lists_and_tuples(estimator: Any) -> None:
-    """A list, tuple or object array of arrays must give what the 3-D array gives."""
+    """A list, tuple or object array of arrays must give the results of the 3-D array."""
     X = regular()
     model = fitted(estimator)
     expected = outputs(model, X)
@@ -33,7 +33,7 @@ def check_lists_and_tuples(estimator: Any) -> None:
 
 @sequence_check()
 def check_nested_lists(estimator: Any) -> None:
-    """Nested lists of numbers must give what arrays give, of equal lengths and unequal ones."""
+    """Nested lists of numbers must give the results of arrays, for equal and unequal lengths."""
     model = fitted(estimator)
     for X in (regular(), ragged()):
         lists = [x.tolist() for x in X]
@@ -41,8 +41,8 @@ def check_nested_lists(estimator: Any) -> None:
 
 
 @sequence_check()
-def check_fitting_on_every_form(estimator: Any) -> None:
-    """Fitting on a list of arrays must give the model that fitting on the 3-D array gives."""
+def check_fit_on_every_form(estimator: Any) -> None:
+    """Fitting on lists, tuples and object arrays must give the model of the 3-D array."""
     X = regular()
     expected = outputs(fitted(estimator), X)
     for form in (list(X), tuple(X), object_array(list(X)), X.tolist()):
@@ -51,7 +51,7 @@ def check_fitting_on_every_form(estimator: Any) -> None:
 
 @sequence_check()
 def check_ragged_forms(estimator: Any) -> None:
-    """Sequences of unequal lengths must give the same as list, tuple, object array or padded."""
+    """Unequal lengths must give the same results as list, tuple, object array or padded array."""
     X = ragged()
     expected = outputs(fitted(estimator, X), X)
     for form in (tuple(X), object_array(X), padded(X, 6)):
@@ -60,7 +60,7 @@ def check_ragged_forms(estimator: Any) -> None:
 
 @sequence_check()
 def check_dtypes(estimator: Any) -> None:
-    """Numbers that every dtype holds must give the same in every dtype and byte order."""
+    """Integers must give the same results in every dtype and byte order."""
     X = 4 * regular()
     model = fitted(estimator, X)
     expected = outputs(model, X)
@@ -70,7 +70,7 @@ def check_dtypes(estimator: Any) -> None:
 
 @sequence_check()
 def check_memory_layouts(estimator: Any) -> None:
-    """An array in Fortran order, reversed or with gaps must give what a contiguous one gives."""
+    """Arrays in Fortran order, reversed or strided must give the results of contiguous arrays."""
     X = regular()
     model = fitted(estimator)
     expected = outputs(model, X)
@@ -84,7 +84,7 @@ def check_memory_layouts(estimator: Any) -> None:
 
 @sequence_check()
 def check_read_only_and_memory_maps(estimator: Any) -> None:
-    """X that cannot be written, in memory or in a file, must do for every method."""
+    """Read-only arrays and memory maps must work with every method."""
     X = regular()
     expected = outputs(fitted(estimator), X)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -98,11 +98,11 @@ def check_read_only_and_memory_maps(estimator: Any) -> None:
 
 @sequence_check()
 def check_one_feature(estimator: Any) -> None:
-    """Sequences (n_timesteps,) must give what sequences (n_timesteps, 1) give."""
+    """Sequences (n_timesteps,) must give the results of sequences (n_timesteps, 1)."""
     X = [x[:, :1] for x in ragged()]
     model = fitted(estimator, X)
     flat = [x.ravel() for x in X]
     got, expected = outputs(model, flat), outputs(model, X)
-    for rows in (got, expected):  # a transformer may keep either shape
+    for rows in (got, expected):  # a transformer may return either shape
         rows.update(transform=[row.ravel() for row in rows.get("transform", [])])
     assert_same(got, expected, "sequences of one dimension")

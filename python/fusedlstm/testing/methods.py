@@ -1,4 +1,4 @@
-"""Checks of methods that only some have."""
+"""Checks of methods that not all estimators have."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from fusedlstm.testing.checks import (
 
 @sequence_check(has("predict_proba"))
 def check_probabilities(estimator: Any) -> None:
-    """Probabilities must have a column a class, add up to 1 and agree with predict."""
+    """Probabilities must have one column per class, add up to 1 and agree with predict."""
     for X in (regular(), ragged()):
         model = fitted(estimator, X)
         p = model.predict_proba(X)
@@ -38,7 +38,7 @@ def check_probabilities(estimator: Any) -> None:
 
 @sequence_check(has("predict", "score"))
 def check_score_and_cross_validation(estimator: Any) -> None:
-    """Method score and cross-validation must work on lists as on arrays, and agree."""
+    """Method score and cross-validation must give the same scores for lists and arrays."""
     X = regular()
     y = targets(estimator, X)
     scores = []
@@ -46,25 +46,25 @@ def check_score_and_cross_validation(estimator: Any) -> None:
         score = unfitted(estimator).fit(form, y).score(form, y)
         scores.append([score, *cross_val_score(unfitted(estimator), form, y, cv=2)])
     assert np.isfinite(scores).all(), "a score that is not finite"
-    of_array, of_list = map(np.array, scores)
-    np.testing.assert_allclose(of_list, of_array, 1e-5, err_msg="the scores of a list")
+    array_scores, list_scores = map(np.array, scores)
+    np.testing.assert_allclose(list_scores, array_scores, 1e-5, err_msg="the scores of a list")
 
 
 @sequence_check(lambda estimator: has_fit_parameter(estimator, "sample_weight"))
 def check_sample_weights(estimator: Any) -> None:
-    """Equal weights must be as none; others than one a sequence must be refused."""
+    """Equal weights must have no effect; weights of another shape or NaN must raise an error."""
     X = ragged()
     y = targets(estimator, X)
     weighted = unfitted(estimator).fit(X, y, sample_weight=np.ones(24))
     assert_same(outputs(weighted, X), outputs(fitted(estimator, X), X), "X with weights of 1")
     for wrong in (np.ones(23), np.ones((24, 6)), np.full(24, np.nan)):
         fit = partial(unfitted(estimator).fit, sample_weight=wrong)
-        assert_raises(ValueError, fit, X, y, what=f"weights of shape {wrong.shape}")
+        assert_raises(ValueError, fit, X, y, case=f"weights of shape {wrong.shape}")
 
 
 @sequence_check(has("transform"))
 def check_transform_keeps_sequences(estimator: Any) -> None:
-    """A transformer must return a result a sequence, and fit_transform must be fit, transform."""
+    """Method transform must return one result per sequence, equal to that of fit_transform."""
     for X in (regular(), ragged()):
         model = fitted(estimator, X)
         expected = outputs(model, X)
@@ -76,7 +76,7 @@ def check_transform_keeps_sequences(estimator: Any) -> None:
 
 @sequence_check(has("inverse_transform"))
 def check_inverse_transform(estimator: Any) -> None:
-    """Transforming and back must give X, step by step."""
+    """Method inverse_transform must give X back after transform."""
     for X in (regular(), ragged()):
         model = fitted(estimator, X)
         back = model.inverse_transform(model.transform(X))

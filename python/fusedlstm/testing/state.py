@@ -1,4 +1,4 @@
-"""Checks that an estimator remembers its fit, and nothing else."""
+"""Checks that an estimator keeps no state apart from its fitted attributes."""
 
 from __future__ import annotations
 
@@ -34,35 +34,35 @@ def check_fit_returns_self(estimator: Any) -> None:
 
 @sequence_check()
 def check_n_features_in(estimator: Any) -> None:
-    """Attribute n_features_in_ must be the number of features of a step."""
+    """Attribute n_features_in_ must be the number of features per step."""
     for X in (regular(), ragged()):
         assert fitted(estimator, X).n_features_in_ == N_FEATURES, "another number"
 
 
 @sequence_check()
-def check_results_change_nothing(estimator: Any) -> None:
-    """Asking a fitted estimator must not change it, nor what the next answer is."""
+def check_methods_keep_the_state(estimator: Any) -> None:
+    """Methods of a fitted estimator must not change its attributes or its next results."""
     for X in (regular(), ragged()):
         model = fitted(estimator, X)
         before = joblib.hash(vars(model))
         first = outputs(model, X)
-        assert_same(outputs(model, X), first, "X asked again")
-        assert joblib.hash(vars(model)) == before, "attributes that differ afterwards"
+        assert_same(outputs(model, X), first, "X in a second call")
+        assert joblib.hash(vars(model)) == before, "attributes that differ after a call"
 
 
 @sequence_check()
-def check_input_is_left_alone(estimator: Any) -> None:
-    """Neither fit nor any other method may change X and y."""
+def check_input_is_unchanged(estimator: Any) -> None:
+    """Methods must not change X and y."""
     for X in (regular(), ragged(), padded(ragged(), 8)):
         y = targets(estimator, X)
         before = joblib.hash((X, y))
         outputs(unfitted(estimator).fit(X, y), X)
-        assert joblib.hash((X, y)) == before, "X or y that differ afterwards"
+        assert joblib.hash((X, y)) == before, "X or y that differ after the calls"
 
 
 @sequence_check()
-def check_fitting_twice(estimator: Any) -> None:
-    """Two fits on the same data, from one random_state, must give the same."""
+def check_fit_is_deterministic(estimator: Any) -> None:
+    """Two fits on the same data with the same random_state must give the same results."""
     for X in (regular(), ragged()):
         model = fitted(estimator, X)
         first = outputs(model, X)
@@ -72,8 +72,8 @@ def check_fitting_twice(estimator: Any) -> None:
 
 
 @sequence_check()
-def check_fitting_again_forgets(estimator: Any) -> None:
-    """A fit on other sequences, of other lengths and features, must leave nothing behind."""
+def check_refit_resets_the_state(estimator: Any) -> None:
+    """A fit must give the same results after an earlier fit on other sequences and features."""
     model = fitted(estimator, [x[:3] for x in regular(N_FEATURES + 2, seed=5)])
     X = ragged()
     model.fit(X, targets(estimator, X))
@@ -82,7 +82,7 @@ def check_fitting_again_forgets(estimator: Any) -> None:
 
 @sequence_check()
 def check_clone(estimator: Any) -> None:
-    """A clone of a fitted estimator must be unfitted, and its fit must give the same."""
+    """A clone of a fitted estimator must be unfitted, and must give the same results after fit."""
     X = ragged()
     model = fitted(estimator, X)
     fresh = clone(model)
@@ -93,7 +93,7 @@ def check_clone(estimator: Any) -> None:
 
 @sequence_check()
 def check_pickles_and_copies(estimator: Any) -> None:
-    """Pickles and copies of a fitted estimator must give the same, and be fit to be fitted."""
+    """Pickles and copies of a fitted estimator must give the same results, also after fit."""
     X = ragged()
     model = fitted(estimator, X)
     expected = outputs(model, X)
@@ -105,7 +105,7 @@ def check_pickles_and_copies(estimator: Any) -> None:
 
 @sequence_check()
 def check_threads(estimator: Any) -> None:
-    """A fitted estimator must answer many threads at once."""
+    """A fitted estimator must give the same results in several threads at the same time."""
     X = ragged()
     model = fitted(estimator, X)
     expected = outputs(model, X)

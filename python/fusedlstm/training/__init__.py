@@ -1,15 +1,13 @@
 """Training: sources of batches, and generators that yield once per epoch."""
 
-from fusedlstm.training.epochs import (
+from fusedlstm.training.batches import (
     Batch,
     BatchSource,
-    Epoch,
     Order,
     SequenceBatches,
     SeriesBatches,
-    epochs,
-    weight_mask,
 )
+from fusedlstm.training.epochs import Epoch, epochs, weight_mask
 from fusedlstm.training.full_batch import epochs as full_batch_epochs
 
 __all__ = [

@@ -1,31 +1,47 @@
-"""Where a training stands, so that it can go on."""
+"""State of a fit between two epochs, from which training can continue."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from fusedlstm._core import Array
+from fusedlstm.files.classes import can_be_saved
 from fusedlstm.optimizers import AnyOptimizer, OptimizerState
 from fusedlstm.schedules import ScheduleState
 
 
+@can_be_saved(
+    {
+        "tol": float,
+        "patience": int,
+        "best": float,
+        "best_params": npt.NDArray[Any] | None,
+        "best_iter": int,
+        "waited": int,
+    }
+)
 @dataclass
 class Watch:
-    """The best epoch so far, and how long ago it was.
+    """The best epoch so far, for early stopping.
 
     Attributes
     ----------
     tol : float
-        What counts as an improvement.
+        Smallest decrease that counts as an improvement.
     patience : int
-        Epochs without one after which to stop.
+        Number of epochs without an improvement after which training stops.
     best : float
+        Smallest value so far.
     best_params : array or None
+        Parameters of the best epoch, if they are kept.
     best_iter : int
+        Number of the best epoch.
     waited : int
-        Epochs since the last improvement.
+        Number of epochs since the last improvement.
     """
 
     tol: float
@@ -36,7 +52,7 @@ class Watch:
     waited: int = 0
 
     def update(self, iteration: int, value: float, params: Array, keep: bool) -> bool:
-        """Note a value of which less is better; return whether to stop."""
+        """Record the value of an epoch, smaller is better; return True if training should stop."""
         self.waited = 0 if value < self.best - self.tol else self.waited + 1
         if value < self.best:
             self.best, self.best_iter = value, iteration
@@ -44,16 +60,24 @@ class Watch:
         return self.waited >= self.patience
 
 
+@can_be_saved(
+    {
+        "optimizer": AnyOptimizer,
+        "state": OptimizerState,
+        "rng": np.random.Generator,
+        "schedule": ScheduleState,
+    }
+)
 @dataclass
 class Progress:
-    """Where a training stands, so that it can go on; the model's parameters stand in the model.
+    """State of training, without the parameters of the model.
 
     Attributes
     ----------
     optimizer : Optimizer
     state : OptimizerState
     rng : numpy Generator
-        Draws the order of the batches and what dropout drops.
+        Source of the order of the batches and of the dropout masks.
     schedule : ScheduleState
     """
 
@@ -63,20 +87,21 @@ class Progress:
     schedule: ScheduleState = field(default_factory=ScheduleState)
 
 
+@can_be_saved({"seed": int, "progress": Progress, "watch": Watch, "epochs": int, "stopped": bool})
 @dataclass
 class FitState:
-    """Where a fit stands.
+    """State of a fit.
 
     Attributes
     ----------
     seed : int
-        What everything random in the fit comes from.
+        Seed of all random numbers of the fit.
     progress : Progress
     watch : Watch
     epochs : int
-        Finished in this fit.
+        Number of finished epochs of this fit.
     stopped : bool
-        Whether something other than their number ended it.
+        True if early stopping, convergence or a callback ended the fit.
     """
 
     seed: int

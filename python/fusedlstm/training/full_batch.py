@@ -1,4 +1,4 @@
-"""Training on all data at once: a generator like `fusedlstm.training.epochs`, for L-BFGS."""
+"""Full-batch training with L-BFGS: a generator like `fusedlstm.training.epochs`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import numpy.typing as npt
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
-from fusedlstm.layers.requirements import require_loss, require_targets_of, require_truncation
+from fusedlstm.layers.requirements import require_truncation
 from fusedlstm.layers.states import State
 from fusedlstm.losses import Loss
 from fusedlstm.models.model import Model
 from fusedlstm.optimizers import LBFGS, OptimizerState
-from fusedlstm.training.epochs import BatchSource, Epoch, weight_mask
-from fusedlstm.training.step import truncated_pass, whole_pass
+from fusedlstm.training.batches import BatchSource
+from fusedlstm.training.epochs import Epoch, weight_mask
+from fusedlstm.training.requirements import require_loss, require_targets_of
+from fusedlstm.training.step import whole_pass
+from fusedlstm.training.truncated import truncated_pass
 
 __all__ = ["Objective", "epochs"]
 
@@ -33,13 +36,13 @@ class Objective:
         Gradients are summed over its batches.
     loss : callable
     weight_decay : float
-        Half of it times the squares of the weights is added; biases are left out.
+        Factor of the penalty, half the sum of the squares of the weights. Biases are left out.
     tbptt_steps : int or None
 
     Attributes
     ----------
     size : float
-        Outputs that the loss is the mean over.
+        Number of outputs that the loss is the mean over.
     """
 
     def __init__(
@@ -59,21 +62,21 @@ class Objective:
         self.size: float = 0
 
     def value(self, point: Point) -> float:
-        """Return the loss and the penalty."""
+        """Return the sum of the loss and the penalty."""
         self._evaluate(point)
         return self._value + self.penalty(point)
 
     def gradient(self, point: Point) -> Point:
-        """Return the gradient of both."""
+        """Return the gradient of `value`."""
         self._evaluate(point)
         return self._gradient + self._decay * point
 
     def penalty(self, point: Point) -> float:
-        """Return the penalty alone."""
+        """Return the penalty."""
         return float(0.5 * (self._decay @ point**2))
 
     def _evaluate(self, point: Point) -> None:
-        """Leave ``point`` in the model, and loss and gradient here."""
+        """Copy ``point`` into the model, and compute the loss and its gradient."""
         model = self._model
         params = point.astype(model.dtype)
         if np.array_equal(params, self._params):
@@ -110,31 +113,30 @@ def epochs(
     state: OptimizerState | None = None,
     tbptt_steps: int | None = None,
 ) -> Iterator[Epoch]:
-    """Train a model by L-BFGS, one iteration at each step, for as long as it goes on.
+    """Train a model with L-BFGS. Each iteration of the infinite generator is one of L-BFGS.
 
-    Where the line search finds no decrease, the model stays as it is and `Epoch.converged` is True.
+    If the line search finds no decrease, the model does not change and `Epoch.converged` is True.
 
     Parameters
     ----------
     model : Model
-        Its parameters are updated in place. Nothing is dropped.
+        Its parameters are updated in place. Dropout is not applied.
     source : BatchSource
-        Gradients are summed over its batches, so that their size changes nothing but the memory
-        that is needed.
+        Gradients are summed over all batches: their size only changes the memory that is needed.
     loss : callable
         From `fusedlstm.losses`.
     optimizer : LBFGS
     weight_decay : float
         Applies to weights, not to biases.
     state : OptimizerState or None
-        To go on from; None starts afresh.
+        State from which the optimizer continues; None: a new state.
     tbptt_steps : int or None
         See `fusedlstm.training.epochs`.
 
     Yields
     ------
     Epoch
-        With the loss after the step, without the penalty.
+        Its loss is that after the iteration, without the penalty.
 
     Examples
     --------
@@ -156,7 +158,7 @@ def epochs(
     from scipy.optimize import line_search
 
     if not isinstance(optimizer, LBFGS):
-        hint = "Train with other optimizers by fusedlstm.training.epochs."
+        hint = "For other optimizers use fusedlstm.training.epochs."
         raise TypeError(check.needs("optimizer", "an LBFGS object", optimizer, hint))
     require_loss(loss)
     if tbptt_steps is not None:
@@ -172,7 +174,7 @@ def epochs(
         value, gradient = objective.value(point), objective.gradient(point)
         direction = optimizer.direction(gradient, state)
         with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # that it found no step is seen from the length
+            warnings.simplefilter("ignore")  # a failed search returns no step length
             length, *_, new_value, _, _ = line_search(
                 objective.value,
                 objective.gradient,
@@ -184,7 +186,7 @@ def epochs(
             )
         found = length is not None and bool(np.isfinite(new_value))
         if found:
-            # In the model's precision: to go on takes nothing but the model and the state.
+            # Rounded to the model's precision: the model and the state are enough to continue.
             new = (point + length * direction).astype(model.dtype).astype(np.float64)
             optimizer.remember(new - point, objective.gradient(new) - gradient, state)
             point, value = new, objective.value(new)

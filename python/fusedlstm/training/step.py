@@ -1,36 +1,29 @@
-"""A batch forward through model and loss, and back.
-
-Gradients never cross from one call of the model to the one before it: states do.
-"""
+"""One batch: the forward pass, the loss and the backward pass."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from fusedlstm._core import Array
-from fusedlstm.layers import states
-from fusedlstm.layers.sequence import Sequence
 from fusedlstm.layers.states import State
-from fusedlstm.losses.base import (
-    Evaluated,
-    Loss,
-    SequenceLoss,
-    evaluate,
-    require_step_targets,
-)
+from fusedlstm.losses.base import Loss, SequenceLoss, evaluate
 from fusedlstm.models.model import Model
-
-if TYPE_CHECKING:
-    from fusedlstm.training.epochs import Batch
-
-Index = npt.NDArray[np.intp]
+from fusedlstm.training.batches import Batch
 
 
 class Passed(NamedTuple):
-    """The loss of a batch, the number of outputs it is the mean over, and the final state."""
+    """Results of a batch.
+
+    Attributes
+    ----------
+    loss : float
+    size : float
+        Number of outputs that the loss is the mean over.
+    state : tuple or None
+        Final state of the model.
+    """
 
     loss: float
     size: float
@@ -45,136 +38,20 @@ def whole_pass(
     grads: Array,
     state: State,
 ) -> Passed:
-    """Add the gradient of a batch to ``grads``."""
+    """Add the gradient of a batch to ``grads``, propagated through all its steps.
+
+    Parameters
+    ----------
+    model : Model
+    batch : Batch
+    loss : callable
+    rng : numpy Generator or None
+        Source of the dropout masks; None: no dropout.
+    grads : array (n_params,)
+    state : tuple or None
+        Initial state. No gradient is propagated to the batch from which it comes.
+    """
     _, saved = model.forward(batch.x, batch.lengths, rng, state=state)
     value, dy, size = evaluate(loss, saved.output, batch.y, batch.weights)
     model.add_gradients(saved, dy, grads)
     return Passed(value, size, saved.state)
-
-
-def truncated_pass(
-    model: Model,
-    batch: Batch,
-    loss: Loss | SequenceLoss,
-    rng: np.random.Generator | None,
-    grads: Array,
-    steps: int,
-    state: State = None,
-) -> Passed:
-    """Add the gradient of a batch to ``grads``, each through at most ``steps`` steps.
-
-    With targets of whole sequences the gradient goes through the last ``steps`` steps of each
-    sequence. With targets of steps it goes through every chunk of ``steps`` steps.
-    """
-    if not model.layer.reduces:
-        return _all_chunks(model, batch, loss, rng, grads, steps, state)
-    if batch.goes_on:
-        raise ValueError(
-            "tbptt_steps must be None for batches that go on from each other, where the model has "
-            "one output per sequence"
-        )
-    return _last_chunks(model, batch, loss, rng, grads, steps)
-
-
-def _all_chunks(
-    model: Model,
-    batch: Batch,
-    loss: Loss | SequenceLoss,
-    rng: np.random.Generator | None,
-    grads: Array,
-    steps: int,
-    state: State,
-) -> Passed:
-    """Train on the targets of each chunk, whose gradient stays in it."""
-    real = _real_steps(batch)
-    y, weights = np.asarray(batch.y), batch.weights
-    require_step_targets(y, batch.x.shape[:2])
-    if isinstance(loss, SequenceLoss):
-        raise ValueError(
-            f"loss must be a loss of single steps with tbptt_steps, which cuts sequences into "
-            f"chunks; got {loss!r}"
-        )
-    state = states.copied(state)
-    parts: list[Evaluated] = []
-    own, total = np.zeros_like(grads), np.zeros_like(grads)
-    for start in range(0, int(real.max()), steps):
-        running = np.flatnonzero(real > start)
-        times = np.minimum(real[running] - start, steps)
-        chunk = slice(start, start + int(times.max()))
-        same = bool((times == times[0]).all())
-        before = states.select_rows(state, running)
-        _, saved = model.forward(
-            batch.x[running, chunk], None if same else times, rng, state=before
-        )
-        of_rows = None if weights is None else weights[running]
-        of_steps = of_rows if of_rows is None or of_rows.ndim == 1 else of_rows[:, chunk]
-        part = evaluate(loss, saved.output, y[running, chunk], of_steps)
-        own[:] = 0
-        model.add_gradients(saved, part.dout, own)
-        total += own * grads.dtype.type(part.size)
-        parts.append(part)
-        if state is None:
-            state = saved.state
-        else:
-            states.update_rows(state, running, saved.state)
-    size = sum(part.size for part in parts)
-    value = sum(part.loss * part.size for part in parts if part.size) / (size or 1)
-    grads += total / grads.dtype.type(size or 1)
-    return Passed(value, size, state)
-
-
-def _last_chunks(
-    model: Model,
-    batch: Batch,
-    loss: Loss | SequenceLoss,
-    rng: np.random.Generator | None,
-    grads: Array,
-    steps: int,
-) -> Passed:
-    x, real = batch.x, _real_steps(batch)
-    before = np.maximum(real - steps, 0)
-    y_pred = np.empty((len(x), model.output_size), model.dtype)
-    parts = []
-    # Sequences that fit start from the initial state, whose gradient may be wanted.
-    for rows in (np.flatnonzero(before == 0), np.flatnonzero(before)):
-        if len(rows):
-            state = _state_after(model, x, rows, before[rows], rng, steps)
-            times = np.minimum(real[rows], steps)
-            last = before[rows, np.newaxis] + np.arange(times.max())
-            part = x[rows[:, np.newaxis], np.minimum(last, real[rows, np.newaxis] - 1)]
-            same = bool((times == times[0]).all())
-            y_pred[rows], saved = model.forward(part, None if same else times, rng, state=state)
-            parts.append((rows, saved))
-    value, dy, size = evaluate(loss, Sequence(y_pred), batch.y, batch.weights)
-    for rows, saved in parts:
-        model.add_gradients(saved, dy[rows], grads)
-    return Passed(value, size, None)
-
-
-def _real_steps(batch: Batch) -> npt.NDArray[np.int64]:
-    if batch.lengths is not None:
-        return batch.lengths
-    return np.full(len(batch.x), batch.x.shape[1], np.int64)
-
-
-def _state_after(
-    model: Model,
-    x: Array,
-    rows: Index,
-    counts: npt.NDArray[np.int64],
-    rng: np.random.Generator | None,
-    steps: int,
-) -> State:
-    """Run ``counts`` steps of the sequences ``rows``, so many at a time; return their state."""
-    state: State = None
-    for start in range(0, int(counts.max()), steps):
-        running = np.flatnonzero(counts > start)
-        times = np.minimum(counts[running] - start, steps)
-        part = x[rows[running], start : start + times.max()]
-        _, saved = model.forward(part, times, rng, state=states.select_rows(state, running))
-        if state is None:
-            state = saved.state
-        else:
-            states.update_rows(state, running, saved.state)
-        del saved  # before the next one is made
-    return state

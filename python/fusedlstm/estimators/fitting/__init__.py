@@ -1,1 +1,1 @@
-"""The course of a fit."""
+"""The training of the estimators."""

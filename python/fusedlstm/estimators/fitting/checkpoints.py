@@ -1,7 +1,8 @@
-"""Checkpoints: where a fit stands, in a file, so that one that was killed goes on to the same bits.
+"""Checkpoint files, from which a fit continues after the process was killed.
 
-A checkpoint belongs to a problem: the parameters of the estimator and its data. It holds all that
-training reads from one epoch to the next, the generator of random numbers included.
+A checkpoint belongs to a problem: the parameters of an estimator and its data. It holds the whole
+state of the training at the end of an epoch, with the generator of random numbers. The continued
+fit therefore gives the same model, bit for bit.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from sklearn.utils import check_random_state
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
+from fusedlstm._utils.chunks import row_chunks, rows_per_chunk
 from fusedlstm._utils.warnings import warn
 from fusedlstm.data.reading import Data
-from fusedlstm.data.sequences import NUMBERS_OF_A_PIECE, Sequences, pieces
+from fusedlstm.data.sequences import Sequences
 from fusedlstm.files import format as _files
 from fusedlstm.files.digests import UndescribableError, describe
 from fusedlstm.files.encoding import (
@@ -31,28 +33,29 @@ from fusedlstm.files.encoding import (
     is_code,
     of_object,
 )
+from fusedlstm.files.replacement import check_writable, sweep
 from fusedlstm.optimizers import AnyOptimizer, Optimizer
 from fusedlstm.schedules import as_schedule
 from fusedlstm.training.fit_state import FitState
 
 NEEDED = "checkpoint must name a new file or one that this fit wrote"
 
-SHARE_OF_TIME = 1 / 20
-"""What writing may take of a fit's time."""
+MAX_SHARE_OF_TIME = 1 / 20
+"""Share of the time of a fit that writing may take."""
 
-LARGEST_SEED = 2**32 - 1
+MAX_SEED = 2**32 - 1
 
-LARGEST_COUNT = 2**63 - 1
+MAX_COUNT = 2**63 - 1
 
 WITHOUT_EFFECT = ("max_iter", "n_threads", "verbose")
-"""Parameters that change no epoch, only how many there are and what is seen of them."""
+"""Parameters with no effect on the result of an epoch."""
 
 Problem: TypeAlias = dict[str, Any]
 
 
 @dataclass
 class Checkpoint:
-    """What a file holds.
+    """Content of a checkpoint file.
 
     Attributes
     ----------
@@ -67,21 +70,23 @@ class Checkpoint:
     validation_loss_curve: list[float]
 
 
-def problem_of(estimator: Any, data: dict[str, Data], initial: Array | None) -> Problem:
-    """Describe parameters and data of a fit, so that another fit is recognized.
+def problem_of(
+    estimator: Any, data: Data, validation: Data | None, initial: Array | None
+) -> Problem:
+    """Return a description of the parameters and the data of a fit, to compare it with others.
 
     Parameters
     ----------
     estimator : estimator
-    data : dict of str to Data
-        By the suffix of their arguments' names.
+    data : Data
+    validation : Data or None
     initial : array (n_params,) or None
-        Parameters of the model that goes on.
+        Parameters of the fitted model if the fit continues its training.
 
     Raises
     ------
     TypeError
-        A parameter is an object that cannot be compared with another one.
+        If a parameter is an object that cannot be compared with another object.
     """
     arrays: dict[str, Array] = {} if initial is None else {"initial weights": initial}
     parameters = {
@@ -89,19 +94,18 @@ def problem_of(estimator: Any, data: dict[str, Data], initial: Array | None) -> 
         for name, value in estimator.get_params(deep=False).items()
         if name not in WITHOUT_EFFECT
     }
-    sequences = {}
-    for name, part in data.items():
-        sequences["X" + name] = _digest_of_sequences(part.sequences)
-        for kind, values in (("y", part.y), ("sample_weight", part.weights)):
-            if isinstance(values, Sequences):
-                sequences[kind + name] = _digest_of_sequences(values)
-            elif values is not None:
-                arrays[kind + name] = values
     schedule = as_schedule(estimator.schedule)
-    if schedule is not None:  # which may depend on max_iter
-        parameters["schedule"] = _described(schedule.over(estimator.max_iter), "schedule", arrays)
-    digests = {name: _digest(array) for name, array in arrays.items()}
-    return {"estimator": type(estimator).__name__, **parameters, **sequences, **digests}
+    if schedule is not None:  # its default length is max_iter
+        parameters["schedule"] = _described(
+            schedule.for_epochs(estimator.max_iter), "schedule", arrays
+        )
+    return {
+        "estimator": type(estimator).__name__,
+        **parameters,
+        **_digests(data, ""),
+        **({} if validation is None else _digests(validation, "_val")),
+        **{name: _digest(array) for name, array in arrays.items()},
+    }
 
 
 FIELDS: dict[str, Any] = {
@@ -114,7 +118,7 @@ FIELDS: dict[str, Any] = {
 
 
 class CheckpointFile:
-    """A file that is written as often as a small share of the time allows.
+    """A file that is written at the end of epochs, for a small share of the time of the fit.
 
     Parameters
     ----------
@@ -127,20 +131,20 @@ class CheckpointFile:
         self.path = _files.checked(path, "checkpoint")
         self.problem = problem
         self._next_time = 0.0
-        self._was_written = False  # or could be
+        self._was_written = False  # or was found to be writable
         self._is_failing = False
 
     def read(self, max_iter: int) -> Checkpoint | None:
-        """Return the state of the fit, None if it has not begun.
+        """Return the content of the file, or None if there is no file.
 
         Raises
         ------
         OSError
-            The file cannot be read, or training would go on and the file cannot be written.
+            If the file cannot be read, or if epochs are left and the file cannot be written.
         ValueError
-            The file is of another fit, damaged or no checkpoint.
+            If the file is of another fit, damaged or no checkpoint.
         """
-        _files.sweep(self.path)
+        sweep(self.path)
         try:
             header, arrays = _files.read(self.path, NEEDED)
         except FileNotFoundError:
@@ -153,14 +157,14 @@ class CheckpointFile:
             raise _files.refused(self.path, str(error), NEEDED) from None
         except MemoryError:
             raise
-        except Exception as error:  # whatever a stranger's file may lead to
+        except Exception as error:  # a file from an unknown source may cause any error
             raise _unknown(self.path, error) from error
         finished = checkpoint.state.epochs
         if finished > max_iter:
             needed = f"at least {finished}, the epochs that are finished in {str(self.path)!r}"
             raise ValueError(check.needs("max_iter", needed, max_iter))
         if finished < max_iter and not checkpoint.state.stopped:
-            _files.check_writable(self.path)
+            check_writable(self.path)
             self._was_written = True
         return checkpoint
 
@@ -182,7 +186,7 @@ class CheckpointFile:
         return checkpoint
 
     def check_size(self, checkpoint: Checkpoint, params: Array, optimizer: AnyOptimizer) -> None:
-        """Refuse a checkpoint that does not belong to parameters and optimizer of this fit."""
+        """Refuse a checkpoint with another number of parameters or another optimizer."""
         try:
             if checkpoint.params.shape != params.shape or checkpoint.params.dtype != params.dtype:
                 needed = f"{params.size} numbers of {params.dtype}"
@@ -194,10 +198,10 @@ class CheckpointFile:
             raise _unknown(self.path, error) from error
 
     def write(self, checkpoint: Checkpoint, now: bool) -> None:
-        """Write the file, unless it is too early and need not be ``now``.
+        """Write the file, if it must be written ``now`` or enough time has passed.
 
-        If the file has been written before and cannot be written again, warn and try later: the
-        training in memory is worth more.
+        If the file has been written before and cannot be written again, warn and try later. An
+        error would lose the epochs since then.
         """
         start = time.monotonic()
         if not now and start < self._next_time:
@@ -210,23 +214,23 @@ class CheckpointFile:
         except (OSError, ValueError, MemoryError) as error:  # ValueError: a pipe or a device
             if not self._was_written:
                 raise
-            if now or not self._is_failing:  # once while it fails, and at the end
+            if now or not self._is_failing:  # the first time and at the end
                 reason = str(error) or "out of memory"
                 warn(
                     f"The checkpoint {str(self.path)!r} was not written after epoch "
-                    f"{checkpoint.state.epochs}: {reason}. Training goes on; the file holds an "
-                    f"earlier epoch.",
+                    f"{checkpoint.state.epochs}: {reason}. Training continues. The file contains "
+                    f"an earlier epoch.",
                     RuntimeWarning,
                 )
             self._is_failing = True
         else:
             self._was_written, self._is_failing = True, False
         end = time.monotonic()
-        self._next_time = end + (end - start) / SHARE_OF_TIME
+        self._next_time = end + (end - start) / MAX_SHARE_OF_TIME
 
 
 class _OtherFitError(Exception):
-    """The file is of another fit."""
+    """Raised for a file of another fit."""
 
 
 def _unknown(path: _files.FileName, error: Exception) -> ValueError:
@@ -235,12 +239,12 @@ def _unknown(path: _files.FileName, error: Exception) -> ValueError:
 
 
 def _check_content(checkpoint: Checkpoint) -> None:
-    """Refuse numbers and sizes of which training would fail."""
+    """Refuse numbers and sizes with which the training would fail."""
     params, state = checkpoint.params, checkpoint.state
     if params.dtype.name not in check.DTYPES or params.ndim != 1:
         raise ValueError(check.needs("params", "a flat array of floats", params))
-    if not 0 <= state.seed <= LARGEST_SEED:
-        raise ValueError(check.needs("seed", f"an integer in [0, {LARGEST_SEED}]", state.seed))
+    if not 0 <= state.seed <= MAX_SEED:
+        raise ValueError(check.needs("seed", f"an integer in [0, {MAX_SEED}]", state.seed))
     best, progress = state.watch.best_params, state.progress
     if best is not None and (best.shape != params.shape or best.dtype != params.dtype):
         raise ValueError(check.needs("best_params", f"an array like {check.shown(params)}", best))
@@ -249,19 +253,19 @@ def _check_content(checkpoint: Checkpoint) -> None:
         "epochs": (state.epochs, n_losses),
         "best_iter": (state.watch.best_iter, n_losses),
         "length of validation_loss_curve": (len(checkpoint.validation_loss_curve), n_losses),
-        "t": (progress.state.t, LARGEST_COUNT),
-        "epoch": (progress.schedule.epoch, LARGEST_COUNT),
+        "t": (progress.state.t, MAX_COUNT),
+        "epoch": (progress.schedule.epoch, MAX_COUNT),
     }
     for name, (count, largest) in counts.items():
         if not 0 <= count <= largest:
             raise ValueError(check.needs(name, f"an integer in [0, {largest}]", count))
     if isinstance(progress.optimizer, Optimizer):
-        progress.optimizer._check_state(progress.state, params)
+        progress.optimizer.check_state(progress.state, params)
         return
     averages = progress.state.averages
     steps, changes = averages.get("steps"), averages.get("changes")
     for name, array in {"steps": steps, "changes": changes}.items():
-        # As many of both, each as long as the parameters.
+        # The same number of steps and changes, each of the length of the parameters.
         if (
             array is None
             or array.dtype != np.float64
@@ -280,7 +284,7 @@ def _described(value: Any, name: str, arrays: dict[str, Array]) -> Any:
         try:
             return encode_parameter(value, name, arrays)
         except TypeError:
-            if name == "optimizer":  # of which the file would hold the state
+            if name == "optimizer":  # the file could not hold its state
                 raise
     try:
         return {"digest": describe(value)}
@@ -289,20 +293,31 @@ def _described(value: Any, name: str, arrays: dict[str, Array]) -> Any:
         raise TypeError(check.needs(name, needed, value, f"It holds a {error}.")) from error
 
 
+def _digests(data: Data, suffix: str) -> dict[str, str]:
+    """Return digests of X, y and the weights, by the names of the arguments of `fit`."""
+    digests = {"X" + suffix: _digest_of_sequences(data.sequences)}
+    for name, values in (("y", data.y), ("sample_weight", data.weights)):
+        if isinstance(values, Sequences):
+            digests[name + suffix] = _digest_of_sequences(values)
+        elif values is not None:
+            digests[name + suffix] = _digest(values)
+    return digests
+
+
 def _digest(array: Array) -> str:
     digest = hashlib.sha256(f"{array.dtype.str} {array.shape}".encode())
-    for piece in pieces(array):
-        digest.update(np.ascontiguousarray(piece).data)
+    for chunk in row_chunks(array):
+        digest.update(np.ascontiguousarray(chunk).data)
     return digest.hexdigest()
 
 
 def _digest_of_sequences(sequences: Sequences) -> str:
-    """Return a digest of the steps, the same in whatever form the sequences came."""
+    """Return a digest of the steps, which does not depend on the form of the sequences."""
     dtype = sequences.numbers().dtype.newbyteorder("=")
     shape = len(sequences), sequences.n_features
     digest = hashlib.sha256(f"{dtype.name} {shape}".encode())
     digest.update(np.ascontiguousarray(sequences.lengths(), "<i8").data)
-    rows = max(1, NUMBERS_OF_A_PIECE // (sequences.longest() * sequences.n_features))
+    rows = rows_per_chunk(sequences.longest() * sequences.n_features)
     for start in range(0, len(sequences), rows):
         x, lengths = sequences.take(slice(start, start + rows), dtype)
         if lengths is not None:

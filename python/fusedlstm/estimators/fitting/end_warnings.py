@@ -1,4 +1,4 @@
-"""Warnings about the way a fit ended."""
+"""Warnings at the end of a fit."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from fusedlstm._core import Array
 from fusedlstm._utils.warnings import warn
 from fusedlstm.data.reading import Data
 from fusedlstm.estimators.fitting.fit_loop import FitLoop
+from fusedlstm.estimators.parameters import Parameters
 from fusedlstm.estimators.tasks import Task
 from fusedlstm.losses import (
     AbsoluteError,
@@ -19,32 +20,33 @@ from fusedlstm.losses import (
 )
 from fusedlstm.losses.constant import constant_loss
 
-NO_BETTER = 0.01
-"""Share of the constant prediction's loss that the training loss must be below it."""
+MIN_IMPROVEMENT = 0.01
+"""Share of the constant prediction's loss by which the training loss must be smaller."""
 
-MOST_ROWS = 50_000
-"""Targets of which the best constant prediction is computed, evenly spaced."""
+MAX_ROWS = 50_000
+"""Number of evenly spaced targets from which the best constant prediction is computed."""
 
 NEGLIGIBLE_LOSS = 1e-6
-"""Loss of a constant prediction that leaves nothing to learn."""
+"""Loss of a constant prediction below which there is nothing to learn."""
 
 ZERO_AT_BEST = (ClassificationLoss, SquaredError, AbsoluteError, Huber, Pinball)
-"""Losses that are 0 for perfect predictions, so that a share of the loss has a meaning."""
+"""Losses that are 0 for perfect predictions, so that relative differences are meaningful."""
 
 
-def warn_of_the_end(loop: FitLoop, n_iter: int, max_iter: int, watched: str) -> None:
-    """Warn if ``max_iter``, Ctrl-C or a loss that is not finite ended a fit.
+def warn_of_the_end(loop: FitLoop, parameters: Parameters, task: Task, data: Data) -> None:
+    """Warn if a fit ended too early, or if its model is no better than a constant prediction.
 
     Parameters
     ----------
     loop : FitLoop
-    n_iter : int
-        Number of epochs of the model.
-    max_iter : int
-        Largest number of epochs of the fit.
-    watched : {"loss", "score"}
-        What early stopping monitors.
+    parameters : Parameters
+        The estimator.
+    task : Task
+    data : Data
+        The training data.
     """
+    losses, max_iter = loop.curves.loss[: loop.last.n_losses], parameters.max_iter
+    n_iter = len(losses)
     if loop.interrupted and (loop.last.stopped or loop.last.epochs == max_iter):
         warn(
             f"Training was interrupted after its last epoch, {n_iter}: the model is fully trained.",
@@ -59,11 +61,15 @@ def warn_of_the_end(loop: FitLoop, n_iter: int, max_iter: int, watched: str) -> 
     elif not loop.finite:
         warn_of_divergence(n_iter)
     elif loop.early_stopping and not loop.state.stopped:
+        monitored = "loss" if parameters.scoring is None else "score"
         warn(
-            f"Training ended with max_iter={max_iter} epochs before the validation {watched} "
+            f"Training ended with max_iter={max_iter} epochs before the validation {monitored} "
             f"stopped improving. Increase max_iter.",
             ConvergenceWarning,
         )
+    if loop.finite and not loop.interrupted and losses:
+        final = losses[loop.last.watch.best_iter - 1] if loop.early_stopping else losses[-1]
+        warn_if_constant(final, task, data)
 
 
 def warn_of_divergence(n_iter: int) -> None:
@@ -75,21 +81,22 @@ def warn_of_divergence(n_iter: int) -> None:
     )
 
 
-def warn_if_constant(final: float, task: Task, train: Data) -> None:
+def warn_if_constant(final: float, task: Task, data: Data) -> None:
     """Warn if a model fits the training data no better than a constant prediction.
 
     Parameters
     ----------
     final : float
-        The training loss.
+        The training loss of the model.
     task : Task
-    train : Data
+    data : Data
+        The training data.
     """
-    y, weights = train.target_rows(MOST_ROWS)
-    if _is_constant(y):  # nothing to learn
+    y, weights = data.target_rows(MAX_ROWS)
+    if _is_constant(y):
         return
-    margin = NO_BETTER if isinstance(task.loss, ZERO_AT_BEST) else 0.0
-    constant = constant_loss(task.training_loss, task.n_outputs, y, weights, task.start(train))
+    margin = MIN_IMPROVEMENT if isinstance(task.loss, ZERO_AT_BEST) else 0.0
+    constant = constant_loss(task.training_loss, task.n_outputs, y, weights, task.start(data))
     if constant - final <= margin * abs(constant) and abs(constant) > NEGLIGIBLE_LOSS:
         than = "less than 1 % below" if final < constant else "no better than"
         warn(

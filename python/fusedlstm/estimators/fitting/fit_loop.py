@@ -1,6 +1,6 @@
 """The loop over the epochs of a fit: validation, early stopping, progress, checkpoints, Ctrl-C.
 
-It trains a model and knows nothing of estimators: what it computes is a `FitResult`.
+The loop trains a model and does not depend on the estimators. Its result is a `FitResult`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from fusedlstm._core import Array
-from fusedlstm._utils.callbacks import NoTask
+from fusedlstm.estimators.fitting.callbacks import FitCallbacks
 from fusedlstm.estimators.fitting.checkpoints import Checkpoint, CheckpointFile
 from fusedlstm.estimators.fitting.progress_bar import ProgressReport
 from fusedlstm.models.sequential import Sequential
@@ -29,12 +29,12 @@ class Validation(Protocol):
         """Return the loss of the model on the validation data."""
 
     def score(self, epoch: int) -> float | None:
-        """Return the score, of which more is better; None if early stopping watches the loss."""
+        """Return the score, where larger is better; None if early stopping monitors the loss."""
 
 
 @dataclass
 class Curves:
-    """The losses of all epochs, those of earlier fits included."""
+    """The losses of all epochs of a model, also of earlier fits."""
 
     loss: list[float]
     validation_loss: list[float]
@@ -46,7 +46,7 @@ class FitResult(NamedTuple):
     Attributes
     ----------
     model : Sequential
-        With the best weights if there is early stopping.
+        With early stopping, it has the best weights.
     curves : Curves
     best_iter : int
     schedule : ScheduleState
@@ -57,16 +57,28 @@ class FitResult(NamedTuple):
     best_iter: int
     schedule: ScheduleState
 
+    def attributes(self) -> dict[str, Any]:
+        """Return the public fitted attributes of an estimator."""
+        loss = self.curves.loss
+        return {
+            "model_": self.model,
+            "n_iter_": len(loss),
+            "best_iter_": self.best_iter,
+            "loss_": loss[-1] if loss else np.nan,
+            "loss_curve_": loss,
+            "validation_loss_curve_": self.curves.validation_loss,
+        }
 
-class Finished(NamedTuple):
-    """State of a training after an epoch. Later epochs do not change it.
+
+class CompletedEpoch(NamedTuple):
+    """State of a training at the end of an epoch. Later epochs do not change it.
 
     Attributes
     ----------
     epochs : int
-        Number of epochs of this fit.
+        Number of completed epochs of this fit.
     stopped : bool
-        True if this epoch was the last one whatever ``max_iter`` is.
+        True if the training must not continue, whatever ``max_iter`` is.
     params : array (n_params,)
     n_losses, n_validation_losses : int
         Lengths of the loss curves.
@@ -84,7 +96,7 @@ class Finished(NamedTuple):
 
 
 def complete(step: Callable[[], None]) -> None:
-    """Call a function that may be repeated until Ctrl-C does not interrupt it."""
+    """Call a function again until Ctrl-C does not interrupt it. Repeating it must be harmless."""
     while True:
         try:
             return step()
@@ -93,20 +105,20 @@ def complete(step: Callable[[], None]) -> None:
 
 
 class FitLoop:
-    """A training, epoch by epoch.
+    """Trains a model epoch by epoch.
 
     Parameters
     ----------
     model : Sequential
-        The epochs train it.
+        The model that the epochs train.
     epochs : iterator of Epoch
+        Each step trains the model for one epoch.
     state : FitState
+        State to start from. It is updated.
     curves : Curves
         New losses are appended.
     install : callable
         Takes the `FitResult` at the end. A second call with the same result changes nothing.
-    attributes : callable
-        Returns the fitted attributes of a `FitResult`, for scikit-learn's callbacks.
     validation : Validation or None
     early_stopping : bool
     verbose : int
@@ -118,6 +130,8 @@ class FitLoop:
         False after a loss that is not finite.
     interrupted : bool
         True after Ctrl-C.
+    last : CompletedEpoch
+        State at the end of the last completed epoch.
     """
 
     def __init__(
@@ -127,64 +141,49 @@ class FitLoop:
         state: FitState,
         curves: Curves,
         install: Callable[[FitResult], None],
-        attributes: Callable[[FitResult], dict[str, Any]],
         *,
         validation: Validation | None = None,
         early_stopping: bool = False,
         verbose: int = 0,
         file: CheckpointFile | None = None,
     ) -> None:
-        self.model, self.epochs, self.state, self.curves = model, epochs, state, curves
-        self.install, self.attributes = install, attributes
-        self.validation, self.file = validation, file
-        self.early_stopping, self.verbose = early_stopping, verbose
-        self.finite, self.interrupted = True, False
-        self.last = self._finished()
+        self.model = model
+        self.epochs = epochs
+        self.state = state
+        self.curves = curves
+        self.install = install
+        self.validation = validation
+        self.early_stopping = early_stopping
+        self.verbose = verbose
+        self.file = file
+        self.finite = True
+        self.interrupted = False
+        self.last = self._completed()
 
-    def run(self, max_iter: int, task: Any, told: dict[str, Any]) -> None:
-        """Train for up to ``max_iter`` epochs, or until Ctrl-C after the first.
-
-        ``task`` and what it is ``told`` are scikit-learn's callbacks.
-        """
+    def run(self, max_iter: int, callbacks: FitCallbacks) -> None:
+        """Train for up to ``max_iter`` epochs, or until Ctrl-C after the first epoch."""
         try:
-            self.up_to(max_iter, task, told)
+            self.up_to(max_iter, callbacks)
         except KeyboardInterrupt:
             if self.last.epochs == 0:
                 raise
             self.interrupted = True
 
-    def up_to(self, n_epochs: int, task: Any = None, told: dict[str, Any] | None = None) -> None:
-        """Train until there is a reason to stop.
+    def up_to(self, n_epochs: int, callbacks: FitCallbacks | None = None) -> None:
+        """Train until there are ``n_epochs`` epochs, or there is a reason to stop.
 
-        Interrupted, it leaves the result of the last finished epoch.
+        After Ctrl-C, the result of the last completed epoch is installed.
         """
         try:
-            self._train(n_epochs, task or NoTask(), told or {})
-            self._settle()
+            self._train(n_epochs, callbacks or FitCallbacks())
+            self._install()
         except KeyboardInterrupt:
             if self.last.epochs > 0:
-                complete(self._settle)
+                complete(self._install)
             raise
 
-    def _train(self, n_epochs: int, task: Any, told: dict[str, Any]) -> None:
-        state, model = self.state, self.model
-        with ProgressReport(n_epochs, state.epochs, self.verbose) as report:
-            while self.finite and state.epochs < n_epochs and not state.stopped:
-                part = task.subcontext(task_name="epoch")
-                part.call_on_fit_task_begin(**told)
-                epoch = next(self.epochs)
-                self.finite = bool(np.isfinite(epoch.loss) and np.isfinite(model.params).all())
-                if self.finite:
-                    report.update(round(epoch.size), self._note(epoch))
-                else:
-                    model.params[:] = self.last.params
-                if part.call_on_fit_task_end(**told, reconstruction_attributes=self._attributes):
-                    state.stopped = True
-                if self.finite:
-                    self.keep(now=state.stopped or state.epochs == n_epochs)
-
-    def keep(self, now: bool) -> None:
-        """Write a checkpoint, if there is a file and it is time."""
+    def save_checkpoint(self, now: bool) -> None:
+        """Write a checkpoint if there is a file, and it is time or must be ``now``."""
         if self.file is not None:
             curves = self.curves
             checkpoint = Checkpoint(
@@ -192,44 +191,8 @@ class FitLoop:
             )
             self.file.write(checkpoint, now)
 
-    def _note(self, epoch: Epoch) -> dict[str, float]:
-        """Record a finished epoch and return its figures. Assigning ``last`` completes it."""
-        state, curves = self.state, self.curves
-        shown, watched = {"loss": epoch.loss}, epoch.loss
-        validation_losses: list[float] = []
-        if self.validation is not None:
-            validation_losses = [self.validation.loss()]
-            shown["validation loss"] = validation_losses[0]
-            if self.early_stopping:
-                score = self.validation.score(len(curves.loss) + 1)
-                watched = validation_losses[0] if score is None else -score
-                if score is not None:
-                    shown["validation score"] = score
-        curves.loss.append(epoch.loss)
-        curves.validation_loss += validation_losses
-        state.progress.schedule.watched = watched
-        params = self.model.params
-        waited = state.watch.update(len(curves.loss), watched, params, self.early_stopping)
-        state.stopped = (self.early_stopping and waited) or epoch.converged
-        state.epochs += 1
-        self.last = self._finished()
-        return shown
-
-    def _finished(self) -> Finished:
-        """Return the present state, which must be that after an epoch."""
-        state, curves = self.state, self.curves
-        return Finished(
-            state.epochs,
-            state.stopped,
-            self.model.params.copy(),
-            len(curves.loss),
-            len(curves.validation_loss),
-            copy.copy(state.watch),
-            copy.copy(state.progress.schedule),
-        )
-
     def result(self) -> FitResult:
-        """Return what the training leaves after the last finished epoch."""
+        """Return the result after the last completed epoch."""
         last, curves = self.last, self.curves
         model = copy.deepcopy(self.model)
         best = last.watch.best_params
@@ -239,9 +202,61 @@ class FitLoop:
         )
         return FitResult(model, kept, last.watch.best_iter, copy.copy(last.schedule))
 
-    def _attributes(self) -> dict[str, Any]:
-        """Return the fitted attributes, for scikit-learn's callbacks."""
-        return self.attributes(self.result())
+    def _train(self, n_epochs: int, callbacks: FitCallbacks) -> None:
+        state, model = self.state, self.model
+        with ProgressReport(n_epochs, state.epochs, self.verbose) as report:
+            while self.finite and state.epochs < n_epochs and not state.stopped:
+                callbacks_of_epoch = callbacks.of_epoch()
+                callbacks_of_epoch.begin()
+                epoch = next(self.epochs)
+                self.finite = bool(np.isfinite(epoch.loss) and np.isfinite(model.params).all())
+                if self.finite:
+                    report.update(round(epoch.size), self._record(epoch))
+                else:
+                    model.params[:] = self.last.params
+                if callbacks_of_epoch.end(lambda: self.result().attributes()):
+                    state.stopped = True
+                if self.finite:
+                    self.save_checkpoint(now=state.stopped or state.epochs == n_epochs)
 
-    def _settle(self) -> None:
+    def _record(self, epoch: Epoch) -> dict[str, float]:
+        """Record a completed epoch and return its figures for the progress report.
+
+        The assignment of ``last`` completes the epoch: Ctrl-C before it discards the epoch.
+        """
+        state, curves = self.state, self.curves
+        figures, monitored = {"loss": epoch.loss}, epoch.loss
+        validation_losses: list[float] = []
+        if self.validation is not None:
+            validation_losses = [self.validation.loss()]
+            figures["validation loss"] = validation_losses[0]
+            if self.early_stopping:
+                score = self.validation.score(len(curves.loss) + 1)
+                monitored = validation_losses[0] if score is None else -score
+                if score is not None:
+                    figures["validation score"] = score
+        curves.loss.append(epoch.loss)
+        curves.validation_loss += validation_losses
+        state.progress.schedule.watched = monitored
+        params = self.model.params
+        stop = state.watch.update(len(curves.loss), monitored, params, self.early_stopping)
+        state.stopped = (self.early_stopping and stop) or epoch.converged
+        state.epochs += 1
+        self.last = self._completed()
+        return figures
+
+    def _completed(self) -> CompletedEpoch:
+        """Return the current state, which must be the state at the end of an epoch."""
+        state, curves = self.state, self.curves
+        return CompletedEpoch(
+            state.epochs,
+            state.stopped,
+            self.model.params.copy(),
+            len(curves.loss),
+            len(curves.validation_loss),
+            copy.copy(state.watch),
+            copy.copy(state.progress.schedule),
+        )
+
+    def _install(self) -> None:
         self.install(self.result())

@@ -1,4 +1,4 @@
-"""The validation data of a fit: their loss and score after each epoch."""
+"""The loss and the score on validation data after each epoch of a fit."""
 
 from __future__ import annotations
 
@@ -9,39 +9,48 @@ import numpy as np
 
 from fusedlstm._utils.warnings import warn
 from fusedlstm.data.reading import Data
+from fusedlstm.estimators.snapshot import Snapshot
+from fusedlstm.estimators.tasks import Task
 
 
 class Monitor:
-    """Loss and score of an estimator in training on validation data.
+    """Computes the loss and the score of an estimator in training on validation data.
 
     Parameters
     ----------
     estimator : SequenceEstimator
         Its ``scoring`` is the name of a scorer, a callable or None.
+    snapshot : Snapshot
+        Predictions of the model in training.
+    task : Task
     data : Data
+        The validation data.
     """
 
-    def __init__(self, estimator: Any, data: Data) -> None:
-        self.estimator, self.data = estimator, data
-        self.X: Any = None  # as the user gave them, for a callable scoring
+    def __init__(self, estimator: Any, snapshot: Snapshot, task: Task, data: Data) -> None:
+        self.estimator, self.snapshot, self.task, self.data = estimator, snapshot, task, data
+        self.X: Any = None  # X and y as the user passed them, for a callable scoring
         self.y: Any = None
         self.score_was_nan = False
 
     def loss(self) -> float:
         """Return the loss of the model."""
-        return float(self.estimator._evaluate_loss(self.data))
+        return self.task.evaluate(self.snapshot, self.data)
 
     def score(self, epoch: int) -> float | None:
-        """Return the value of ``scoring``, with the targets that the user gave; None without it.
+        """Return the score, or None if ``scoring`` is None.
 
-        A callable gets X as the user gave it; scorers with a name read it once, as `fit` does.
+        A callable gets X and y as the user passed them. A scorer with a name gets the data that
+        `fit` has read, so that X is not read again in every epoch.
         """
         scoring = self.estimator.scoring
         if scoring is None:
             return None
-        return self._of_callable(scoring, epoch) if callable(scoring) else self._of_name(scoring)
+        if callable(scoring):
+            return self._score_of_callable(scoring, epoch)
+        return self._score_of_name(scoring)
 
-    def _of_callable(self, scoring: Any, epoch: int) -> float:
+    def _score_of_callable(self, scoring: Any, epoch: int) -> float:
         if self.X is None:
             self.X, self.y = self.data.given_X(), self.data.given_targets()
         score = float(scoring(self.estimator, self.X, self.y))
@@ -54,11 +63,10 @@ class Monitor:
             )
         return score
 
-    def _of_name(self, scoring: str) -> float:
-        data, scorer = self.data, self.estimator._scorer(scoring)
-        takes_weights = "sample_weight" in inspect.signature(scorer._score_func).parameters
+    def _score_of_name(self, scoring: str) -> float:
+        data, scorer = self.data, self.task.scorer(scoring)
         weights = {}
-        if takes_weights and data.sample_weight is not None:
+        if data.sample_weight is not None and takes_weights(scorer):
             weights["sample_weight"] = data.sample_weight
         score = float(scorer(self.estimator, data.sequences, data.targets, **weights))
         if not np.isfinite(score):
@@ -68,3 +76,20 @@ class Monitor:
                 f"if there is one sequence only."
             )
         return score
+
+
+def takes_weights(scorer: Any) -> bool:
+    """Return True if the metric of a scorer has a parameter ``sample_weight``.
+
+    scikit-learn's scorers have no public attribute for their metric.
+    """
+    metric = vars(scorer)["_score_func"]
+    return "sample_weight" in inspect.signature(metric).parameters
+
+
+def check_validation(X: Any, y: Any, sample_weight: Any) -> None:
+    """Check that X_val and y_val are given together."""
+    if X is None and (y is not None or sample_weight is not None):
+        raise ValueError("X_val must be given with y_val and sample_weight_val; got None")
+    if X is not None and y is None:
+        raise ValueError("y_val must be given with X_val; got None")

@@ -1,4 +1,4 @@
-"""What ``verbose`` shows of a fit: a bar in a terminal or notebook, plain lines anywhere else."""
+"""The progress of a fit on stderr: a bar in a terminal or notebook, otherwise lines of text."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class _Output:
-    """A text stream that ignores what it is sent after the first error.
+    """A text stream that ignores all text after the first error.
 
     Parameters
     ----------
     stream : text stream or None
-        None: there is no output.
+        None for no output.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -28,14 +28,14 @@ class _Output:
         return getattr(self._stream, name)
 
     def __eq__(self, other: object) -> bool:
-        """Return True for the stream itself: tqdm then takes the width of the terminal."""
+        """Return True for the wrapped stream: tqdm then reads the width of the terminal."""
         return other is self or other is self._stream
 
     def __hash__(self) -> int:
         return hash(self._stream)
 
     def write(self, text: str) -> int:
-        """Write a text if possible."""
+        """Write text if possible."""
         self._call("write", text)
         return len(text)
 
@@ -58,17 +58,17 @@ class _Output:
 
 
 class ProgressReport:
-    """Tells of epochs on stderr. If stderr is None or broken, nothing is shown.
+    """Shows the completed epochs on stderr. If stderr is None or broken, nothing is shown.
 
     Parameters
     ----------
     n_epochs : int
-        At most.
+        Largest number of epochs.
     done : int
-        Epochs that were finished before.
+        Number of epochs that were completed before, such as the epochs of a checkpoint.
     verbose : int
-        0: nothing is shown; where there is no terminal, 1: a line every ten seconds, more: a line
-        an epoch.
+        0: nothing is shown. 1: a bar, or without a terminal a line every ten seconds. 2: a bar, or
+        without a terminal a line per epoch.
     """
 
     def __init__(self, n_epochs: int, done: int, verbose: int) -> None:
@@ -82,7 +82,7 @@ class ProgressReport:
             if notebook or self._output.isatty():
                 file = None if notebook else self._output
                 self._bar = self._tqdm(total=n_epochs, initial=done, unit="epoch", file=file)
-        self._start = self._told = time.monotonic()
+        self._start = self._last_time = time.monotonic()
         self._last_line = ""
 
     def __enter__(self) -> ProgressReport:
@@ -100,7 +100,7 @@ class ProgressReport:
             print(self._last_line, file=self._output)
 
     def update(self, n_samples: int, values: dict[str, float]) -> None:
-        """Tell of a finished epoch: losses and scores, by name."""
+        """Show a completed epoch with its losses and scores, by name."""
         if not self._verbose:
             return
         self._epoch += 1
@@ -116,14 +116,14 @@ class ProgressReport:
         counted = f"epoch {self._epoch}/{self._n_epochs}"
         line = ", ".join([counted, *shown, speed, f"{left} left"])
         first = self._epoch == self._first + 1
-        if self._verbose > 1 or first or now - self._told >= SECONDS_BETWEEN_LINES:
+        if self._verbose > 1 or first or now - self._last_time >= SECONDS_BETWEEN_LINES:
             print(line, file=self._output, flush=True)
-            self._told, line = now, ""
+            self._last_time, line = now, ""
         self._last_line = line
 
 
 def _import_tqdm() -> Any:
-    """Return tqdm's class for this environment: in a notebook with ipywidgets that of notebooks."""
+    """Return the class of tqdm for a notebook with ipywidgets, or for text."""
     if "ipykernel" in sys.modules:
         with contextlib.suppress(ImportError):
             importlib.import_module("ipywidgets")

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, cast
+
+from sklearn.metrics import get_scorer
 
 from fusedlstm._core import Array
 from fusedlstm.data.reading import Data, Targets
 from fusedlstm.data.sequences import Sequences
+from fusedlstm.estimators.snapshot import OutputTransform, Snapshot
 from fusedlstm.losses import Loss
-
-Decoder: TypeAlias = Callable[[Array], Any]
-"""A function that makes predictions, in float64, of a model's outputs (n, n_outputs)."""
 
 
 class Task(abc.ABC):
-    """Targets of one kind: their reading and encoding, the loss, and the decoding of outputs.
+    """One kind of targets: how they are read and encoded, their loss and their predictions.
 
-    A task is immutable. `learn` returns one that knows the targets of the first fit; `encode`,
-    `decoder` and `n_outputs` need such a task.
+    A task is immutable. `learn` returns a task with the properties of the targets of the first fit,
+    such as their classes. `encode`, `output_transform` and `n_outputs` need such a task.
     """
 
     loss: Any
-    """The loss of the estimator's parameter ``loss``."""
+    """The loss that the estimator's parameter ``loss`` describes."""
 
     @property
     def training_loss(self) -> Loss:
-        """The loss that the epochs minimize."""
+        """The loss that the training minimizes."""
         return self.loss  # type: ignore[no-any-return]
 
     @property
@@ -37,36 +36,60 @@ class Task(abc.ABC):
 
     @property
     def stratified(self) -> bool:
-        """True if training and validation part should have the same shares of each target."""
+        """True if training and validation part should have the same shares of the targets."""
         return False
 
     @abc.abstractmethod
     def read(self, y: Any, sequences: Sequences, name: str = "y") -> Targets:
-        """Return targets as an array, or of steps as sequences."""
+        """Return targets of sequences as an array, and targets of steps as `Sequences`."""
 
     @abc.abstractmethod
     def learn(self, y: Any, weights: Any, classes: Any = None) -> Task:
-        """Return the task with what there is to learn of all targets.
+        """Return the task with the properties of the targets.
 
-        ``weights`` are relative to their mean; ``classes`` are all labels, if they are given.
+        Parameters
+        ----------
+        y : array or Sequences
+            All targets, as `read` returned them.
+        weights : array, Sequences or None
+            Weights relative to their mean.
+        classes : array (n_classes,) or None
+            All labels. None: the labels of y.
         """
+
+    def warn_of_targets(self, data: Data) -> None:  # noqa: B027
+        """Warn if the targets of the first fit look like a mistake."""
 
     @abc.abstractmethod
     def encode(self, y: Any, name: str = "y") -> Targets:
-        """Return targets as the loss takes them."""
+        """Return the targets in the form that the loss needs."""
 
     @abc.abstractmethod
-    def decoder(self) -> Decoder:
-        """Return the function that makes predictions of the model's outputs."""
+    def output_transform(self) -> OutputTransform:
+        """Return the function that maps outputs of the model to predictions."""
 
     @abc.abstractmethod
     def attributes(self) -> dict[str, Any]:
-        """Return the fitted attributes of an estimator that hold what `learn` learned."""
+        """Return the fitted attributes of the estimator that `learn` determines."""
 
     def training_weights(self, y: Any, sample_weight: Array | None) -> Array | None:
-        """Return the weights of the sequences in the loss, or None."""
+        """Return the weights of the targets in the loss; None if all are equal."""
         return sample_weight
 
     def start(self, data: Data) -> Array | None:
-        """Return the outputs that training should start from, (n_outputs,); None: zero."""
+        """Return the initial bias of the output layer, (n_outputs,); None for zeros."""
         return None
+
+    def input_gain(self, input_size: int, hidden_size: int) -> float:
+        """Return the factor of the initial input weights of the first recurrent layer."""
+        return 1.0
+
+    def evaluate(self, snapshot: Snapshot, data: Data) -> float:
+        """Return the loss of a model on data."""
+        weights = cast("Array | None", data.weights)
+        value, _ = self.loss(snapshot.outputs(data.sequences), data.y, weights)
+        return float(value)
+
+    def scorer(self, name: str) -> Any:
+        """Return the scorer with a name from `sklearn.metrics.get_scorer_names`."""
+        return get_scorer(name)

@@ -1,4 +1,4 @@
-"""One label per sequence, or several labels that do not exclude each other."""
+"""The task of the classifier: one class per sequence, or several labels per sequence."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ from sklearn.utils.validation import column_or_1d
 
 from fusedlstm._core import Array, core
 from fusedlstm._utils import validation as check
+from fusedlstm.data.reading import Data
 from fusedlstm.data.sequences import Sequences
-from fusedlstm.data.targets import refuse_step_targets, step_targets_error
-from fusedlstm.estimators.tasks.base import Decoder, Task
+from fusedlstm.data.targets import refuse_step_targets, step_targets_error, warn_of_label_matrix
+from fusedlstm.estimators.snapshot import OutputTransform
+from fusedlstm.estimators.tasks.base import Task
 from fusedlstm.losses import ClassificationLoss
 
 
 @dataclass(frozen=True, eq=False)
 class Labels(Task):
-    """Class labels, (n,), or a matrix of zeros and ones with a column per label.
+    """Class labels (n,), or a matrix of zeros and ones (n, n_labels).
 
     Parameters
     ----------
     loss : ClassificationLoss
     class_weight : dict, list of dict, "balanced" or None
     owner : str
-        Name of the estimator, for errors.
+        Name of the estimator, for error messages.
     classes : array (n_classes,) or None
-        All labels, in order. None before `learn`.
+        All labels, sorted. None before `learn`.
     multilabel : bool
+        True if the targets are a matrix.
     """
 
     loss: ClassificationLoss
@@ -51,7 +54,7 @@ class Labels(Task):
     def read(self, y: Any, sequences: Sequences, name: str = "y") -> Array:
         check.without_mask(name, y)
         refuse_step_targets(y, sequences, name, "label", "LSTMTagger")
-        with np.errstate(invalid="ignore"):  # NaN, of which the checks below say more
+        with np.errstate(invalid="ignore"):  # the checks below report NaN
             kind = type_of_target(y, input_name=name)
         if kind == "multilabel-indicator":
             labels: Array = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
@@ -77,6 +80,10 @@ class Labels(Task):
             )
         return dataclasses.replace(self, classes=known, multilabel=False)
 
+    def warn_of_targets(self, data: Data) -> None:
+        if self.multilabel:
+            warn_of_label_matrix(data.y, data.sequences.longest(), data.given_y)
+
     def encode(self, y: Array, name: str = "y") -> Array:
         if self.multilabel:
             if y.shape[1:] != self.classes.shape:
@@ -92,10 +99,10 @@ class Labels(Task):
             raise ValueError(check.needs(name, "of the classes of fit", wrong))
         return encoded
 
-    def decoder(self) -> Decoder:
+    def output_transform(self) -> OutputTransform:
         n = self.n_outputs
         kind = "labels" if self.multilabel else "classes" if n > 1 else "two_classes"
-        return core.Decoder(kind, n, [len(self.classes)], None, None)  # type: ignore[no-any-return]
+        return core.Decoder(kind, n, [len(self.classes)], None, None)
 
     def attributes(self) -> dict[str, Any]:
         return {"classes_": self.classes, "_multilabel": self.multilabel}
@@ -108,16 +115,16 @@ class Labels(Task):
 
 
 def check_labels(labels: Array, name: str, needed: str) -> None:
-    """Refuse labels that are missing, or numbers that are no classes."""
+    """Refuse missing labels, and numbers that are not classes, such as fractions."""
     try:
         assert_all_finite(labels, input_name=name)
-    except AttributeError:  # old versions ask each label whether it differs from itself
+    except AttributeError:  # old versions compare each label with itself
         raise ValueError(check.needs(name, needed, labels)) from None
     check_classification_targets(labels)
 
 
 def check_class_weight(weights: Any, lists: bool = True) -> None:
-    """Check the parameter ``class_weight``; ``lists``: one dict per label is allowed."""
+    """Check the parameter ``class_weight``. With ``lists``, it may be a list of dicts."""
     needed = "a dict, 'balanced' or None"
     if weights is None or isinstance(weights, str):
         check.choice("class_weight", weights or "balanced", ["balanced"], needed)

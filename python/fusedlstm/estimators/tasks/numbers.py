@@ -1,4 +1,4 @@
-"""Numbers as targets: their scale, their losses and the decoding of outputs."""
+"""The task of the regressor: one or several numbers per sequence."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from sklearn.utils.validation import check_array
 
 from fusedlstm._core import Array, core
 from fusedlstm._utils import validation as check
-from fusedlstm.data.reading import Data, is_constant, spread_of
+from fusedlstm.data.reading import Data
 from fusedlstm.data.sequences import Sequences
+from fusedlstm.data.statistics import is_constant, root_mean_square
 from fusedlstm.data.targets import refuse_step_targets
-from fusedlstm.estimators.tasks.base import Decoder, Task
+from fusedlstm.estimators.snapshot import OutputTransform
+from fusedlstm.estimators.tasks.base import Task
 from fusedlstm.losses import (
     AbsoluteError,
     Gaussian,
@@ -31,22 +33,23 @@ from fusedlstm.losses import (
 
 @dataclass(frozen=True, eq=False)
 class Numbers(Task):
-    """Numbers, (n,) or (n, n_targets), on a scale of their own.
+    """Numbers (n,) or (n, n_targets).
 
     Parameters
     ----------
     loss : RegressionLoss
     given_loss : object
-        The parameter ``loss`` of the estimator, for errors.
+        The parameter ``loss`` of the estimator, for error messages.
     normalize : bool or "auto"
-        Train on targets of zero mean and unit variance, if the loss allows it.
+        Train on targets with zero mean and unit variance, if the loss allows it.
     dtype : {"float32", "float64"}
-        Of the encoded targets.
+        Data type of the encoded targets.
     fitted_loss : RegressionLoss or None
         The loss of the first fit. None before `learn`.
     mean, scale : array (n_targets,) or None
+        The encoded targets are ``(y - mean) / scale``. None before `learn`.
     ndim : int
-        Number of axes of the targets.
+        Number of axes of y.
     """
 
     loss: RegressionLoss
@@ -80,7 +83,7 @@ class Numbers(Task):
         return cast(Array, check_array(targets, ensure_2d=False, input_name=name))
 
     def learn(self, y: Array, weights: Array | None, classes: Any = None) -> Numbers:
-        """Return the task with the mean and the scale of the targets; NaN is missing."""
+        """Return the task with the mean and the scale of the targets that are not NaN."""
         columns = y.reshape(len(y), -1)
         mean, scale = np.zeros(columns.shape[1]), np.ones(columns.shape[1])
         if self.normalize and self.loss.location_scale:
@@ -91,7 +94,7 @@ class Numbers(Task):
                 largest = np.nanmax(np.abs(columns))
                 raise ValueError(check.needs("y", "numbers with finite squares", largest))
             scale = np.where(is_constant(mean, spread), 1.0, spread)
-        if type(self.loss) not in _DECODERS:
+        if type(self.loss) not in _TRANSFORMS:
             _check_predict(self.loss, columns.shape[1])
         return dataclasses.replace(self, fitted_loss=self.loss, mean=mean, scale=scale, ndim=y.ndim)
 
@@ -102,7 +105,7 @@ class Numbers(Task):
             needed = f"at least {lowest:g} with loss={self.given_loss!r}"
             raise ValueError(check.needs(name, needed, np.nanmin(columns)))
         if self.fitted_loss != self.loss:
-            needed = f"{self.fitted_loss!r}, as in the first fit, for it to go on"
+            needed = f"{self.fitted_loss!r}, the loss of the first fit, to continue the training"
             raise ValueError(check.needs("loss", needed, self.given_loss))
         self.check_columns(columns, name)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -112,32 +115,32 @@ class Numbers(Task):
         return encoded
 
     def check_columns(self, columns: Array, name: str) -> None:
-        """Refuse another number of targets than in fit."""
+        """Refuse a number of columns that differs from fit."""
         if columns.shape[1] != len(self.mean):
             raise ValueError(
                 f"{name} must have {len(self.mean)} outputs, as in fit; got {columns.shape[1]}"
             )
 
-    def decoder(self) -> Decoder:
-        kind = _DECODERS.get(type(self.fitted_loss))
+    def output_transform(self) -> OutputTransform:
+        kind = _TRANSFORMS.get(type(self.fitted_loss))
         if kind is None:
-            return partial(_decode_by, self.fitted_loss, self.mean, self.scale, self.ndim == 1)
+            return partial(_predict, self.fitted_loss, self.mean, self.scale, self.ndim == 1)
         shape = [*(() if self.ndim == 1 else self.mean.shape), *np.shape(self.quantiles() or 0.0)]
-        return core.Decoder(kind, self.n_outputs, shape, self.scale, self.mean)  # type: ignore[no-any-return]
+        return core.Decoder(kind, self.n_outputs, shape, self.scale, self.mean)
 
-    def std_decoder(self, decode: Decoder) -> Callable[[Array], tuple[Array, Array]]:
-        """Return a function that decodes outputs to means and standard deviations."""
+    def std_transform(self, transform: OutputTransform) -> Callable[[Array], tuple[Array, Array]]:
+        """Return a function that maps outputs of the model to means and standard deviations."""
         if not isinstance(self.fitted_loss, Gaussian):
             raise ValueError("return_std must be False unless the loss is 'gaussian'; got True")
-        return partial(_decode_with_std, decode, self.fitted_loss, self.scale, self.ndim == 1)
+        return partial(_with_std, transform, self.fitted_loss, self.scale, self.ndim == 1)
 
     def quantiles(self) -> tuple[float, ...]:
-        """Return the quantiles that predictions have an axis for."""
+        """Return the quantiles on the last axis of the predictions; () for other losses."""
         levels = self.fitted_loss.quantiles if isinstance(self.fitted_loss, Pinball) else ()
         return levels if isinstance(levels, tuple) else ()
 
     def scores(self) -> list[Callable[..., float]]:
-        """Return the score of each quantile, or of the prediction."""
+        """Return one score function per quantile, or one for the predictions of other losses."""
         return [partial(d2_pinball_score, alpha=level) for level in self.quantiles()] or [r2_score]
 
     def attributes(self) -> dict[str, Any]:
@@ -148,13 +151,22 @@ class Numbers(Task):
             "_y_scale": self.scale,
         }
 
+    def input_gain(self, input_size: int, hidden_size: int) -> float:
+        """Return the factor between LeCun's and Xavier's standard deviation.
+
+        The initial model is then a smoother function of its inputs. It predicts numbers better if
+        it is trained on few noisy sequences (bench/defaults.py).
+        """
+        return np.sqrt(2 * input_size / (input_size + hidden_size))  # type: ignore[no-any-return]
+
     def start(self, data: Data) -> Array | None:
         y, weights = data.target_rows()
         if not np.isnan(y).any():
             return self.loss.start(y, weights)
-        outputs = self.loss.target_of_outputs(y.shape[1])
-        start = np.zeros(len(outputs))
-        for column in range(y.shape[1]):
+        n_targets = len(self.mean)
+        target_of_outputs = self.loss.target_of_outputs(n_targets)
+        start = np.zeros(len(target_of_outputs))
+        for column in range(n_targets):
             present = ~np.isnan(y[:, column])
             shares = None if weights is None else weights[present]
             if not (present.any() if shares is None else shares.any()):
@@ -162,7 +174,7 @@ class Numbers(Task):
             of_column = self.loss.start(y[present, column : column + 1], shares)
             if of_column is None:
                 return None
-            start[outputs == column] = of_column
+            start[target_of_outputs == column] = of_column
         return start
 
 
@@ -182,15 +194,15 @@ def _spread(columns: Array, mean: Array, weights: Array | None) -> Array:
     """Return the weighted standard deviation of each column over the rows that are not NaN."""
     present = ~np.isnan(columns)
     if present.all():
-        return spread_of(columns - mean, weights)
+        return root_mean_square(columns - mean, weights)
     spreads = []
     for k, rows in enumerate(present.T):
         of_rows = None if weights is None else weights[rows]
-        spreads.append(spread_of(columns[rows, k : k + 1] - mean[k], of_rows))
+        spreads.append(root_mean_square(columns[rows, k : k + 1] - mean[k], of_rows))
     return np.concatenate(spreads)
 
 
-_DECODERS: dict[type[RegressionLoss], str] = {
+_TRANSFORMS: dict[type[RegressionLoss], str] = {
     SquaredError: "values",
     AbsoluteError: "values",
     Huber: "values",
@@ -198,11 +210,11 @@ _DECODERS: dict[type[RegressionLoss], str] = {
     Poisson: "exponentials",
     Pinball: "quantiles",
 }
-"""The decoder of the core for each loss. Other losses decode by their `predict`."""
+"""The transforms of the compiled core. Other losses use their method `predict`."""
 
 
 def _check_predict(loss: RegressionLoss, n_targets: int) -> None:
-    """Refuse a loss that does not make predictions of its outputs."""
+    """Refuse a loss whose method `predict` returns an array of a wrong shape."""
     outputs = np.zeros((1, loss.n_outputs(n_targets)))
     shape = np.shape(loss.predict(outputs))
     if shape[:2] != (1, n_targets):
@@ -212,14 +224,14 @@ def _check_predict(loss: RegressionLoss, n_targets: int) -> None:
         )
 
 
-def _decode_with_std(
-    decode: Decoder, loss: Gaussian, scale: Array, one_target: bool, outputs: Array
+def _with_std(
+    transform: OutputTransform, loss: Gaussian, scale: Array, one_target: bool, outputs: Array
 ) -> tuple[Array, Array]:
     std = loss.predict_std(outputs.astype(np.float64)) * scale
-    return decode(outputs), std[:, 0] if one_target else std
+    return transform(outputs), std[:, 0] if one_target else std
 
 
-def _decode_by(
+def _predict(
     loss: RegressionLoss, mean: Array, scale: Array, one_target: bool, outputs: Array
 ) -> Array:
     predicted = loss.predict(outputs.astype(np.float64))

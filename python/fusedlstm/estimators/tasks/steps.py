@@ -1,38 +1,58 @@
-"""Targets at every step: the tasks of sequences, with the steps of all sequences as rows."""
+"""The tasks of the estimators with one prediction per step.
+
+The steps of all sequences are the rows of the tasks for sequences.
+"""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 
 from fusedlstm._core import Array, core
 from fusedlstm._utils import validation as check
+from fusedlstm.data.reading import Data
 from fusedlstm.data.sequences import PackedSequences, Sequences, all_steps
 from fusedlstm.data.targets import pack_targets, refuse_at
-from fusedlstm.estimators.tasks.base import Decoder
+from fusedlstm.estimators.snapshot import OutputTransform, Snapshot
 from fusedlstm.estimators.tasks.labels import Labels
 from fusedlstm.estimators.tasks.numbers import Numbers
 from fusedlstm.losses import Loss
+from fusedlstm.losses.base import evaluate
 from fusedlstm.losses.missing import WithMissing
+from fusedlstm.metrics import step_scorer
 
 
 def read_steps(y: Any, sequences: Sequences, name: str) -> Sequences:
-    """Return targets of steps, end to end."""
+    """Return the targets of all steps, concatenated."""
     width = None if sequences.form == "ragged" else sequences.longest()
     return pack_targets(y, sequences.lengths(), name, width)
 
 
 def step_weights(y: Sequences, sample_weight: Array | None) -> Sequences | None:
-    """Return the weights of the sequences as weights of their steps."""
+    """Return weights of steps, which are the weights of their sequences."""
     if sample_weight is None:
         return None
     return PackedSequences(np.repeat(sample_weight, y.lengths()), y.starts_of_all())
 
 
+def evaluate_steps(loss: Loss, snapshot: Snapshot, data: Data) -> float:
+    """Return the mean loss of a model over the steps of data, without missing targets."""
+    total, size = 0.0, 0.0
+    for rows, outputs in snapshot.step_outputs(data.sequences):
+        y = data.y.take(rows, None)[0]
+        weights = None
+        if isinstance(data.weights, Sequences):
+            weights = data.weights.take(rows, None)[0]
+        evaluated = evaluate(loss, outputs, y, weights)
+        total += evaluated.loss * evaluated.size
+        size += evaluated.size
+    return total / size if size else 0.0
+
+
 class StepLabels(Labels):
-    """A class label at every step."""
+    """One class label per step."""
 
     @property
     def n_outputs(self) -> int:
@@ -75,9 +95,15 @@ class StepLabels(Labels):
         refuse_at(name, "labels of the classes of fit", y, ~np.isin(labels, self.classes))
         return PackedSequences(np.searchsorted(self.classes, labels), y.starts_of_all())
 
-    def decoder(self) -> Decoder:
+    def output_transform(self) -> OutputTransform:
         n = self.n_outputs
-        return cast(Decoder, core.Decoder("classes", n, [n], None, None))
+        return core.Decoder("classes", n, [n], None, None)
+
+    def evaluate(self, snapshot: Snapshot, data: Data) -> float:
+        return evaluate_steps(self.training_loss, snapshot, data)
+
+    def scorer(self, name: str) -> Any:
+        return step_scorer(name)
 
     def attributes(self) -> dict[str, Any]:
         return {"classes_": self.classes}
@@ -98,7 +124,7 @@ class StepLabels(Labels):
 
 
 class StepNumbers(Numbers):
-    """Numbers at every step; NaN is missing."""
+    """One or several numbers per step. NaN is a missing target."""
 
     @property
     def training_loss(self) -> Loss:
@@ -125,7 +151,7 @@ class StepNumbers(Numbers):
         missing = np.isnan(values.reshape(len(values), -1)).all(axis=0)
         if missing.any():
             needed = "numbers for every output, not only NaN"
-            raise ValueError(check.needs("y", needed, f"NaN alone in column {missing.argmax()}"))
+            raise ValueError(check.needs("y", needed, f"only NaN in column {missing.argmax()}"))
         of_steps = None if weights is None else all_steps(weights)
         if of_steps is not None:
             present = ~np.isnan(values.reshape(len(values), -1))
@@ -141,3 +167,9 @@ class StepNumbers(Numbers):
 
     def training_weights(self, y: Any, sample_weight: Array | None) -> Any:
         return step_weights(y, sample_weight)
+
+    def evaluate(self, snapshot: Snapshot, data: Data) -> float:
+        return evaluate_steps(self.training_loss, snapshot, data)
+
+    def scorer(self, name: str) -> Any:
+        return step_scorer(name)

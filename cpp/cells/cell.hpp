@@ -1,0 +1,130 @@
+// The interface between a cell and the recurrent driver.
+//
+// A step of a cell is a matrix product followed by equations for each hidden unit. The driver computes the product in
+// tiles that fit into L1. The functions of a Cell apply the equations to a finished tile. The equations of a cell do
+// not depend on tiles, time, threads or lengths, and the driver does not depend on the gates.
+#pragma once
+
+#include "product/layout.hpp"
+#include "product/tiles.hpp"
+
+namespace fusedlstm {
+
+// The recurrent state that the equations read, beside the h of the previous step in the product. The tiles call it c.
+enum class RecurrentState {
+  none,
+  c,  // the cell state of an LSTM
+  h   // h itself: in a GRU, c stands for h
+};
+
+// One packet per unit group and row: element (group, row) is at values + group * by_group + row * by_row.
+template <class S>
+struct Grid {
+  S* values = nullptr;
+  Index by_group = 0, by_row = 0;
+  S* at(Index group, Index row) const { return values + group * by_group + row * by_row; }
+  Grid from(Index group, Index row) const { return {at(group, row), by_group, by_row}; }
+  operator Grid<const S>() const { return {values, by_group, by_row}; }
+};
+
+// The weights that belong to one unit each, such as peepholes: weight w of a group is at
+// values + w * by_weight + group * pack_size.
+template <class S>
+struct UnitWeights {
+  const S* values = nullptr;
+  Index by_weight = 0;
+  UnitWeights from(Index group) const { return {values + group * pack_size<S>, by_weight}; }
+};
+
+// The arrays of some rows and unit groups at one step, for the forward equations.
+template <class S>
+struct ForwardTile {
+  int groups = 0, rows = 0;
+  Grid<const S> z;  // pre-activations, gates side by side, times the input scale of each gate
+  Grid<const S> c_prev;
+  Grid<S> c;
+  Grid<S> h;
+  UnitWeights<S> unit_weights;  // times the cell's unit_weight_scale
+  Grid<S> candidate_mask;       // dropout mask of the candidate; null values: no dropout
+  // For training; null values at inference.
+  Grid<S> gates;     // activations, gates side by side
+  Grid<S> h_factor;  // tanh(c) where h = o tanh(c), otherwise h
+
+  // The same arrays, starting at this group and row.
+  FUSEDLSTM_INLINE ForwardTile from(Index group, Index row) const {
+    ForwardTile tile;
+    tile.c_prev = c_prev.from(group, row);
+    tile.c = c.from(group, row);
+    tile.h = h.from(group, row);
+    tile.unit_weights = unit_weights.from(group);
+    if (candidate_mask.values) tile.candidate_mask = candidate_mask.from(group, row);
+    if (gates.values) {
+      tile.gates = gates.from(group, row);
+      tile.h_factor = h_factor.from(group, row);
+    }
+    return tile;
+  }
+};
+
+// The arrays of some rows and unit groups at one step, for the backward equations.
+template <class S>
+struct BackwardTile {
+  int groups = 0, rows = 0;
+  Grid<S> dh;  // dL/dh of this step
+  Grid<const S> c_prev;
+  UnitWeights<S> unit_weights;  // not scaled
+  Grid<S> candidate_mask;       // as in ForwardTile
+  Grid<S> dc;                   // in: dL/dc from the next step; out: dL/dc_prev
+  Grid<S> gates;                // in: activations; out: gradients of the pre-activations
+  Grid<S> h_factor;             // in: as forward left it; out: h
+
+  FUSEDLSTM_INLINE BackwardTile from(Index group, Index row) const {
+    BackwardTile tile;
+    tile.c_prev = c_prev.from(group, row);
+    tile.unit_weights = unit_weights.from(group);
+    if (candidate_mask.values) tile.candidate_mask = candidate_mask.from(group, row);
+    tile.dc = dc.from(group, row);
+    tile.gates = gates.from(group, row);
+    tile.h_factor = h_factor.from(group, row);
+    return tile;
+  }
+};
+
+// One step of one row for the groups [0, groups): the product and the equations, without a tile in memory.
+template <class S>
+struct RowStep {
+  const TileProduct<S>& product;
+  const ForwardTile<S>& tile;
+};
+
+// The gradients of the unit weights of one group over some rows, added to sums [weight][unit].
+template <class S>
+struct UnitWeightSums {
+  Grid<const S> dgates, c_prev, c;
+  Index rows;
+  S* sums;
+};
+
+// The pre-activations of one packet of units.
+template <class S>
+struct Preactivations {
+  Pack<S> of_gate[max_gates];
+  FUSEDLSTM_INLINE Pack<S> operator[](int gate) const { return of_gate[gate]; }
+};
+
+// A cell as the driver sees it. CellLoops::cell makes one from the equations.
+template <class S>
+struct Cell {
+  const char* name;
+  GateLayout gates;
+  double input_scale[max_gates];  // multiplies the weights and bias of each gate when they are packed
+  double unit_weight_scale;       // multiplies the unit weights
+  RecurrentState recurrent_state;
+  bool has_candidate;  // dropout of the candidate is possible
+  void (*forward)(const ForwardTile<S>&);
+  void (*forward_row)(const RowStep<S>&);  // null: a single row uses tiles, too
+  void (*backward)(const BackwardTile<S>&);
+  void (*sum_unit_weights)(const UnitWeightSums<S>&);  // null for a cell without unit weights
+};
+
+}  // namespace fusedlstm

@@ -1,0 +1,223 @@
+// Weights into panels, and gradients out of panels.
+//
+// Units are divided into groups of one packet. A forward panel holds one group: for each k (the inputs, then the hidden
+// units), the weights of all gates of the group side by side, [k][gate][unit]. The last group may have fewer units. It
+// is packed densely, [k][gate][remaining units], so that it costs only the packets that it needs. The activations that
+// are saved for backward have the same layout: one gate row per step, sequence and group.
+//
+// Backward multiplies gate rows with the weights as they are stored. Its panels hold up to four packets of columns, and
+// k runs over the rows of the weights in the order of the gate rows.
+#pragma once
+
+#include "product/layout.hpp"
+#include "product/panel_product.hpp"
+
+namespace fusedlstm {
+
+// The units of a layer in groups.
+template <class S>
+struct Groups {
+  Index units;
+  int gates;
+  int count;
+  int tail_units;  // units of the last group, 1 to pack_size
+
+  Groups(Index unit_count, Index gate_count)
+      : units(unit_count),
+        gates(int(gate_count)),
+        count(int((unit_count + pack_size<S> - 1) / pack_size<S>)),
+        tail_units(int(unit_count - (count - 1) * pack_size<S>)) {}
+
+  // The group has fewer units than a packet.
+  bool is_tail(int group) const { return group == count - 1 && tail_units < pack_size<S>; }
+  int units_of(int group) const { return group == count - 1 ? tail_units : pack_size<S>; }
+  int packets_of(int group) const { return (gates * units_of(group) + pack_size<S> - 1) / pack_size<S>; }
+  // The numbers in a gate row of a group, and of a group that is not the tail.
+  Index width_of(int group) const { return Index(packets_of(group)) * pack_size<S>; }
+  Index width() const { return Index(gates) * pack_size<S>; }
+  Index padded_units() const { return Index(count) * pack_size<S>; }
+  // The numbers in `rows` gate rows of all groups. The rows of a group are contiguous.
+  Index gate_row_size(Index rows) const { return rows * ((count - 1) * width() + width_of(count - 1)); }
+  // A cell with one gate has as many groups in a forward panel as fill a tile.
+  int groups_per_panel() const { return gates == 1 ? max_packets : 1; }
+  Panels<S> forward_panels(const S* values, Index k_count, bool partly_fed) const {
+    if (gates > 1) return gate_panels(values, k_count, partly_fed);
+    const int panels = (count + max_packets - 1) / max_packets, last = count - (panels - 1) * max_packets;
+    return {values,      k_count * max_packets * pack_size<S>,
+            panels,      last == max_packets ? panels : panels - 1,
+            max_packets, last};
+  }
+  Index forward_panel_size(Index k_count) const {
+    const Panels<S> panels = forward_panels(nullptr, k_count, false);
+    return panels.count * panels.stride;
+  }
+  // One panel per group. `partly_fed`: see GateLayout::partly_fed.
+  Panels<S> gate_panels(const S* values, Index k_count, bool partly_fed = false) const {
+    const int whole = is_tail(count - 1) ? count - 1 : count;
+    return {values, k_count * width(), count, whole, gates, packets_of(count - 1), partly_fed};
+  }
+};
+
+// The groups [first, last), whose panels are [first_panel, last_panel).
+struct UnitShard {
+  int first_panel, last_panel, first, last;
+  // Number `index` of `shards`, which divide the panels evenly.
+  UnitShard(int groups, int groups_per_panel, int index, int shards) {
+    const int panels = (groups + groups_per_panel - 1) / groups_per_panel;
+    first_panel = panels * index / shards;
+    last_panel = panels * (index + 1) / shards;
+    first = first_panel * groups_per_panel;
+    last = std::min(groups, last_panel * groups_per_panel);
+  }
+  int count() const { return last - first; }
+};
+
+// to[k * to_stride + u] = from[u * from_stride + k] * scale, for `units` rows u and `k_count` columns k.
+template <class S>
+void transpose_scaled(const S* from, Index from_stride, int units, Index k_count, S scale, S* to, Index to_stride) {
+  if (units < pack_size<S>) {
+    for (Index k = 0; k < k_count; k++)
+      for (int u = 0; u < units; u++) to[k * to_stride + u] = from[u * from_stride + k] * scale;
+    return;
+  }
+  for (Index k = 0; k < k_count; k += pack_size<S>) {
+    Square<S> square;
+    for (int u = 0; u < pack_size<S>; u++)
+      square.rows[u] = load_first(from + u * from_stride + k, k_count - k) * fill(scale);
+    transpose(square);
+    for (int j = 0; j < pack_size<S> && k + j < k_count; j++) store(to + (k + j) * to_stride, square.rows[j]);
+  }
+}
+
+// to[u * to_stride + k] += from[k * from_stride + u]
+template <class S>
+void add_transposed(const S* from, Index from_stride, int units, Index k_count, S* to, Index to_stride) {
+  if (units < pack_size<S>) {
+    for (Index k = 0; k < k_count; k++)
+      for (int u = 0; u < units; u++) to[u * to_stride + k] += from[k * from_stride + u];
+    return;
+  }
+  for (Index k = 0; k < k_count; k += pack_size<S>) {
+    Square<S> square;
+    for (int j = 0; j < pack_size<S>; j++)
+      square.rows[j] = k + j < k_count ? load(from + (k + j) * from_stride) : zero<S>();
+    transpose(square);
+    for (int u = 0; u < pack_size<S>; u++) {
+      S* row = to + u * to_stride + k;
+      store_first(row, load_first(row, k_count - k) + square.rows[u], k_count - k);
+    }
+  }
+}
+
+// The gates that x or h feeds: `count` neighbors, beginning with `first`.
+struct FedGates {
+  int first = 0, count = 0;
+  Span span = Span::all;  // their packets in a whole panel
+  FedGates(const GateLayout& gates, const int (&rows)[max_gates]) : count(gates.present(rows)) {
+    while (rows[first] < 0) first++;
+    if (count < gates.count) span = first == 0 ? Span::but_last : Span::but_first;
+  }
+};
+
+// Packs the groups [first, last): forward panels with W_ih, then W_hh, along k; bias [group][width].
+template <class S>
+void pack_forward(const Sizes& sizes, const Groups<S>& groups, const Weights<const S>& weights,
+                  const double* input_scale, int first, int last, S* panels, S* bias) {
+  const Index inputs = sizes.input_size, hidden = sizes.hidden_size, k_count = inputs + hidden;
+  const GateLayout& gates = sizes.gates;
+  for (int group = first; group < last; group++) {
+    const int units = groups.units_of(group), several = groups.groups_per_panel();
+    const int first_of_panel = group / several * several, in_panel = std::min(several, groups.count - first_of_panel);
+    const Index width = several == 1 ? groups.width_of(group) : in_panel * Index(pack_size<S>);
+    S* panel = panels + first_of_panel * k_count * groups.width() + (group - first_of_panel) * pack_size<S>;
+    S* group_bias = bias + group * groups.width();
+    if (groups.is_tail(group))
+      for (Index k = 0; k < k_count; k++) std::fill_n(panel + k * width, groups.width_of(group), S(0));
+    std::fill_n(group_bias, groups.width_of(group), S(0));
+    for (int gate = 0; gate < groups.gates; gate++) {
+      const auto row_of = [&](int rows) { return rows * hidden + Index(group) * pack_size<S>; };
+      const S scale = S(input_scale[gate]);
+      S* lanes = panel + gate * units;
+      if (gates.weight_ih[gate] >= 0)
+        transpose_scaled(weights.weight_ih + row_of(gates.weight_ih[gate]) * inputs, inputs, units, inputs, scale,
+                         lanes, width);
+      if (gates.weight_hh[gate] >= 0)
+        transpose_scaled(weights.weight_hh + row_of(gates.weight_hh[gate]) * hidden, hidden, units, hidden, scale,
+                         lanes + inputs * width, width);
+      const S* from = weights.bias + row_of(gates.bias[gate]);
+      for (int u = 0; u < units; u++) group_bias[gate * units + u] = from[u] * scale;
+    }
+  }
+}
+
+// Packs the unit weights, times a scale and padded with zeros: [weight][padded units].
+template <class S>
+void pack_unit_weights(const Sizes& sizes, const Groups<S>& groups, const S* unit_weights, S scale, S* packed) {
+  for (int w = 0; w < sizes.gates.unit_weights; w++)
+    for (Index u = 0; u < groups.padded_units(); u++)
+      packed[w * groups.padded_units() + u] =
+          u < sizes.hidden_size ? unit_weights[w * sizes.hidden_size + u] * scale : S(0);
+}
+
+// Panels of up to four packets of columns.
+template <class S>
+Panels<S> column_panels(Index k_count, Index columns, const S* values) {
+  const int packets = int((columns + pack_size<S> - 1) / pack_size<S>);
+  const int count = (packets + max_packets - 1) / max_packets;
+  const int last_packets = packets - (count - 1) * max_packets;
+  return {values,      k_count * max_packets * pack_size<S>,
+          count,       last_packets == max_packets ? count : count - 1,
+          max_packets, last_packets};
+}
+// The numbers in all column panels.
+template <class S>
+Index column_panel_size(Index k_count, Index columns) {
+  const Panels<S> panels = column_panels<S>(k_count, columns, nullptr);
+  return panels.stride * panels.count;
+}
+// Packs the column panels [first, last) of a matrix of weights. k runs over the groups, and in each group over the
+// gates that have rows in the matrix.
+template <class S>
+void pack_backward(const Sizes& sizes, const int (&rows)[max_gates], const Groups<S>& groups, const S* matrix,
+                   Index columns, int first, int last, S* values) {
+  const Panels<S> panels = column_panels<S>(sizes.gates.present(rows) * sizes.hidden_size, columns, values);
+  for (int panel = first; panel < last; panel++) {
+    const Index width = (panel == panels.count - 1 ? panels.last_packets : panels.packets) * pack_size<S>;
+    const Index column = Index(panel) * max_packets * pack_size<S>;
+    const Index present = std::min(width, columns - column);
+    S* to = values + panel * panels.stride;
+    for (int group = 0; group < groups.count; group++) {
+      for (int gate = 0; gate < groups.gates; gate++) {
+        if (rows[gate] < 0) continue;
+        const S* from = matrix + (rows[gate] * sizes.hidden_size + Index(group) * pack_size<S>)*columns + column;
+        for (int u = 0; u < groups.units_of(group); u++, from += columns, to += width) {
+          for (Index j = 0; j < width; j += pack_size<S>)
+            store(to + j, j < present ? load_first(from + j, present - j) : zero<S>());
+        }
+      }
+    }
+  }
+}
+
+// Between the dense gate rows of the tail group, [row][gate][remaining units], and whole packets, [row][gate][unit].
+// The lanes beyond the units of the tail are arbitrary.
+template <class S>
+void unpack_tail(const S* gate_rows, Index stride, Index width, int units, int gates, Index rows, S* packets) {
+  S lanes[(max_packets + 1) * pack_size<S>] = {};
+  for (Index row = 0; row < rows; row++) {
+    for (Index j = 0; j < width; j += pack_size<S>) store(lanes + j, load(gate_rows + row * stride + j));
+    for (int gate = 0; gate < gates; gate++)
+      store(packets + (row * gates + gate) * pack_size<S>, load(lanes + gate * units));
+  }
+}
+template <class S>
+void pack_tail(const S* packets, int units, int gates, Index rows, S* gate_rows, Index width) {
+  S lanes[(max_packets + 1) * pack_size<S>] = {};
+  for (Index row = 0; row < rows; row++) {
+    for (int gate = 0; gate < gates; gate++)
+      store(lanes + gate * units, load(packets + (row * gates + gate) * pack_size<S>));
+    for (Index j = 0; j < width; j += pack_size<S>) store(gate_rows + row * width + j, load(lanes + j));
+  }
+}
+
+}  // namespace fusedlstm

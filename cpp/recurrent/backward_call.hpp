@@ -1,0 +1,74 @@
+// The arguments of backward over a sequence, and parts that BackwardPass is made of.
+#pragma once
+
+#include <vector>
+
+#include "cells/cell.hpp"
+#include "product/panels.hpp"
+#include "recurrent/arrays.hpp"
+#include "recurrent/row_plan.hpp"
+#include "recurrent/saved.hpp"
+
+namespace fusedlstm {
+
+// One direction of a layer.
+template <class S>
+struct BackwardCall {
+  const Cell<S>* cell;
+  DirectionShape shape;
+  Panels<S> hh_panels;  // W_hh
+  Panels<S> ih_panels;  // W_ih; without values if dx is not wanted
+  UnitWeights<S> unit_weights;
+  SequenceView<const S> x;
+  SequenceView<const S> dy;
+  States<const S> dfinal;
+  SequenceView<S> dx;
+  bool add_dx;  // dx += instead of dx =
+  States<S> dinitial;
+  Weights<S> gradients;  // added to
+  const SavedDirection<S>* saved;
+
+  Index row_of(Index sorted) const { return saved->plan.row_of[static_cast<std::size_t>(sorted)]; }
+  Index length(Index sorted) const { return saved->plan.lengths[static_cast<std::size_t>(sorted)]; }
+  Index time(Index t, Index sorted) const { return shape.time(t, length(sorted)); }
+};
+
+// The gradients of the pre-activations as A of a product with W_hh or W_ih: one operand per group, with the gates that
+// h or x feeds.
+template <class S>
+class GateOperands {
+ public:
+  GateOperands(const Groups<S>& groups, const GateLayout& gates, const int (&rows)[max_gates]) : fed_(gates, rows) {
+    Index first_k = 0;
+    for (int g = 0; g < groups.count; g++) {
+      const Index k_count = Index(fed_.count) * groups.units_of(g);
+      operands_.push_back({nullptr, groups.width_of(g), first_k, k_count});
+      first_k += k_count;
+    }
+  }
+  // The operands whose first row is this saved row.
+  const OperandA<S>* at(const SavedDirection<S>& saved, Index saved_row) {
+    for (int g = 0; g < saved.groups.count; g++)
+      operands_[static_cast<std::size_t>(g)].values =
+          saved.gates_of(g, saved_row) + fed_.first * saved.groups.units_of(g);
+    return operands_.data();
+  }
+  int count() const { return int(operands_.size()); }
+
+ private:
+  FedGates fed_;
+  std::vector<OperandA<S>> operands_;
+};
+
+// Stores or adds packets of one row: to[column + j] = from[j] for j < width, up to the last of `columns` columns.
+template <class S>
+void write_columns(const S* from, S* to, Index column, Index width, Index columns, bool add) {
+  for (Index j = 0; j < width && column + j < columns; j += pack_size<S>) {
+    Pack<S> value = load(from + j);
+    const Index n = columns - column - j;
+    if (add) value = value + load_first(to + column + j, n);
+    store_first(to + column + j, value, n);
+  }
+}
+
+}  // namespace fusedlstm

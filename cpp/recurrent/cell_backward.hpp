@@ -1,0 +1,130 @@
+// The backward equations of the cell at a step, with zoneout and the tail group.
+#pragma once
+
+#include "cells/zoneout.hpp"
+#include "recurrent/backward_call.hpp"
+#include "recurrent/forward_call.hpp"
+
+namespace fusedlstm {
+
+// Turns dL/dh of a step into the gradients of the pre-activations, for the rows of a shard. dL/dc goes from step to
+// step.
+//
+// With zoneout, h = m h_prev + (1 - m) h_cell, and c likewise. The equations of the cell get (1 - m) dh and (1 - m) dc.
+// m dh and m dc bypass the cell and are added at the previous step.
+template <class S>
+class CellBackward {
+ public:
+  CellBackward(const BackwardCall<S>& call, const RowShard& shard)
+      : call_(call),
+        shard_(shard),
+        groups_(call.saved->groups),
+        masks_(call.shape.regularizers, call.shape.direction, shard.rows, groups_.padded_units()) {}
+
+  void lay_out(Arena& arena) {
+    const Index numbers = shard_.rows * groups_.padded_units();
+    dc_ = arena.take<S>(numbers);
+    masks_.lay_out(arena);
+    if (masks_.zoneout_h) bypass_dh_ = arena.take<S>(numbers);
+    if (masks_.zoneout_c) bypass_dc_ = arena.take<S>(numbers);
+    if (groups_.tail_units < pack_size<S>) tail_gates_ = arena.take<S>(max_epilogue_rows * groups_.width());
+  }
+
+  // dc of the last steps is the gradient of the final c.
+  void start(const UnitShard& units) {
+    const SavedDirection<S>& saved = *call_.saved;
+    const Grid<S> dc = grid(dc_);
+    step_tile_.dc = dc;
+    step_tile_.c_prev = saved.grid(saved.c_after_zoneout, 0, 0);
+    step_tile_.unit_weights = call_.unit_weights;
+    if (masks_.candidate) step_tile_.candidate_mask = row_major(masks_.candidate.values(), groups_.padded_units());
+    masks_.start(shard_.rows, [&](Index r) { return call_.row_of(shard_.first_row + r); });
+    for (S* bypass : {bypass_dh_, bypass_dc_})
+      if (bypass) std::fill_n(bypass, shard_.rows * groups_.padded_units(), S(0));
+    step_tile_.h_factor = saved.grid(saved.h_factor, 0, 0);
+    step_tile_.gates = {saved.gates, saved.plan.saved_rows * groups_.width(), groups_.width()};
+    for (Index r = 0; r < shard_.rows; r++)
+      for (int g = units.first; g < units.last; g++) {
+        const S* from = call_.dfinal.c;
+        if (from) from += call_.row_of(shard_.first_row + r) * groups_.units + g * pack_size<S>;
+        store(dc.at(g, r), from ? load_first(from, groups_.units_of(g)) : zero<S>());
+      }
+  }
+
+  // Makes the tiles refer to step t and draws its masks.
+  void point_at_step(Index t, Index active) {
+    const SavedDirection<S>& saved = *call_.saved;
+    const Index first = shard_.saved_row(t);
+    if (saved.c_after_zoneout)
+      step_tile_.c_prev.values = saved.c_after_zoneout + shard_.saved_row(t - 1) * pack_size<S>;
+    step_tile_.gates.values = saved.gates + first * groups_.width_of(0);
+    step_tile_.h_factor.values = saved.h_factor + first * pack_size<S>;
+    masks_.draw(t, active);
+  }
+
+  // The equations on `groups` groups of some rows at step t. dh: [row][unit], `width` numbers per row.
+  void differentiate(Index t, Index row, int rows, int first_group, int groups, S* dh, Index width) {
+    const int last_group = groups_.count - 1;
+    const bool has_tail = groups_.is_tail(last_group) && first_group + groups == groups_.count;
+    BackwardTile<S> tile = step_tile_.from(first_group, row);
+    tile.groups = groups - has_tail;
+    tile.rows = rows;
+    tile.dh = {dh, pack_size<S>, width};
+    if (tile.groups > 0) zone_out_and_apply(tile, first_group, row);
+    if (!has_tail) return;
+    const Index gate_width = groups_.width_of(last_group);
+    S* gate_rows = call_.saved->gates_of(last_group, shard_.saved_row(t) + row);
+    unpack_tail(gate_rows, gate_width, gate_width, groups_.tail_units, groups_.gates, rows, tail_gates_);
+    tile = step_tile_.from(last_group, row);
+    tile.groups = 1;
+    tile.rows = rows;
+    tile.dh = {dh + (groups - 1) * pack_size<S>, 0, width};
+    tile.gates = {tail_gates_, 0, groups_.width()};
+    zone_out_and_apply(tile, last_group, row);
+    pack_tail(tail_gates_, groups_.tail_units, groups_.gates, rows, gate_rows, gate_width);
+  }
+
+  const LayerMasks<S>& masks() const { return masks_; }
+  Grid<S> dc() const { return grid(dc_); }
+  // Null values without zoneout.
+  Grid<S> bypass_dh() const { return grid(bypass_dh_); }
+  Grid<S> bypass_dc() const { return grid(bypass_dc_); }
+
+ private:
+  Grid<S> grid(S* values) const { return group_major(values, shard_.rows); }
+
+  void zone_out_and_apply(const BackwardTile<S>& tile, int group, Index row) {
+    const auto mask = [&](const RowMasks<S>& masks) {
+      return row_major(masks.values(), groups_.padded_units()).from(group, row);
+    };
+    if (masks_.zoneout_h && call_.cell->recurrent_state == RecurrentState::h) {
+      // dh of the cell has three parts: from the product, along the recurrent state, and past the cell. The second part
+      // is added to the third before zoneout.
+      const Grid<S> bypass = bypass_dh().from(group, row);
+      for (int g = 0; g < tile.groups; g++)
+        for (int r = 0; r < tile.rows; r++) {
+          store(bypass.at(g, r), load(bypass.at(g, r)) + load(tile.dc.at(g, r)));
+          store(tile.dc.at(g, r), zero<S>());
+        }
+      zone_out_backward<S>(tile.groups, tile.rows, mask(masks_.zoneout_h), tile.dh, bypass);
+    } else {
+      if (masks_.zoneout_h)
+        zone_out_backward<S>(tile.groups, tile.rows, mask(masks_.zoneout_h), tile.dh, bypass_dh().from(group, row));
+      if (masks_.zoneout_c)
+        zone_out_backward<S>(tile.groups, tile.rows, mask(masks_.zoneout_c), tile.dc, bypass_dc().from(group, row));
+    }
+    call_.cell->backward(tile);
+  }
+
+  const BackwardCall<S>& call_;
+  const RowShard& shard_;
+  Groups<S> groups_;
+  LayerMasks<S> masks_;
+  S* dc_ = nullptr;         // [group][row]
+  S* bypass_dh_ = nullptr;  // [group][row], the gradient that zoneout leads past the cell
+  S* bypass_dc_ = nullptr;
+  S* tail_gates_ = nullptr;  // [row][gate][unit]
+  BackwardTile<S> step_tile_{};
+};
+
+}  // namespace fusedlstm

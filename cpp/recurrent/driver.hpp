@@ -1,0 +1,316 @@
+// The entry of the recurrent driver: forward and backward of a layer over a batch. It divides the work among threads,
+// packs the weights and runs one or two directions.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "recurrent/forward.hpp"
+#include "recurrent/weight_gradients.hpp"
+#include "runtime/step_barrier.hpp"
+
+namespace fusedlstm {
+
+inline constexpr int max_directions = 2;  // the second direction goes from the last step to the first
+
+// The sizes of a call. Parameters and gradients hold the weights of the first direction, then those of the second.
+struct LayerShape {
+  Sizes sizes;
+  Index steps, batch;
+  int directions;
+  bool reverse;  // the only direction goes from the last step to the first
+  Regularizers regularizers;
+  DirectionShape direction_shape(int direction) const {
+    return {sizes, steps, batch, direction, reverse || direction == 1, regularizers};
+  }
+  Index features() const { return directions * sizes.hidden_size; }  // of an output step
+};
+
+// The division of a call among threads. Each thread has a shard of the rows. If that would be one row or none, each
+// thread has a shard of the units and all rows.
+struct Division {
+  int threads = 1;
+  int unit_shards = 1;  // more than 1: there is one shard of rows
+
+  template <class S>
+  static Division of(const LayerShape& shape, int threads) {
+    const Index work = shape.batch * weight_count(shape.sizes) * shape.directions;  // of a step
+    const Index worth = force_threads() ? threads : work / min_work_per_thread;
+    const Index panels = column_panels<S>(0, shape.sizes.hidden_size, nullptr).count;
+    const int unit_shards = int(std::min({Index(threads), worth, panels}));
+    if (unit_shards > 1 && unit_shards >= shape.batch) return {unit_shards, unit_shards};
+    return {int(std::min(Index(threads), shape.batch)), 1};
+  }
+  Index row_shards() const { return unit_shards > 1 ? 1 : threads; }
+
+ private:
+  static constexpr Index min_work_per_thread = 3 << 14;  // multiply-adds, nearly a microsecond
+};
+
+// Everything that backward needs of forward.
+template <class S>
+struct SavedLayer {
+  LayerShape shape;
+  const Cell<S>* cell;
+  Division division;
+  std::vector<SavedDirection<S>> directions;
+};
+
+// One direction of arrays (directions, batch, hidden).
+template <class S>
+States<S> states_of(const States<S>& all, const LayerShape& shape, int direction) {
+  const Index offset = direction * shape.batch * shape.sizes.hidden_size;
+  return {all.h ? all.h + offset : nullptr, all.c ? all.c + offset : nullptr};
+}
+// The columns of one direction in arrays (batch, steps, features).
+template <class S>
+SequenceView<S> columns_of(SequenceView<S> all, const LayerShape& shape, int direction) {
+  if (all) all.values += direction * shape.sizes.hidden_size;
+  return all;
+}
+
+// The weights of all directions, packed for forward.
+template <class S>
+struct ForwardPanels {
+  S* panels[max_directions] = {};
+  S* bias[max_directions] = {};
+  S* unit_weights[max_directions] = {};
+  MemoryBlock memory;
+
+  ForwardPanels(const LayerShape& shape, const Groups<S>& groups) {
+    memory = allocate([&](Arena arena) {
+      for (int d = 0; d < shape.directions; d++) {
+        panels[d] = arena.take<S>(groups.forward_panel_size(shape.sizes.input_size + shape.sizes.hidden_size));
+        bias[d] = arena.take<S>(groups.count * groups.width());
+        unit_weights[d] = arena.take<S>(shape.sizes.gates.unit_weights * groups.padded_units());
+      }
+      return arena.used();
+    });
+  }
+};
+
+// Packs the groups of a team member.
+template <class S>
+void pack_layer(const Cell<S>& cell, const LayerShape& shape, const Groups<S>& groups, const S* parameters,
+                const ForwardPanels<S>& packed, const Team& team) {
+  const auto [first, last] = team.range(groups.count);
+  for (int d = 0; d < shape.directions; d++) {
+    const Weights<const S> weights = split_weights(parameters + d * weight_count(shape.sizes), shape.sizes);
+    pack_forward(shape.sizes, groups, weights, cell.input_scale, int(first), int(last), packed.panels[d],
+                 packed.bias[d]);
+    if (team.member() == 0)
+      pack_unit_weights(shape.sizes, groups, weights.unit_weights, S(cell.unit_weight_scale), packed.unit_weights[d]);
+  }
+}
+
+// The call of forward for one direction.
+template <class S>
+ForwardCall<S> forward_call(const Cell<S>& cell, const LayerShape& shape, const Groups<S>& groups,
+                            const ForwardPanels<S>& packed, int direction, SequenceView<const S> x,
+                            States<const S> initial, SequenceView<S> y, States<S> final, const RowPlan& plan,
+                            const SavedDirection<S>* saved) {
+  const Index k_count = shape.sizes.input_size + shape.sizes.hidden_size;
+  ForwardCall<S> call{};
+  call.cell = &cell;
+  call.shape = shape.direction_shape(direction);
+  call.panels = groups.forward_panels(packed.panels[direction], k_count, cell.gates.partly_fed());
+  call.bias = packed.bias[direction];
+  call.unit_weights = {packed.unit_weights[direction], groups.padded_units()};
+  call.x = x;
+  call.initial = states_of(initial, shape, direction);
+  call.y = columns_of(y, shape, direction);
+  call.final = states_of(final, shape, direction);
+  call.plan = &plan;
+  call.saved = saved;
+  return call;
+}
+
+// Calls run(item) for the passes of a team member. items: [shard][direction].
+template <class Item, class Run>
+void for_own_items(std::vector<Item>& items, int directions, const Team& team, Run&& run) {
+  const auto [first, last] = team.range(Index(items.size()) / directions);
+  for (Index k = first * directions; k < last * directions; k++) run(items[std::size_t(k)]);
+}
+
+// Returns the input of layer_backward if `training`, otherwise null. lengths: null if all rows have all steps. `ready`:
+// weights that were packed before, or null.
+template <class S>
+std::unique_ptr<SavedLayer<S>> layer_forward(const Cell<S>& cell, const LayerShape& shape, const Index* lengths,
+                                             const S* parameters, const ForwardPanels<S>* ready,
+                                             SequenceView<const S> x, States<const S> initial, SequenceView<S> y,
+                                             States<S> final, bool training, int threads) {
+  const Groups<S> groups(shape.sizes.hidden_size, cell.gates.count);
+  const Division division = Division::of<S>(shape, threads);
+  const RowPlan plan(shape.batch, shape.steps, lengths, division.row_shards());
+  std::optional<ForwardPanels<S>> fresh;
+  const ForwardPanels<S>& packed = ready ? *ready : fresh.emplace(shape, groups);
+  std::unique_ptr<SavedLayer<S>> saved;
+  if (training) {
+    saved = std::make_unique<SavedLayer<S>>(SavedLayer<S>{shape, &cell, division, {}});
+    for (int d = 0; d < shape.directions; d++) saved->directions.emplace_back(plan, groups, cell, shape.regularizers);
+  }
+
+  std::vector<ForwardCall<S>> calls;
+  calls.reserve(std::size_t(shape.directions));
+  for (int d = 0; d < shape.directions; d++)
+    calls.push_back(forward_call(cell, shape, groups, packed, d, x, initial, y, final, plan,
+                                 saved ? &saved->directions[std::size_t(d)] : nullptr));
+  const int unit_shards = division.unit_shards;
+  std::vector<HBuffers<S>> h(calls.size());  // shared by the unit shards
+  MemoryBlock h_memory;
+  if (unit_shards > 1) {
+    h_memory = allocate([&](Arena arena) {
+      for (HBuffers<S>& buffers : h) buffers.lay_out(arena, shape.batch * groups.padded_units());
+      return arena.used();
+    });
+  }
+  std::vector<ForwardPass<S>> passes;  // [shard][direction]
+  passes.reserve(std::size_t(division.threads) * calls.size());
+  for (const RowShard& shard : plan.shards)
+    for (int k = 0; k < unit_shards; k++)
+      for (std::size_t d = 0; d < calls.size(); d++) passes.emplace_back(calls[d], shard, k, unit_shards, h[d]);
+
+  StepBarrier barrier;
+  run_team(division.threads, [&](const Team& team) {
+    if (!ready) {
+      pack_layer(cell, shape, groups, parameters, packed, team);
+      team.wait_for_all();
+    }
+    if (unit_shards == 1)
+      return for_own_items(passes, shape.directions, team, [](ForwardPass<S>& pass) { pass.run(); });
+    barrier.run_steps(team, 1 + plan.longest(), [&](Index s, const Team& acting) {
+      for_own_items(passes, shape.directions, acting, [&](ForwardPass<S>& pass) {
+        if (s == 0) pass.start();
+        else pass.step(s - 1);
+      });
+    });
+  });
+  return saved;
+}
+
+// The weights of all directions, packed for backward.
+template <class S>
+struct BackwardPanels {
+  S* weight_hh[max_directions] = {};
+  S* weight_ih[max_directions] = {};
+  S* unit_weights[max_directions] = {};
+  MemoryBlock memory;
+
+  BackwardPanels(const LayerShape& shape, const Groups<S>& groups, bool with_ih) {
+    const Sizes& sizes = shape.sizes;
+    memory = allocate([&](Arena arena) {
+      for (int d = 0; d < shape.directions; d++) {
+        weight_hh[d] = arena.take<S>(column_panel_size<S>(sizes.hh_rows(), sizes.hidden_size));
+        if (with_ih) weight_ih[d] = arena.take<S>(column_panel_size<S>(sizes.ih_rows(), sizes.input_size));
+        unit_weights[d] = arena.take<S>(sizes.gates.unit_weights * groups.padded_units());
+      }
+      return arena.used();
+    });
+  }
+
+  // Packs the panels of a team member.
+  void pack(const LayerShape& shape, const Groups<S>& groups, const S* parameters, bool with_ih,
+            const Team& team) const {
+    const Sizes& sizes = shape.sizes;
+    for (int d = 0; d < shape.directions; d++) {
+      const Weights<const S> weights = split_weights(parameters + d * weight_count(sizes), sizes);
+      const auto pack_matrix = [&](const int(&rows)[max_gates], const S* matrix, Index columns, S* to) {
+        const auto [first, last] = team.range(column_panels<S>(0, columns, to).count);
+        pack_backward(sizes, rows, groups, matrix, columns, int(first), int(last), to);
+      };
+      pack_matrix(sizes.gates.weight_hh, weights.weight_hh, sizes.hidden_size, weight_hh[d]);
+      if (with_ih) pack_matrix(sizes.gates.weight_ih, weights.weight_ih, sizes.input_size, weight_ih[d]);
+      if (team.member() == 0) pack_unit_weights(sizes, groups, weights.unit_weights, S(1), unit_weights[d]);
+    }
+  }
+};
+
+// Consumes `saved`. dy, dfinal and dx may be null. The gradients of the weights are added to `gradients`.
+template <class S>
+void layer_backward(const SavedLayer<S>& saved, const S* parameters, SequenceView<const S> x, SequenceView<const S> dy,
+                    States<const S> dfinal, SequenceView<S> dx, States<S> dinitial, S* gradients) {
+  const LayerShape& shape = saved.shape;
+  const Sizes& sizes = shape.sizes;
+  const RowPlan& plan = saved.directions[0].plan;
+  const Groups<S>& groups = saved.directions[0].groups;
+  const BackwardPanels<S> panels(shape, groups, bool(dx));
+
+  std::vector<BackwardCall<S>> calls;
+  calls.reserve(std::size_t(shape.directions));
+  for (int d = 0; d < shape.directions; d++) {
+    BackwardCall<S> call{};
+    call.cell = saved.cell;
+    call.shape = shape.direction_shape(d);
+    call.hh_panels = column_panels<S>(sizes.hh_rows(), sizes.hidden_size, panels.weight_hh[d]);
+    call.ih_panels = column_panels<S>(sizes.ih_rows(), sizes.input_size, panels.weight_ih[d]);
+    call.unit_weights = {panels.unit_weights[d], groups.padded_units()};
+    call.x = x;
+    call.dy = columns_of(dy, shape, d);
+    call.dfinal = states_of(dfinal, shape, d);
+    call.dx = dx;
+    call.add_dx = d > 0;
+    call.dinitial = states_of(dinitial, shape, d);
+    call.gradients = split_weights(gradients + d * weight_count(sizes), sizes);
+    call.saved = &saved.directions[std::size_t(d)];
+    calls.push_back(call);
+  }
+  const int unit_shards = saved.division.unit_shards;
+  std::vector<BackwardPass<S>> passes;  // [shard][direction]
+  passes.reserve(std::size_t(saved.division.threads) * calls.size());
+  for (const RowShard& shard : plan.shards)
+    for (int k = 0; k < unit_shards; k++)
+      for (const BackwardCall<S>& call : calls) passes.emplace_back(call, shard, k, unit_shards);
+  std::vector<WeightGradients<S>> sums;
+  sums.reserve(calls.size());
+  for (const BackwardCall<S>& call : calls) sums.emplace_back(call);
+  const std::vector<SumChunk> chunks = sum_chunks(plan);
+  std::vector<WeightGradientWorker<S>> workers;  // [thread][direction]
+  const Index count = saved.division.threads, steps = plan.longest();
+  for (Index k = 0; k < count; k++)
+    for (const WeightGradients<S>& sum : sums)
+      workers.emplace_back(sum, sum.tasks() * k / count, sum.tasks() * (k + 1) / count);
+
+  StepBarrier barrier;
+  run_team(int(count), [&](const Team& team) {
+    panels.pack(shape, groups, parameters, bool(dx), team);
+    team.wait_for_all();
+
+    const bool one_thread = count == 1;
+    if (!one_thread) {
+      if (unit_shards == 1)
+        for_own_items(passes, shape.directions, team, [](BackwardPass<S>& pass) { pass.run_down_to(0); });
+      else
+        barrier.run_steps(team, 1 + steps + shape.directions, [&](Index s, const Team& acting) {
+          for_own_items(passes, shape.directions, acting, [&](BackwardPass<S>& pass) {
+            if (s == 0) pass.start();
+            else if (s <= steps) pass.step(steps - s);
+            else pass.input_gradient_of(int(s - 1 - steps));
+            if (s == steps + 1) pass.write_initial_gradients();
+          });
+        });
+      team.wait_for_all();
+    }
+    const auto [first, last] = team.range(count);
+    for (Index k = first * shape.directions; k < last * shape.directions; k++) {
+      for (const SumChunk& chunk : chunks) {
+        // With one thread, each chunk is summed while its gradients are in cache. The sum needs h_prev of its first
+        // step.
+        if (one_thread) passes[std::size_t(k)].run_down_to(std::max(Index(0), chunk.first - 1));
+        workers[std::size_t(k)].add(chunk);
+      }
+      workers[std::size_t(k)].add_to_gradients();
+    }
+  });
+}
+
+// Compiled in layers.cpp.
+#define FUSEDLSTM_LAYER(declare, S)                                                                                  \
+  declare template std::unique_ptr<SavedLayer<S>> layer_forward(                                                     \
+      const Cell<S>&, const LayerShape&, const Index*, const S*, const ForwardPanels<S>*, SequenceView<const S>,     \
+      States<const S>, SequenceView<S>, States<S>, bool, int);                                                       \
+  declare template void layer_backward(const SavedLayer<S>&, const S*, SequenceView<const S>, SequenceView<const S>, \
+                                       States<const S>, SequenceView<S>, States<S>, S*)
+FUSEDLSTM_LAYER(extern, float);
+FUSEDLSTM_LAYER(extern, double);
+
+}  // namespace fusedlstm

@@ -1,0 +1,106 @@
+"""The classes of which a file may hold objects.
+
+Reading a file calls constructors of these classes and of no other. A class is found by its name in
+a table of this module: a file cannot name a module to import.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy.typing as npt
+
+from fusedlstm import layers
+from fusedlstm.losses import CLASSIFICATION_LOSSES, REGRESSION_LOSSES
+from fusedlstm.optimizers import OPTIMIZERS, OptimizerState
+from fusedlstm.schedules import SCHEDULES, ScheduleState
+
+T = TypeVar("T")
+
+ESTIMATORS = {
+    "LSTMClassifier": "fusedlstm.estimators",
+    "LSTMRegressor": "fusedlstm.estimators",
+    "LSTMStepRegressor": "fusedlstm.estimators",
+    "LSTMTagger": "fusedlstm.estimators",
+    "PadSequences": "fusedlstm.preprocessing",
+    "SequenceImputer": "fusedlstm.preprocessing",
+    "SequenceScaler": "fusedlstm.preprocessing",
+}
+"""Modules of the classes with parameters and fitted attributes, by name."""
+
+MODELS = {"Model": "fusedlstm.models", "Sequential": "fusedlstm.models"}
+"""Modules of the models, by name."""
+
+VALUES: dict[str, type[Any]] = {
+    **{
+        name: layer
+        for name in layers.__all__
+        if isinstance(layer := getattr(layers, name), type)
+        and issubclass(layer, layers.Layer)
+        and not inspect.isabstract(layer)
+    },
+    **{
+        type(value).__name__: type(value)
+        for named in (OPTIMIZERS, SCHEDULES, REGRESSION_LOSSES, CLASSIFICATION_LOSSES)
+        for value in named.values()
+    },
+    "OptimizerState": OptimizerState,
+    "ScheduleState": ScheduleState,
+}
+"""Dataclasses that parameters and attributes may hold, by name.
+
+Packages that are not imported here add theirs with `can_be_saved`.
+"""
+
+FIELDS: dict[Any, dict[str, Any]] = {
+    OptimizerState: {
+        "t": int,
+        "averages": dict[str, npt.NDArray[Any]],
+        "momentum_product": float,
+    },
+    ScheduleState: {
+        "epoch": int,
+        "watched": float | None,
+        "best": float,
+        "waited": int,
+        "cooling": int,
+        "reduced": float,
+    },
+}
+"""Types of the fields of classes that do not check their fields themselves.
+
+They repeat the annotations, which `typing.get_type_hints` would compile: loading a file compiles
+nothing.
+"""
+
+
+def can_be_saved(fields: dict[str, Any]) -> Callable[[type[T]], type[T]]:
+    """Return a decorator of dataclasses whose objects a file may hold.
+
+    Parameters
+    ----------
+    fields : dict of str to type
+        Types of the fields, which reading checks.
+    """
+
+    def register(kind: type[T]) -> type[T]:
+        VALUES[kind.__name__] = kind
+        FIELDS[kind] = fields
+        return kind
+
+    return register
+
+
+def class_of(name: str) -> Any:
+    """Return the model or estimator class of this name, imported from its module in the table."""
+    module = ESTIMATORS.get(name) or MODELS[name]
+    return getattr(importlib.import_module(module), name)
+
+
+def is_listed(value: Any, names: dict[str, str]) -> bool:
+    """Return True for an object of one of these classes, subclasses excluded."""
+    name = type(value).__name__
+    return name in names and type(value) is class_of(name)
