@@ -1,21 +1,21 @@
 """Callbacks of scikit-learn 1.9 and later.
 
-`NoTask` replaces the task of scikit-learn in earlier versions, and in `partial_fit`, which has no
-callbacks.
+`NoContext` replaces the callback context of scikit-learn in earlier versions, and in `partial_fit`,
+which has no callbacks.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["CallbackSupportMixin", "NoTask", "with_callbacks"]
+__all__ = ["CallbackSupportMixin", "NoContext", "with_callbacks"]
 
 
-class NoTask:
-    """A task without callbacks."""
+class NoContext:
+    """A callback context without callbacks."""
 
-    def subcontext(self, **_: Any) -> NoTask:
-        """Return a subtask."""
+    def subcontext(self, **_: Any) -> NoContext:
+        """Return the context of a subtask."""
         return self
 
     def call_on_fit_task_begin(self, **_: Any) -> None:
@@ -33,8 +33,8 @@ except ImportError:
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Base class of estimators without callbacks."""
 
-        def _init_callback_context(self, **_: Any) -> NoTask:
-            return NoTask()
+        def _init_callback_context(self, **_: Any) -> NoContext:
+            return NoContext()
 
     def with_callbacks(method: Any) -> Any:
         """Return the method unchanged."""

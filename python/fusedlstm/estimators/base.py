@@ -50,7 +50,7 @@ from fusedlstm.layers.requirements import require_truncation
 from fusedlstm.models.summary import summary
 from fusedlstm.optimizers import as_optimizer
 from fusedlstm.schedules import ScheduleState
-from fusedlstm.training.fit_state import FitState, Progress, Watch
+from fusedlstm.training.fit_state import EarlyStopping, FitState, TrainingState
 
 
 class SequenceEstimator(
@@ -267,14 +267,14 @@ class SequenceEstimator(
             self.loss_curve_ = list(self.loss_curve_)
             self.validation_loss_curve_ = list(self.validation_loss_curve_)
 
-    def _fit_state(self, seed: int, progress: Progress | None = None) -> FitState:
+    def _fit_state(self, seed: int, progress: TrainingState | None = None) -> FitState:
         """Return the state to train from, given the state after the previous `partial_fit`."""
         optimizer = as_optimizer(self.optimizer)
         if progress is None or progress.optimizer != optimizer:
             state = optimizer.init(self.model_.params)
             rng = generators(seed).training if progress is None else progress.rng
-            progress = Progress(optimizer, state, rng, copy.copy(self._schedule_state))
-        return FitState(seed, progress, Watch(float(self.tol), self.n_iter_no_change))
+            progress = TrainingState(optimizer, state, rng, copy.copy(self._schedule_state))
+        return FitState(seed, progress, EarlyStopping(float(self.tol), self.n_iter_no_change))
 
     def _fit_loop(
         self,

@@ -77,21 +77,28 @@ nothing.
 """
 
 
-def can_be_saved(fields: dict[str, Any]) -> Callable[[type[T]], type[T]]:
+def can_be_saved(fields: dict[str, Any], name: str) -> Callable[[type[T]], type[T]]:
     """Return a decorator of dataclasses whose objects a file may hold.
 
     Parameters
     ----------
     fields : dict of str to type
         Types of the fields, which reading checks.
+    name : str
+        Name of the class in files. It stays if the class is renamed.
     """
 
     def register(kind: type[T]) -> type[T]:
-        VALUES[kind.__name__] = kind
+        VALUES[name] = kind
         FIELDS[kind] = fields
         return kind
 
     return register
+
+
+def name_in_files(kind: type[Any]) -> str | None:
+    """Return the name of a class in `VALUES`; None for other classes."""
+    return next((name for name, value in VALUES.items() if value is kind), None)
 
 
 def class_of(name: str) -> Any:

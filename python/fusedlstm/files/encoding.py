@@ -20,7 +20,7 @@ import numpy as np
 from fusedlstm import layers
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
-from fusedlstm.files.classes import FIELDS, MODELS, VALUES, class_of, is_listed
+from fusedlstm.files.classes import FIELDS, MODELS, VALUES, class_of, is_listed, name_in_files
 from fusedlstm.losses import ClassificationLoss, RegressionLoss
 
 LAYERS_OF = {"Model": "layer", "Sequential": "layers"}
@@ -54,7 +54,7 @@ def encode_parameter(value: Any, name: str, arrays: dict[str, Array]) -> Any:
 
 def is_code(value: Any) -> bool:
     """Return True for a function, and for a callable object of another package."""
-    known = type(value) is VALUES.get(type(value).__name__)
+    known = name_in_files(type(value)) is not None
     return callable(value) and not isinstance(value, type) and not known
 
 
@@ -103,8 +103,8 @@ def encode(value: Any, name: str, arrays: dict[str, Array]) -> Any:
         return {"Sequential": encode_model(value, name + ".", arrays)}
     if type(value) is np.random.Generator and type(value.bit_generator) is np.random.PCG64:
         return {"Generator": encode(value.bit_generator.state, name, arrays)}
-    kind = type(value).__name__
-    if type(value) is VALUES.get(kind):
+    kind = name_in_files(type(value))
+    if kind is not None:
         fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
         return {kind: {k: encode(v, f"{name}.{k}", arrays) for k, v in fields.items()}}
     if isinstance(value, layers.Layer):

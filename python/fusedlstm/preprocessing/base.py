@@ -50,10 +50,10 @@ class SequenceTransformer(
         self._check_params()
         with rollback_on_error(self):
             sequences = self._read(X, reset=True)
-            task = self._init_callback_context()
-            task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+            context = self._init_callback_context()
+            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
             self._learn(sequences)
-        task.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
+        context.call_on_fit_task_end(estimator=self, X=X, y=y, reconstruction_attributes={})
         return self
 
     def _check_params(self) -> None:

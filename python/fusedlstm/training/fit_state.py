@@ -22,11 +22,12 @@ from fusedlstm.schedules import ScheduleState
         "best_params": npt.NDArray[Any] | None,
         "best_iter": int,
         "waited": int,
-    }
+    },
+    name="Watch",
 )
 @dataclass
-class Watch:
-    """The best epoch so far, for early stopping.
+class EarlyStopping:
+    """The best epoch so far, and the criterion to stop.
 
     Attributes
     ----------
@@ -66,11 +67,12 @@ class Watch:
         "state": OptimizerState,
         "rng": np.random.Generator,
         "schedule": ScheduleState,
-    }
+    },
+    name="Progress",
 )
 @dataclass
-class Progress:
-    """State of training, without the parameters of the model.
+class TrainingState:
+    """State of a training, without the parameters of the model.
 
     Attributes
     ----------
@@ -87,17 +89,26 @@ class Progress:
     schedule: ScheduleState = field(default_factory=ScheduleState)
 
 
-@can_be_saved({"seed": int, "progress": Progress, "watch": Watch, "epochs": int, "stopped": bool})
+@can_be_saved(
+    {
+        "seed": int,
+        "progress": TrainingState,
+        "watch": EarlyStopping,
+        "epochs": int,
+        "stopped": bool,
+    },
+    name="FitState",
+)
 @dataclass
 class FitState:
-    """State of a fit.
+    """State of a fit. The names of the fields are the names in checkpoint files.
 
     Attributes
     ----------
     seed : int
         Seed of all random numbers of the fit.
-    progress : Progress
-    watch : Watch
+    progress : TrainingState
+    watch : EarlyStopping
     epochs : int
         Number of finished epochs of this fit.
     stopped : bool
@@ -105,7 +116,7 @@ class FitState:
     """
 
     seed: int
-    progress: Progress
-    watch: Watch
+    progress: TrainingState
+    watch: EarlyStopping
     epochs: int = 0
     stopped: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fusedlstm._utils.callbacks import NoTask
+from fusedlstm._utils.callbacks import NoContext
 
 
 class FitCallbacks:
@@ -27,7 +27,7 @@ class FitCallbacks:
         y: Any = None,
         sample_weight: Any = None,
     ) -> None:
-        self._context = NoTask() if context is None else context
+        self._context = NoContext() if context is None else context
         self._estimator = estimator
         self._X = X
         self._y = y

@@ -17,7 +17,7 @@ from fusedlstm.schedules import as_schedule
 from fusedlstm.training import full_batch
 from fusedlstm.training.batches import SequenceBatches
 from fusedlstm.training.epochs import Epoch, epochs
-from fusedlstm.training.fit_state import Progress
+from fusedlstm.training.fit_state import TrainingState
 
 MIN_BATCH_SIZE, MAX_BATCH_SIZE = 4, 32
 """Bounds of ``batch_size="auto"``."""
@@ -38,7 +38,7 @@ def fit_epochs(
     task: Task,
     data: Data,
     standardizer: Standardizer | None,
-    state: Progress,
+    state: TrainingState,
 ) -> Iterator[Epoch]:
     """Return an iterator that trains a model for one epoch per step.
 
@@ -51,7 +51,7 @@ def fit_epochs(
     data : Data
         The training data.
     standardizer : Standardizer or None
-    state : Progress
+    state : TrainingState
 
     Returns
     -------

@@ -19,7 +19,7 @@ from fusedlstm.estimators.fitting.progress_bar import ProgressReport
 from fusedlstm.models.sequential import Sequential
 from fusedlstm.schedules import ScheduleState
 from fusedlstm.training.epochs import Epoch
-from fusedlstm.training.fit_state import FitState, Watch
+from fusedlstm.training.fit_state import EarlyStopping, FitState
 
 
 class Validation(Protocol):
@@ -82,7 +82,7 @@ class CompletedEpoch(NamedTuple):
     params : array (n_params,)
     n_losses, n_validation_losses : int
         Lengths of the loss curves.
-    watch : Watch
+    watch : EarlyStopping
     schedule : ScheduleState
     """
 
@@ -91,7 +91,7 @@ class CompletedEpoch(NamedTuple):
     params: Array
     n_losses: int
     n_validation_losses: int
-    watch: Watch
+    watch: EarlyStopping
     schedule: ScheduleState
 
 
