@@ -151,7 +151,6 @@ class PyProgram {
     });
   }
 
-
  private:
   std::vector<py::object> kept_;  // owners of the memory that the program reads
   std::variant<std::shared_ptr<Program<float>>, std::shared_ptr<Program<double>>> program_;
