@@ -6,7 +6,8 @@ Prints one line per fault and exits with 1 if there is one:
 - a class with more than 20 methods;
 - modules that import each other in a cycle, imports for types and inside functions included;
 - headers that include each other in a cycle, or a header of the core that includes a binding;
-- a module that uses a private name or a private member of another module.
+- a module that uses a private name or a private member of another module;
+- a first level of the package with more than 22 entries.
 """
 
 from __future__ import annotations

@@ -204,7 +204,7 @@ def test_layers_agree_with_the_vectors_of_keras(case, dtype):
 
 TFLITE, TFLITE_ARRAYS = read("tflite")
 OUT_OF_SCOPE = {
-    "CifgPeepholeNoProjectionNoClippingLayerNorm": "normalises each gate's whole pre-activation, "
+    "CifgPeepholeNoProjectionNoClippingLayerNorm": "normalizes each gate's whole pre-activation, "
     "peephole included; ours, as Ba 2016, what comes from the input and what comes from h",
 }
 

@@ -33,7 +33,7 @@ from fusedlstm.losses import (
 from fusedlstm.losses.base import evaluate
 from fusedlstm.losses.missing import WithMissing
 from fusedlstm.optimizers import LBFGS, SGD
-from fusedlstm.training import Batch, SequenceBatches, epochs, full_batch
+from fusedlstm.training import Batch, SequenceBatches, epochs, full_batch_epochs
 from fusedlstm.training.step import whole_pass
 from fusedlstm.training.truncated import truncated_pass
 from step_problems import LENGTHS, B, T
@@ -201,7 +201,7 @@ def test_targets_of_sequences_with_outputs_at_each_step_are_an_error(rng):
             with pytest.raises(ValueError, match=wrong):
                 next(run)
             with pytest.raises(ValueError, match=wrong):
-                next(full_batch.epochs(model, source, loss, LBFGS(), **more))
+                next(full_batch_epochs(model, source, loss, LBFGS(), **more))
     assert (model.params == before).all()
     out = Sequence(np.zeros((2, 3, 2)))
     with pytest.raises(ValueError, match="y must be of all steps, of shape"):
@@ -220,4 +220,4 @@ def test_targets_of_steps_with_one_output_per_sequence_are_an_error(last, rng):
     with pytest.raises(ValueError, match=wrong):
         next(epochs(model, source, log_loss, SGD(), learning_rate=0.1, rng=rng))
     with pytest.raises(ValueError, match=wrong):
-        next(full_batch.epochs(model, source, log_loss, LBFGS()))
+        next(full_batch_epochs(model, source, log_loss, LBFGS()))

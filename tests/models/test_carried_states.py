@@ -24,7 +24,7 @@ from fusedlstm.layers import (
 from fusedlstm.layers.activations import ACTIVATIONS
 from fusedlstm.losses import each_step, squared_error
 from fusedlstm.optimizers import LBFGS, SGD
-from fusedlstm.training import SequenceBatches, SeriesBatches, epochs, full_batch
+from fusedlstm.training import SequenceBatches, SeriesBatches, epochs, full_batch_epochs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -186,7 +186,7 @@ def test_truncated_lbfgs_without_a_complete_state_is_an_error():
     model = Sequential([FULL, LastStep(), Dense(1)], 2, "float64", 0)
     source = SequenceBatches(x, np.zeros((3, 1)), batch_size=3, dtype="float64")
     with pytest.raises(ValueError, match="must have a complete state with tbptt_steps"):
-        next(full_batch.epochs(model, source, squared_error, LBFGS(), tbptt_steps=2))
+        next(full_batch_epochs(model, source, squared_error, LBFGS(), tbptt_steps=2))
 
 
 def test_custom_batches_that_carry_states_need_a_complete_state():

@@ -1,4 +1,4 @@
-// Two threads write one number: what the thread sanitizer must find, and, at the barrier, a synchronisation that
+// Two threads write one number: what the thread sanitizer must find, and, at the barrier, a synchronization that
 // it must know of.
 #include <cstdio>
 

@@ -7,7 +7,7 @@ import numpy as np
 from bad_calls import RNG, TOTAL, X, check, rows
 from fusedlstm.losses import Huber, squared_error
 from fusedlstm.optimizers import LBFGS, Adam
-from fusedlstm.training import SequenceBatches, epochs, full_batch
+from fusedlstm.training import SequenceBatches, epochs, full_batch_epochs
 
 BATCHES = SequenceBatches(X, TOTAL[:, np.newaxis], batch_size=4)
 BAD_TRAINING = {
@@ -64,11 +64,11 @@ BAD_TRAINING = {
         "such as log_loss; got <class 'fusedlstm.losses.regression.Huber'>. Did you mean Huber(...",
     ),
     "full batches with another optimizer": (
-        lambda fitted: next(full_batch.epochs(fitted.model, BATCHES, squared_error, Adam())),
+        lambda fitted: next(full_batch_epochs(fitted.model, BATCHES, squared_error, Adam())),
         "optimizer must be an LBFGS object; got Adam(). For other optimizers use fusedlstm.trainin",
     ),
     "full batches with a class of losses": (
-        lambda fitted: next(full_batch.epochs(fitted.model, BATCHES, Huber, LBFGS())),
+        lambda fitted: next(full_batch_epochs(fitted.model, BATCHES, Huber, LBFGS())),
         "Did you mean Huber(...)?",
     ),
 }

@@ -13,7 +13,7 @@ from fusedlstm import LSTMClassifier, LSTMRegressor, Sequential
 from fusedlstm.layers import LSTM, Dense, Dropout, LastStep
 from fusedlstm.losses import squared_error
 from fusedlstm.optimizers import LBFGS
-from fusedlstm.training import SequenceBatches, full_batch
+from fusedlstm.training import SequenceBatches, full_batch, full_batch_epochs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -28,7 +28,7 @@ def problem(layers, dtype="float64", batch_size=40):
 
 
 def losses(model, source, n, **options):
-    run = full_batch.epochs(model, source, squared_error, LBFGS(), **options)
+    run = full_batch_epochs(model, source, squared_error, LBFGS(), **options)
     return [epoch.loss for epoch in islice(run, n)]
 
 

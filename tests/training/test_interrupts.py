@@ -185,7 +185,7 @@ def test_fit_can_be_interrupted_at_any_line(options):
         return quick(max_iter=max_iter, schedule="reduce_on_plateau", **options)
 
     expected = {n: fitted_state(model(n).fit(X, TOTAL)) for n in (1, 2, 3)}
-    modules = ("fit_loop.py", "fit_state.py", "progress_bar.py")
+    modules = ("fit_loop.py", "state.py", "progress_bar.py")
     counter = InterruptAtLine(modules)
     counter.fit(model())
     assert counter.count > 100
@@ -208,7 +208,7 @@ def test_fit_can_be_interrupted_at_any_line(options):
 def test_partial_fit_can_be_interrupted_at_any_line():
     model = quick(dropout=0.3, schedule="reduce_on_plateau").partial_fit(X, TOTAL)
     before = fitted_state(model)
-    counter = InterruptAtLine(("fit_loop.py", "fit_state.py"))
+    counter = InterruptAtLine(("fit_loop.py", "state.py"))
     expected = fitted_state(counter.fit(copy.deepcopy(model), "partial_fit"))
     assert counter.count > 30
     for at in range(1, counter.count + 1):

@@ -156,7 +156,7 @@ def recurrent_forward(
     c: Array | None,
     want_y: bool,
     training: bool,
-    regularisers: tuple[int | None, float, float, float, float] | None,
+    regularizers: tuple[int | None, float, float, float, float] | None,
     threads: int,
     /,
 ) -> tuple[Array | None, Array, Array | None, object]:
@@ -194,14 +194,14 @@ def staged_forward(
     c: Array | None,
     want_y: bool,
     training: bool,
-    regularisers: tuple[int | None, float, float, float, float] | None,
+    regularizers: tuple[int | None, float, float, float, float] | None,
     threads: int,
     /,
 ) -> tuple[Array | None, Array, Array | None, object]:
     """Run a layer of any cell, R outputs, over ``x (B, T, I)``; its first two strides are free.
 
     ``spec`` describes the cell (cpp/staged/spec.hpp): family "lstm", "gru" or "rnn",
-    activations, options. A single direction may run in reverse. ``regularisers`` are a key, or
+    activations, options. A single direction may run in reverse. ``regularizers`` are a key, or
     None for expected values, and the rates of recurrent and candidate dropout and of zoneout
     on h and c. Returns y (B, T, D * R) if wanted, the final h (D, B, R) and c (D, B, H), None
     without one, and, if training, what `staged_backward` consumes.

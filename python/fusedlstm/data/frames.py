@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.utils.validation import _check_feature_names, validate_data
 
 from fusedlstm._utils import validation as check
-from fusedlstm._utils.warnings import warn
+from fusedlstm._utils.user_warnings import warn
 from fusedlstm.data.forms import is_frame
 
 TIDY_HINT = (

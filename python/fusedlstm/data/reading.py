@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
-from fusedlstm._utils.warnings import warn
+from fusedlstm._utils.user_warnings import warn
 from fusedlstm.data.forms import is_frame, read_sequences
 from fusedlstm.data.frames import check_frames, check_names
 from fusedlstm.data.sequences import PackedSequences, Sequences, all_steps

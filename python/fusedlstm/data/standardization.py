@@ -15,9 +15,9 @@ import numpy.typing as npt
 from fusedlstm._core import Array, core
 from fusedlstm._utils import validation as check
 from fusedlstm._utils.chunks import rows_per_chunk
-from fusedlstm._utils.warnings import warn
+from fusedlstm._utils.user_warnings import warn
+from fusedlstm.data.deviations import SMALL_SPREAD, is_constant, unit_without_underflow
 from fusedlstm.data.sequences import Lengths, Sequences
-from fusedlstm.data.statistics import SMALL_SPREAD, is_constant, unit_without_underflow
 
 
 class Standardizer:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
-from fusedlstm._utils.warnings import warn
+from fusedlstm._utils.user_warnings import warn
 from fusedlstm.data.forms import is_frame
 from fusedlstm.data.sequences import PackedSequences, Sequences, all_steps
 

@@ -22,9 +22,10 @@ from fusedlstm.data.standardization import warn_of_constant_features
 from fusedlstm.estimators.fitting.callbacks import FitCallbacks
 from fusedlstm.estimators.fitting.checkpoints import CheckpointFile, problem_of
 from fusedlstm.estimators.fitting.end_warnings import warn_of_divergence, warn_of_the_end
-from fusedlstm.estimators.fitting.epochs import fit_epochs
+from fusedlstm.estimators.fitting.fit_epochs import fit_epochs
 from fusedlstm.estimators.fitting.fit_loop import Curves, FitLoop, FitResult
 from fusedlstm.estimators.fitting.monitor import Monitor, check_validation
+from fusedlstm.estimators.fitting.state import EarlyStopping, FitState, TrainingState
 from fusedlstm.estimators.model_building import (
     check_hidden_layers,
     check_same_model,
@@ -50,7 +51,6 @@ from fusedlstm.layers.requirements import require_truncation
 from fusedlstm.models.summary import summary
 from fusedlstm.optimizers import as_optimizer
 from fusedlstm.schedules import ScheduleState
-from fusedlstm.training.fit_state import EarlyStopping, FitState, TrainingState
 
 
 class SequenceEstimator(

@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import type_of_target
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
 from fusedlstm.estimators.parameters import takes_batches
-from fusedlstm.estimators.per_sequence import PooledEstimator
+from fusedlstm.estimators.pooled_estimator import PooledEstimator
 from fusedlstm.estimators.tasks import Labels
 from fusedlstm.estimators.tasks.labels import check_class_weight
 from fusedlstm.losses import (

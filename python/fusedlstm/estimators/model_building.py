@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fusedlstm._core import Array
-from fusedlstm._utils.warnings import warn
+from fusedlstm._utils.user_warnings import warn
 from fusedlstm.data.reading import Data
 from fusedlstm.data.sequences import Sequences
 from fusedlstm.data.standardization import mean_and_scale

@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 from fusedlstm._utils import validation as check
 from fusedlstm.estimators.classifier import LSTMClassifier
 from fusedlstm.estimators.docstrings import describes_as
-from fusedlstm.estimators.numbers import NumberEstimator
-from fusedlstm.estimators.per_sequence import PooledEstimator
+from fusedlstm.estimators.number_estimator import NumberEstimator
+from fusedlstm.estimators.pooled_estimator import PooledEstimator
 from fusedlstm.estimators.stream import EstimatorStream
 from fusedlstm.estimators.tasks import Numbers
 

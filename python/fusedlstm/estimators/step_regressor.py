@@ -10,9 +10,9 @@ import numpy as np
 from fusedlstm._utils import validation as check
 from fusedlstm.estimators.classifier import LSTMClassifier
 from fusedlstm.estimators.docstrings import describes_as
-from fusedlstm.estimators.numbers import NumberEstimator
-from fusedlstm.estimators.per_step import StepEstimator
+from fusedlstm.estimators.number_estimator import NumberEstimator
 from fusedlstm.estimators.regressor import LSTMRegressor
+from fusedlstm.estimators.step_estimator import StepEstimator
 from fusedlstm.estimators.tasks import StepNumbers
 
 

@@ -12,7 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from fusedlstm.estimators.classifier import LSTMClassifier
 from fusedlstm.estimators.docstrings import describes_as
 from fusedlstm.estimators.parameters import takes_batches
-from fusedlstm.estimators.per_step import StepEstimator
+from fusedlstm.estimators.step_estimator import StepEstimator
 from fusedlstm.estimators.tasks import StepLabels
 from fusedlstm.estimators.tasks.labels import check_class_weight
 from fusedlstm.losses import CLASSIFICATION_LOSSES, ClassificationLoss, as_loss, log_softmax

@@ -1,6 +1,6 @@
 """Transformers of sequences, and functions that make sequences from series and data frames."""
 
-from fusedlstm.preprocessing.frames import sequences_from_frame
+from fusedlstm.preprocessing.from_frame import sequences_from_frame
 from fusedlstm.preprocessing.imputer import SequenceImputer
 from fusedlstm.preprocessing.padding import PadSequences
 from fusedlstm.preprocessing.scaler import SequenceScaler

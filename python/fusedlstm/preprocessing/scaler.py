@@ -10,8 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
+from fusedlstm.data.deviations import SMALL_SPREAD, is_constant, root_mean_square
 from fusedlstm.data.sequences import Sequences
-from fusedlstm.data.statistics import SMALL_SPREAD, is_constant, root_mean_square
 from fusedlstm.preprocessing.base import SequenceTransformer, in_form_of, real_steps
 
 

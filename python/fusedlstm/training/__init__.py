@@ -8,7 +8,7 @@ from fusedlstm.training.batches import (
     SeriesBatches,
 )
 from fusedlstm.training.epochs import Epoch, epochs, weight_mask
-from fusedlstm.training.full_batch import epochs as full_batch_epochs
+from fusedlstm.training.full_batch import full_batch_epochs
 
 __all__ = [
     "Batch",

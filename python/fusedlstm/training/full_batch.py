@@ -21,7 +21,7 @@ from fusedlstm.training.requirements import require_loss, require_targets_of
 from fusedlstm.training.step import whole_pass
 from fusedlstm.training.truncated import truncated_pass
 
-__all__ = ["Objective", "epochs"]
+__all__ = ["Objective", "full_batch_epochs"]
 
 Point = npt.NDArray[np.float64]
 
@@ -103,7 +103,7 @@ class Objective:
         self.size = size
 
 
-def epochs(
+def full_batch_epochs(
     model: Model,
     source: BatchSource,
     loss: Loss,

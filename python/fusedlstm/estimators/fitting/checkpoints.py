@@ -19,9 +19,10 @@ from sklearn.utils import check_random_state
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
 from fusedlstm._utils.chunks import row_chunks, rows_per_chunk
-from fusedlstm._utils.warnings import warn
+from fusedlstm._utils.user_warnings import warn
 from fusedlstm.data.reading import Data
 from fusedlstm.data.sequences import Sequences
+from fusedlstm.estimators.fitting.state import FitState
 from fusedlstm.files import format as _files
 from fusedlstm.files.digests import UndescribableError, describe
 from fusedlstm.files.encoding import (
@@ -36,7 +37,6 @@ from fusedlstm.files.encoding import (
 from fusedlstm.files.replacement import check_writable, sweep
 from fusedlstm.optimizers import AnyOptimizer, Optimizer
 from fusedlstm.schedules import as_schedule
-from fusedlstm.training.fit_state import FitState
 
 NEEDED = "checkpoint must name a new file or one that this fit wrote"
 

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fusedlstm._core import Array
-from fusedlstm._utils.warnings import warn
+from fusedlstm._utils.user_warnings import warn
 from fusedlstm.data.reading import Data
 from fusedlstm.estimators.fitting.fit_loop import FitLoop
 from fusedlstm.estimators.parameters import Parameters

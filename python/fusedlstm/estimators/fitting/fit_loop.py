@@ -16,10 +16,10 @@ from fusedlstm._core import Array
 from fusedlstm.estimators.fitting.callbacks import FitCallbacks
 from fusedlstm.estimators.fitting.checkpoints import Checkpoint, CheckpointFile
 from fusedlstm.estimators.fitting.progress_bar import ProgressReport
+from fusedlstm.estimators.fitting.state import EarlyStopping, FitState
 from fusedlstm.models.sequential import Sequential
 from fusedlstm.schedules import ScheduleState
 from fusedlstm.training.epochs import Epoch
-from fusedlstm.training.fit_state import EarlyStopping, FitState
 
 
 class Validation(Protocol):

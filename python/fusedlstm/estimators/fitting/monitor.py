@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fusedlstm._utils.warnings import warn
+from fusedlstm._utils.user_warnings import warn
 from fusedlstm.data.reading import Data
 from fusedlstm.estimators.snapshot import Snapshot
 from fusedlstm.estimators.tasks import Task

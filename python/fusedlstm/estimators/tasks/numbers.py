@@ -14,9 +14,9 @@ from sklearn.utils.validation import check_array
 
 from fusedlstm._core import Array, core
 from fusedlstm._utils import validation as check
+from fusedlstm.data.deviations import is_constant, root_mean_square
 from fusedlstm.data.reading import Data
 from fusedlstm.data.sequences import Sequences
-from fusedlstm.data.statistics import is_constant, root_mean_square
 from fusedlstm.data.targets import refuse_step_targets
 from fusedlstm.estimators.snapshot import OutputTransform
 from fusedlstm.estimators.tasks.base import Task

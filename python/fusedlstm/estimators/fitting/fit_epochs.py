@@ -8,6 +8,7 @@ from typing import cast
 from fusedlstm._utils import validation as check
 from fusedlstm.data.reading import Data
 from fusedlstm.data.standardization import StandardizedSequences, Standardizer
+from fusedlstm.estimators.fitting.state import TrainingState
 from fusedlstm.estimators.parameters import Parameters, is_auto
 from fusedlstm.estimators.tasks import Task
 from fusedlstm.layers.requirements import require_deterministic
@@ -17,7 +18,6 @@ from fusedlstm.schedules import as_schedule
 from fusedlstm.training import full_batch
 from fusedlstm.training.batches import SequenceBatches
 from fusedlstm.training.epochs import Epoch, epochs
-from fusedlstm.training.fit_state import TrainingState
 
 MIN_BATCH_SIZE, MAX_BATCH_SIZE = 4, 32
 """Bounds of ``batch_size="auto"``."""
@@ -72,7 +72,7 @@ def fit_epochs(
     )
     decay = weight_decay(parameters.weight_decay, data, state.optimizer)
     if isinstance(state.optimizer, LBFGS):
-        return full_batch.epochs(
+        return full_batch.full_batch_epochs(
             model,
             source,
             task.training_loss,

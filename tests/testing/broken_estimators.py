@@ -159,7 +159,7 @@ class Sorts(Regressor):
         return np.sort(super().predict(X))
 
 
-class CentresTheBatch(Regressor):
+class CentersTheBatch(Regressor):
     def predict(self, X):
         result = super().predict(X)
         return result - result.mean()
@@ -306,7 +306,7 @@ class SharesABuffer(Regressor):
         return vars(self).pop("shared", None)
 
 
-class Unnormalised(Classifier):
+class Unnormalized(Classifier):
     def predict_proba(self, X):
         return 2 * super().predict_proba(X)
 
@@ -343,7 +343,7 @@ BROKEN = {
     "check_read_only_and_memory_maps": Writes(),
     "check_one_feature": OnlyMatrices(),
     "check_order": Sorts(),
-    "check_subsets": CentresTheBatch(),
+    "check_subsets": CentersTheBatch(),
     "check_padding": SeesPadding(),
     "check_longer_neighbors": CountsPadding(),
     "check_other_lengths": RemembersTheLength(),
@@ -366,7 +366,7 @@ BROKEN = {
     "check_clone": (FittedAtOnce(), Random()),
     "check_pickles_and_copies": ForgetsInPickles(),
     "check_threads": SharesABuffer(),
-    "check_probabilities": Unnormalised(),
+    "check_probabilities": Unnormalized(),
     "check_score_and_cross_validation": ScoresArraysOnly(),
     "check_sample_weights": WeighsByTheSum(),
     "check_transform_keeps_sequences": LosesSequences(),
