@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-import reference_cells as cells
-from conftest import VARIANTS
 from recurrent_problems import (
     FORWARD,
     FUSED,
@@ -22,6 +22,9 @@ from recurrent_problems import (
     assert_gradients_right,
     regularizers_for,
 )
+
+import reference_cells as cells
+from conftest import VARIANTS
 from reference import numeric_gradient, relative_error
 
 
@@ -94,15 +97,35 @@ def test_gradients_agree_with_central_differences(problem, threads, variant):
     assert_gradients_right(problem, VARIANTS[variant], threads, directions=1)
 
 
+def effect_of_rounding(problem, core, expected):
+    """Return the relative change of each result if the inputs change by a rounding of float32.
+
+    Layer normalization divides by the deviation of the units, which clipping can make tiny: then
+    no float32 computation is accurate.
+    """
+    rng = np.random.default_rng(0)
+    changed = {}
+    for name in ("params", "x", "h", "c"):
+        values = getattr(problem, name)
+        if values is not None:
+            changed[name] = values * (1 + rng.uniform(-1, 1, values.shape) * 2.0**-23)
+    results = replace(problem, **changed).run(core)
+    return {name: relative_error(value, expected[name]) for name, value in results.items()}
+
+
 @given(problem=problems("float64", 70, 12), threads=threads_to_use, variant=variants)
 def test_float32_agrees_with_float64(problem, threads, variant):
     single = problem.astype("float32")
     results = single.run(VARIANTS[variant], threads)
-    expected = single.astype("float64").run(VARIANTS[variant])
+    double = single.astype("float64")
+    expected = double.run(VARIANTS[variant])
+    rounding = {}
+    if problem.spec.get("layer_norm"):
+        rounding = effect_of_rounding(double, VARIANTS[variant], expected)
     for name, value in results.items():
         tolerance = FORWARD["float32"] if name in "yhc" else GRADIENT_OF_FLOAT32
         if problem.spec.get("layer_norm"):
-            tolerance *= LAYER_NORM_AMPLIFIES
+            tolerance = max(LAYER_NORM_AMPLIFIES * tolerance, 10 * rounding[name])
         assert relative_error(value, expected[name]) <= tolerance, name
 
 
