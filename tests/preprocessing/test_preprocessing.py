@@ -357,29 +357,20 @@ def test_scaled_values_that_overflow_are_an_error():
         wide.transform(np.ones((1, 1, 1), "float32"))
 
 
-def test_windows_of_an_unsorted_time_index_are_an_error():
-    pandas = pytest.importorskip("pandas")
-    days = pandas.date_range("2024-01-01", periods=6)
-    series = pandas.Series(np.arange(6.0), index=days)
-    expected = make_windows(np.arange(6.0), width=2)
-    for ordered in (series, series.to_frame()[0], series.set_axis(days.to_period("D"))):
-        np.testing.assert_array_equal(make_windows(ordered, width=2)[0], expected[0])
-    message = "must be in order of time; got 2024-01-05.* after 2024-01-06.* Call sort_index"
-    for wrong in (
-        series[::-1],
-        series[::-1].to_frame(),
-        series[::-1].set_axis(days.to_period("D")[::-1]),
-    ):
-        with pytest.raises(ValueError, match="series " + message):
-            make_windows(wrong, width=2)
-        with pytest.raises(ValueError, match=r"series\[1\] " + message):
-            make_windows([wrong.sort_index(), wrong], width=2)
-    with pytest.raises(ValueError, match="series " + message):
-        last_window(series[::-1], width=2)
-    twice = pandas.concat([series, series])
-    groups = np.repeat(["a", "b"], 6)
-    assert len(make_windows(twice, width=2, groups=groups)[0]) == 8
-    with pytest.raises(ValueError, match="group 'b' must be in order of time"):
-        make_windows(pandas.concat([series, series[::-1]]), width=2, groups=groups)
-    by_number = pandas.Series(np.arange(6.0), index=np.arange(6)[::-1])
-    np.testing.assert_array_equal(make_windows(by_number, width=2)[0], expected[0])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_forward_fill_does_not_depend_on_the_memory_layout(order):
+    X = np.random.default_rng(0).standard_normal((5, 7, 3))
+    X[np.random.default_rng(1).random(X.shape) < 0.4] = np.nan
+    X[:, 0] = 1.0
+    expected = X.copy()
+    for t in range(1, 7):
+        expected[:, t] = np.where(np.isnan(X[:, t]), expected[:, t - 1], X[:, t])
+    imputer = SequenceImputer(strategy="forward_fill")
+    layouts = [
+        np.asarray(X, order=order),
+        np.ascontiguousarray(X.transpose(0, 2, 1)).transpose(0, 2, 1),
+    ]
+    for array in layouts:
+        np.testing.assert_array_equal(imputer.fit_transform(array), expected)
+        flat = np.asarray(X[:, :, 0], order=order)
+        np.testing.assert_array_equal(imputer.fit_transform(flat), expected[:, :, 0])

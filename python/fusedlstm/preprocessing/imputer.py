@@ -92,7 +92,10 @@ class SequenceImputer(SequenceTransformer):
             if isinstance(sequences, PaddedSequences) and sequences.real_steps is not None:
                 padding = np.arange(x.shape[1]) >= sequences.real_steps[:, np.newaxis]
                 missing &= ~padding[:, :, np.newaxis]
-            filled: Array = np.where(missing, self.statistics_.astype(x.dtype), x)
+            # Contiguous, so that `flat` below is a view of it.
+            filled: Array = np.ascontiguousarray(
+                np.where(missing, self.statistics_.astype(x.dtype), x)
+            )
             if self.strategy == "forward_fill":
                 rows, columns = np.nonzero(missing.reshape(-1, x.shape[-1]))
                 before = _last_known(x.reshape(-1, x.shape[-1]), _starts(sequences))[rows, columns]

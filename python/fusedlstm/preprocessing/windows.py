@@ -176,6 +176,8 @@ def _read(
     ]
     if len({part.shape[1:] for part in parts}) > 1:
         raise ValueError("series must be arrays of the same number of features")
+    if several:
+        _check_same_columns(series)
     others = _exogenous_parts(exogenous, parts, several)
     if groups is None:
         for part, name in zip(series if several else [series], names, strict=True):
@@ -185,6 +187,19 @@ def _read(
         raise ValueError(check.needs("groups", "None for a list of series", groups))
     index = getattr(series, "index", None)
     return _split(parts[0], others[0] if others else None, groups, index)
+
+
+def _check_same_columns(series: Any) -> None:
+    """Raise ValueError if data frames in a list have other columns than the first one."""
+    first: list[Any] | None = None
+    for i, part in enumerate(series):
+        if not hasattr(part, "columns"):
+            continue
+        columns = list(part.columns)
+        first = columns if first is None else first
+        if columns != first:
+            needed = f"a data frame with the columns {first}, in this order"
+            raise ValueError(f"series[{i}] must be {needed}; got {columns}")
 
 
 def _spans(array: Array, width: int, stride: int) -> Array:
