@@ -125,9 +125,11 @@ struct LstmEquations {
   //   dz_o = dh a o (1 - o)           dc += dh o (1 - a^2) + dz_o p_o
   //   dz_i = dc g i (1 - i)           dz_f = dc c_prev f (1 - f)           dz_g = dc i (1 - g^2)
   //   dc_prev = dc f + dz_i p_i + dz_f p_f
+  // If i = 1 - f, dz_f = dc (c_prev - g) f (1 - f). With dropout, g in dz_i and dz_f is the dropped candidate, and dz_g
+  // is multiplied by the mask.
+  //
   // gates_array: in, the activations; out, dz. dc_array: in, dc from the next step; out, dc_prev. h_factor: in, a;
-  // out, h. Without an output gate h = a, so that h_factor stays. With dropout, g in dz_i and in dz_f of the coupled
-  // variant is the dropped candidate, and dz_g is multiplied by the mask.
+  // out, h. Without an output gate h = a, and h_factor stays as it is.
   template <class Units>
   static FUSEDLSTM_INLINE void backward(Pack<S> dh, Pack<S> c_prev, const Units& units, S* dc_array, S* gates_array,
                                         S* h_factor) {
