@@ -1,4 +1,4 @@
-// The functions that run once per element or tile: register tiles, cells, the check for NaN and infinity,
+// Instantiates the functions that run once per element or tile: register tiles, cells, the check for NaN and infinity,
 // standardization, and the multiply-add peak.
 #include "cells/list.hpp"
 #include "ops/all_finite.hpp"

@@ -1,5 +1,5 @@
-// The functions that run once per call or step: the drivers of the layers, ops, the steps of the optimizers and the
-// activations by name.
+// Instantiates the functions that run once per call or step: the drivers of the layers, ops, the steps of the
+// optimizers and the activations by name.
 #include "ops/dense_op.hpp"
 #include "ops/last_step_op.hpp"
 #include "ops/optimizer_steps.hpp"

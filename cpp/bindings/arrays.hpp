@@ -51,8 +51,8 @@ py::array_t<S> empty(std::vector<py::ssize_t> shape) {
   return py::array_t<S>(std::move(shape));
 }
 
-// Throws std::bad_alloc if no memory can hold the arrays of a call. For all other calls, products of the sizes do not
-// overflow. `states`: directions times hidden size.
+// Throws std::bad_alloc if the arrays of a call are too large for any memory. Otherwise, no product of the sizes
+// overflows. states: directions times hidden size.
 template <class S>
 void require_room(Index batch, Index steps, Index input, Index states) {
   constexpr Index of_a_unit = 64, padding = 64;  // more than the numbers that any cell saves per unit and step

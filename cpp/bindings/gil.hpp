@@ -1,4 +1,4 @@
-// Releasing the GIL and calling Python, in daemon threads during the shutdown of the interpreter, too.
+// Release the GIL and call Python, safely in daemon threads while the interpreter shuts down.
 //
 // Up to version 3.13, Python ends a daemon thread by pthread_exit when the thread asks for the GIL during shutdown.
 // glibc then unwinds the stack: destructors would run without the GIL, and the first noexcept function would abort the
@@ -12,7 +12,7 @@
 
 namespace fusedlstm {
 
-// Calls `work`, which may call only Python's C API. The only exception that this can throw is the end of the thread.
+// Calls `work`, which may call only Python's C API: its only exception is the forced unwinding by pthread_exit.
 template <class Work>
 auto outlive_python(Work&& work) noexcept -> decltype(work()) {
   try {

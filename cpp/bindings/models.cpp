@@ -1,5 +1,5 @@
-// The classes of the compiled modules: programs, decoders, standardizers and streams. They are compiled apart from
-// module.cpp, because both together would need too much memory on a small machine.
+// The classes of the compiled modules: programs, decoders, standardizers and streams. They are not in module.cpp,
+// because the compiler would need too much memory for both on a small machine.
 #include "bindings/estimator_stream.hpp"
 #include "bindings/predictions.hpp"
 #include "bindings/program.hpp"

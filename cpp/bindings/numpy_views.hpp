@@ -58,9 +58,9 @@ inline PyObject* number_type() {
   static PyObject* const type = py::object(py::module_::import("numpy").attr("float64")).release().ptr();
   return type;
 }
-// Called when the module is imported. The first call of each function asks NumPy, inside the initialization of a static
-// variable. In a later call that could deadlock: the thread could wait for the GIL while its holder waits for the
-// initialization.
+// Called when the module is imported. The first call of each function calls NumPy while it initializes a static
+// variable. After the import, this could deadlock: NumPy may release the GIL, and the next holder of the GIL may wait
+// for the initialization.
 inline void prepare_views() {
   descriptor_of<float>();
   descriptor_of<double>();

@@ -73,7 +73,7 @@ inline void adagrad_step_array(const py::array& parameters, const py::array& gra
   });
 }
 
-// The step of the Adam family. `factor` and `ahead` (of the mean and of the gradient) contain the bias correction of
+// The step of Adam, AMSGrad and Nadam. factor (of the mean) and ahead (of the gradient) contain the bias correction of
 // step t. The bias correction of the squares is computed here.
 inline void corrected_step(const py::array& parameters, const py::array& gradients, const py::array& mean,
                            const py::array& squares, const py::object& highest, Index t, double factor, double ahead,

@@ -34,7 +34,7 @@ class PyStandardizer {
     return mean.size();
   }
 
-  // Null if there is no result. Python's error may be set.
+  // Null for another kind of x, or, with Python's error set, for an error.
   template <class S>
   PyObject* into_new(PyObject* x) const {
     for (int axes = 1; axes <= max_axes; axes++) {

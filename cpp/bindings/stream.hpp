@@ -44,8 +44,8 @@ class PyStream {
   const Py_ssize_t* output_shape() const { return outputs_ + one_; }
   Index inputs() const { return inputs_[0] * inputs_[1]; }
 
-  // Calls `read` with the GIL, then `work` without the GIL if the work is large. Only one thread at a time. Returns
-  // false if `read` does.
+  // Calls `read` with the GIL, then `work`, without the GIL if the work is large. Only one thread does this at a time.
+  // Returns false, without calling `work`, if `read` returns false.
   template <class Read, class Work>
   bool one_at_a_time(Read&& read, Work&& work) {
     if (!releases_) {
@@ -56,8 +56,8 @@ class PyStream {
     std::unique_lock<std::mutex> lock(mutex_);
     if (!read()) return false;
     const ReleaseGil release;
-    // The mutex is unlocked before the GIL is taken again, after an exception, too: the holder of the GIL may wait for
-    // it.
+    // `held` is destroyed before `release`: the mutex is unlocked before the GIL is taken again, also after an
+    // exception. The holder of the GIL may wait for the mutex.
     const std::unique_lock<std::mutex> held = std::move(lock);
     work();
     return true;

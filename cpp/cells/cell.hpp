@@ -1,8 +1,8 @@
 // The interface between a cell and the recurrent driver.
 //
 // A step of a cell is a matrix product followed by equations for each hidden unit. The driver computes the product in
-// tiles that fit into L1. The functions of a Cell apply the equations to a finished tile. The equations of a cell do
-// not depend on tiles, time, threads or lengths, and the driver does not depend on the gates.
+// tiles that fit into L1. The functions of a Cell apply the equations to a finished tile. The equations do not
+// depend on tiles, time, threads or lengths, and the driver does not depend on the gates.
 #pragma once
 
 #include "product/layout.hpp"
@@ -10,14 +10,15 @@
 
 namespace fusedlstm {
 
-// The recurrent state that the equations read, beside the h of the previous step in the product. The tiles call it c.
+// The recurrent state that the equations read. (The product reads h_prev in every cell.) Tiles call this state c.
 enum class RecurrentState {
   none,
   c,  // the cell state of an LSTM
-  h   // h itself: in a GRU, c stands for h
+  h   // h: in a GRU, c of the tiles is h
 };
 
-// One packet per unit group and row: element (group, row) is at values + group * by_group + row * by_row.
+// A view of one packet per unit group and row. The packet of (group, row) is at
+// values + group * by_group + row * by_row.
 template <class S>
 struct Grid {
   S* values = nullptr;
@@ -27,7 +28,7 @@ struct Grid {
   operator Grid<const S>() const { return {values, by_group, by_row}; }
 };
 
-// The weights that belong to one unit each, such as peepholes: weight w of a group is at
+// The unit weights: weights that belong to one unit each, such as peepholes. Weight w of a group is at
 // values + w * by_weight + group * pack_size.
 template <class S>
 struct UnitWeights {
@@ -50,7 +51,7 @@ struct ForwardTile {
   Grid<S> gates;     // activations, gates side by side
   Grid<S> h_factor;  // tanh(c) where h = o tanh(c), otherwise h
 
-  // The same arrays, starting at this group and row.
+  // The same arrays, except z, starting at this group and row.
   FUSEDLSTM_INLINE ForwardTile from(Index group, Index row) const {
     ForwardTile tile;
     tile.c_prev = c_prev.from(group, row);
@@ -76,8 +77,9 @@ struct BackwardTile {
   Grid<S> candidate_mask;       // as in ForwardTile
   Grid<S> dc;                   // in: dL/dc from the next step; out: dL/dc_prev
   Grid<S> gates;                // in: activations; out: gradients of the pre-activations
-  Grid<S> h_factor;             // in: as forward left it; out: h
+  Grid<S> h_factor;             // in: as saved by forward; out: h
 
+  // The same arrays, except dh, starting at this group and row.
   FUSEDLSTM_INLINE BackwardTile from(Index group, Index row) const {
     BackwardTile tile;
     tile.c_prev = c_prev.from(group, row);
@@ -90,7 +92,8 @@ struct BackwardTile {
   }
 };
 
-// One step of one row for the groups [0, groups): the product and the equations, without a tile in memory.
+// One step of one row, for the groups [0, tile.groups): the product and the equations. The pre-activations stay in
+// registers.
 template <class S>
 struct RowStep {
   const TileProduct<S>& product;
@@ -112,7 +115,7 @@ struct Preactivations {
   FUSEDLSTM_INLINE Pack<S> operator[](int gate) const { return of_gate[gate]; }
 };
 
-// A cell as the driver sees it. CellLoops::cell makes one from the equations.
+// The interface that the driver uses. CellLoops::cell makes it from the equations.
 template <class S>
 struct Cell {
   const char* name;
@@ -122,7 +125,7 @@ struct Cell {
   RecurrentState recurrent_state;
   bool has_candidate;  // dropout of the candidate is possible
   void (*forward)(const ForwardTile<S>&);
-  void (*forward_row)(const RowStep<S>&);  // null: a single row uses tiles, too
+  void (*forward_row)(const RowStep<S>&);  // null: a single row uses `forward`
   void (*backward)(const BackwardTile<S>&);
   void (*sum_unit_weights)(const UnitWeightSums<S>&);  // null for a cell without unit weights
 };

@@ -9,8 +9,8 @@ namespace fusedlstm {
 
 namespace detail {
 
-// The arguments of the equations beside pre-activations and state: the unit weights of a packet, the dropout mask of
-// the candidate, and the arrays that keep activations for backward.
+// What the equations use beside pre-activations and state: the unit weights of a packet, the dropout mask of the
+// candidate, and the arrays that save activations for backward.
 template <class S, int WeightCount, bool Training, bool Masked>
 struct Units {
   Pack<S> weights[WeightCount > 0 ? WeightCount : 1];
@@ -51,8 +51,8 @@ FUSEDLSTM_INLINE Pack<S> load_recurrent_state(const S* c) {
   else return zero<S>();
 }
 
-// Two passes, first c of all rows, then h: the chains of dependent operations are half as long, so that more rows
-// overlap.
+// Two passes: c of all rows, then h of all rows. The chains of dependent operations are half as long as in one pass, so
+// that the processor works on more rows at a time.
 template <class S, class Equations, bool Training, bool Masked>
 void forward_tile(const ForwardTile<S>& tile) {
   Units<S, Equations::gates.unit_weights, Training, Masked> units;
@@ -83,7 +83,7 @@ void forward_tile(const ForwardTile<S>& tile) {
   }
 }
 
-// Product and equations of one row for `Side` groups side by side.
+// Product and equations of one row, for `Side` groups at a time.
 template <class S, class Equations, bool Training, int Side>
 void forward_row_groups(const RowStep<S>& step, int first) {
   constexpr int gates = Equations::gates.count;
@@ -157,7 +157,7 @@ struct CellLoops {
                                              sums);
     for (int w = 0; w < count; w++) store(all.sums + w * pack_size<S>, sums[w]);
   }
-  // A row kernel is faster for a batch of one sequence and adds a few kilobytes of code.
+  // WithRowKernel: compile `forward_row`, which is faster for a batch of one sequence. It takes some kilobytes.
   template <bool WithRowKernel>
   static constexpr Cell<S> cell(const char* name) {
     Cell<S> cell{};

@@ -1,8 +1,9 @@
-// The GRU (Cho et al. 2014) in the form of PyTorch, Keras and cuDNN, whose reset gate multiplies a finished product:
+// The GRU (Cho et al. 2014) in the form of PyTorch, Keras and cuDNN, in which r multiplies the product
+// z_h = W_hn h_prev + b_hn, not h_prev:
 //
 //   r = sigmoid(z_r)      z = sigmoid(z_z)      n = tanh(z_x + r z_h)      h = (1 - z) n + z h_prev
 //
-// z_x is the part of the candidate that comes from x, z_h the part that comes from h_prev. Each part has its own bias.
+// z_x = W_in x + b_in is the other part of the candidate's pre-activation.
 #pragma once
 
 #include "cells/cell_loops.hpp"
@@ -12,8 +13,9 @@ namespace fusedlstm {
 
 template <class S>
 struct GruEquations {
+  // The pre-activations z_x, z_r, z_z, z_h. The weights have rows for r, z and n, in this order: x feeds z_x with the
+  // rows of n, h_prev feeds z_h with the rows of n, and both feed z_r and z_z.
   static constexpr int X = 0, R = 1, Z = 2, H = 3;
-  // The rows of the weights are in the order r, z, n. x feeds X, R and Z; h_prev feeds R, Z and H.
   static constexpr GateLayout gates = {4, {2, 0, 1, -1}, {-1, 0, 1, 2}, {2, 0, 1, 3}, 0};
   static constexpr double input_scale[max_gates] = {tanh_input_scale, sigmoid_input_scale, sigmoid_input_scale,
                                                     tanh_input_scale};
@@ -21,19 +23,19 @@ struct GruEquations {
   static constexpr RecurrentState recurrent_state = RecurrentState::h;
   static constexpr bool has_candidate = true;
 
-  // r and z share one division.
+  // The new h, which is the recurrent state of a GRU. r and z share one division.
   template <class Units>
   static FUSEDLSTM_INLINE Pack<S> next_c(const Preactivations<S>& preactivations, Pack<S> h_prev, const Units& units) {
     const Pack<S> z_x = preactivations[X], z_h = preactivations[H];
     const Pack<S> den_r = sigmoid_denominator(preactivations[R]), den_z = sigmoid_denominator(preactivations[Z]);
     const Pack<S> inverse = fill(S(1)) / (den_r * den_z);
     const Pack<S> r = inverse * den_z, z = inverse * den_r;
-    const Fraction<S> tanh_n = tanh_fraction(fma(r, z_h, z_x));
-    const Pack<S> n = tanh_n.numerator / tanh_n.denominator;
+    const Fraction<S> fraction = tanh_fraction(fma(r, z_h, z_x));
+    const Pack<S> n = fraction.numerator / fraction.denominator;
     units.save_gate(X, n);
     units.save_gate(R, r);
     units.save_gate(Z, z);
-    units.save_gate(H, z_h * fill(S(1 / tanh_input_scale)));
+    units.save_gate(H, z_h * fill(S(1 / tanh_input_scale)));  // without the input scale
     return fma(z, h_prev - units.dropout(n), units.dropout(n));
   }
 
@@ -45,7 +47,9 @@ struct GruEquations {
 
   //   dz_z = dh (h_prev - n) z (1 - z)      dz_x = dh (1 - z) (1 - n^2)      dz_h = dz_x r
   //   dz_r = dz_x z_h r (1 - r)             dh_prev = dh z
-  // dh_array: in, the part of dh that comes from the next step along z; out, dh_prev.
+  // dh_array: in, the part of dh that comes from the next step through z; out, dh_prev. The other part of dh_prev, from
+  // the product, is not computed here. h_factor is h already. With dropout, n in dz_z is the dropped candidate, and
+  // dz_x is multiplied by the mask.
   template <class Units>
   static FUSEDLSTM_INLINE void backward(Pack<S> dh, Pack<S> h_prev, const Units& units, S* dh_array, S* gates_array,
                                         S*) {

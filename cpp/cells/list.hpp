@@ -1,4 +1,4 @@
-// The table of cells. A new cell is added here by name.
+// The table of cells, by name. docs/adding-a-cell.md describes how to add one.
 #pragma once
 
 #include <string_view>

@@ -6,8 +6,12 @@
 //
 // z = W_ih x + W_hh h_prev + b. p: peepholes. g: the candidate.
 //
-// A division is much slower than a multiplication. i, f and g therefore share one division, and so do o and tanh(c):
-// 1 / (den_f den_i den_g) times two of the denominators is the reciprocal of the third.
+// A division is much slower than a multiplication, and every activation here is a fraction: i = 1 / den_i,
+// f = 1 / den_f, g = num_g / den_g. They share one division:
+//
+//   inverse = 1 / (den_i den_f den_g)      f = inverse den_i den_g      i g = inverse den_f num_g
+//
+// o and tanh(c) share another division.
 #pragma once
 
 #include "cells/cell_loops.hpp"
@@ -15,6 +19,7 @@
 
 namespace fusedlstm {
 
+// The parts of a variant. Each variant lists what differs from the plain LSTM.
 struct PlainLstm {
   static constexpr bool input_gate = true, forget_gate = true, output_gate = true;
   static constexpr bool coupled = false;  // i = 1 - f
@@ -49,9 +54,10 @@ struct LinearOutputLstm : PlainLstm {
 template <class S, class Kind>
 struct LstmEquations {
   static constexpr bool has_i = Kind::input_gate, has_f = Kind::forget_gate, has_o = Kind::output_gate;
-  // Gates in the order i, f, g, o and peepholes in the order i, f, o, without absent ones.
+  // The index of each gate, in the order i, f, g, o, and of each peephole, in the order i, f, o. Absent gates and
+  // peepholes are not counted.
   static constexpr int I = 0, F = has_i, G = F + has_f, O = G + 1;
-  static constexpr int PI = 0, PF = has_i, PO = has_i + has_f;
+  static constexpr int P_I = 0, P_F = has_i, P_O = has_i + has_f;
   static constexpr GateLayout gates =
       GateLayout::uniform(has_i + has_f + 1 + has_o, Kind::peepholes ? has_i + has_f + has_o : 0);
   static constexpr double unit_weight_scale = sigmoid_input_scale;
@@ -68,19 +74,19 @@ struct LstmEquations {
   static FUSEDLSTM_INLINE Pack<S> next_c(const Preactivations<S>& z, Pack<S> c_prev, const Units& units) {
     const Pack<S> one = fill(S(1));
     const Fraction<S> g = candidate(z[G]);
-    if constexpr (Kind::coupled) {
-      const Pack<S> den_f = sigmoid_denominator(with_peephole(z, F, PF, c_prev, units));
+    if constexpr (Kind::coupled) {  // c = f c_prev + (1 - f) g
+      const Pack<S> den_f = sigmoid_denominator(with_peephole(z, F, P_F, c_prev, units));
       const Pack<S> inverse = one / (den_f * g.denominator);
-      const Pack<S> f = inverse * g.denominator, tanh_g = inverse * den_f * g.numerator;
+      const Pack<S> f = inverse * g.denominator, g_value = inverse * den_f * g.numerator;
       units.save_gate(F, f);
-      units.save_gate(G, tanh_g);
-      return fma(f, c_prev, (one - f) * units.dropout(tanh_g));
+      units.save_gate(G, g_value);
+      return fma(f, c_prev, (one - f) * units.dropout(g_value));
     } else {
-      const Pack<S> den_i = has_i ? sigmoid_denominator(with_peephole(z, I, PI, c_prev, units)) : one;
+      const Pack<S> den_i = has_i ? sigmoid_denominator(with_peephole(z, I, P_I, c_prev, units)) : one;
       const Pack<S> den_ig = has_i ? den_i * g.denominator : g.denominator;
-      Pack<S> f, inverse_ig;
+      Pack<S> f, inverse_ig;  // inverse_ig = 1 / (den_i den_g)
       if constexpr (has_f) {
-        const Pack<S> den_f = sigmoid_denominator(with_peephole(z, F, PF, c_prev, units));
+        const Pack<S> den_f = sigmoid_denominator(with_peephole(z, F, P_F, c_prev, units));
         const Pack<S> inverse = one / (den_f * den_ig);
         f = inverse * den_ig;
         inverse_ig = inverse * den_f;
@@ -107,7 +113,7 @@ struct LstmEquations {
       units.save_h_factor(h);
       return h;
     } else {
-      const Pack<S> den_o = sigmoid_denominator(with_peephole(z, O, PO, c, units));
+      const Pack<S> den_o = sigmoid_denominator(with_peephole(z, O, P_O, c, units));
       const Pack<S> inverse = one / (den_o * tanh_c.denominator);
       units.save_gate(O, inverse * tanh_c.denominator);
       units.save_h_factor(inverse * den_o * tanh_c.numerator);
@@ -119,22 +125,28 @@ struct LstmEquations {
   //   dz_o = dh a o (1 - o)           dc += dh o (1 - a^2) + dz_o p_o
   //   dz_i = dc g i (1 - i)           dz_f = dc c_prev f (1 - f)           dz_g = dc i (1 - g^2)
   //   dc_prev = dc f + dz_i p_i + dz_f p_f
-  // `gates`: in the activations, out dz. `dc_array`: in dc from the next step, out dc_prev. `h_factor`: in a, out h.
+  // If i = 1 - f, dz_f = dc (c_prev - g) f (1 - f). With dropout, g in dz_i and dz_f is the dropped candidate, and dz_g
+  // is multiplied by the mask.
+  //
+  // gates_array: in, the activations; out, dz. dc_array: in, dc from the next step; out, dc_prev. h_factor: in, a;
+  // out, h. Without an output gate h = a, and h_factor stays as it is.
   template <class Units>
   static FUSEDLSTM_INLINE void backward(Pack<S> dh, Pack<S> c_prev, const Units& units, S* dc_array, S* gates_array,
                                         S* h_factor) {
     constexpr int size = pack_size<S>;
     const Pack<S> one = fill(S(1)), a = load(h_factor);
     Pack<S> dc = load(dc_array);
+    // dz_o, and dc of this step.
     if constexpr (has_o) {
       const Pack<S> o = load(gates_array + O * size), h = o * a, dz_o = dh * h * (one - o);
       dc = fma(dh, Kind::output_tanh ? o - h * a : o, dc);
-      if constexpr (Kind::peepholes) dc = fma(dz_o, units.weights[PO], dc);
+      if constexpr (Kind::peepholes) dc = fma(dz_o, units.weights[P_O], dc);
       store(gates_array + O * size, dz_o);
       store(h_factor, h);
     } else {
       dc = fma(dh, tanh_slope(a), dc);
     }
+    // dz_i, dz_f and dc_prev. An absent gate is 1.
     const Pack<S> g = load(gates_array + G * size), dropped_g = units.dropout(g);
     Pack<S> i = one, dc_prev = dc;
     if constexpr (has_i) {
@@ -144,8 +156,8 @@ struct LstmEquations {
       if constexpr (has_f) dc_prev = dc * load(gates_array + F * size);
       if constexpr (has_f) store_dz_f(dc_prev * c_prev, gates_array);
       if constexpr (Kind::peepholes) {
-        dc_prev = fma(dz_i, units.weights[PI], dc_prev);
-        if constexpr (has_f) dc_prev = fma(load(gates_array + F * size), units.weights[PF], dc_prev);
+        dc_prev = fma(dz_i, units.weights[P_I], dc_prev);
+        if constexpr (has_f) dc_prev = fma(load(gates_array + F * size), units.weights[P_F], dc_prev);
       }
     } else {
       if constexpr (has_f) {
@@ -153,9 +165,10 @@ struct LstmEquations {
         dc_prev = dc * f;
         if constexpr (Kind::coupled) i = one - f;
         store_dz_f(dc_prev * (Kind::coupled ? c_prev - dropped_g : c_prev), gates_array);
-        if constexpr (Kind::peepholes) dc_prev = fma(load(gates_array + F * size), units.weights[PF], dc_prev);
+        if constexpr (Kind::peepholes) dc_prev = fma(load(gates_array + F * size), units.weights[P_F], dc_prev);
       }
     }
+    // dz_g
     const Pack<S> dg = units.dropout(dc * i);
     store(gates_array + G * size, Kind::candidate_tanh ? dg * tanh_slope(g) : dg);
     store(dc_array, dc_prev);
@@ -164,23 +177,25 @@ struct LstmEquations {
   // dp_i += dz_i c_prev      dp_f += dz_f c_prev      dp_o += dz_o c
   static FUSEDLSTM_INLINE void add_unit_weight_gradients(const S* dgates, Pack<S> c_prev, Pack<S> c, Pack<S>* sums) {
     constexpr int size = pack_size<S>;
-    if constexpr (has_i) sums[PI] = fma(load(dgates + I * size), c_prev, sums[PI]);
-    if constexpr (has_f) sums[PF] = fma(load(dgates + F * size), c_prev, sums[PF]);
-    if constexpr (has_o) sums[PO] = fma(load(dgates + O * size), c, sums[PO]);
+    if constexpr (has_i) sums[P_I] = fma(load(dgates + I * size), c_prev, sums[P_I]);
+    if constexpr (has_f) sums[P_F] = fma(load(dgates + F * size), c_prev, sums[P_F]);
+    if constexpr (has_o) sums[P_O] = fma(load(dgates + O * size), c, sums[P_O]);
   }
 
  private:
+  // z[gate] + p c
   template <class Units>
   static FUSEDLSTM_INLINE Pack<S> with_peephole(const Preactivations<S>& z, int gate, int peephole, Pack<S> c,
                                                 const Units& units) {
     if constexpr (Kind::peepholes) return fma(units.weights[peephole], c, z[gate]);
     else return z[gate];
   }
+  // g = tanh(z), or z with a linear candidate.
   static FUSEDLSTM_INLINE Fraction<S> candidate(Pack<S> z) {
     if constexpr (Kind::candidate_tanh) return tanh_fraction(z);
     else return {z, fill(S(1))};
   }
-  // dz_f = f (dL/df) (1 - f), from f dL/df.
+  // Replaces f by dz_f = f_df (1 - f), where f_df is f dL/df.
   static FUSEDLSTM_INLINE void store_dz_f(Pack<S> f_df, S* gates_array) {
     S* f = gates_array + F * pack_size<S>;
     store(f, f_df * (fill(S(1)) - load(f)));

@@ -44,8 +44,8 @@ FUSEDLSTM_INLINE std::uint32_t mix(std::uint32_t x) {
 
 }  // namespace detail
 
-// The counter of the mask of one row. `step` counts the steps of the row in the order of the layer; 0 for a mask per
-// sequence.
+// The counter of the mask of one row. `step` counts the steps in the order in which the layer takes them. It is 0 for a
+// mask that is the same at all steps.
 struct MaskCounter {
   Mask kind;
   int direction;
@@ -63,22 +63,22 @@ class MaskDistribution {
     const bool dropout = kind == Mask::recurrent || kind == Mask::candidate;
     drawn = all.training && rate > 0;
     expected = dropout ? S(1) : S(rate);
-    hit_ = dropout ? S(0) : S(1);
-    missed_ = dropout ? S(1 / (1 - rate)) : S(0);
+    below_threshold_ = dropout ? S(0) : S(1);
+    above_threshold_ = dropout ? S(1 / (1 - rate)) : S(0);
     threshold_ = std::uint32_t(rate * 4294967296.0);  // rate < 1
   }
-  FUSEDLSTM_INLINE S value(std::uint32_t hash) const { return hash < threshold_ ? hit_ : missed_; }
+  FUSEDLSTM_INLINE S value(std::uint32_t hash) const { return hash < threshold_ ? below_threshold_ : above_threshold_; }
 
   bool drawn;
   S expected;  // of all units, if the mask is not drawn
 
  private:
-  S hit_, missed_;
+  S below_threshold_, above_threshold_;
   std::uint32_t threshold_;
 };
 
-// The hash of a counter: a combination of a hash of the unit with a hash of kind, row and step. One multiplication is
-// enough to combine them, because both are well mixed and only the high bits of the result matter.
+// The hash of a counter: a hash of the unit, combined with a hash of kind, row and step. Both are well mixed, and only
+// the high bits of the result matter. `combine` can therefore do less than `mix`.
 class CounterHash {
  public:
   CounterHash(const Regularizers& all, int direction)

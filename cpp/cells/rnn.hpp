@@ -28,7 +28,7 @@ struct RnnEquations {
     return h;
   }
 
-  // dz = dh (1 - h^2), or dz = dh where h > 0.
+  // tanh: dz = dh (1 - h^2). max(z, 0): dz = dh if h > 0, otherwise 0.
   template <class Units>
   static FUSEDLSTM_INLINE void backward(Pack<S> dh, Pack<S>, const Units&, S*, S* gates_array, S*) {
     const Pack<S> h = load(gates_array);

@@ -19,15 +19,16 @@ void zone_out(int groups, int rows, Grid<const S> mask, Grid<const S> before, Gr
     }
 }
 
-// In: the gradient of the result is dvalue + dbefore. Out: dvalue = (1 - mask) dresult, dbefore = mask dresult.
+// On entry, the gradient of the result is dresult = dvalue + dbefore: a sum of two parts. On return,
+// dvalue = (1 - mask) dresult and dbefore = mask dresult.
 template <class S>
 void zone_out_backward(int groups, int rows, Grid<const S> mask, Grid<S> dvalue, Grid<S> dbefore) {
   for (int group = 0; group < groups; group++)
     for (int row = 0; row < rows; row++) {
       S *value = dvalue.at(group, row), *before = dbefore.at(group, row);
-      const Pack<S> total = load(value) + load(before), stays = load(mask.at(group, row)) * total;
-      store(before, stays);
-      store(value, total - stays);
+      const Pack<S> dresult = load(value) + load(before), masked = load(mask.at(group, row)) * dresult;
+      store(before, masked);
+      store(value, dresult - masked);
     }
 }
 

@@ -90,7 +90,7 @@ class DenseOp final : public Op<S> {
         std::copy_n(values.x.at(b, t), values.width, row);
     return to;
   }
-  // The reverse of gather. Steps past the end of a sequence become zero.
+  // The reverse of gather. Padding becomes zero.
   void scatter(const Values<S>& values, const S* from, S* y) const {
     const Index row = values.steps * config_.shape.units;
     for (Index b = 0; b < values.batch; b++, y += row) {

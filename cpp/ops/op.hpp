@@ -71,10 +71,10 @@ class OpStream {
   virtual void set_state(const S* const* /*arrays*/) {}
 };
 
-// The properties of an op that a program needs to know.
+// The properties of an op that a program checks.
 struct OpTraits {
-  Index features, outputs;    // of a step
-  Index work = 0;             // of a step, in multiply-adds
+  Index features, outputs;    // numbers per step of the input and of the output
+  Index work = 0;             // per step, in multiply-adds
   bool packed = true;         // false: the op reads the caller's parameters in every call
   bool causal = true;         // an output does not depend on later steps
   bool takes_vectors = true;  // false: only sequences

@@ -20,7 +20,8 @@ void for_packets(Index count, Update&& update) {
 
 }  // namespace detail
 
-// The norm if the sum of squares overflows or a value is not finite.
+// The norm if the sum of squares overflows, from values divided by the largest. Infinity or NaN if a value is not
+// finite.
 template <class S>
 FUSEDLSTM_COLD double norm_of_large(const S* values, Index count) {
   double largest = 0, total = 0;
@@ -34,7 +35,7 @@ FUSEDLSTM_COLD double norm_of_large(const S* values, Index count) {
 
 template <class S>
 double norm(const S* values, Index count) {
-  // Sums of blocks in working precision, their sum in double.
+  // The sum of a block is computed in S, the sum of all blocks in double.
   constexpr Index block = 4096;
   double total = 0;
   for (Index first = 0; first < count; first += block) {
@@ -80,12 +81,12 @@ double clip_norm(S* values, Index count, double max_norm) {
   return length;
 }
 
-// 1 - rate for a rate near 1. Rounding the rate to S first would lose most digits of the difference.
+// 1 - rate, where rate is near 1: S(1) - S(rate) would lose most digits.
 template <class S>
 S remaining(double rate) {
   return S(1 - rate);
 }
-// epsilon, but not zero in S: epsilon keeps a denominator from being zero.
+// epsilon as a normal number of S. Rounded to zero, it would not prevent a division by zero.
 template <class S>
 S at_least_normal(double epsilon) {
   return std::max(S(epsilon), std::numeric_limits<S>::min());

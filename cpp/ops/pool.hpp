@@ -23,7 +23,7 @@ bool replaces(S x, S largest) {
   return !(x <= largest) & !is_nan(largest);
 }
 
-// The number of features of a sequence that are pooled together.
+// The number of features that are pooled at a time.
 inline constexpr Index pool_block = 64;
 
 // Adds the steps of one sequence to `totals`, for `count` features.
@@ -40,7 +40,7 @@ void add_steps(const SequenceView<const S>& x, Index row, Index first, Index cou
 
 // Sets `largest` to the maximum of itself and the steps of one sequence, for `count` features.
 template <class S>
-void take_largest(const SequenceView<const S>& x, Index row, Index first, Index count, Index steps, S* largest) {
+void update_max(const SequenceView<const S>& x, Index row, Index first, Index count, Index steps, S* largest) {
   S best[pool_block];
   std::copy_n(largest, count, best);
   for (Index t = 0; t < steps; t++) {
@@ -52,8 +52,8 @@ void take_largest(const SequenceView<const S>& x, Index row, Index first, Index 
 
 // As above; also records the step of each value that replaces the maximum.
 template <class S>
-void take_largest(const SequenceView<const S>& x, Index row, Index first, Index count, Index steps, S* largest,
-                  std::int64_t* argmax) {
+void update_max(const SequenceView<const S>& x, Index row, Index first, Index count, Index steps, S* largest,
+                std::int64_t* argmax) {
   for (Index t = 0; t < steps; t++) {
     const S* values = x.at(row, t) + first;
     for (Index f = 0; f < count; f++) {
@@ -91,9 +91,9 @@ void pool_forward(Pooling pooling, const PoolShape& shape, const Index* lengths,
       } else if (argmax) {
         // Without earlier steps, a maximum of minus infinity is at step 0.
         std::fill_n(argmax + at, count, before ? -1 : 0);
-        take_largest(x, row, first, count, steps, to, argmax + at);
+        update_max(x, row, first, count, steps, to, argmax + at);
       } else {
-        take_largest(x, row, first, count, steps, to);
+        update_max(x, row, first, count, steps, to);
       }
     }
   });
@@ -119,7 +119,7 @@ class PoolStream final : public OpStream<S> {
         const Index count = std::min(pool_block, features_ - first);
         S* to = totals_.data() + row * features_ + first;
         if (averages()) add_steps(sequences, row, first, count, 1, to);
-        else take_largest(sequences, row, first, count, 1, to);
+        else update_max(sequences, row, first, count, 1, to);
       }
     }
     if (!averages()) return totals_.data();

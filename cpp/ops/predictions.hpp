@@ -1,5 +1,5 @@
-// From the raw outputs of a model to an estimator's predictions, in double precision. Batches and single steps use the
-// same function, so that they have the same bits.
+// Decoding: the predictions of an estimator from the raw outputs z of its model, in double precision. Batches and
+// single steps use the same function, so that they have the same bits.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@ namespace fusedlstm {
 
 enum class Decoding {
   classes,       // softmax(z)
-  two_classes,   // 1 - p, p = sigmoid(z)
+  two_classes,   // 1 - p and p, where p = sigmoid(z)
   labels,        // sigmoid(z)
   values,        // z of each target; other outputs are ignored
   exponentials,  // exp(z)
@@ -58,7 +58,7 @@ struct Decoder {
       case Decoding::exponentials:
         for (Index k = 0; k < results; k++) y[k] = std::exp(double(z[k])) * scale[at(k)] + mean[at(k)];
         return;
-      case Decoding::quantiles: return rising(z, y);
+      case Decoding::quantiles: return increasing_quantiles(z, y);
     }
   }
   template <class S>
@@ -72,7 +72,7 @@ struct Decoder {
     for (Index k = 0; k < results; k++) y[k] /= sum;
   }
   template <class S>
-  void rising(const S* z, double* y) const {
+  void increasing_quantiles(const S* z, double* y) const {
     const Index levels = quantiles();
     for (Index k = 0; k < results; k += levels) {
       const std::size_t target = at(k / levels);

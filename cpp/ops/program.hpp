@@ -1,5 +1,5 @@
-// A whole model in one call: its ops, one after the other. The weights were packed once, or the caller's parameters are
-// packed in every call. The bits are those of the calls of single layers.
+// A whole model in one call: its ops, one after the other. The weights are packed before, or the caller's parameters
+// are packed in every call. The result has the same bits as calls of the single layers.
 #pragma once
 
 #include <algorithm>

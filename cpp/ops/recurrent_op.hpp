@@ -200,7 +200,7 @@ class RecurrentOp final : public Op<S> {
  private:
   static Index work_of(const LayerShape& shape) { return shape.directions * weight_count(shape.sizes); }
   static OpTraits traits_of(const RecurrentConfig<S>& config) {
-    constexpr Index activation_cost = 64;  // of the nonlinearities of a unit, in multiply-adds
+    constexpr Index activation_cost = 64;  // of the activations of a unit, in multiply-adds
     const LayerShape& shape = config.shape;
     OpTraits traits{shape.sizes.input_size, shape.features()};
     traits.work = work_of(shape) + shape.features() * activation_cost;

@@ -33,7 +33,7 @@ class Standardizer {
  public:
   // mean, scale: one number per feature. scale is positive.
   Standardizer(const double* mean, const double* scale, Index features) : features_(features) {
-    // mean and factor are repeated, so that the loop is long enough for packets if there are few features.
+    // For few features, mean and factor are repeated: the loop in `standardize` is then long enough for packets.
     const Index repeats = std::max(Index(1), shortest_loop / features);
     for (Index repeat = 0; repeat < repeats; repeat++)
       for (Index k = 0; k < features; k++) {

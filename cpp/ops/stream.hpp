@@ -1,5 +1,5 @@
-// A program that reads its sequences one step at a time. It shares the packed weights of the program and keeps the
-// state of its sequences. The bits are those of calls over whole sequences.
+// A stream runs a program one step at a time. It shares the packed weights of the program and keeps the state of its
+// sequences. The outputs have the same bits as those of a call over whole sequences.
 #pragma once
 
 #include <algorithm>

@@ -8,25 +8,27 @@ namespace fusedlstm {
 
 inline constexpr int max_gates = 4;
 
-// The rows of the weights that feed each gate. A gate is one of the `count` pre-activations of a unit.
-// The pre-activations of gate g are W_ih[rows of g] x + W_hh[rows of g] h_prev + bias[rows of g], where the rows of
-// W_ih are [weight_ih[g] * H, (weight_ih[g] + 1) * H), and so on. -1: no such term.
+// The rows of the weights that feed each gate. A gate is one of the `count` pre-activations of a unit:
+//
+//   z[g] = W_ih[rows] x + W_hh[rows] h_prev + bias[rows]
+//
+// The rows of W_ih are [weight_ih[g] * H, (weight_ih[g] + 1) * H). W_hh and the bias have such rows, too. -1: no term.
 struct GateLayout {
   int count;
   int weight_ih[max_gates], weight_hh[max_gates], bias[max_gates];
-  int unit_weights;  // weights that belong to one unit each, such as peepholes; per unit
+  int unit_weights;  // per unit: weights that belong to one unit each, such as peepholes
 
   // x and h feed every gate.
   static constexpr GateLayout uniform(int count, int unit_weights = 0) {
     return {count, {0, 1, 2, 3}, {0, 1, 2, 3}, {0, 1, 2, 3}, unit_weights};
   }
-  // The number of gates that a term feeds.
+  // The number of gates that have a term. rows: weight_ih, weight_hh or bias.
   constexpr int present(const int (&rows)[max_gates]) const {
     int n = 0;
     for (int g = 0; g < count; g++) n += rows[g] >= 0;
     return n;
   }
-  // x or h feeds only some of the gates.
+  // Some gates have no term of x, or no term of h_prev.
   constexpr bool partly_fed() const { return present(weight_ih) < count || present(weight_hh) < count; }
 };
 

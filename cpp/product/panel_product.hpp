@@ -7,7 +7,8 @@ namespace fusedlstm {
 
 namespace detail {
 
-// The epilogue runs once a panel has this many finished rows: a longer loop over rows overlaps better.
+// The tiles of a panel are collected for the epilogue until they have this many rows: the processor overlaps the rows
+// of a longer loop better.
 inline constexpr int epilogue_rows = 24;
 
 // The tiles of a panel. The rows are spread evenly over as few tiles as possible: 32 = 6 + 6 + 5 + 5 + 5 + 5.
@@ -25,7 +26,7 @@ struct TileRows {
     function = tile_function<S, Transposed>(int(rows), packets, spans);
     if (longer > 0) longer_function = tile_function<S, Transposed>(int(rows) + 1, packets, spans);
   }
-  // Calls done(rows of the tile) after each tile.
+  // Calls done(tile_rows) after each tile.
   template <class Done>
   FUSEDLSTM_INLINE void compute(TileProduct<S>& p, Done&& done) const {
     for (Index t = 0; t < tiles; t++) {
@@ -39,7 +40,7 @@ struct TileRows {
 
 }  // namespace detail
 
-// The maximum number of rows in the tile of an epilogue.
+// The maximum number of rows that an epilogue gets at a time.
 inline constexpr int max_epilogue_rows = detail::epilogue_rows - 1 + max_rows(1);
 
 // The product of a fixed number of rows of A with all panels of B. The constructor computes everything that depends on
@@ -54,8 +55,8 @@ class PanelProduct {
         last_(rows, panels.last_packets, panels.spans && panels.whole == panels.count) {}
   Index rows() const { return rows_; }
 
-  // Each sum is divided into chains if there is only one panel. The bits differ from those of undivided sums. The
-  // choice must therefore not depend on how rows are divided among threads.
+  // If there is only one panel, each sum is divided into chains. The bits differ from those of undivided sums, so that
+  // the choice must not depend on how rows are divided among threads.
   static PanelProduct in_chains(const Panels<S>& panels, Index rows) {
     PanelProduct product(panels, rows);
     if (panels.count == 1)
@@ -84,9 +85,9 @@ class PanelProduct {
         const bool whole = panel < panels_.whole;
         const Index width = p.out_row_stride = (whole ? panels_.packets : panels_.last_packets) * pack_size<S>;
         Index first_row = 0;  // the first row in the buffer
-        (whole ? whole_ : last_).compute(p, [&](Index now) {
-          const Index done = p.row + now;
-          p.out += now * width;
+        (whole ? whole_ : last_).compute(p, [&](Index tile_rows) {
+          const Index done = p.row + tile_rows;
+          p.out += tile_rows * width;
           if (done - first_row < detail::epilogue_rows && done < rows_) return;
           p.out = buffer;
           epilogue(Tile<S>{buffer, width, first_row, int(done - first_row), panel, 1});
@@ -107,7 +108,7 @@ class PanelProduct {
     for (int panel = 0; panel < panels_.count; panel++) {
       p.row = 0;
       p.out = out + panel * panel_width;
-      (panel < panels_.whole ? whole_ : last_).compute(p, [&](Index now) { p.out += now * out_stride; });
+      (panel < panels_.whole ? whole_ : last_).compute(p, [&](Index tile_rows) { p.out += tile_rows * out_stride; });
       p.panel += panels_.stride;
       if (p.initial_c) p.initial_c += panel_width;
     }
@@ -139,7 +140,7 @@ struct PanelSlice {
   Index k_stride;
   int packets;
 };
-// The packets [first, first + count), as far as the panel has them.
+// The packets [first, first + count) of a panel, or fewer if the panel ends before.
 template <class S>
 PanelSlice<S> panel_slice(const Panels<S>& panels, int panel, int first = 0, int count = max_packets) {
   const int packets = panel < panels.whole ? panels.packets : panels.last_packets;
@@ -162,8 +163,8 @@ void multiply_transposed(const PanelSlice<S>& slice, const OperandA<S>* operands
   p.k_stride = slice.k_stride;
   p.out = buffer;
   p.out_row_stride = width;
-  detail::TileRows<S, true>(rows, slice.packets).compute(p, [&](Index now) {
-    epilogue(Tile<S>{buffer, width, p.row - first_row, int(now), 0, 1});
+  detail::TileRows<S, true>(rows, slice.packets).compute(p, [&](Index tile_rows) {
+    epilogue(Tile<S>{buffer, width, p.row - first_row, int(tile_rows), 0, 1});
   });
 }
 

@@ -38,7 +38,7 @@ struct Groups {
   Index padded_units() const { return Index(count) * pack_size<S>; }
   // The numbers in `rows` gate rows of all groups. The rows of a group are contiguous.
   Index gate_row_size(Index rows) const { return rows * ((count - 1) * width() + width_of(count - 1)); }
-  // A cell with one gate has as many groups in a forward panel as fill a tile.
+  // With one gate, a forward panel holds as many groups as fill a tile.
   int groups_per_panel() const { return gates == 1 ? max_packets : 1; }
   Panels<S> forward_panels(const S* values, Index k_count, bool partly_fed) const {
     if (gates > 1) return gate_panels(values, k_count, partly_fed);
@@ -119,18 +119,20 @@ struct FedGates {
   }
 };
 
-// Packs the groups [first, last): forward panels with W_ih, then W_hh, along k; bias [group][width].
+// Packs the groups [first, last) for forward. Along k, a panel holds W_ih, then W_hh. bias: [group][width].
 template <class S>
 void pack_forward(const Sizes& sizes, const Groups<S>& groups, const Weights<const S>& weights,
                   const double* input_scale, int first, int last, S* panels, S* bias) {
   const Index inputs = sizes.input_size, hidden = sizes.hidden_size, k_count = inputs + hidden;
   const GateLayout& gates = sizes.gates;
   for (int group = first; group < last; group++) {
-    const int units = groups.units_of(group), several = groups.groups_per_panel();
-    const int first_of_panel = group / several * several, in_panel = std::min(several, groups.count - first_of_panel);
-    const Index width = several == 1 ? groups.width_of(group) : in_panel * Index(pack_size<S>);
+    const int units = groups.units_of(group), per_panel = groups.groups_per_panel();
+    const int first_of_panel = group / per_panel * per_panel;
+    const int in_panel = std::min(per_panel, groups.count - first_of_panel);
+    const Index width = per_panel == 1 ? groups.width_of(group) : in_panel * Index(pack_size<S>);
     S* panel = panels + first_of_panel * k_count * groups.width() + (group - first_of_panel) * pack_size<S>;
     S* group_bias = bias + group * groups.width();
+    // Lanes that no weight fills are zero.
     if (groups.is_tail(group))
       for (Index k = 0; k < k_count; k++) std::fill_n(panel + k * width, groups.width_of(group), S(0));
     std::fill_n(group_bias, groups.width_of(group), S(0));
@@ -199,8 +201,8 @@ void pack_backward(const Sizes& sizes, const int (&rows)[max_gates], const Group
   }
 }
 
-// Between the dense gate rows of the tail group, [row][gate][remaining units], and whole packets, [row][gate][unit].
-// The lanes beyond the units of the tail are arbitrary.
+// Convert between the dense gate rows of the tail group, [row][gate][remaining units], and whole packets,
+// [row][gate][unit]. The lanes beyond the units of the tail are arbitrary.
 template <class S>
 void unpack_tail(const S* gate_rows, Index stride, Index width, int units, int gates, Index rows, S* packets) {
   S lanes[(max_packets + 1) * pack_size<S>] = {};

@@ -5,7 +5,7 @@
 //
 // A tile of 6 rows x 4 packets fills 24 of 32 vector registers; narrower panels take more rows. Each element of C is
 // one chain of fused multiply-adds in a fixed order: the initial value, then operand by operand, each with rising k.
-// The bits therefore do not depend on which rows share a tile, and so neither on the batch nor on the threads.
+// The bits do not depend on which rows share a tile, and therefore depend neither on the batch nor on the threads.
 #pragma once
 
 #include <algorithm>
@@ -19,14 +19,15 @@ namespace fusedlstm {
 inline constexpr int max_packets = 4;        // packets of a panel
 inline constexpr int max_tile_packets = 24;  // packets of the largest tile
 
-// The rows of a tile with this many packets. The sums, a packet of the panel and a value of A stay in registers.
+// The maximum number of rows of a tile with this many packets: the sums, a packet of the panel and a value of A fit
+// into the registers.
 constexpr int max_rows(int packets) {
-  constexpr int few[] = {0, 8, 6, 4, 3};
-  constexpr int many[] = {0, 14, 12, 8, 6};
-  return vector_registers == 32 ? many[packets] : few[packets];
+  constexpr int with_16_registers[] = {0, 8, 6, 4, 3};
+  constexpr int with_32_registers[] = {0, 14, 12, 8, 6};
+  return vector_registers == 32 ? with_32_registers[packets] : with_16_registers[packets];
 }
-// The number of panels that run side by side. With one or two rows, a single panel has too few independent sums to hide
-// the latency of an addition.
+// The number of panels in one tile. With one or two rows, a single panel has too few independent sums to hide the
+// latency of an addition. Several panels then run side by side.
 constexpr int side_by_side(Index rows, int panels) {
   if (rows == 1 && panels >= 4 && vector_registers == 32) return 4;
   if (rows == 1 && panels >= 2) return 2;
@@ -37,17 +38,17 @@ constexpr int side_by_side(Index rows, int panels) {
 // The number of chains that each sum is divided into by PanelProduct::in_chains.
 inline constexpr Index max_rows_in_chains = 3;
 constexpr int chains(int packets) {
-  constexpr int few[] = {0, 4, 2, 1, 1};
-  constexpr int many[] = {0, 8, 4, 2, 2};
-  return vector_registers == 32 ? many[packets] : few[packets];
+  constexpr int with_16_registers[] = {0, 4, 2, 1, 1};
+  constexpr int with_32_registers[] = {0, 8, 4, 2, 2};
+  return vector_registers == 32 ? with_32_registers[packets] : with_16_registers[packets];
 }
 
-// The packets of a whole panel that an operand feeds. Of four packets: all, the first three or the last three.
+// The packets of a whole panel that an operand feeds: all, all but the last, or all but the first.
 enum class Span { all, but_last, but_first };
 
-// A piece of A. It is multiplied with the rows [first_k, first_k + k_count) of B.
-// A[row][k] is values[row * stride + k]. In a transposed product it is values[row + k * stride]: the k of a weight
-// gradient counts the rows of the batch.
+// A piece of A, which is multiplied with the rows [first_k, first_k + k_count) of B.
+// A[row][k] is values[row * stride + k]. In a transposed product A[row][k] is values[row + k * stride]: weight
+// gradients are such products, with k over the rows of the batch.
 template <class S>
 struct OperandA {
   const S* values;
@@ -113,6 +114,7 @@ struct TileProduct {
   Index out_panel_stride = 0, out_row_stride = 0;
 };
 
+// Side: the number of panels side by side.
 template <class S, int Side, int Rows, int Packets>
 using TileSums = Pack<S>[Side][Rows][Packets];
 
@@ -121,7 +123,7 @@ template <bool Transposed, int First, int Count, class S, int Side, int Rows, in
 FUSEDLSTM_INLINE void add_product(const TileProduct<S>& p, const OperandA<S>& operand, const S* panel,
                                   TileSums<S, Side, Rows, Packets>& sums) {
   constexpr int size = pack_size<S>;
-  // A constant of the compiled tile unless A is transposed.
+  // A compile-time constant unless A is transposed.
   const Index width = Transposed ? p.k_stride : Packets * size;
   const S* weights = panel + operand.first_k * width + First * size;
   const S* values[Transposed ? 1 : Rows];
@@ -169,7 +171,7 @@ FUSEDLSTM_INLINE void add_product(const TileProduct<S>& p, const OperandA<S>& op
   }
 }
 
-// The sums of a tile over all operands. The tile begins `skipped` panels after p.panel.
+// The sums of a tile over all operands, beginning with the initial C. The tile begins `skipped` panels after p.panel.
 template <bool Transposed, bool Spans = false, class S, int Side, int Rows, int Packets>
 FUSEDLSTM_INLINE void sum_tile(const TileProduct<S>& p, TileSums<S, Side, Rows, Packets>& sums, Index skipped = 0) {
   constexpr int size = pack_size<S>;

@@ -88,7 +88,8 @@ class BackwardPass {
     if (bypass_dc.values) write_initial(bypass_dc, call_.dinitial.c, true);
   }
 
-  // The share of this unit shard in the dx of a direction, after all steps. Directions are added one after the other.
+  // The part of dx that this unit shard computes, after all steps. Nothing if this is not the pass of `direction`: the
+  // directions are added to dx one after the other.
   void input_gradient_of(int direction) {
     if (direction == call_.shape.direction) input_gradient_.compute_steps_of(shard_index_, shard_count_);
   }

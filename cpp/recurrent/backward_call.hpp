@@ -1,4 +1,4 @@
-// The arguments of backward over a sequence, and parts that BackwardPass is made of.
+// The arguments of backward over a sequence, and helpers of BackwardPass.
 #pragma once
 
 #include <vector>
@@ -46,7 +46,7 @@ class GateOperands {
       first_k += k_count;
     }
   }
-  // The operands whose first row is this saved row.
+  // The operands, beginning with this saved row.
   const OperandA<S>* at(const SavedDirection<S>& saved, Index saved_row) {
     for (int g = 0; g < saved.groups.count; g++)
       operands_[static_cast<std::size_t>(g)].values =

@@ -7,11 +7,10 @@
 
 namespace fusedlstm {
 
-// Turns dL/dh of a step into the gradients of the pre-activations, for the rows of a shard. dL/dc goes from step to
-// step.
+// Turns dL/dh of a step into the gradients of the pre-activations, for the rows of a shard. Keeps dL/dc between steps.
 //
-// With zoneout, h = m h_prev + (1 - m) h_cell, and c likewise. The equations of the cell get (1 - m) dh and (1 - m) dc.
-// m dh and m dc bypass the cell and are added at the previous step.
+// With zoneout, h = m h_prev + (1 - m) h_cell, and c = m c_prev + (1 - m) c_cell. The equations of the cell get
+// (1 - m) dh and (1 - m) dc. m dh and m dc bypass the cell and are added to dh and dc of the previous step.
 template <class S>
 class CellBackward {
  public:
@@ -98,8 +97,8 @@ class CellBackward {
       return row_major(masks.values(), groups_.padded_units()).from(group, row);
     };
     if (masks_.zoneout_h && call_.cell->recurrent_state == RecurrentState::h) {
-      // dh of the cell has three parts: from the product, along the recurrent state, and past the cell. The second part
-      // is added to the third before zoneout.
+      // dL/dh has three parts: tile.dh from the product, tile.dc along the recurrent state, and the bypass. tile.dc is
+      // added to the bypass before zoneout.
       const Grid<S> bypass = bypass_dh().from(group, row);
       for (int g = 0; g < tile.groups; g++)
         for (int r = 0; r < tile.rows; r++) {

@@ -26,8 +26,8 @@ struct LayerShape {
   Index features() const { return directions * sizes.hidden_size; }  // of an output step
 };
 
-// The division of a call among threads. Each thread has a shard of the rows. If that would be one row or none, each
-// thread has a shard of the units and all rows.
+// The division of a call among threads. Each thread has a shard of the rows. If there are not more rows than threads
+// and there is enough work, each thread has all rows and a shard of the units.
 struct Division {
   int threads = 1;
   int unit_shards = 1;  // more than 1: there is one shard of rows
@@ -35,9 +35,9 @@ struct Division {
   template <class S>
   static Division of(const LayerShape& shape, int threads) {
     const Index work = shape.batch * weight_count(shape.sizes) * shape.directions;  // of a step
-    const Index worth = force_threads() ? threads : work / min_work_per_thread;
+    const Index useful_threads = force_threads() ? threads : work / min_work_per_thread;
     const Index panels = column_panels<S>(0, shape.sizes.hidden_size, nullptr).count;
-    const int unit_shards = int(std::min({Index(threads), worth, panels}));
+    const int unit_shards = int(std::min({Index(threads), useful_threads, panels}));
     if (unit_shards > 1 && unit_shards >= shape.batch) return {unit_shards, unit_shards};
     return {int(std::min(Index(threads), shape.batch)), 1};
   }
@@ -132,8 +132,8 @@ void for_own_items(std::vector<Item>& items, int directions, const Team& team, R
   for (Index k = first * directions; k < last * directions; k++) run(items[std::size_t(k)]);
 }
 
-// Returns the input of layer_backward if `training`, otherwise null. lengths: null if all rows have all steps. `ready`:
-// weights that were packed before, or null.
+// Returns the input of layer_backward if `training`, otherwise null. lengths: null if all rows have all steps. ready:
+// packed weights, which are used in place of `parameters`, or null.
 template <class S>
 std::unique_ptr<SavedLayer<S>> layer_forward(const Cell<S>& cell, const LayerShape& shape, const Index* lengths,
                                              const S* parameters, const ForwardPanels<S>* ready,
@@ -293,8 +293,8 @@ void layer_backward(const SavedLayer<S>& saved, const S* parameters, SequenceVie
     const auto [first, last] = team.range(count);
     for (Index k = first * shape.directions; k < last * shape.directions; k++) {
       for (const SumChunk& chunk : chunks) {
-        // With one thread, each chunk is summed while its gradients are in cache. The sum needs h_prev of its first
-        // step.
+        // With one thread, each chunk is summed as soon as backward has reached it, while its gradients are in cache.
+        // The sum needs h_prev of the first step of the chunk, which backward of the step before stores.
         if (one_thread) passes[std::size_t(k)].run_down_to(std::max(Index(0), chunk.first - 1));
         workers[std::size_t(k)].add(chunk);
       }

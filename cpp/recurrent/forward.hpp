@@ -41,7 +41,7 @@ class ForwardPass {
     scratch_ = allocate([&](Arena arena) { return lay_out(arena); });
   }
 
-  // May be called again after the values of the caller's arrays have changed.
+  // May be called again, with new values in the caller's arrays.
   void run() {
     start();
     for (Index t = 0; t < shard_.steps; t++) step(t);
@@ -210,6 +210,7 @@ class ForwardPass {
     if (call_.y) write_output(t, cell_tile, group, row);
   }
 
+  // Applies zoneout to h, and to the c that the next step reads.
   void zone_out_tile(Index t, const ForwardTile<S>& cell_tile, int group, Index row) {
     const auto here = [&](S* values) { return row_major(values, groups_.padded_units()).from(group, row); };
     const RecurrentState state = call_.cell->recurrent_state;
@@ -264,8 +265,8 @@ class ForwardPass {
   XProduct<S> x_product_;
   TailTile<S> tail_tile_;
   LayerMasks<S> masks_;
-  S* c_ = nullptr;          // [group][row], at inference: the current c
-  S* zoned_c_ = nullptr;    // and with zoneout the next c
+  S* c_ = nullptr;          // [group][row], the current c at inference
+  S* zoned_c_ = nullptr;    // [group][row], the next c at inference with zoneout
   S* dropped_h_ = nullptr;  // h_prev times the mask of recurrent dropout
   MemoryBlock scratch_;
   ForwardTile<S> step_tile_{};

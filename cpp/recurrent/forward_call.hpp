@@ -42,7 +42,7 @@ struct ForwardRange {
   Index input_size() const { return call.shape.sizes.input_size; }
   Index first_unit() const { return Index(unit_shard.first) * pack_size<S>; }
   Index own_units() const { return std::min(groups.units - first_unit(), Index(unit_shard.count()) * pack_size<S>); }
-  Index own_width() const { return unit_shard.count() * groups.width(); }  // of the gates
+  Index own_width() const { return unit_shard.count() * groups.width(); }  // the numbers in a row of own gates
   const S* bias() const { return call.bias + unit_shard.first * groups.width(); }
   // The caller's number of a row.
   Index row_of(Index row) const { return call.plan->row_of[static_cast<std::size_t>(shard.first_row + row)]; }

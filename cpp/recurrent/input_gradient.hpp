@@ -9,7 +9,7 @@ namespace fusedlstm {
 template <class S>
 class InputGradient {
  public:
-  static constexpr Index min_rows = 16;  // saved rows that fill the tiles of a product
+  static constexpr Index min_rows = 16;  // the minimum number of saved rows in a product, except the last
 
   InputGradient(const BackwardCall<S>& call, const RowShard& shard)
       : call_(call),
@@ -19,7 +19,7 @@ class InputGradient {
     destinations_.reserve(static_cast<std::size_t>(shard.rows + min_rows));
   }
 
-  // The steps [t, done_from) have enough saved rows for a product.
+  // The steps [t, done_from) have enough saved rows to fill tiles.
   bool is_due(Index t) const { return shard_.saved_row(done_from_) - shard_.saved_row(t) >= min_rows; }
 
   // dx of the steps [first, done_from). The gate gradients of these steps are complete, for all units.
@@ -43,7 +43,7 @@ class InputGradient {
     done_from_ = first;
   }
 
-  // dx of the steps that belong to number `index` of `shards` unit shards: unit shards divide dx by steps.
+  // Unit shards divide dx by steps: computes the steps of number `index` of `shards` unit shards.
   void compute_steps_of(int index, int shards) {
     const Index first = shard_.steps * index / shards;
     done_from_ = shard_.steps * (index + 1) / shards;

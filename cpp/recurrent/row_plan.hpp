@@ -68,7 +68,8 @@ class RowPlan {
     equal = lengths.front() == lengths.back();
     total_steps = std::accumulate(lengths.begin(), lengths.end(), Index(0));
     divide(std::max(Index(1), std::min(threads, batch)));
-    saved_rows |= 1;  // an odd stride between groups: the groups of a saved row are in different sets of the cache
+    // An odd stride between groups, so that the groups of a saved row are in different sets of the cache.
+    saved_rows |= 1;
   }
 
   Index batch() const { return Index(row_of.size()); }
@@ -84,7 +85,8 @@ class RowPlan {
  private:
   static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
-  // Shards with about the same number of steps.
+  // Makes shards with about the same number of steps: shard k ends at the row at which the steps so far are nearest to
+  // total_steps (k + 1) / count. Each shard has at least one row.
   void divide(Index count) {
     Index row = 0, done = 0;
     for (Index k = 0; k < count; k++) {

@@ -1,5 +1,5 @@
 // The numbers that forward keeps for backward: one saved row per sequence and step (row_plan.hpp), divided into groups
-// of units. Per unit they are the activations of the gates, c if the cell has one, and the factor of h.
+// of units. Per unit they are the activations of the gates, c if the cell has one, and h_factor (cells/cell.hpp).
 //
 // Backward overwrites the activations with the gradients of the pre-activations, and h_factor with h: the weight
 // gradients are sums of products of the two.
@@ -45,7 +45,7 @@ struct SavedDirection {
     });
   }
 
-  // The h that the next step reads, in the saved rows that backward has processed.
+  // The h that the next step reads. Without zoneout, the h of a step is there only after backward of that step.
   S* h() const { return h_after_zoneout ? h_after_zoneout : h_factor; }
   S* gates_of(int group, Index saved_row) const {
     return gates + group * plan.saved_rows * groups.width() + saved_row * groups.width_of(group);

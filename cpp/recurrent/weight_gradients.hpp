@@ -4,8 +4,9 @@
 //   dW_ih = sum dz x^T      db = sum dz      dW_hh = sum dz h_prev^T
 //
 // The sum over the saved rows is computed chunk by chunk, from the last steps to the first. The chunks and the order
-// within a chunk depend only on the lengths. Threads divide the elements of the gradients, not the sums. A task is the
-// gates of one group times one source: the inputs, the hidden units of one group, or the unit weights.
+// within a chunk depend only on the lengths. Threads do not divide the sums. They divide the elements of the gradients
+// into tasks: the gates of one group times one source, which is the inputs, the hidden units of one group, or the unit
+// weights.
 #pragma once
 
 #include "recurrent/backward.hpp"
@@ -18,7 +19,7 @@ struct SumChunk {
   Index first_row, last_row;
 };
 
-// The maximum number of saved rows in a chunk. The gates of a group then stay in or near L1.
+// The maximum number of saved rows in a chunk: the gates of a group stay in or near L1.
 inline constexpr Index max_chunk_rows = 128;
 
 inline std::vector<SumChunk> sum_chunks(const RowPlan& plan) {
@@ -121,7 +122,7 @@ class WeightGradientWorker {
       if (all_.is_unit_weights(source)) return add_unit_weights(group);
       const std::vector<OperandA<S>>& operands = source == 0 ? inputs_ : h_prev_;
       S* sums = all_.sums_of(group, source);
-      // The operands are those of group 0. The h of another group is at this distance.
+      // The operands point to the h of group 0. `shift` is the distance to the h of the source's group.
       const Index shift = source == 0 ? 0 : (source - 1) * saved.plan.saved_rows * pack_size<S>;
       multiply_transposed(all_.gates_of(gates, group, source), operands.data(), int(operands.size()), shift,
                           all_.rows_of(source), [&](const Tile<S>& tile) {

@@ -1,7 +1,7 @@
 // The part of the pre-activations that comes from x: W_ih x + b.
 //
 // With three or more rows, x is an operand of the product of each step, beside h. One or two rows do not fill a tile.
-// Their x products are computed in advance for many steps, which are then the rows of the tiles.
+// For them, W_ih x + b is computed in advance for many steps, which are then the rows of the tiles.
 #pragma once
 
 #include "product/panels.hpp"
@@ -24,7 +24,7 @@ class XProduct {
   }
   void restart() { end_ = 0; }
 
-  // x of step t for the active rows: in place if the rows are at equal distances, otherwise gathered.
+  // x of step t for the active rows: in place if all lengths are equal, otherwise gathered.
   OperandA<S> operand(const ForwardRange<S>& range, Index t, Index active) {
     const Index inputs = range.input_size();
     if (range.call.plan->equal) {
@@ -35,7 +35,7 @@ class XProduct {
     return {gathered_, inputs, 0, inputs, fed_.span};
   }
 
-  // The x products of step t, which were computed in advance, as the initial value of the product with h.
+  // W_ih x + b of step t as the initial value of the product with h.
   InitialC<S> initial_c(const ForwardRange<S>& range, const Panels<S>& panels, Index t) {
     const Index width = range.own_width();
     if (t == end_) compute_ahead(range, panels, t);

@@ -1,4 +1,5 @@
-// The time that a call lost: waiting for other threads, or off the processor.
+// The time that a call loses: the calling thread waits for other threads, or the system runs another thread in its
+// place.
 #pragma once
 
 #include <algorithm>
@@ -14,8 +15,8 @@ class CallTiming {
  public:
   struct Times {
     Clock::duration worked, lost;
-    // A factor of 1.5, since rows are not divided: on an idle machine, too, another thread may have twice the work of
-    // the caller.
+    // More than 1.5 times the work. Rows are not divided among threads: even on an idle machine, another thread may
+    // have twice the work of the caller.
     bool lost_too_much() const { return 2 * lost > 3 * worked; }
   };
   CallTiming() : start_(Clock::now()), processor_start_(processor_time()) {}

@@ -1,5 +1,5 @@
-// The variants that this CPU and operating system can run. Compiled for the baseline, so that every CPU can run this
-// code.
+// The variants that this CPU and operating system can run. Compiled with the bindings, for the baseline, so that the
+// check runs on every CPU.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// Workspace: aligned memory that a call borrows, or that forward hands to backward. A pool keeps returned blocks for
-// the next call, because the first touch of new pages costs more than many kernels. The pool is bounded.
+// Workspace: aligned memory for a call, or from forward to backward. A pool keeps returned blocks for the next call,
+// because the first access to new pages takes longer than many calls. The size of the pool is limited.
 #pragma once
 
 #include <cstddef>
@@ -41,14 +41,14 @@ inline std::ptrdiff_t checked_product(std::ptrdiff_t a, std::ptrdiff_t b) {
 #endif
 }
 
-// Under the address sanitizer, no block is used twice, and the bytes behind each array and each block are out of
-// bounds.
+// With the address sanitizer, no block is used twice, and it is an error to access the bytes behind an array or a
+// block.
 #if defined(FUSEDLSTM_ADDRESS_SANITIZER)
 inline constexpr std::size_t max_kept_blocks = 0, fence = cache_line;
-inline void forbid(void* at, std::size_t bytes) { ASAN_POISON_MEMORY_REGION(at, bytes); }
+inline void poison(void* at, std::size_t bytes) { ASAN_POISON_MEMORY_REGION(at, bytes); }
 #else
 inline constexpr std::size_t max_kept_blocks = 16, fence = 0;
-inline void forbid(void*, std::size_t) {}
+inline void poison(void*, std::size_t) {}
 #endif
 
 class MemoryPool {
@@ -59,7 +59,8 @@ class MemoryPool {
     return *pool;
   }
 
-  // Held during a fork: the child has only the thread that forked, so no other thread may hold the lock.
+  // Called around a fork (team.hpp). The child has only the thread that forked, so that a lock which another thread
+  // held would stay locked.
   void lock() { mutex_.lock(); }
   void unlock() { mutex_.unlock(); }
 
@@ -125,7 +126,7 @@ class MemoryBlock {
   MemoryBlock() = default;
   explicit MemoryBlock(std::size_t bytes) {
     std::tie(memory_, size_) = MemoryPool::instance().take(bytes + fence);
-    forbid(static_cast<char*>(memory_) + bytes, size_ - bytes);
+    poison(static_cast<char*>(memory_) + bytes, size_ - bytes);
   }
   ~MemoryBlock() {
     if (memory_) MemoryPool::instance().give_back(memory_, size_);
@@ -148,8 +149,7 @@ class MemoryBlock {
   std::size_t size_ = 0;
 };
 
-// Divides a block into arrays. A layout is a function of an Arena that takes the arrays and returns `used()`. With no
-// memory, the arena only adds up the size. See `allocate`.
+// Divides a block of memory into arrays. Without memory, `take` only adds up the size and returns null.
 class Arena {
  public:
   explicit Arena(void* memory = nullptr) : memory_(static_cast<char*>(memory)) {}
@@ -160,7 +160,7 @@ class Arena {
     used_ = (used_ + alignment - 1) / alignment * alignment;
     S* piece = memory_ ? reinterpret_cast<S*>(memory_ + used_) : nullptr;
     used_ += static_cast<std::size_t>(count) * sizeof(S);
-    if (piece) forbid(piece + count, fence);
+    if (piece) poison(piece + count, fence);
     used_ += fence;
     return piece;
   }
@@ -171,7 +171,8 @@ class Arena {
   std::size_t used_ = 0;
 };
 
-// Runs a layout twice: first to find its size, then on a block of this size. Returns the block.
+// Allocates a block for a layout and returns it. layout(arena) takes its arrays from the arena and returns
+// arena.used(). It is called twice: without memory, to find the size, and with the block.
 template <class Layout>
 MemoryBlock allocate(Layout&& layout) {
   MemoryBlock block(layout(Arena()));

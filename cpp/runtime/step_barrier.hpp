@@ -9,7 +9,7 @@
 
 namespace fusedlstm {
 
-// Steps that a team takes together: no member begins a step before all members have ended the previous one. A waiting
+// A team takes steps together: no member begins a step before all members have ended the previous step. A waiting
 // member spins for some microseconds, then yields. If the caller waits much more than it works, it takes the remaining
 // steps without the team.
 class StepBarrier {

@@ -1,8 +1,8 @@
 // A team of threads: one parallel region per call, in which every member runs the same function.
 //
-// A team has one member, the caller, if there is no OpenMP, in the child of a fork, and while the back-off is active.
-// In the child of a fork, GCC's OpenMP would wait for threads that only the parent has, if any library that shares it
-// had used threads.
+// The caller is the only member without OpenMP, in the child of a fork, and while the back-off is active. In the child
+// of a fork, GCC's OpenMP would wait for threads that only the parent has, if any library that shares this OpenMP had
+// used threads before the fork.
 #pragma once
 
 #if defined(_OPENMP)

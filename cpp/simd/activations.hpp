@@ -1,10 +1,10 @@
 // sigmoid and tanh on packets, and their derivatives as functions of their own output.
 //
-// All of them rest on 2^z = 2^n (1 + p), where n is the integer nearest to z and p = 2^(z - n) - 1 is a polynomial.
-// Adding a large constant rounds z to n and leaves n in the lowest bits. A shift then turns n into an exponent.
+// They are computed from 2^z = 2^n 2^r, where n is the integer nearest to z and r = z - n. A polynomial approximates
+// 2^r. Adding a large constant to z rounds it to n and leaves n in the lowest bits. A shift then turns n into an
+// exponent.
 //
-// Cells pass pre-activations that are multiplied by the input scales below, which are part of the packed weights. The
-// plain forms take x and multiply it themselves; they keep the rounding error of the product.
+// Cells pass z: the packed weights contain the input scales below. The plain forms, `sigmoid` and `tanh`, take x.
 //
 // Errors, measured by tests/core/test_core_activations.py: at most 3 ulp for the plain forms in both precisions. The
 // denominators of the cells use a shorter polynomial, which costs another ulp in float.
@@ -98,10 +98,9 @@ FUSEDLSTM_INLINE SplitExp2<S> split_exp2(S limit, Pack<S> z) {
   const Pack<S> shifted = z + rounder, n = shifted - rounder;
   return {n, z - n, shift_left<Exponential<S>::mantissa_bits>(shifted)};
 }
-// An activation as numerator / denominator. Division is by far the slowest operation here. A cell multiplies its
-// activations with each other, so that several of them can share one division. The denominators are at most
-// 2^product_limit (sigmoid) and 2^tanh_largest (tanh). The product of two of the first and one of the second, and its
-// reciprocal, are therefore normal numbers.
+// An activation as numerator / denominator. Division is by far the slowest operation here. A cell multiplies the
+// fractions first and divides once. The denominators are at most about 2^product_limit (sigmoid) and 2^tanh_largest
+// (tanh). The product of two denominators of sigmoids and one of a tanh, and its reciprocal, are normal numbers.
 template <class S>
 struct Fraction {
   Pack<S> numerator, denominator;
@@ -117,12 +116,12 @@ template <class S>
 FUSEDLSTM_INLINE Fraction<S> tanh_fraction(Pack<S> z) {
   const SplitExp2<S> power = split_exp2(Exponential<S>::tanh_largest, z);
   const Pack<S> rest = power.r * polynomial(Exponential<S>::rest, power.r);
-  const Pack<S> less_one = fma(power.scale, rest, power.scale - fill(S(1)));
-  return {less_one, less_one + fill(S(2))};
+  const Pack<S> numerator = fma(power.scale, rest, power.scale - fill(S(1)));
+  return {numerator, numerator + fill(S(2))};
 }
 
-// The plain forms, for any |x|. Rounding x log2(e) would cost as many ulp as |x| has units. The product is therefore
-// used only to find the exponent, and the remainder is computed from x.
+// The plain forms, for any x. The rounding error of x log2(e) grows with |x| and would be about |x| ulp of e^x.
+// The product is therefore used only to find n, and the remainder y = x - n ln(2) is computed from x.
 template <class S>
 struct SplitExp {
   Pack<S> scale, rest;  // e^x = scale * (1 + rest)
@@ -143,8 +142,8 @@ FUSEDLSTM_INLINE Pack<S> sigmoid(Pack<S> x) {
 template <class S>
 FUSEDLSTM_INLINE Pack<S> tanh(Pack<S> x) {
   const auto e = split_exp(Exponential<S>::tanh_largest, x + x);
-  const Pack<S> less_one = fma(e.scale, e.rest, e.scale - fill(S(1)));
-  return less_one / (less_one + fill(S(2)));
+  const Pack<S> numerator = fma(e.scale, e.rest, e.scale - fill(S(1)));  // e^2x - 1
+  return numerator / (numerator + fill(S(2)));
 }
 
 // The derivatives a (1 - a) and 1 - a^2 of a = sigmoid(x) and a = tanh(x).

@@ -184,7 +184,7 @@ inline std::optional<Activation> find_activation(std::string_view name) {
     if (known == name) return activation;
   return std::nullopt;
 }
-// The derivative is a function of y. With a negative alpha, two x would have the same y.
+// The derivative must be a function of y. With a negative alpha, two x with different derivatives have the same y.
 inline bool has_gradient(const Activation& activation) {
   return activation.alpha >= 0 || (activation.kind != Activation::leaky_relu && activation.kind != Activation::elu);
 }
@@ -231,7 +231,7 @@ void activation_gradient(const Activation& activation, const S* dy, const S* y, 
   });
 }
 
-// The same functions for the bindings. Compiled in layers.cpp; the drivers there inline those above.
+// The same functions for the bindings, compiled in layers.cpp. The drivers in layers.cpp inline the functions above.
 template <class S>
 void activate_array(const Activation& activation, const S* x, Index n, S* y) {
   activate(activation, x, n, y);

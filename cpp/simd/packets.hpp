@@ -1,5 +1,5 @@
 // SIMD packets. All arithmetic of the kernels is written with Pack<S>, one register of floats or doubles. Only this
-// file uses Eigen's internals and intrinsics of an instruction set.
+// file uses Eigen's internals and SIMD intrinsics.
 #pragma once
 
 #if !defined(FUSEDLSTM_NO_PACKETS)
@@ -63,8 +63,8 @@ inline void pause_briefly() {
 
 #if defined(FUSEDLSTM_NO_PACKETS)
 
-// The bindings are compiled once for all variants. Code that depends on the size of a packet must not be compiled
-// there: templates that use packets may be declared, but not instantiated.
+// The bindings are compiled once for all variants and must not depend on the size of a packet. They may declare
+// templates that use packets, but not instantiate them.
 template <class S>
 struct Pack {
   static_assert(sizeof(S) == 0,
@@ -258,8 +258,8 @@ Pack<S> load_some(const S* from, Index n) {
 
 }  // namespace detail
 
-// The first n lanes from or to memory. Loads zeros into the other lanes. Memory beyond the first n numbers is not
-// touched.
+// Loads or stores the first n lanes, and touches no memory beyond n numbers. The other lanes of a loaded packet are
+// zero.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> load_first(const S* from, Index n) {
   return n >= pack_size<S> ? load(from) : detail::load_some(from, n);

@@ -1,6 +1,7 @@
-// Backward over a sequence: for each step, from the last to the first, the cell's derivatives row by row turn the kept
-// activations into the gradients of the pre-activations; products with the weights give the gradients of h' and x.
-// The gradients of vectors are summed for each row of the batch, those of matrices by weight_gradients.hpp.
+// Backward over a sequence, from the last step to the first. In each step, the derivatives of the cell turn the saved
+// activations into the gradients of the pre-activations, row by row. Products with the weights then give the gradients
+// of h' and x. The gradients of vectors are summed per row of the batch. weight_gradients.hpp sums the gradients of
+// matrices.
 #pragma once
 
 #include "cells/zoneout.hpp"
@@ -18,13 +19,13 @@ struct BackwardCall {
   SequenceView<const S> dy;
   States<const S> dfinal;
   SequenceView<S> dx;
-  bool add_dx;  // dx += rather than dx =
+  bool add_dx;  // dx += instead of dx =
   States<S> dinitial;
   S* gradients;  // of the direction's parameters, added to
   const RowPlan* plan;
   const Fields<S>* saved;
-  Rows<S> dropout;  // masks of h', a row of the batch each; or none
-  Rows<S> sums;     // gradients of the vectors, likewise
+  Rows<S> dropout;  // masks of h', one row per row of the batch; may be absent
+  Rows<S> sums;     // gradients of the vectors, one row per row of the batch
 
   Index row_of(Index sorted) const { return plan->row_of[std::size_t(sorted)]; }
   Index time(Index t, Index sorted) const { return run->time(t, plan->lengths[std::size_t(sorted)]); }
@@ -126,7 +127,8 @@ class BackwardShare {
     }
   }
 
-  // The gradient of h, from later steps and dy, into that of h before zoneout and what goes straight to h'.
+  // Divides the gradient of h, which comes from later steps and dy, into the gradient of h before zoneout and the part
+  // that bypasses the cell to h'.
   void start_row(Index t, Index r) {
     S* dh = dhidden_.at(r);
     if (call_.dy) {
@@ -138,7 +140,8 @@ class BackwardShare {
     std::fill(dh, dh + outputs_, S(0));
     if (run_.regularizers.zoneout_h > 0) divide(Mask::zoneout_h, t, r, outputs_, dnow_.at(r), dh);
   }
-  // The gradient `dnow` of a mixture by zoneout into that of what was new and, in `dbefore`, of what was there.
+  // Divides the gradient `dnow` of a value after zoneout: `dnow` becomes the gradient of the new value, `dbefore` the
+  // gradient of the value of the previous step.
   void divide(Mask kind, Index t, Index r, Index width, S* dnow, S* dbefore) {
     run_.draw(kind, row_of(r), t, width, mask_.values);
     zone_out_backward<S>(int(width / pack_size<S>), 1, grid_of(mask_.values), grid_of(dnow), grid_of(dbefore));
@@ -150,7 +153,7 @@ class BackwardShare {
     return mask_.values;
   }
 
-  // dproduct = the sum over blocks [0, blocks) of gradients times the hidden weights.
+  // dproduct = sum over the blocks [0, blocks) of gradients times the hidden weights
   void multiply_hidden(Rows<S> gradients, int blocks, Index running, InitialC<S> start) {
     OperandA<S> operands[4];
     for (int b = 0; b < blocks; b++) operands[b] = operand(block_of(gradients, b), run_.shape.hidden, b);
@@ -196,7 +199,7 @@ class BackwardShare {
     if (dstays) add(dstays, units_, dc);
   }
 
-  // Through both layer norms of the pre-activations.
+  // Backward through the layer norms of W_ih x and W_hh h'.
   void normalize_row(Index t, Index r) {
     const Index line = share_.saved_row(t) + r, width = blocks_ * units_;
     const S* dz = fields_.gates.at(line);
@@ -282,18 +285,18 @@ class BackwardShare {
   Index units_, outputs_;  // of a block and of h, in whole packets
   Lstm<S> lstm_;
   Gru<S> gru_;
-  Index dx_done_;  // dx of the steps from this one on is there
+  Index dx_done_;  // dx of this step and later steps is complete
   std::size_t bytes_ = 0;
-  // A row each of the share's.
+  // One row per row of the share.
   Rows<S> dhidden_, dstate_;  // of h and c, from later steps
   Rows<S> dnow_;              // of h before zoneout
-  Rows<S> dm_;                // of what is projected
-  Rows<S> dproduct_;          // of the h' that the products see
-  Rows<S> dgates_;            // of i, f, o through the step after
+  Rows<S> dm_;                // of m, which the projection reads
+  Rows<S> dproduct_;          // of the h' that the products read
+  Rows<S> dgates_;            // of i, f, o, from the next step
   Rows<S> dropped_;           // h' times its mask
   Rows<S> dx_;                // a block of steps
-  // Of one row.
-  Rows<S> dstays_;  // of c' through zoneout
+  // For one row.
+  Rows<S> dstays_;  // of c', past the cell by zoneout
   Rows<S> cell_scratch_, norm_scratch_, mask_;
   MemoryBlock scratch_;
 };

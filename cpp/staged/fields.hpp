@@ -1,6 +1,6 @@
-// What is known of every row at every step, a field for each kind of number. In training all steps are kept, a line for
-// each row and step as the plan counts them, and backward overwrites some with gradients; at inference the
-// lines of a few steps are used again and again.
+// The numbers of every row at every step, with one field per kind of number. In training, there is one line per row and
+// step, numbered as the saved rows of the plan, and backward overwrites some fields with gradients. At inference, the
+// lines of a few steps are reused.
 #pragma once
 
 #include "cells/regularizers.hpp"
@@ -10,7 +10,8 @@
 
 namespace fusedlstm::staged {
 
-// Whole cache lines, but not a multiple of eight: the same columns of many rows would fall into few sets of the cache.
+// A number of whole cache lines that is not a multiple of eight. Otherwise the same columns of many rows would be in
+// few sets of the cache.
 template <class S>
 constexpr Index row_stride(Index numbers) {
   constexpr Index line = Index(cache_line / sizeof(S));
@@ -22,14 +23,14 @@ template <class S>
 struct Fields {
   Rows<S> gates;        // pre-activations, then activations; backward: their gradients
   Rows<S> state;        // c, after zoneout
-  Rows<S> fresh;        // c before zoneout, where that differs
+  Rows<S> fresh;        // c before zoneout; only with zoneout of c
   Rows<S> output;       // LSTM: act_output(c); backward: m
   Rows<S> hidden;       // h
   Rows<S> candidate;    // GRU: W_hn h' + b_hn, or r h'; backward: the gradient of the first
   Rows<S> norm_input;   // layer norm of W_ih x; backward: the gradient of W_ih x
   Rows<S> norm_hidden;  // of W_hh h'; backward: the gradient of W_hh h'
   Rows<S> norm_state;   // of c
-  Rows<S> deviations;   // one over the three standard deviations
+  Rows<S> deviations;   // the inverses of the three standard deviations
   Rows<S> dprojected;   // backward: gradient of the projection's output
   Rows<S> kept_gates;   // backward: the activations, where their own gradients need them
 
@@ -66,7 +67,7 @@ struct Fields {
   MemoryBlock block_;
 };
 
-// One direction of a call, as forward and backward see it.
+// One direction of a call of forward or backward.
 struct Run {
   Spec spec;
   Shape shape;
@@ -75,7 +76,7 @@ struct Run {
   bool reverse;  // each sequence from its own last step to its first
 
   Index time(Index t, Index length) const { return reverse ? length - 1 - t : t; }
-  // `units`: in whole packets; what lies beyond the real ones is arbitrary.
+  // units: a number of whole packets. The values beyond the real units are arbitrary.
   template <class S>
   void draw(Mask kind, Index row, Index step, Index units, S* mask) const {
     draw_mask(regularizers, {kind, direction, row, step}, units, mask);

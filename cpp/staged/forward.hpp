@@ -1,5 +1,5 @@
-// Forward over a sequence, step by step, each step in stages over whole rows: the hidden state's products, the cell's
-// equations row by row, perhaps another product, zoneout. The input's part is computed ahead, in blocks of steps.
+// Forward over a sequence. Each step has several stages over whole rows: the products of h', the equations of the cell
+// row by row, another product for some cells, and zoneout. W_ih x is computed in advance, for a block of steps.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,7 @@
 
 namespace fusedlstm::staged {
 
-// Lines whose input part is computed at once: enough to fill tiles, few enough to stay in cache.
+// The lines of a block of W_ih x: enough to fill tiles, and few enough to stay in cache.
 inline constexpr Index lines_ahead = 48;
 
 template <class S>
@@ -20,7 +20,7 @@ struct ForwardCall {
   const PackedWeights<S>* weights;
   SequenceView<const S> x;
   States<const S> initial;
-  SequenceView<S> y;  // past a sequence's end: zeros
+  SequenceView<S> y;  // zeros past the end of a sequence
   States<S> final;
   const RowPlan* plan;
   const Fields<S>* saved;  // null: inference
@@ -62,12 +62,12 @@ class ForwardShare {
   Index row_of(Index r) const { return call_.plan->row_of[std::size_t(share_.first_row + r)]; }
   Index length(Index r) const { return call_.plan->lengths[std::size_t(share_.first_row + r)]; }
   Index time(Index t, Index r) const { return run_.time(t, length(r)); }
-  // The first line of step t. At inference: the step before the block first, then the block.
+  // The first line of step t. At inference, the lines are those of the step before the block, then those of the block.
   Index line(Index t) const {
     if (call_.saved) return share_.saved_row(t);
     return t < first_ ? 0 : share_.rows + share_.saved_row(t) - share_.saved_row(first_);
   }
-  // Rows from this line on; of one block of their gates.
+  // The rows, beginning with this line and this block of gates.
   static Rows<S> from(Rows<S> rows, Index line) { return {rows.at(line), rows.stride}; }
   Rows<S> from(Rows<S> rows, Index line, int block) const { return {rows.at(line) + block * units_, rows.stride}; }
   InitialC<S> start_of(VectorName name) const { return {weights_.vector(name), 0}; }
@@ -105,7 +105,7 @@ class ForwardShare {
     }
   }
 
-  // The input's part of the pre-activations of the next steps.
+  // W_ih x + b of the next steps; with layer norm, gain_ih norm(W_ih x) + b.
   void look_ahead(Index t) {
     if (!call_.saved) {
       for (Index r = 0; t > 0 && r < share_.active(t); r++) {
@@ -144,7 +144,7 @@ class ForwardShare {
     }
   }
 
-  // h of the step before as the products see it.
+  // The h' that the products read.
   Rows<S> dropped_before(Index t, Index running) {
     const Rows<S> before = from(fields_.hidden, line(t - 1));
     if (!dropped_) return before;
@@ -240,7 +240,7 @@ class ForwardShare {
     if (fields_.fresh) mix(Mask::zoneout_c, fields_.state, fields_.fresh, units_);
   }
 
-  // The final states of the rows whose last step is t.
+  // The final states of the rows that end with step t.
   void finish_rows(Index t) {
     for (Index r = share_.active(t + 1); r < share_.active(t); r++) {
       const Index hidden = run_.shape.hidden, output = run_.shape.output;
@@ -255,18 +255,18 @@ class ForwardShare {
   const RowShard& share_;
   int blocks_;             // of the gates
   Index units_, outputs_;  // of a block and of h, in whole packets
-  Index most_lines_;       // of a block of steps
+  Index most_lines_;       // in a block of steps
   std::unique_ptr<Fields<S>> own_;
   const Fields<S>& fields_;
   Lstm<S> lstm_;
   Gru<S> gru_;
-  Index first_ = 0, ahead_ = 0;  // the block of steps whose input part is there
+  Index first_ = 0, ahead_ = 0;  // the block of steps whose W_ih x is computed
   std::size_t bytes_ = 0;
   Rows<S> gathered_;         // x of the block
   Rows<S> recurrent_gates_;  // W_gates [i', f', o']
-  Rows<S> m_;                // what is projected
+  Rows<S> m_;                // the input of the projection
   Rows<S> dropout_;          // the mask of h'
-  Rows<S> dropped_;          // h' times it
+  Rows<S> dropped_;          // h' times this mask
   Rows<S> mask_;             // of one row
   MemoryBlock scratch_;
 };

@@ -1,4 +1,5 @@
-// The GRU's equations on one row of units, between its products (Cho et al. 2014; reset after the product as in cuDNN).
+// The equations of the GRU on one row of units, between the products (Cho et al. 2014; reset after the product as in
+// cuDNN).
 #pragma once
 
 #include "staged/rows.hpp"
@@ -10,7 +11,7 @@ template <class S>
 struct GruForwardRow {
   S* gates;                 // in: pre-activations; out: r, z, n
   S* candidate;             // reset after: in W_hn h' + b_hn; before: out r h'
-  const S* dropped_before;  // h' as the products see it, perhaps with dropout
+  const S* dropped_before;  // the h' that the products read: with dropout, if there is any
   const S* hidden_before;
   const S* mask;  // of the candidate, or null
   S* hidden;      // out: h before zoneout
@@ -24,10 +25,10 @@ struct GruBackwardRow {
   const S* hidden_before;
   const S* mask;
   const S* dh;  // dL/dh
-  S* dbefore;   // dL/dh' that takes no product, added to
-  S* dreset;    // reset before: in dL/d(r h'); out its part of the gradient of the dropped h'
+  S* dbefore;   // added to: the part of dL/dh' that does not go through a product
+  S* dreset;    // reset before: in dL/d(r h'); out the part of the gradient of the dropped h' from r h'
   S* scratch;   // two blocks
-  S* sums;      // gradients of this row's vectors, added to
+  S* sums;      // added to: gradients of the vectors from this row
 };
 
 template <class S>
@@ -38,7 +39,7 @@ class Gru {
 
   // r and z.
   void forward_gates(const GruForwardRow<S>& row) const { activate(spec_.gate, row.gates, 2 * width_, row.gates); }
-  // Reset before: r h', which the second product takes.
+  // Reset before: r h', the operand of the second product.
   void reset(const GruForwardRow<S>& row) const {
     for (Index j = 0; j < width_; j += pack_size<S>)
       store(row.candidate + j, load(row.gates + j) * load(row.dropped_before + j));
@@ -56,7 +57,7 @@ class Gru {
     }
   }
 
-  // dz of z and n; reset after: also of r, and the gradient of W_hn h' + b_hn.
+  // dz of z and n. Reset after: also dz of r and the gradient of W_hn h' + b_hn.
   void backward(const GruBackwardRow<S>& row) const {
     S *z = row.gates + width_, *n = z + width_, *d_z = row.scratch, *d_n = d_z + width_;
     for (Index j = 0; j < width_; j += pack_size<S>) {

@@ -9,10 +9,10 @@
 
 namespace fusedlstm::staged {
 
-// What forward leaves for backward.
+// Everything that backward needs of forward.
 template <class S>
 struct Saved {
-  std::vector<Run> runs;  // a direction each
+  std::vector<Run> runs;  // one per direction
   RowPlan plan;
   std::vector<Fields<S>> fields;
 };
@@ -30,14 +30,14 @@ SequenceView<S> columns_of(SequenceView<S> all, const Run& run) {
   return all;
 }
 
-// `reverse`: a single direction goes from the last step to the first, as the second of two always does.
+// reverse: a single direction goes from the last step to the first. The second of two directions always does.
 inline std::vector<Run> runs_of(const Spec& spec, const Shape& shape, const Regularizers& regularizers, bool reverse) {
   std::vector<Run> runs;
   for (int d = 0; d < shape.directions; d++) runs.push_back({spec, shape, regularizers, d, reverse || d == 1});
   return runs;
 }
 
-// Returns what backward needs if `training`, else null. lengths may be null: all rows have all steps.
+// Returns the input of layer_backward if `training`, otherwise null. lengths: null if all rows have all steps.
 template <class S>
 FUSEDLSTM_COLD std::unique_ptr<Saved<S>> layer_forward(const std::vector<Run>& all, const Index* lengths,
                                                        const S* parameters, SequenceView<const S> x,
@@ -74,7 +74,7 @@ FUSEDLSTM_COLD std::unique_ptr<Saved<S>> layer_forward(const std::vector<Run>& a
   return saved;
 }
 
-// Consumes `saved`. dy, dfinal and dx may be null; the gradients of the weights are added to `gradients`.
+// Consumes `saved`. dy, dfinal and dx may be null. The gradients of the weights are added to `gradients`.
 template <class S>
 FUSEDLSTM_COLD void layer_backward(const Saved<S>& saved, const S* parameters, SequenceView<const S> x,
                                    SequenceView<const S> dy, States<const S> dfinal, SequenceView<S> dx,
@@ -85,7 +85,7 @@ FUSEDLSTM_COLD void layer_backward(const Saved<S>& saved, const S* parameters, S
   const Layout<S> layout(runs[0].spec, shape);
   const Index count = Index(plan.shards.size());
 
-  // Masks of h' and sums of vectors, a row of the batch each.
+  // Masks of h' and gradients of vectors, one row per row of the batch.
   const Index masks = runs[0].regularizers.drops_h() ? whole_packets<S>(shape.output) : 0;
   const Index stride = row_stride<S>(masks + layout.packed);
   const MemoryBlock rows_block(std::size_t(shape.directions * shape.batch * stride) * sizeof(S));
@@ -124,7 +124,7 @@ FUSEDLSTM_COLD void layer_backward(const Saved<S>& saved, const S* parameters, S
   });
 }
 
-// Parameters of one direction.
+// The number of parameters of one direction.
 template <class S>
 FUSEDLSTM_COLD Index weight_count(const Spec& spec, const Shape& shape) {
   return Layout<S>(spec, shape).count;

@@ -1,4 +1,4 @@
-// The LSTM's equations on one row of units, between its products. spec.hpp has them as formulas.
+// The equations of the LSTM on one row of units, between the products. spec.hpp has the formulas.
 #pragma once
 
 #include "staged/rows.hpp"
@@ -21,16 +21,16 @@ struct LstmForwardRow {
 template <class S>
 struct LstmBackwardRow {
   S* gates;                       // in: i, f, g, o; out: their dz
-  const S* dgates_after;          // gradient of i, f, o from the step after, or null
+  const S* dgates_after;          // gradient of i, f, o from the next step, or null
   const S *state_before, *state;  // c', and c before zoneout
   const S* mask;
   S* output;  // in: act_output(c); out: m
   S* norm_state;
   const S* deviation;
   const S* dm;
-  S* dc;       // in: dL/dc from the step after; out: dL/dc'
+  S* dc;       // in: dL/dc from the next step; out: dL/dc'
   S* scratch;  // four blocks
-  S* sums;     // gradients of this row's vectors, added to
+  S* sums;     // added to: gradients of the vectors from this row
 };
 
 template <class S>
@@ -49,7 +49,7 @@ class Lstm {
     }
     if (const S* p = weights_.vector(peephole_i)) add_products(p, row.state_before, width_, z_i);
     if (const S* p = weights_.vector(peephole_f)) add_products(p, row.state_before, width_, z_f);
-    activate(spec_.gate, row.gates, blocks_.g * width_, row.gates);  // i and f stand before g
+    activate(spec_.gate, row.gates, blocks_.g * width_, row.gates);  // the blocks before g are i and f
     activate(spec_.candidate, z_g, width_, z_g);
 
     const Pack<S> one = fill(S(1)), clip = fill(S(spec_.cell_clip));

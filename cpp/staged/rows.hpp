@@ -16,7 +16,7 @@ void clear_padding(S* row, int blocks, Index units) {
   for (int b = 0; b < blocks; b++) std::fill(row + b * block + units, row + (b + 1) * block, S(0));
 }
 
-// row = (row - mean) / sqrt(variance + epsilon) over all units of all blocks. Returns one over the root.
+// row = (row - mean) / sqrt(variance + epsilon) over all units of all blocks. Returns 1 / sqrt(variance + epsilon).
 template <class S>
 S normalize(S* row, int blocks, Index units) {
   const Index width = blocks * whole_packets<S>(units);
@@ -33,7 +33,7 @@ S normalize(S* row, int blocks, Index units) {
   for (Index j = 0; j < width; j += pack_size<S>) store(row + j, load(row + j) * fill(inverse));
   return inverse;
 }
-// From dL/dnormalized, which is overwritten, and the normalized row, in whose place dL/drow is left.
+// dL/drow from dL/dnormalized and the normalized row. dL/drow replaces the normalized row. dnormalized is overwritten.
 template <class S>
 void normalize_gradient(S* dnormalized, S* normalized, int blocks, Index units, S inverse) {
   const Index width = blocks * whole_packets<S>(units);

@@ -1,20 +1,20 @@
-// What a staged cell is: a family, its options, and where its weights stand in the flat vectors.
+// The specification of a staged cell: a family, its options, and the offsets of its weights in the flat vectors.
 //
-//   LSTM  z = W_ih x + W_hh h' + b, h' perhaps times a dropout mask             (' : of the step before)
+//   LSTM  z = W_ih x + W_hh h' + b, where dropout can multiply h' by a mask     (' : of the previous step)
 //         full gate recurrence (Greff 2015)   z_ifo += W_gates [i', f', o']
 //         peepholes (Gers 2002)               z_i += p_i c'   z_f += p_f c'   z_o += p_o c
 //         layer norm (Ba 2016)                z = gain_ih norm(W_ih x) + gain_hh norm(W_hh h') + b,
-//                                             and gain_c norm(c) + bias_c in place of the c inside act_output
-//         i, f, o = act_gate(z)   g = act_candidate(z_g)   i = 1 - f if coupled; a gate that is absent is 1
-//         c = f c' + i g, held within +-cell_clip          m = o act_output(c)
-//         h = W_hr m + b_hr with projection (Sak 2014), else m
+//                                             and act_output(gain_c norm(c) + bias_c) for act_output(c)
+//         i, f, o = act_gate(z)   g = act_candidate(z_g)   i = 1 - f if coupled; an absent gate is 1
+//         c = f c' + i g, clipped to +-cell_clip           m = o act_output(c)
+//         h = W_hr m + b_hr with projection (Sak 2014), otherwise m
 //   GRU   r, z = act_gate(W_ih x + W_hh h' + b)            h = (1 - z) n + z h'
-//         n = act_candidate(W_in x + b_n + r (W_hn h' + b_hn)) if reset_after, else
+//         n = act_candidate(W_in x + b_n + r (W_hn h' + b_hn)) if reset_after, otherwise
 //             act_candidate(W_in x + b_n + W_hn (r h'))
 //   RNN   h = act_candidate(W_ih x + W_hh h' + b)
 //
-// Rows of numbers in the workspace hold a block of units for each gate, each block in whole packets; what a packet
-// holds beyond the block's units is arbitrary and never read into a result.
+// A row in the workspace holds one block of units per gate, padded to whole packets. The padding is arbitrary and does
+// not affect results.
 #pragma once
 
 #include <limits>
@@ -39,7 +39,7 @@ struct Spec {
   bool has_state() const { return family == Family::lstm; }
 };
 
-// Gates by name and the block of z that each takes; -1 where it is absent.
+// The block of z of each gate; -1: the gate is absent.
 struct Blocks {
   int i = -1, f = -1, g = -1, o = -1;  // LSTM
   int count = 0;
@@ -77,7 +77,7 @@ enum VectorName {
   vector_names
 };
 
-// (row_blocks * rows, column_blocks * columns) in the flat vector; no blocks: absent.
+// A matrix (row_blocks * rows, column_blocks * columns) in the flat vector. Without blocks it is absent.
 struct Matrix {
   Index offset = 0;
   int row_blocks = 0;
@@ -86,7 +86,7 @@ struct Matrix {
   Index columns = 0;
   explicit operator bool() const { return row_blocks > 0; }
 };
-// (blocks * units,) in the flat vector, and its place among all vectors, in whole packets.
+// A vector (blocks * units,) in the flat vector, and its offset among the packed vectors, which are in whole packets.
 struct Vector {
   Index offset = 0;
   int blocks = 0;

@@ -1,8 +1,8 @@
-// The gradients of the weights. A matrix's is the sum, over all rows and steps, of the gradient of what its product
-// gave times what it was multiplied with; a vector's the sum over the rows of the batch.
+// The gradients of the weights. For a matrix W with z = W s, dW = sum of dz s^T over all rows and steps: the rows of dz
+// are called gradients, the rows of s sources. For a vector, the gradient is the sum over the rows of the batch.
 //
-// Lines are summed in blocks, from the first step to the last, in an order that depends on the lengths alone. Threads
-// divide what is computed: parts, each some rows and columns of one matrix.
+// Lines are summed in blocks, from the first step to the last, in an order that depends only on the lengths. Threads
+// divide the elements of the gradients into parts, which are some rows and columns of one matrix.
 #pragma once
 
 #include "staged/backward.hpp"
@@ -19,8 +19,8 @@ struct Term {
   int gradient_blocks[4] = {0, 1, 2, 3};  // block of the matrix's rows -> block of the gradients
   Rows<S> sources;                        // none: x
   int source_blocks[3] = {0, 1, 2};
-  bool from_before = false;  // sources of the step before
-  bool dropped = false;      // times the mask of h'
+  bool from_before = false;  // the sources are of the previous step
+  bool dropped = false;      // the sources are multiplied by the mask of h'
 };
 
 template <class S>
@@ -47,20 +47,20 @@ std::vector<Term<S>> terms_of(const BackwardCall<S>& call) {
   }
   if (spec.full_gate_recurrence) {
     Term<S>& term = add(gates_matrix, fields.gates, fields.kept_gates);
-    term.gradient_blocks[2] = term.source_blocks[2] = 3;  // o stands after g
+    term.gradient_blocks[2] = term.source_blocks[2] = 3;  // block 3 is o; block 2 is g
     term.from_before = true;
   }
   if (spec.projection > 0) add(projection_matrix, fields.dprojected, fields.output);
   return terms;
 }
 
-// A row at a step, as the sums take them.
+// A row at a step, in the order of the sums.
 struct SumLine {
-  Index line, before;  // of this step and the one before
+  Index line, before;  // of this step and of the previous step
   Index row, step;     // sorted
 };
 
-// Calls use(lines of a block) for all blocks: step by step, at each step row by row.
+// Fills `lines` with the lines of a block and calls use(), for all blocks: step by step, and in each step row by row.
 template <class Use>
 void for_sum_blocks(const RowPlan& plan, std::vector<SumLine>& lines, Use&& use) {
   lines.clear();
@@ -75,7 +75,7 @@ void for_sum_blocks(const RowPlan& plan, std::vector<SumLine>& lines, Use&& use)
   if (!lines.empty()) use();
 }
 
-// Some rows and columns of one matrix: of one block of either.
+// Some rows and columns of one matrix, within one block of rows and one block of columns.
 struct Part {
   std::size_t term;
   int row_block, column_block;
@@ -98,7 +98,7 @@ std::vector<Part> parts_of(const std::vector<Term<S>>& terms) {
   return parts;
 }
 
-// One thread's parts of a direction.
+// The parts of one thread, for one direction.
 template <class S>
 class WeightGradients {
  public:
@@ -109,7 +109,7 @@ class WeightGradients {
         units_(whole_packets<S>(call.run->shape.hidden)),
         panel_block_(std::size_t(lines_of_a_sum * max_packets * pack_size<S>) * sizeof(S)),
         panel_(static_cast<S*>(panel_block_.memory())) {
-    // Neighbouring parts with about the same number of products for each thread.
+    // Each thread has consecutive parts with about the same number of products.
     Index all = 0, before = 0;
     for (const Part& part : parts_) all += cost(part);
     for (; first_ < parts_.size() && before * members < all * member; first_++) before += cost(parts_[first_]);
@@ -138,7 +138,7 @@ class WeightGradients {
   static Index packets(const Part& part) { return whole_packets<S>(part.columns) / pack_size<S>; }
   static Index cost(const Part& part) { return part.rows * packets(part); }
 
-  // The part's columns of the sources, as a panel.
+  // Packs the columns of the sources that belong to the part as a panel.
   void gather(const Term<S>& term, const Part& part) {
     const Index width = packets(part) * pack_size<S>;
     const Index block = term.source_blocks[part.column_block] * units_ + part.column;

@@ -1,7 +1,7 @@
 // Weights packed for a call: matrices into panels, vectors into whole packets.
 //
-// Forward multiplies rows of x, h', ... with W', whose panels run over the columns of the matrix; backward multiplies
-// rows of dz with W, whose panels run over its rows. Either way the result is a row of blocks in whole packets.
+// Forward multiplies rows of x, h', ... with W^T: k of the panels runs over the columns of W. Backward multiplies rows
+// of dz with W: k runs over the rows of W. The result is a row of blocks in whole packets.
 #pragma once
 
 #include "product/panels.hpp"
@@ -49,7 +49,7 @@ void pack(const Matrix& matrix, Way way, const S* weights, int first, int last, 
 template <class S>
 class PackedWeights {
  public:
-  // Of one direction.
+  // layout: of one direction. with_input: pack W_ih, too.
   FUSEDLSTM_COLD PackedWeights(const Layout<S>& layout, Way way, bool with_input) : layout_(layout), way_(way) {
     const auto lay_out = [&](Arena arena) {
       for (int name = with_input ? input_matrix : input_matrix + 1; name < matrix_names; name++) {
@@ -64,7 +64,7 @@ class PackedWeights {
     lay_out(Arena(block_.memory()));
   }
 
-  // This team member's part of the packing.
+  // Packs the part of a team member.
   FUSEDLSTM_COLD void pack_part(const Team& team, const S* parameters) const {
     for (int name = 0; name < matrix_names; name++) {
       if (!matrices_[name]) continue;
@@ -85,7 +85,7 @@ class PackedWeights {
 
   const Layout<S>& layout() const { return layout_; }
   Panels<S> panels(MatrixName name) const { return panels_of<S>(layout_.matrices[name], way_, matrices_[name]); }
-  // Null where absent.
+  // Null if the vector is absent.
   const S* vector(VectorName name) const {
     return layout_.vectors[name] ? vectors_ + layout_.vectors[name].packed : nullptr;
   }
@@ -107,20 +107,20 @@ struct Rows {
   explicit operator bool() const { return values != nullptr; }
 };
 
-// An operand of the product with a matrix: block `block` of its columns (forward) or rows (backward), of so many
-// units, found at `values`.
+// An operand of the product with a matrix: the numbers at `values`, times block `block` of the columns (forward) or
+// rows (backward) of the matrix. units: of a block.
 template <class S>
 OperandA<S> operand(Rows<S> values, Index units, int block) {
   return {values.values, values.stride, block * units, units};
 }
 
-// out = start + the product; out may be where it starts from.
+// out = start + product. out may be the array of start.
 template <class S>
 void multiply(const Panels<S>& panels, const OperandA<S>* operands, int count, Index rows, InitialC<S> start,
               Rows<S> out) {
   const PanelProduct<S> multiplication(panels, rows);
   if (rows > 2) return multiplication.compute_into(operands, count, start, out.values, out.stride);
-  // Few rows have too few sums to fill the pipelines: panels then run side by side.
+  // With one or two rows, panels run side by side: the sums of one panel would not fill the pipelines.
   multiplication.compute(operands, count, start, [&](const Tile<S>& tile) {
     for (int p = 0; p < tile.panels; p++)
       for (int r = 0; r < tile.rows; r++)
