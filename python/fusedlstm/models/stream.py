@@ -120,7 +120,7 @@ class Stream(core.Stream):
         leaves = state_leaves(self._inference.layer, value)
         super().set_state([None if s is None else next(leaves) for s in super().state()])
 
-    def _state_shapes(self) -> states.Shapes:
+    def _state_shapes(self) -> states.StateShapes:
         return self._inference.layer.state_shapes(self._rows, self._inference.input_size)
 
     def select(self, rows: npt.ArrayLike) -> None:
