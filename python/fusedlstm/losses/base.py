@@ -197,9 +197,9 @@ def each_step(loss: Loss) -> Loss:
     -------
     callable
         Function of y_pred (B, T, n_outputs), y (B, T, ...) and weights (B, T) or None. It returns
-        the weighted mean over all steps, divided by the sum of the weights, and its gradient. With
-        weight 1 for real steps and 0 for padding, this is the mean over the real steps. If y_pred
-        is (B, n_outputs), the result is that of ``loss``.
+        the sum of the weighted losses of all steps divided by the sum of the weights, and its
+        gradient. With weight 1 for real steps and 0 for padding, this is the mean over the real
+        steps. For y_pred (B, n_outputs) it returns the result of ``loss``.
 
     Examples
     --------

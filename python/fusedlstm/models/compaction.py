@@ -20,8 +20,8 @@ from fusedlstm._utils import validation as check
 class RealSteps:
     """The positions of the real steps, which are not masked.
 
-    ``latest`` is k at the k-th real step and at the masked steps directly after it, counted from 0.
-    It is -1 before the first and after the last real step.
+    ``latest`` is k at the k-th real step and at the masked steps directly after it. k is counted
+    from 0. ``latest`` is -1 before the first and after the last real step.
     """
 
     mask: npt.NDArray[np.bool_]  # (B, T): True for real steps

@@ -83,8 +83,8 @@ class Inference:
         Returns
         -------
         array (B, T, output_size), or (B, output_size) after `LastStep` or `Pool`
-            The output is zero after the end of a sequence. Its bits do not depend on the other
-            sequences of the batch or on the number of threads.
+            Its bits do not depend on the other sequences of the batch or on the number of threads.
+            The output of recurrent layers and `Dense` is zero after the end of a sequence.
 
         Raises
         ------

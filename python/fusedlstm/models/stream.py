@@ -95,7 +95,8 @@ class Stream(core.Stream):
     def state(self) -> State:
         """The state after the last step, as from `Sequential.run`. It can be assigned.
 
-        Reading returns a copy. An entry None means the initial state of a layer.
+        Reading returns a copy. An entry is None for a layer in its initial state, and for a layer
+        without a state.
         """
         if self._layers is not None:
             return states.copied(self._layers.state)

@@ -16,7 +16,7 @@ HEADINGS = ("", "layer", "output", "parameters", "bytes")
 
 
 class Table(str):
-    """Text of several lines. Its repr is the text without quotes, so that prompts show lines."""
+    """Text whose repr is the text without quotes, so that prompts show its lines."""
 
     __slots__ = ()
 

@@ -15,10 +15,10 @@ from fusedlstm.optimizers.base import Optimizer, OptimizerState, StepArguments, 
 class Adam(Optimizer):
     """Adam [1]_: mean of the gradients, divided by the root of the mean of their squares.
 
-    Both means are running means:
-    ``m = beta1 * m + (1 - beta1) * g``, ``v = beta2 * v + (1 - beta2) * g**2``, then
-    ``p -= learning_rate * m / (1 - beta1**t) / (sqrt(v / (1 - beta2**t)) + epsilon)`` at step t.
-    Weight decay is added to the gradient. `AdamW` decouples weight decay from the gradient.
+    The running means are ``m = beta1 * m + (1 - beta1) * g`` and
+    ``v = beta2 * v + (1 - beta2) * g**2``. Step t is
+    ``p -= learning_rate * m / (1 - beta1**t) / (sqrt(v / (1 - beta2**t)) + epsilon)``. Weight decay
+    is added to the gradient g. `AdamW` decouples weight decay from the gradient.
 
     Parameters
     ----------

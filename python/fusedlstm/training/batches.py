@@ -56,7 +56,7 @@ class BatchSource(Protocol):
         """Return an array that determines the batches of an epoch, such as a permutation."""
 
     def batch(self, order: Order, i: int) -> Batch:
-        """Return batch ``i``, from 0, of the epoch with this result of `order`."""
+        """Return batch ``i`` of an epoch, counted from 0. ``order`` is from the method `order`."""
 
 
 class SequenceBatches:
@@ -155,8 +155,7 @@ class SeriesBatches:
         It may be a memory map, from which one batch at a time is copied.
     targets : array (n_timesteps, ...)
         Targets of the steps, with the axes that the loss requires: (n_timesteps, n_targets) for
-        `squared_error <fusedlstm.losses.squared_error>`, or (n_timesteps,) with the class indices
-        for `log_loss <fusedlstm.losses.log_loss>`.
+        ``squared_error``, or class indices (n_timesteps,) for ``log_loss``.
     batch_size : int
         Number of parts, B.
     steps : int

@@ -35,7 +35,7 @@ class Objective:
     ----------
     model : Model
     source : BatchSource
-        Losses and gradients are summed over its batches.
+        Losses and gradients are accumulated over its batches.
     loss : callable
     weight_decay : float, default 0
         Factor of the penalty, which is half the sum of the squares of the weights. The biases do
@@ -117,8 +117,9 @@ def epochs(
     state: OptimizerState | None = None,
     tbptt_steps: int | None = None,
 ) -> Iterator[Epoch]:
-    """Train a model with L-BFGS. The generator is infinite: each iteration is one of L-BFGS.
+    """Train a model with L-BFGS.
 
+    The generator is infinite: each iteration runs one iteration of L-BFGS on all data.
     If the line search finds no decrease, the model does not change and `Epoch.converged` is True.
 
     Parameters
@@ -126,7 +127,7 @@ def epochs(
     model : Model
         Its parameters are updated in place. Dropout is not applied.
     source : BatchSource
-        Gradients are summed over all batches. The size of a batch affects only the memory use.
+        Gradients are accumulated over all batches. The batch size affects only the memory use.
     loss : callable
         From `fusedlstm.losses`.
     optimizer : LBFGS
