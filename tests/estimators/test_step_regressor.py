@@ -156,5 +156,5 @@ def test_streams_give_the_bits_of_predictions(loss, n_outputs):
     for x, part in zip(X, fitted.predict(X), strict=True):
         stream.reset()
         assert np.array_equal([stream.step(step) for step in x], part)
-    with pytest.raises(ValueError, match="must read forward only for a stream"):
+    with pytest.raises(ValueError, match="must not read sequences backward for a stream"):
         model(bidirectional=True).fit(X, Y).stream()

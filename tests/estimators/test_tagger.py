@@ -238,7 +238,7 @@ def test_streams_give_the_bits_of_predictions(cell, dtype):
 
 
 def test_streams_of_two_directions_are_an_error():
-    with pytest.raises(ValueError, match="must read forward only for a stream"):
+    with pytest.raises(ValueError, match="must not read sequences backward for a stream"):
         model().fit(X, Y).stream()
 
 

@@ -106,7 +106,7 @@ BAD_LAYERS = {
     ),
     "a bias of no projection": (
         lambda fitted: LSTM(3, projection_bias=True),
-        "projection_bias must be False without a projection_size; got True",
+        "projection_bias must be False without projection_size; got True",
     ),
     "RNN('Relu')": (lambda fitted: RNN(3, activation="Relu"), "got 'Relu'. Did you mean 'relu'?"),
     "gates of 'hard sigmoid'": (

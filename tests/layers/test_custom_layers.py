@@ -78,7 +78,7 @@ def test_a_custom_convolution_is_exact_and_cannot_stream():
     np.testing.assert_array_equal(whole[:3], model.predict(X[:3]))
     with pytest.raises(ValueError, match=r"layers\[1\] must be causal for a stream; got Smo"):
         model.stream()
-    with pytest.raises(ValueError, match=r"layers\[1\] must be maskable with mask"):
+    with pytest.raises(ValueError, match=r"layers\[1\] must be maskable if mask is given; got"):
         model.predict(X, mask=np.ones(X.shape[:2], bool))
     estimator = LSTMRegressor(layers=(LSTM(3), Smooth()), max_iter=2, tbptt_steps=3)
     with pytest.raises(ValueError, match=r"layers\[1\] must be causal with tbptt_steps"):
@@ -186,7 +186,7 @@ def test_carrying_states_through_unsuitable_layers_is_an_error():
     source = SeriesBatches(series, series[:, np.newaxis], batch_size=2, steps=10)
     options = {"learning_rate": 0.1, "rng": np.random.default_rng(0)}
     for layers, message in (
-        ([BI, Dense(1)], "must read forward only if states are carried"),
+        ([BI, Dense(1)], "must not read sequences backward if states are carried"),
         ([Smooth(), LSTM(3), Dense(1)], r"layers\[0\] must be causal if states are carried"),
     ):
         run = epochs(Sequential(layers, 1), source, squared_error, SGD(), **options)

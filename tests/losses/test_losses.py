@@ -187,11 +187,26 @@ def test_quantiles_never_cross(rng):
     ("make", "sentence"),
     [
         (lambda: Huber(0), "delta must be a positive number; got 0"),
-        (lambda: Pinball(()), "quantiles must be one or several rising numbers in (0, 1); got ()"),
-        (lambda: Pinball((0.5, 0.2)), "quantiles must be one or several rising numbers in (0, 1)"),
-        (lambda: Pinball((0.5, 0.5)), "quantiles must be one or several rising numbers in (0, 1)"),
-        (lambda: Pinball(1.0), "quantiles must be one or several rising numbers in (0, 1); got 1"),
-        (lambda: Pinball("median"), "quantiles must be one or several rising numbers in (0, 1)"),
+        (
+            lambda: Pinball(()),
+            "quantiles must be one or several increasing numbers in (0, 1); got ()",
+        ),
+        (
+            lambda: Pinball((0.5, 0.2)),
+            "quantiles must be one or several increasing numbers in (0, 1)",
+        ),
+        (
+            lambda: Pinball((0.5, 0.5)),
+            "quantiles must be one or several increasing numbers in (0, 1)",
+        ),
+        (
+            lambda: Pinball(1.0),
+            "quantiles must be one or several increasing numbers in (0, 1); got 1",
+        ),
+        (
+            lambda: Pinball("median"),
+            "quantiles must be one or several increasing numbers in (0, 1)",
+        ),
         (lambda: Gaussian(0.0), "min_std must be a positive number; got 0.0"),
         (lambda: LogLoss(1.0), "label_smoothing must be a number in [0, 1); got 1.0"),
         (lambda: Focal(-1), "gamma must be a number of at least 0; got -1"),

@@ -155,7 +155,7 @@ def test_a_loss_of_sequences_gets_lengths_and_weights_unchanged(rng):
     assert passed.loss == value()
     numeric = reference.numeric_gradient(value, model.params)
     assert reference.relative_error(grads, numeric) < 1e-7
-    with pytest.raises(ValueError, match="loss must be a loss of single steps with tbptt_steps"):
+    with pytest.raises(ValueError, match="loss must not be a SequenceLoss with tbptt_steps"):
         truncated_pass(model, batch, Change(), None, grads, 2)
 
 

@@ -192,7 +192,7 @@ def test_gradients_with_masked_steps_agree_with_finite_differences(layers):
     [
         (np.ones((5, 9)), None, "mask must be an array of booleans of shape"),
         (np.ones((5, 8), bool), None, "mask must be an array of booleans of shape"),
-        (np.arange(5)[:, np.newaxis] * np.ones(9) > 0, None, "row 0 has none"),
+        (np.arange(5)[:, np.newaxis] * np.ones(9) > 0, None, "got none in row 0"),
         (np.ones((5, 9), bool), np.ones(5, int), "lengths must be None if mask is given"),
     ],
 )

@@ -178,7 +178,9 @@ def test_streams_cannot_be_copied_or_pickled():
 
 @pytest.mark.parametrize("layer", [LSTM(4, bidirectional=True), GRU(4, reverse=True)])
 def test_streams_of_reversed_layers_are_an_error(layer):
-    with pytest.raises(ValueError, match=r"layers\[1\] must read forward only for a stream"):
+    with pytest.raises(
+        ValueError, match=r"layers\[1\] must not read sequences backward for a stream"
+    ):
         model_of([LSTM(4), layer])[0].stream()
 
 

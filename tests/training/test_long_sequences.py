@@ -109,8 +109,14 @@ def test_training_with_truncation_learns():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"bidirectional": True}, r"layers\[0\] must read forward only with tbptt_steps; got LSTM"),
-        ({"layers": (LSTM(3), LSTM(3, reverse=True))}, r"layers\[1\] must read forward only"),
+        (
+            {"bidirectional": True},
+            r"layers\[0\] must not read sequences backward with tbptt_steps; got LSTM",
+        ),
+        (
+            {"layers": (LSTM(3), LSTM(3, reverse=True))},
+            r"layers\[1\] must not read sequences backward",
+        ),
     ],
 )
 def test_truncation_with_bidirectional_layers_is_an_error(options, message):

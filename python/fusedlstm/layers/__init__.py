@@ -1,8 +1,8 @@
 """Layers: frozen configuration and pure functions.
 
-A layer holds sizes and options, but no parameters or results. So several threads can predict with
-the same layer, and layers can be compared, cloned and pickled as their options. A model owns the
-parameters and passes each layer its slice of them.
+A layer holds sizes and options, but no parameters or results. So several threads can use the same
+layer. Two layers are equal if their options are equal, and a copy or pickle of a layer contains
+only its options. A model owns the parameters and passes each layer its slice of them.
 """
 
 from fusedlstm.layers.base import Layer

@@ -9,9 +9,9 @@ from fusedlstm._utils import validation as check
 __all__ = ["ACTIVATIONS", "as_activation"]
 
 Activation: TypeAlias = "str | tuple[str, float] | tuple[str, float, float]"
-"""A name, or a name with its parameters."""
+"""A name, or a tuple of a name, alpha and optionally beta."""
 
-# The defaults of the parameters alpha and beta, as in ONNX. Some activations have fewer parameters.
+# Default values of the parameters alpha and beta, as in ONNX, for the parameters that exist.
 ACTIVATIONS: dict[str, tuple[float, ...]] = {
     "linear": (),
     "sigmoid": (),
@@ -27,38 +27,42 @@ ACTIVATIONS: dict[str, tuple[float, ...]] = {
     "affine": (1.0, 0.0),
 }
 
-# The core computes the slope of an activation from its output. This requires that the activation is
-# monotonic, which these are only if alpha is not negative.
-_MONOTONIC = ("leaky_relu", "elu")
+# The core computes the derivative of an activation from the output. With a negative alpha, two
+# inputs of these activations have the same output, but different derivatives.
+_NEED_NONNEGATIVE_ALPHA = ("leaky_relu", "elu")
 
-Resolved: TypeAlias = "tuple[str, float, float]"
-"""A name with alpha and beta."""
+ResolvedActivation: TypeAlias = "tuple[str, float, float]"
+"""A name, alpha and beta. Parameters that the activation does not have are 0."""
 
-LINEAR: Resolved = ("linear", 0.0, 0.0)
-SIGMOID: Resolved = ("sigmoid", 0.0, 0.0)
-TANH: Resolved = ("tanh", 0.0, 0.0)
-RELU: Resolved = ("relu", 0.0, 0.0)
+LINEAR: ResolvedActivation = ("linear", 0.0, 0.0)
+SIGMOID: ResolvedActivation = ("sigmoid", 0.0, 0.0)
+TANH: ResolvedActivation = ("tanh", 0.0, 0.0)
+RELU: ResolvedActivation = ("relu", 0.0, 0.0)
 
 
-def as_activation(name: str, value: object) -> Resolved:
-    """Return an activation in the form that the core accepts: its name, alpha and beta.
+def as_activation(name: str, value: object) -> ResolvedActivation:
+    """Return an activation as the tuple (name, alpha, beta), the form that the core accepts.
 
     Parameters
     ----------
     name : str
-        Name of the argument in errors.
+        Name of the argument, for error messages.
     value : str or tuple
-        A name, or a tuple of a name, alpha and optionally beta.
+        A name from `ACTIVATIONS`, or a tuple of a name, alpha and optionally beta.
 
     Returns
     -------
     tuple of str, float, float
+        Parameters that are not given have their default values. Parameters that the activation does
+        not have are 0.
 
     Raises
     ------
-    ValueError, TypeError
-        If the activation does not exist, has fewer parameters than given, or if a parameter is not
-        a finite number. If alpha is negative and the activation would not be monotonic.
+    TypeError
+        If the name is not a string, or a parameter is not a number.
+    ValueError
+        If the activation does not exist, or has fewer parameters than given. If a parameter is not
+        finite, or alpha of ``leaky_relu`` or ``elu`` is negative.
 
     Examples
     --------
@@ -66,7 +70,7 @@ def as_activation(name: str, value: object) -> Resolved:
     >>> as_activation("activation", ("leaky_relu", 0.1))
     ('leaky_relu', 0.1, 0.0)
     """
-    if isinstance(value, list):  # a layer with a list could not be hashed
+    if isinstance(value, list):  # a list would make the layer unhashable
         needed = "a name, or a tuple of a name and its parameters"
         raise TypeError(check.needs(name, needed, value))
     function, *given = value if isinstance(value, tuple) and value else (value,)
@@ -74,7 +78,7 @@ def as_activation(name: str, value: object) -> Resolved:
     if len(given) > len(defaults):
         needed = f"{function!r} with at most {len(defaults)} parameters"
         raise ValueError(check.needs(name, needed, value))
-    if function in _MONOTONIC and given:
+    if function in _NEED_NONNEGATIVE_ALPHA and given:
         check.not_negative(f"{name}'s parameter", given[0])
     parameters = [
         *(check.real_in(f"{name}'s parameter", number, "a finite number") for number in given),

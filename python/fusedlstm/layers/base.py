@@ -12,8 +12,7 @@ from fusedlstm._core import Array
 from fusedlstm.layers.properties import LayerProperties
 from fusedlstm.layers.sequence import Sequence
 from fusedlstm.layers.shapes import Shapes
-from fusedlstm.layers.states import Shapes as StateShapes
-from fusedlstm.layers.states import State
+from fusedlstm.layers.states import State, StateShapes
 
 SavedT = TypeVar("SavedT")
 
@@ -21,54 +20,89 @@ SavedT = TypeVar("SavedT")
 class Layer(LayerProperties, abc.ABC, Generic[SavedT]):
     """Base class of layers: frozen configuration and pure functions.
 
-    The properties `pointwise`, `causal`, `reduces`, `random` and a few others describe the layer.
-    Streams, truncated backpropagation, masks and L-BFGS require some of them and refuse other
-    layers. The defaults are cautious: a layer that sets no property works in `forward`, `backward`
-    and `Sequential.predict`, and is refused elsewhere.
+    A subclass implements `output_size`, `forward` and `backward`.
 
-    `backward` adds the gradients of the parameters to ``grads`` and returns other gradients as new
-    arrays. ``params`` and ``grads`` are flat. They hold the arrays of `param_shapes`, one after the
-    other.
+    ``params`` and ``grads`` are flat arrays with the same layout: the arrays of `param_shapes`, one
+    after the other. `backward` adds the gradients of the parameters to ``grads`` and returns the
+    other gradients as new arrays.
+
+    Properties such as `pointwise`, `causal`, `reduces` and `random` describe the layer. Streams,
+    truncated back-propagation, masks and L-BFGS refuse layers without the properties that they
+    require. A layer that sets no property works in prediction and in training with batches.
     """
 
     # Sizes and shapes.
 
     @abc.abstractmethod
     def output_size(self, input_size: int) -> int:
-        """Return the number of features of the output, given the number of the input."""
+        """Return the number of features of the output.
+
+        Parameters
+        ----------
+        input_size : int
+            Number of features of the input, F.
+        """
 
     def gives_last(self, given: bool) -> bool:
-        """Return True if the output has ``last``, given whether the input has ``last``."""
+        """Return True if the output has `Sequence.last`.
+
+        Parameters
+        ----------
+        given : bool
+            True if the input has `Sequence.last`.
+        """
         return False
 
     def needs_steps(self, all_steps: bool) -> bool:
-        """Return True if ``x`` of the input is read, given whether ``x`` of the output is read."""
+        """Return True if the layer reads `Sequence.x` of its input.
+
+        Parameters
+        ----------
+        all_steps : bool
+            True if `Sequence.x` of the output is read.
+        """
         return True
 
     def state_shapes(self, batch: int, input_size: int = 1) -> StateShapes:
-        """Return the shapes of the arrays of the state, (1, batch, …). None: no state."""
+        """Return the shapes of the arrays of the state.
+
+        Parameters
+        ----------
+        batch : int
+            Number of sequences, B.
+        input_size : int, default 1
+
+        Returns
+        -------
+        tuple of tuples (n, B, ...), or None
+            n is 1, or the number of directions of a recurrent layer. None: the layer has no state.
+        """
         return None
 
     def param_shapes(self, input_size: int) -> Shapes:
-        """Return the shape of each parameter array, in order."""
+        """Return the shapes of the parameter arrays by name, in their order in ``params``."""
         return {}
 
     def init_params(self, input_size: int, rng: np.random.Generator) -> Mapping[str, Array]:
-        """Return initial values of the parameters. Parameters without a value start at zero."""
+        """Return initial values by name. Parameters that are left out start at zero."""
         return {}
 
     # Computation.
 
     def pack(self, params: Array, input_size: int) -> object | None:
-        """Return an object that makes `run` faster in place of ``params``, or None."""
+        """Return an object with prepared parameters, with which `run` is faster.
+
+        `run` accepts the object in place of ``params``. None: `run` accepts only ``params``.
+        """
         return None
 
     def run(
         self, params: Any, seq: Sequence, state: State = None, all_steps: bool = True
     ) -> tuple[Sequence, State]:
-        """Compute the output and the state.
+        """Compute the output and the state, without the values that `backward` needs.
 
-        With ``all_steps=False``, ``x`` of the output is not read.
+        The arguments are as for `forward`, without ``rng``. ``params`` may also be the result of
+        `pack`.
         """
         (out, new_state), _ = self.forward(params, seq, state, None, all_steps)
         return out, new_state
@@ -84,7 +118,22 @@ class Layer(LayerProperties, abc.ABC, Generic[SavedT]):
     ) -> tuple[tuple[Sequence, State], SavedT]:
         """Compute the output, the state and the values that `backward` needs.
 
-        ``rng`` may be used only during this call. None: the layer draws no random numbers.
+        Parameters
+        ----------
+        params : array (n_params,)
+        seq : Sequence
+            The input, (B, T, F), or (B, F) after a layer that reduces.
+        state : tuple of arrays or None
+            State after the previous steps. None: the initial state.
+        rng : numpy Generator or None
+            It may be used only during this call. None: the layer draws no random numbers.
+        all_steps : bool, default True
+            False: `Sequence.x` of the output is not read, and may be None.
+
+        Returns
+        -------
+        (Sequence, tuple of arrays or None), object
+            The output and the new state, and the values for `backward`.
         """
 
     @abc.abstractmethod
@@ -97,23 +146,55 @@ class Layer(LayerProperties, abc.ABC, Generic[SavedT]):
         grads: Array,
         input_gradient: bool = True,
     ) -> tuple[Sequence | None, State]:
-        """Add to ``grads``, and return the gradients of the input and of the initial state.
+        """Add the gradient of the parameters to ``grads``, and return the other gradients.
 
-        The gradient of the input is None without ``input_gradient``. The gradient of the state is
-        None if `forward` was given no state.
+        Parameters
+        ----------
+        params : array (n_params,)
+            The parameters that `forward` received.
+        saved : object
+            The values that `forward` returned for `backward`.
+        dseq : Sequence
+            Gradient of the output.
+        dstate : tuple of arrays or None
+            Gradient of the new state. None: zero.
+        grads : array (n_params,)
+        input_gradient : bool, default True
+
+        Returns
+        -------
+        dseq : Sequence or None
+            Gradient of the input. None if ``input_gradient`` is False.
+        dstate : tuple of arrays or None
+            Gradient of the state that `forward` received. None if it received no state.
         """
 
     def lower(self, program: Any, params: Any, input_size: int, all_steps: bool) -> bool:
-        """Add the layer to a program of the core. Return False if the core cannot compute it.
+        """Add the layer to a program of the core.
 
-        ``params`` is the parameters, which the program reads at every call, or the object that
-        `pack` made of them.
+        Parameters
+        ----------
+        program : object
+            The program, a list of operations that the core computes in one call.
+        params : array (n_params,) or object
+            The parameters, which the program reads at every call, or the result of `pack`.
+        input_size : int
+        all_steps : bool
+            False: `Sequence.x` of the output is not read.
+
+        Returns
+        -------
+        bool
+            False if the core cannot compute the layer.
         """
         return False
 
 
 def can_lower(layer: Layer[Any]) -> bool:
-    """Return False if a subclass overrides `run` or `forward` of the class that defines `lower`."""
+    """Return True if `Layer.lower` of the layer may be used.
+
+    Return False if a subclass overrides `Layer.run` or `Layer.forward`, and inherits `lower`.
+    """
     order = type(layer).__mro__
     definer = {
         name: next(i for i, kind in enumerate(order) if name in vars(kind))

@@ -13,9 +13,9 @@ from fusedlstm.layers.shapes import Shapes
 
 
 class Cell(abc.ABC):
-    """One step of a recurrent layer: its equations, parameters and states.
+    """Base class of recurrent cells: the equations, parameters and states of one step.
 
-    The methods that a subclass of `Recurrent` defines.
+    A subclass of `Recurrent` implements these methods.
     """
 
     hidden_size: int

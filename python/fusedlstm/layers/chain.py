@@ -15,22 +15,21 @@ from fusedlstm.layers.composite import Composite, Sublayer, params_of
 from fusedlstm.layers.conformance import checked_backward, checked_forward, is_custom
 from fusedlstm.layers.rng import LayerGenerators
 from fusedlstm.layers.sequence import Sequence
-from fusedlstm.layers.states import Shapes as StateShapes
-from fusedlstm.layers.states import State
+from fusedlstm.layers.states import State, StateShapes
 
 
 class PlannedLayer(NamedTuple):
-    """A layer in the plan of a `Chain`."""
+    """A layer of a `Chain`, with the properties that `Chain.run` and `Chain.forward` use."""
 
     sublayer: Sublayer
-    all_steps: bool  # all steps of the output are read
+    all_steps: bool  # `Sequence.x` of the output is read
     selects: bool
     random: bool
     custom: bool  # the class is not defined in this package
 
 
 class CustomSaved(NamedTuple):
-    """The values that a custom layer saved, and its input."""
+    """The values that a custom layer returned for `backward`, and its input."""
 
     saved: Any
     x: Array
@@ -46,8 +45,9 @@ class Chain(Composite):
 
     Notes
     -----
-    `LastStep` after pointwise layers is computed before them, which does not change their output.
-    So after a bidirectional layer the pointwise layers read the final output of each direction.
+    `LastStep` directly after pointwise layers is computed before them. So the pointwise layers are
+    applied to one vector per sequence. After a recurrent layer, this vector is the final output of
+    each direction.
 
     Examples
     --------
@@ -105,7 +105,14 @@ class Chain(Composite):
         return {}
 
     def plan(self, input_size: int, all_steps: bool) -> tuple[PlannedLayer, ...]:
-        """Return the layers in the order of computation, for an input size."""
+        """Return the layers in the order of computation.
+
+        Parameters
+        ----------
+        input_size : int
+        all_steps : bool
+            True if `Sequence.x` of the output of the chain is read.
+        """
         key = input_size, all_steps
         if key not in self._plans:
             sublayers, reverse_plan = self.sublayers(input_size), []
@@ -146,8 +153,8 @@ class Chain(Composite):
         after: list[State] = [None] * len(plan)
         generators = None if rng is None else LayerGenerators(rng)
         for (number, layer, own, _), wanted, selects, random, custom in plan:
-            if seq[2] is not None and not selects:
-                seq = Sequence(seq[0], seq[1])
+            if seq.last is not None and not selects:
+                seq = Sequence(seq.x, seq.lengths)
             before = None if state is None else state[number]
             generator = generators.for_layer(number) if random and generators is not None else None
             if custom:
@@ -222,10 +229,14 @@ def state_leaves(layer: Layer[Any], state: State) -> Iterator[State]:
 
 
 def check_order(layers: tuple[Layer[Any], ...]) -> None:
-    """Refuse layers for sequences after a layer that reduces, and ambiguous last steps."""
+    """Refuse layers for sequences after a layer that reduces, and ambiguous last steps.
+
+    The last step is ambiguous after a layer that reads backward, because its final output is at the
+    first step.
+    """
     reducing: Layer[Any] | None = None
-    last = False  # True if the sequence has `last`
-    backward: Layer[Any] | None = None  # the layer that computed the sequence backward
+    last = False  # True if the sequence has `Sequence.last`
+    backward: Layer[Any] | None = None  # the layer that read the sequence backward
     for number, layer in enumerate(layers):
         if reducing is not None and not layer.pointwise:
             raise ValueError(

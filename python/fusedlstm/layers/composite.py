@@ -14,11 +14,11 @@ from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
 from fusedlstm.layers.base import Layer
 from fusedlstm.layers.shapes import Shapes, count_of
-from fusedlstm.layers.states import Shapes as StateShapes
+from fusedlstm.layers.states import StateShapes
 
 
 class Sublayer(NamedTuple):
-    """A layer of a `Composite`, and its slice of the parameters."""
+    """A layer of a `Composite`, its slice of the parameters and its input size."""
 
     number: int
     layer: Layer[Any]
@@ -27,14 +27,14 @@ class Sublayer(NamedTuple):
 
 
 class PackedLayers(NamedTuple):
-    """Packed parameters of the layers of a `Composite`, or copies of the parameters."""
+    """Packed parameters of the layers of a `Composite`."""
 
-    layers: tuple[Any, ...]
+    layers: tuple[Any, ...]  # the result of `Layer.pack`, or a copy of the parameters
 
 
 @dataclass(frozen=True, init=False, repr=False)
 class Composite(Layer[Any], abc.ABC):
-    """A layer that contains layers.
+    """Base class of layers that contain layers.
 
     Its parameters are the parameters of the layers, one after the other, under names such as
     ``"0.weight_ih"``. Its state is the tuple of the layers' states.
@@ -50,7 +50,7 @@ class Composite(Layer[Any], abc.ABC):
 
     @classmethod
     def from_fields(cls, layers: tuple[Layer[Any], ...]) -> Composite:
-        """Make a layer from its fields, which were read from a file."""
+        """Return a layer with these fields, which were read from a file."""
         return cls(*layers)
 
     def __repr__(self) -> str:
@@ -58,9 +58,9 @@ class Composite(Layer[Any], abc.ABC):
         return f"{type(self).__name__}({', '.join(map(repr, self.layers))})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"layers": self.layers}  # cached values are computed again
+        return {"layers": self.layers}  # the other attributes are caches
 
-    # Properties that all layers must have, or that one layer must have.
+    # Properties. Some require that all layers have the property, the others that one layer has it.
 
     @property
     def pointwise(self) -> bool:
@@ -161,7 +161,7 @@ class Composite(Layer[Any], abc.ABC):
 
 
 def added(a: Array | None, b: Array | None) -> Array | None:
-    """Return the sum of two gradients. None is zero."""
+    """Return the sum of two gradients. None means zero."""
     if a is None or b is None:
         return b if a is None else a
     total: Array = a + b
@@ -169,14 +169,14 @@ def added(a: Array | None, b: Array | None) -> Array | None:
 
 
 def params_of(params: Any, sublayer: Sublayer) -> Any:
-    """Return a layer's part of the parameters, packed or not."""
+    """Return the parameters of one layer, given all parameters, flat or packed."""
     if type(params) is PackedLayers:
         return params.layers[sublayer.number]
     return params[sublayer.params]
 
 
 def checked_layers(layers: Any) -> tuple[Layer[Any], ...]:
-    """Return the layers as a tuple."""
+    """Return the layers as a tuple, or raise an error if one of them is not a layer."""
     needed = "a sequence of layers from fusedlstm.layers"
     try:
         checked = tuple(layers)

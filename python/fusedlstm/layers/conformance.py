@@ -7,23 +7,33 @@ from typing import Any
 from fusedlstm._utils import validation as check
 from fusedlstm.layers.base import Layer
 from fusedlstm.layers.sequence import Sequence
-from fusedlstm.layers.states import Shapes as StateShapes
-from fusedlstm.layers.states import mapped
+from fusedlstm.layers.states import StateShapes, mapped
 
 
 def is_custom(layer: Layer[Any]) -> bool:
-    """Return True if this package does not define the class of the layer."""
+    """Return True if the class of the layer is defined outside of this package."""
     return type(layer).__module__.partition(".")[0] != "fusedlstm"
 
 
 def checked_forward(number: int, layer: Layer[Any], seq: Sequence, result: Any) -> Any:
-    """Return the result of `Layer.forward` of a layer of a `Chain`.
+    """Check and return the result of `Layer.forward` of a custom layer.
+
+    Parameters
+    ----------
+    number : int
+        Number of the layer in its `Chain`.
+    layer : Layer
+    seq : Sequence
+        The input of the layer.
+    result : object
 
     Raises
     ------
-    TypeError, ValueError
-        If the result has the wrong structure, or if the output or the state does not have the shape
-        and dtype that the other methods of the layer state.
+    TypeError
+        If the result does not have the structure ``((Sequence, state), saved)``.
+    ValueError
+        If the output does not have the shape that `Layer.output_size` gives or the dtype of the
+        input, or if the state does not have the shapes of `Layer.state_shapes`.
     """
     name = f"forward of layers[{number}]"
     needed = f"((Sequence, state), saved) from {layer!r}"
@@ -41,15 +51,23 @@ def checked_forward(number: int, layer: Layer[Any], seq: Sequence, result: Any) 
 
 
 def checked_backward(number: int, layer: Layer[Any], like: Any, result: Any) -> Any:
-    """Return the result of `Layer.backward` of a layer of a `Chain`.
+    """Check and return the result of `Layer.backward` of a custom layer.
 
     Parameters
     ----------
     number : int
+        Number of the layer in its `Chain`.
     layer : Layer
     like : array
         The input of the layer.
     result : object
+
+    Raises
+    ------
+    TypeError
+        If the result does not have the structure ``(Sequence or None, state)``.
+    ValueError
+        If the gradient of the input does not have the shape and dtype of the input.
     """
     name = f"backward of layers[{number}]"
     needed = f"(Sequence or None, state) from {layer!r}"

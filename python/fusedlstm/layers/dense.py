@@ -11,7 +11,7 @@ import numpy as np
 from fusedlstm._core import Array, core
 from fusedlstm._core.threads import get_num_threads
 from fusedlstm._utils import validation as check
-from fusedlstm.layers.activations import Activation, Resolved, as_activation
+from fusedlstm.layers.activations import Activation, ResolvedActivation, as_activation
 from fusedlstm.layers.base import Layer
 from fusedlstm.layers.initializers import xavier_uniform
 from fusedlstm.layers.sequence import Sequence, rows_of
@@ -30,10 +30,11 @@ class DenseSaved:
 
 @dataclass(frozen=True)
 class Dense(Layer[DenseSaved]):
-    """Fully connected layer, ``activation(x W' + b)``.
+    """Fully connected layer, ``activation(x @ weight.T + bias)``.
 
-    Applied to vectors or to every real step of a sequence. The output is zero after the end of a
-    sequence. The bits of a row do not depend on the other rows.
+    The input is a batch of sequences, (B, T, F), or of vectors, (B, F). The output is (B, T, units)
+    or (B, units), and zero after the end of a sequence. The bits of the output of a step do not
+    depend on the other steps and sequences.
 
     Parameters
     ----------
@@ -41,12 +42,12 @@ class Dense(Layer[DenseSaved]):
         Number of features of the output.
     activation : str or tuple, default "linear"
         A name from `fusedlstm.layers.activations.ACTIVATIONS`, or a tuple of a name and its
-        parameters.
+        parameters, such as ``("leaky_relu", 0.1)``.
 
     Notes
     -----
-    The parameters are ``weight`` (units, F), initially Xavier-uniform [1]_, and ``bias`` (units,),
-    initially zero.
+    The parameters are ``weight`` (units, F) and ``bias`` (units,). The initial ``weight`` is
+    uniform with mean 0 and variance 2 / (F + units) [1]_. The initial ``bias`` is 0.
 
     References
     ----------
@@ -71,7 +72,7 @@ class Dense(Layer[DenseSaved]):
         as_activation("activation", self.activation)
 
     @property
-    def core_activation(self) -> str | Resolved:
+    def core_activation(self) -> str | ResolvedActivation:
         """The activation in the form that the core accepts."""
         name = self.activation
         return name if isinstance(name, str) else as_activation("activation", name)

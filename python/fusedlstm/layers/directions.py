@@ -1,4 +1,4 @@
-"""Merging the outputs of the directions of a recurrent layer, and the gradient of the merging."""
+"""Merging of the outputs of the directions of a recurrent layer, and its gradient."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MERGES = ("concat", "sum", "average")
 
 
 def merged(merge: str, y: Array | None, h: Array, lengths: Any) -> Sequence:
-    """Return the output of a layer.
+    """Return the output of a recurrent layer.
 
     Parameters
     ----------
     merge : {"concat", "sum", "average"}
     y : array (B, T, D * H) or None
-        Outputs of the directions side by side.
+        Outputs of the D directions, concatenated along the features.
     h : array (D, B, H)
         Final hidden states.
     lengths : int64 array (B,) or None
@@ -37,19 +37,19 @@ def merged(merge: str, y: Array | None, h: Array, lengths: Any) -> Sequence:
 
 
 def unmerged(merge: str, directions: int, dy: Array | None) -> Array | None:
-    """Return the gradient of the outputs side by side, given the gradient of the merged output."""
+    """Return the gradient of the concatenated outputs, given that of the merged output."""
     if dy is None or merge == "concat" or directions == 1:
         return dy
     factor = dy.dtype.type(1 if merge == "sum" else 0.5)
-    side_by_side: Array = factor * np.concatenate([dy, dy], axis=-1)
-    return side_by_side
+    concatenated: Array = factor * np.concatenate([dy, dy], axis=-1)
+    return concatenated
 
 
 def unmerged_last(merge: str, directions: int, dlast: Array) -> Array:
     """Return the gradient of the final hidden states, (D, B, H), given that of ``last``."""
     if directions == 1:
         return check.contiguous(dlast)[np.newaxis]
-    side_by_side = unmerged(merge, directions, dlast)
-    assert side_by_side is not None
-    by_direction = side_by_side.reshape(len(dlast), directions, -1).transpose(1, 0, 2)
+    concatenated = unmerged(merge, directions, dlast)
+    assert concatenated is not None
+    by_direction = concatenated.reshape(len(dlast), directions, -1).transpose(1, 0, 2)
     return np.ascontiguousarray(by_direction)

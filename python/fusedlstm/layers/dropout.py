@@ -16,7 +16,9 @@ from fusedlstm.layers.states import State
 
 @dataclass(frozen=True)
 class Dropout(Layer[Any]):
-    """Set features to zero at random in training, and divide the others by ``1 - rate``.
+    """Set features to zero at random in training, and divide the other features by ``1 - rate``.
+
+    A new mask is drawn for every sequence and step [1]_. In prediction, the output is the input.
 
     Parameters
     ----------

@@ -18,21 +18,26 @@ from fusedlstm.layers.shapes import Shapes
 
 @dataclass(frozen=True, repr=False)
 class GRU(Recurrent):
-    """Gated recurrent unit.
+    """Gated recurrent unit [1]_.
 
-    ``r, z = sigmoid(...)``, ``n = tanh(W x + b + r (U h' + b_hn))``, ``h = (1 - z) n + z h'``. The
-    order of the gates is r, z, n, as in PyTorch. The output is h of all steps,
-    (B, T, D * hidden_size), and zero after the end of a sequence. D is the number of directions.
+    The gates are ``r, z = sigmoid(W x + U h' + b)``. The candidate is
+    ``n = tanh(W x + b + r (U h' + b_hn))``. The hidden state is ``h = (1 - z) n + z h'``. A prime
+    denotes the previous step. W, U and b are the parts of ``weight_ih``, ``weight_hh`` and ``bias``
+    in the order r, z, n, as in PyTorch.
+
+    The output is h of all steps, (B, T, D * hidden_size), and zero after the end of a sequence. D
+    is the number of directions.
 
     Parameters
     ----------
     hidden_size : int
         Number of hidden units H of each direction.
     bidirectional : bool, default False
+        Add a second direction, which reads each sequence from its last step to its first.
     merge, reverse, trainable_state, recurrent_dropout, zoneout, weight_dropout
         Options of all recurrent layers, see `Recurrent`.
     candidate_dropout : float in [0, 1), default 0
-        Dropout rate of the candidate n. A new mask at each step [2]_.
+        Dropout rate of the candidate n, with a new mask at each step [2]_.
     reset_after : bool, default True
         Apply the reset gate after the product with ``weight_hh``, as PyTorch, Keras and cuDNN do.
         False: the original equation ``n = tanh(W x + U (r h') + b)`` [1]_.
@@ -44,12 +49,12 @@ class GRU(Recurrent):
     Notes
     -----
     Each direction has the parameters ``weight_ih`` (3H, I), ``weight_hh`` (3H, H), ``bias`` (3H,)
-    and, with ``reset_after``, ``bias_hn`` (H,).
+    and, with ``reset_after``, ``bias_hn`` (H,). I is the input size.
 
     The initial ``weight_ih`` is uniform with variance 1 / I [4]_. The initial ``weight_hh`` has one
     orthogonal matrix for each gate and the candidate. The initial bias of the update gate is
-    5 ((k + 1/2) / H)^2 for unit k, so that the units have memories from a few to a hundred
-    steps [3]_. It is 0 if the activation of the gates is not sigmoid. All other biases are 0.
+    5 ((k + 1/2) / H)^2 for unit k = 0, ..., H - 1. So the units keep a memory for 2 to about 150
+    steps [3]_. The bias is 0 if the activation of the gates is not sigmoid. All other biases are 0.
 
     References
     ----------

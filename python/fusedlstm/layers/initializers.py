@@ -1,4 +1,7 @@
-"""Initial values of weights and biases. They are drawn in float32 for every dtype of a model."""
+"""Initial values of weights and biases.
+
+Random numbers are drawn in float32 for models of both dtypes, so their parameters agree.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,22 @@ from fusedlstm._core import Array
 __all__ = ["lecun_uniform", "orthogonal", "spread_gate_bias", "uniform", "xavier_uniform"]
 
 CHUNK = 1 << 16
-"""Number of random numbers that are drawn and scaled together, so that they stay in the cache."""
+"""Number of random numbers that are drawn and then scaled while they are in the CPU cache."""
 
 MAX_GATE_BIAS = 5.0
-"""Upper limit of `spread_gate_bias`."""
+"""Upper limit of the biases that `spread_gate_bias` returns."""
 
 
 def uniform(rng: np.random.Generator, shape: tuple[int, ...], deviation: float) -> Array:
-    """Return an array from a uniform distribution with this standard deviation and mean 0."""
+    """Return a float32 array from a uniform distribution with mean 0.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    shape : tuple of int
+    deviation : float
+        Standard deviation of the distribution.
+    """
     values = np.empty(shape, np.float32)
     flat = values.reshape(-1)
     width = np.float32(math.sqrt(12) * deviation)
@@ -41,11 +52,11 @@ def lecun_uniform(rng: np.random.Generator, rows: int, fan_in: int) -> Array:
 
 
 def spread_gate_bias(units: int) -> Array:
-    """Return biases of a sigmoid forget gate that give the units memories of different lengths.
+    """Return biases (units,) of a sigmoid forget gate, for memories of different lengths.
 
-    A gate with bias b keeps a memory for about 1 + exp(b) steps. The biases are proportional to the
-    squares of evenly spaced numbers, from 0 to `MAX_GATE_BIAS`. So half of the units have initial
-    memories of a few steps, and the last units have memories of about a hundred steps.
+    A unit whose forget gate has the bias b keeps a memory for about 1 + exp(b) steps. The bias of
+    unit k is ``MAX_GATE_BIAS * ((k + 1/2) / units)**2``. So half of the units have memories of 2 to
+    5 steps, and the last units of about 100 steps, at most 150.
 
     References
     ----------
@@ -78,9 +89,10 @@ def orthogonal(rng: np.random.Generator, rows: int, columns: int | None = None) 
     Orthogonal weights keep the length of the hidden state from step to step [1]_. The square
     matrix of n rows is a product of two sparse orthogonal matrices, as in [2]_. The n coordinates
     are the cells of a grid of about sqrt(n) rows and columns. The first factor applies a random
-    orthogonal matrix to each row of the grid, the second one to each column. Every element of the
-    product is one multiplication. If the grid has more than n cells, the last cells of its last
-    column are left out, and elements between coordinates that share no cell are 0.
+    orthogonal matrix to each row of the grid. The second factor applies a random orthogonal matrix
+    to each column. Every element of the product is one multiplication. If the grid has more than n
+    cells, the last cells of its last column are left out. The element of the cells (i, k) and
+    (j, l) is 0 if the cell (i, l) is left out.
 
     References
     ----------

@@ -15,12 +15,12 @@ from fusedlstm.layers.states import State
 
 @dataclass(frozen=True)
 class LastStep(Layer[Sequence]):
-    """Reduce each sequence to one vector, its last output.
+    """Reduce each sequence to one vector, its last output. The output is (B, F).
 
     After a recurrent layer, the vector is the final hidden state of each direction, as ``h_n`` in
     PyTorch. For the reverse direction, this is the state at the first step. Pointwise layers
-    between the two layers, such as `Dense` and `Dropout`, are applied to this vector. After any
-    other layer, the vector is the last real step.
+    between the recurrent layer and `LastStep`, such as `Dense` and `Dropout`, are applied to this
+    vector. After any other layer, the vector is the last real step.
 
     Examples
     --------

@@ -20,7 +20,7 @@ from fusedlstm.layers.initializers import (
 from fusedlstm.layers.recurrent import Recurrent
 from fusedlstm.layers.shapes import Shapes
 
-# The options in which a fused cell differs from the plain LSTM, and its name in the core.
+# Names of the fused cells in the core, by the options in which a cell differs from the plain LSTM.
 _FUSED = {
     frozenset[str](): "lstm",
     frozenset(["peepholes"]): "peephole_lstm",
@@ -36,22 +36,26 @@ _FUSED = {
 
 @dataclass(frozen=True, repr=False)
 class LSTM(Recurrent):
-    """Long short-term memory.
+    """Long short-term memory [1]_ with a forget gate [2]_.
 
-    ``i, f, o = sigmoid(...)``, ``g = tanh(...)``, ``c = f c' + i g``, ``h = o tanh(c)``. The order
-    of the gates is i, f, g, o, as in PyTorch. The output is h of all steps,
-    (B, T, D * hidden_size), and zero after the end of a sequence. D is the number of directions.
-    The options select published variants.
+    The gates are ``i, f, o = sigmoid(W x + U h' + b)``. The candidate is
+    ``g = tanh(W x + U h' + b)``. The states are ``c = f c' + i g`` and ``h = o tanh(c)``. A prime
+    denotes the previous step. W, U and b are the parts of ``weight_ih``, ``weight_hh`` and ``bias``
+    in the order i, f, g, o, as in PyTorch. The options select published variants.
+
+    The output is h of all steps, (B, T, D * R), and zero after the end of a sequence. D is the
+    number of directions. R is ``projection_size`` or, without a projection, ``hidden_size``.
 
     Parameters
     ----------
     hidden_size : int
         Number of hidden units H of each direction.
     bidirectional : bool, default False
+        Add a second direction, which reads each sequence from its last step to its first.
     merge, reverse, trainable_state, recurrent_dropout, zoneout, weight_dropout
         Options of all recurrent layers, see `Recurrent`.
     candidate_dropout : float in [0, 1), default 0
-        Dropout rate of the candidate g. A new mask at each step [4]_.
+        Dropout rate of the candidate g, with a new mask at each step [4]_.
     zoneout_cell : float in [0, 1), default 0
         Probability that a unit keeps its cell state c of the previous step.
     peepholes : bool, default False
@@ -62,9 +66,9 @@ class LSTM(Recurrent):
     input_gate, forget_gate, output_gate : bool, default True
         False: the gate is always 1.
     full_gate_recurrence : bool, default False
-        Add the gates of the previous step to the inputs of the gates [6]_. They are not part of the
-        state, so streams, `Sequential.run` and `Sequential.forward` with a state, and truncated
-        training refuse the layer.
+        Add the gates of the previous step, times ``weight_gates``, to the inputs of the gates [6]_.
+        The gates are not part of the state. So streams, truncated back-propagation, and
+        `Sequential.run` and `Sequential.forward` with a given state refuse the layer.
     activation : str or tuple, default "tanh"
         Activation of the candidate g: a name of ONNX's recurrent operators in snake case, or a
         tuple of a name and its parameters, such as ``("leaky_relu", 0.1)``.
@@ -73,27 +77,31 @@ class LSTM(Recurrent):
     output_activation : str or tuple, optional
         Activation of c in the equation of h. None: the same as ``activation``.
     cell_clip : float, optional
-        Clip c to the range from -cell_clip to cell_clip.
+        Clip c to the range from -cell_clip to cell_clip. None: no clipping.
     layer_norm : bool, default False
-        Apply layer normalization to the products with the input and the hidden state, and to
-        c [7]_.
+        Apply layer normalization to the product of ``weight_ih`` and the input, to the product of
+        ``weight_hh`` and the hidden state, and to c in the equation of h [7]_.
     projection_size : int, optional
         Project the output of the cell linearly to this size (LSTMP) [8]_. The projection is h.
+        None: no projection.
     projection_bias : bool, default False
         Add a bias to the projection.
 
     Notes
     -----
     Each direction has the parameters ``weight_ih`` (NH, I), ``weight_hh`` (NH, R) and ``bias``
-    (NH,). N is the number of gates with weights plus one for the candidate, R is the projection
-    size or the hidden size. There is only one bias, unlike in PyTorch.
+    (NH,). I is the input size. N is 4, the number of gates plus the candidate, less a gate that is
+    coupled or left out. There is only one bias, unlike in PyTorch. Options add ``peephole_i``,
+    ``peephole_f`` and ``peephole_o`` (H,), ``weight_gates`` (3H, 3H), ``gain_ih`` and ``gain_hh``
+    (NH,), ``gain_c`` and ``bias_c`` (H,), ``weight_hr`` (R, H) and ``bias_hr`` (R,).
 
     The initial ``weight_ih`` is uniform with variance 1 / I [9]_. The initial ``weight_hh`` has one
-    orthogonal matrix for each gate and the candidate. For unit k the initial bias of the forget
-    gate is b = 5 ((k + 1/2) / H)^2, and the initial bias of the input gate is 1 - b, so that the
-    units have memories from a few to a hundred steps [3]_. Without an input gate, or if the
+    orthogonal matrix for each gate and the candidate. For unit k = 0, ..., H - 1 the initial bias
+    of the forget gate is b = 5 ((k + 1/2) / H)^2, and the initial bias of the input gate is 1 - b.
+    So the units keep a memory for 2 to about 150 steps [3]_. Without an input gate, or if the
     activation of the gates is not sigmoid, the bias is 1 for the forget gate [10]_ and 0 for the
-    input gate. All other biases are 0.
+    input gate. Without a forget gate, the bias is 0 for the input gate. All other biases and the
+    peepholes are 0, and all gains are 1.
 
     References
     ----------
@@ -160,7 +168,7 @@ class LSTM(Recurrent):
         if self.projection_size is not None:
             check.positive_int("projection_size", self.projection_size)
         elif self.projection_bias:
-            raise ValueError("projection_bias must be False without a projection_size; got True")
+            raise ValueError("projection_bias must be False without projection_size; got True")
         if self.coupled_gates and not (self.input_gate and self.forget_gate):
             raise ValueError(
                 "coupled_gates must be False without input_gate and forget_gate; got True"
@@ -226,7 +234,7 @@ class LSTM(Recurrent):
 
     @property
     def has_complete_state(self) -> bool:
-        return not self.full_gate_recurrence  # the state holds h and c, but not the gates
+        return not self.full_gate_recurrence  # the state does not contain the gates
 
     def candidate_rates(self) -> tuple[float, float]:
         return self.candidate_dropout, self.zoneout_cell

@@ -21,8 +21,13 @@ class Parallel(Composite):
     Parameters
     ----------
     *branches : layers
-        Either all have an output at every step, or all reduce the steps. A branch of several layers
-        is a `Chain`.
+        Layers that all have an output at every step, or that all reduce the steps. Use a `Chain`
+        for a branch of several layers.
+
+    Raises
+    ------
+    ValueError
+        If some branches reduce the steps and others do not, or if a branch is `Tied`.
 
     Examples
     --------

@@ -12,8 +12,7 @@ from fusedlstm._core.threads import get_num_threads
 from fusedlstm._utils import validation as check
 from fusedlstm.layers.base import Layer
 from fusedlstm.layers.sequence import Sequence
-from fusedlstm.layers.states import Shapes as StateShapes
-from fusedlstm.layers.states import State
+from fusedlstm.layers.states import State, StateShapes
 
 
 class PoolSaved(NamedTuple):
@@ -21,22 +20,22 @@ class PoolSaved(NamedTuple):
 
     seq: Sequence
     counts: Array  # (B, 1): numbers of real steps, including the steps of earlier calls
-    where: Array | None  # (B, F): step of the maximum; -1 if it comes from the state
+    where: Array | None  # (B, F): step of the maximum, or -1 if the maximum is from the state
     has_state: bool
 
 
 @dataclass(frozen=True)
 class Pool(Layer[PoolSaved]):
-    """Reduce each sequence to the mean or the maximum of its real steps.
+    """Reduce each sequence to the mean or the maximum of its real steps. The output is (B, F).
 
-    The state holds the sum and the number of the steps so far, or the maximum so far. So a stream
-    returns the pooled value of the sequence so far. The gradient of a maximum goes to the first
-    step with this value.
+    The state is the sum and the number of all steps so far, or the maximum so far. So each step of
+    a stream returns the mean or the maximum of all steps so far. If several steps have the maximum,
+    the first of them receives the gradient.
 
     Parameters
     ----------
     kind : {"mean", "max"}, default "mean"
-        The mean or the maximum of each feature.
+        Mean or maximum, computed for each feature.
 
     Examples
     --------
@@ -86,7 +85,7 @@ class Pool(Layer[PoolSaved]):
             counts = counts + state[1][0]
         saved = PoolSaved(seq, counts, None, state is not None)
         mean = pooled / counts
-        subnormal = np.abs(mean) < np.finfo(mean.dtype).tiny  # the core treats them as zero
+        subnormal = np.abs(mean) < np.finfo(mean.dtype).tiny  # the core sets them to zero
         mean[subnormal] = np.copysign(0, mean[subnormal])
         return (Sequence(mean), (pooled[np.newaxis], counts[np.newaxis])), saved
 

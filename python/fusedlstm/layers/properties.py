@@ -1,4 +1,4 @@
-"""The properties of layers that decide where a layer can be used."""
+"""The properties of layers that streams, masks and training check."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from __future__ import annotations
 class LayerProperties:
     """Properties of a layer, with defaults.
 
-    Streams, truncated backpropagation, masks and L-BFGS require some of the properties and refuse
-    other layers. The defaults are cautious: a layer that sets no property works in `Layer.forward`,
-    `Layer.backward` and `Sequential.predict`, and is refused elsewhere.
+    Streams, truncated back-propagation, masks and L-BFGS refuse layers without the properties that
+    they require. A layer that sets no property works in prediction and in training with batches.
     """
 
     @property
@@ -23,7 +22,8 @@ class LayerProperties:
     def causal(self) -> bool:
         """True if no step of the output depends on later steps of the input.
 
-        The layer's state holds everything that the output needs of earlier steps.
+        The state of the layer must contain all information about earlier steps that the output
+        depends on.
         """
         return self.pointwise
 
@@ -39,17 +39,20 @@ class LayerProperties:
 
     @property
     def maskable(self) -> bool:
-        """True if masked steps may be removed from the sequence."""
+        """True if skipping a step gives the same result as a sequence without this step."""
         return self.pointwise or self.reduces
 
     @property
     def has_complete_state(self) -> bool:
-        """True if a sequence can be computed in pieces, with the state carried between them."""
+        """True if computing a sequence in chunks gives the same result as computing it at once.
+
+        Each chunk starts from the final state of the previous chunk.
+        """
         return True
 
     @property
     def selects(self) -> bool:
-        """True if the output is one of the steps, unchanged, as the output of `LastStep`.
+        """True if the output is one of the steps of the input, as for `LastStep`.
 
         Pointwise layers directly before such a layer are computed after it, on vectors.
         """
@@ -62,7 +65,7 @@ class LayerProperties:
 
     @property
     def reads_backward(self) -> bool:
-        """True if a part of the output is computed from the last step to the first."""
+        """True if the layer, or one of its directions, reads from the last step to the first."""
         return False
 
     @property

@@ -28,16 +28,17 @@ class RecurrentSaved(NamedTuple):
     x: Array
     lengths: Any
     core: object
-    params: Array  # the model's array, or a copy if weights were dropped
+    params: Array  # the parameters of the model, or a copy if weights were dropped
     weight_masks: Mapping[str, Array]
-    from_own_state: bool  # the sequences started from the layer's initial state
+    from_own_state: bool  # the sequences started from the initial state, not from a given state
 
 
 @dataclass(frozen=True, repr=False)
 class Recurrent(ShortRepr, Cell, Layer[RecurrentSaved]):
-    """Base class of layers that compute a sequence step by step.
+    """Base class of recurrent layers.
 
-    The output is h of all steps, and zero after the end of each sequence.
+    The output is the hidden state h of all steps, (B, T, D * H), and zero after the end of each
+    sequence. D is the number of directions.
 
     Parameters
     ----------
@@ -47,19 +48,23 @@ class Recurrent(ShortRepr, Cell, Layer[RecurrentSaved]):
         Add a second direction with separate weights, which reads each sequence from its last step
         to its first. The names of its parameters end with ``_reverse``.
     merge : {"concat", "sum", "average"}, default "concat"
-        How the outputs of the two directions are combined.
+        Concatenate the outputs of the two directions along the features, add or average them. The
+        output of "sum" and "average" is (B, T, H).
     reverse : bool, default False
-        Read each sequence from its last step to its first. Only for a layer with one direction.
+        Read each sequence from its last step to its first. Not allowed with ``bidirectional``.
     trainable_state : bool, default False
-        Train the initial state as parameters ``initial_h`` and, for an LSTM, ``initial_c``. Their
-        initial values are zero. They are not used in calls with a given state.
+        Train the initial state as parameters ``initial_h`` and, for an LSTM, ``initial_c``, each of
+        length D times the size of the state. Their initial values are zero. They are not used in
+        calls with a given state.
     recurrent_dropout : float in [0, 1), default 0
-        Dropout rate of the hidden state that enters the next step. One mask per sequence [1]_.
+        Dropout rate of the hidden state of the previous step. The mask of a sequence is the same at
+        all steps [1]_.
     zoneout : float in [0, 1), default 0
-        Probability that a unit keeps its hidden state of the previous step [2]_. At inference the
-        previous and the new hidden state are averaged with this weight.
+        Probability that a unit keeps its hidden state of the previous step [2]_. In prediction the
+        hidden state is ``zoneout`` times the previous state plus ``1 - zoneout`` times the new
+        state.
     weight_dropout : float in [0, 1), default 0
-        Dropout rate of the elements of ``weight_hh`` (DropConnect). One mask per batch [3]_.
+        Dropout rate of the elements of ``weight_hh`` (DropConnect), with one mask per batch [3]_.
 
     References
     ----------
@@ -156,7 +161,7 @@ class Recurrent(ShortRepr, Cell, Layer[RecurrentSaved]):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        # The cached `_core` cannot be pickled and is made again.
+        # The cached `_core` cannot be pickled. It is made again when it is needed.
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def pack(self, params: Array, input_size: int) -> object | None:

@@ -1,4 +1,4 @@
-"""The calls of the core that recurrent layers make."""
+"""Calls of the functions of the core that compute recurrent layers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ Rates: TypeAlias = "tuple[float, float, float, float]"
 """Rates of recurrent dropout, candidate dropout, zoneout of h and zoneout of c."""
 
 Regularizers: TypeAlias = "tuple[int | None, float, float, float, float]"
-"""The key of the random numbers, and `Rates`. Without a key, zoneout mixes the two states."""
+"""The key of the random numbers, and `Rates`.
+
+In prediction the key is None. Zoneout then averages the previous and the new state.
+"""
 
 
 class PackedRecurrent(NamedTuple):
@@ -26,19 +29,21 @@ class PackedRecurrent(NamedTuple):
 
 
 class RecurrentCore:
-    """The configuration of a recurrent layer for the core, and its functions.
+    """The configuration of a recurrent layer in the form that the core accepts.
 
     Parameters
     ----------
     cell : str or dict
-        As from `Cell.core_cell`.
+        The result of `Cell.core_cell`.
     directions : int
+        Number of directions.
     reverse : bool
     hidden_size : int
     state_sizes : tuple of int
         Sizes of h and, for an LSTM, c.
     trainable_state : bool
     rates : tuple of float
+        See `Rates`.
     """
 
     def __init__(
@@ -64,7 +69,7 @@ class RecurrentCore:
             self.backward_function = core.staged_backward
 
     def weight_count(self, flat: Array) -> int:
-        """Return the number of weights in parameters. The initial state comes after them."""
+        """Return the number of parameters without the initial state, which comes after them."""
         return len(flat) - self.n_initial
 
     def pack(self, params: Array, input_size: int) -> PackedRecurrent | None:
@@ -124,7 +129,7 @@ class RecurrentCore:
     def lower(self, program: Any, params: Any, all_steps: bool) -> bool:
         """Add the layer to a program of the core. Return False if the core cannot compute it."""
         packed = params if isinstance(params, PackedRecurrent) else None
-        # A trainable initial state must be packed.
+        # A program copies the initial state, so it cannot follow later changes of the parameters.
         if not self.fused or (packed is None and self.trainable_state):
             return False
         initial: list[Array | None] = [None, None]

@@ -22,7 +22,7 @@ def require_carried_state(layer: Layer[Any], use: str) -> None:
     """Refuse layers whose state cannot be passed from one call to the next."""
     for name, leaf in leaves(layer):
         if leaf.reads_backward:
-            raise ValueError(f"{name} must read forward only {use}; got {leaf!r}")
+            raise ValueError(f"{name} must not read sequences backward {use}; got {leaf!r}")
     require_state(layer, use)
 
 
@@ -39,18 +39,18 @@ def require_complete_state(layer: Layer[Any], use: str) -> None:
     for name, leaf in leaves(layer):
         if not leaf.has_complete_state:
             raise ValueError(
-                f"{name} must have a complete state {use}; got {leaf!r}, whose state does not "
-                f"hold the gates of the previous step"
+                f"{name} must have a complete state {use}; got {leaf!r}, whose property "
+                f"`has_complete_state` is False"
             )
 
 
 def require_maskable(layer: Layer[Any]) -> None:
-    """Refuse layers for which masked steps cannot be removed."""
+    """Refuse layers that cannot skip masked steps."""
     for name, leaf in leaves(layer):
         if not leaf.maskable:
             raise ValueError(
-                f"{name} must be maskable with mask, so that masked steps can be removed; got "
-                f"{leaf!r}"
+                f"{name} must be maskable if mask is given; got {leaf!r}, whose property "
+                f"`maskable` is False"
             )
 
 
@@ -58,7 +58,7 @@ def require_stream(layer: Layer[Any]) -> None:
     """Refuse layers that cannot be computed one step at a time."""
     for name, leaf in leaves(layer):
         if leaf.reads_backward:
-            raise ValueError(f"{name} must read forward only for a stream; got {leaf!r}")
+            raise ValueError(f"{name} must not read sequences backward for a stream; got {leaf!r}")
         if not leaf.causal:
             raise ValueError(f"{name} must be causal for a stream; got {leaf!r}")
         require_state_to_reduce(name, leaf)
@@ -70,18 +70,20 @@ def require_truncation(layer: Layer[Any]) -> None:
     require_complete_state(layer, "with tbptt_steps")
     for name, leaf in leaves(layer):
         if leaf.reads_backward:
-            raise ValueError(f"{name} must read forward only with tbptt_steps; got {leaf!r}")
+            raise ValueError(
+                f"{name} must not read sequences backward with tbptt_steps; got {leaf!r}"
+            )
         if not leaf.causal:
             raise ValueError(f"{name} must be causal with tbptt_steps; got {leaf!r}")
         require_state_to_reduce(name, leaf)
 
 
 def require_state_to_reduce(name: str, layer: Layer[Any]) -> None:
-    """Refuse a causal layer that reduces sequences without a state for the earlier steps."""
+    """Refuse a causal layer that reduces sequences and has no state."""
     if layer.reduces and not layer.selects and layer.state_shapes(1, 1) is None:
         raise ValueError(
             f"{name} must have a state to be causal, because it reduces sequences; got {layer!r}. "
-            f"Write state_shapes, or leave out causal = True."
+            f"Implement state_shapes, or remove causal = True."
         )
 
 

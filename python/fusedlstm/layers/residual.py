@@ -20,14 +20,21 @@ from fusedlstm.layers.states import State
 
 
 class Residual(Composite):
-    """Layers applied one after the other, with their input added to their output.
+    """Layers applied one after the other, with a residual connection [1]_.
+
+    The output is the output of the last layer plus the input of the first layer. If their sizes
+    differ, a linear `Dense` layer projects the input to the size of the output. Its parameters are
+    ``projection.weight`` and ``projection.bias``.
 
     Parameters
     ----------
     *layers : layers
-        Layers with an output at every step. If input and output have different sizes, a linear
-        `Dense` layer projects the input to the size of the output. Its parameters are
-        ``projection.weight`` and ``projection.bias``.
+        Layers with an output at every step.
+
+    Raises
+    ------
+    ValueError
+        If a layer reduces the steps, as `LastStep` and `Pool` do.
 
     References
     ----------
@@ -75,7 +82,7 @@ class Residual(Composite):
         return None if size == input_size else Dense(size)
 
     def _split(self, flat: Array, input_size: int) -> tuple[Array, Array]:
-        """Divide an array with the layout of the parameters into layers and projection."""
+        """Split an array with the layout of the parameters into layers and projection."""
         count = count_of(self._chain.param_shapes(input_size))
         return flat[:count], flat[count:]
 
@@ -142,7 +149,7 @@ class Residual(Composite):
         size, of_chain, projection, kept, lengths = saved
         own, rest = self._split(params, size)
         own_grads, rest_grads = self._split(grads, size)
-        dinner, before = self._chain.backward(
+        dchain, before = self._chain.backward(
             own, of_chain, dseq, dstate, own_grads, input_gradient
         )
         dx: Array | None = Sequence(dseq.steps(), lengths).zeroed().x
@@ -154,8 +161,8 @@ class Residual(Composite):
             dx = None if through is None else through.x
         if not input_gradient:
             return None, before
-        assert dinner is not None
-        return Sequence(added(dx, dinner.x), lengths), before
+        assert dchain is not None
+        return Sequence(added(dx, dchain.x), lengths), before
 
     @staticmethod
     def _sum(given: Sequence, out: Sequence) -> Sequence:

@@ -1,18 +1,24 @@
-"""Random numbers of the layers of a model: one generator per layer and call."""
+"""Random numbers for the layers of a model: one generator per layer and call of `forward`."""
 
 from __future__ import annotations
 
 import numpy as np
 
-_idle: list[np.random.Generator] = []  # making a generator takes six times as long as a new key
+# Generators for reuse: to make a generator takes six times as long as to set the key of one.
+_idle: list[np.random.Generator] = []
 
 
 class LayerGenerators:
     """Generators of the layers for one call of ``forward``.
 
-    The caller's generator gives one number, the key. The key and the number of a layer determine
-    the random numbers of the layer. So the numbers that one layer draws do not depend on the other
-    layers, and the caller's next numbers do not depend on the layers.
+    One number, the key, is drawn from the generator of the caller. The key and the number of a
+    layer determine the random numbers of the layer. So they do not depend on the other layers, and
+    the next numbers of the caller's generator do not depend on the layers.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+        The generator of the caller.
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -20,7 +26,7 @@ class LayerGenerators:
         self._generator: np.random.Generator | None = None
 
     def for_layer(self, number: int) -> np.random.Generator:
-        """Return the generator of a layer. It is valid until the next call of this method."""
+        """Return the generator of a layer. It may be used until the next call of this method."""
         if self._generator is None:
             try:
                 self._generator = _idle.pop()
@@ -40,7 +46,7 @@ class LayerGenerators:
         return self._generator
 
     def release(self) -> None:
-        """Return the generator to the idle ones."""
+        """Make the generator available to other calls."""
         if self._generator is not None:
             _idle.append(self._generator)
             self._generator = None

@@ -17,16 +17,18 @@ from fusedlstm.layers.shapes import Shapes
 
 @dataclass(frozen=True, repr=False)
 class RNN(Recurrent):
-    """Vanilla recurrent network, ``h = tanh(W x + U h' + b)``.
+    """Vanilla recurrent network [1]_, ``h = tanh(W x + U h' + b)``.
 
-    The output is h of all steps, (B, T, D * hidden_size), and zero after the end of a sequence. D
-    is the number of directions.
+    ``h'`` is the hidden state of the previous step. W, U and b are ``weight_ih``, ``weight_hh`` and
+    ``bias``. The output is h of all steps, (B, T, D * hidden_size), and zero after the end of a
+    sequence. D is the number of directions.
 
     Parameters
     ----------
     hidden_size : int
         Number of hidden units H of each direction.
     bidirectional : bool, default False
+        Add a second direction, which reads each sequence from its last step to its first.
     merge, reverse, trainable_state, recurrent_dropout, zoneout, weight_dropout
         Options of all recurrent layers, see `Recurrent`.
     activation : str or tuple, default "tanh"
@@ -35,9 +37,10 @@ class RNN(Recurrent):
     Notes
     -----
     Each direction has the parameters ``weight_ih`` (H, I), ``weight_hh`` (H, H) and ``bias`` (H,).
+    I is the input size.
 
-    The initial ``weight_ih`` is uniform with variance 1 / I [2]_, the initial ``weight_hh`` is an
-    orthogonal matrix [3]_, and the initial bias is 0.
+    The initial ``weight_ih`` is uniform with variance 1 / I [2]_. The initial ``weight_hh`` is an
+    orthogonal matrix [3]_. The initial bias is 0.
 
     References
     ----------

@@ -18,13 +18,13 @@ class Sequence(NamedTuple):
     Attributes
     ----------
     x : array (B, T, F), array (B, F) or None
-        All steps, or vectors after a layer that reduces. In the forward pass None if no layer reads
-        the steps, in the backward pass None if their gradient is zero.
+        All steps, or vectors after a layer that reduces. None in the forward pass if no layer reads
+        the steps. None in the backward pass if the gradient of the steps is zero.
     lengths : int64 array (B,) or None
-        Number of real steps of each sequence. They are its first steps. None: all have T.
+        Number of real steps of each sequence. The real steps come first, then the padding. None:
+        all steps are real.
     last : array (B, F) or None
-        The final output of each direction of a recurrent layer, for `LastStep`. Other layers do not
-        read or set it.
+        The final output of each direction of a recurrent layer, which `LastStep` reads.
     """
 
     x: Array | None
@@ -33,13 +33,13 @@ class Sequence(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Number of features."""
+        """Number of features, F."""
         array: Any = self.last if self.x is None else self.x
         return array.shape[-1]  # type: ignore[no-any-return]
 
     def steps(self) -> Array:
         """Return ``x``, which must not be None."""
-        assert self.x is not None, "the layer before was told not to compute all steps"
+        assert self.x is not None, "the previous layer did not compute all steps"
         return self.x
 
     def mask(self) -> npt.NDArray[np.bool_] | None:
@@ -54,14 +54,17 @@ class Sequence(NamedTuple):
         return rows_of(self.steps(), None if self.lengths is None else self.mask())
 
     def with_rows(self, rows: Array) -> Sequence:
-        """Return a batch with the same lengths and other real steps.
-
-        It is zero after the end of each sequence.
+        """Return a batch with the same lengths and new real steps.
 
         Parameters
         ----------
         rows : array (N, K)
-            The real steps, in the order of the method `rows`.
+            The real steps of all sequences, in the order in which the method `rows` returns them.
+
+        Returns
+        -------
+        Sequence
+            ``x`` is (B, T, K), and zero after the end of each sequence, or (B, K).
         """
         x = self.steps()
         if x.ndim == 2:
@@ -87,12 +90,18 @@ def rows_of(array: Array, mask: npt.NDArray[np.bool_] | None, axes: int | None =
 
     Parameters
     ----------
-    array : array
+    array : array (B, T, ...) or (N, ...)
     mask : bool array (B, T) or None
-        None: all steps are real.
-    axes : int or None
-        Number of leading axes that are sequences and steps: 2, or 1 for an array whose rows are
-        returned unchanged. None: 2 if the array has at least three axes, else 1.
+        True for real steps. None: all steps are real.
+    axes : {1, 2} or None, default None
+        2 if the first two axes of ``array`` are sequences and steps, 1 if its first axis is rows,
+        which are returned unchanged. None: 2 if the array has at least three axes, else 1. Not
+        used with a mask.
+
+    Returns
+    -------
+    array (N, ...)
+        C-contiguous.
     """
     if mask is not None and array.shape[:2] == mask.shape:  # `take` is faster than a mask
         array = array.reshape(-1, *array.shape[2:]).take(np.flatnonzero(mask), axis=0)

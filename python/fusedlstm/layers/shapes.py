@@ -17,7 +17,7 @@ def count_of(shapes: Shapes) -> int:
 
 
 def views_of(flat: Array, shapes: Shapes) -> dict[str, Array]:
-    """Return views of the arrays that a flat array holds one after the other, by name."""
+    """Return views of a flat array by name. It contains the arrays one after the other."""
     views, start = {}, 0
     for name, shape in shapes.items():
         stop = start + math.prod(shape)

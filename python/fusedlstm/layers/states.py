@@ -18,12 +18,12 @@ The state of a layer is a tuple of arrays, or None if the layer has no state. Th
 `Composite` is the tuple of the states of its layers.
 """
 
-Shapes: TypeAlias = Any
+StateShapes: TypeAlias = Any
 """The structure of a state, with the shape of each array in place of the array."""
 
 
 def mapped(function: Callable[..., Array], *states: State) -> State:
-    """Apply a function to the arrays of states with the same structure. Return the results."""
+    """Apply a function to the arrays of states of the same structure. Return a state."""
     first = states[0]
     if first is None:
         return None
@@ -43,14 +43,14 @@ def select_rows(state: State, rows: npt.ArrayLike) -> State:
     Parameters
     ----------
     state : tuple, array or None
-        A state as from `Sequential.run`. The batch is on axis 1 of every array.
-    rows : int array
-        Numbers of sequences. A number may occur several times.
+        A state from `Sequential.run`. The sequences are on axis 1 of every array.
+    rows : int array (N,)
+        Numbers of the sequences. A number may occur several times.
 
     Returns
     -------
     tuple, array or None
-        New arrays in the same structure.
+        A state of N sequences with the same structure, in new arrays.
 
     Examples
     --------
@@ -69,7 +69,17 @@ def select_rows(state: State, rows: npt.ArrayLike) -> State:
 
 
 def update_rows(state: State, rows: npt.NDArray[np.intp], new: State) -> None:
-    """Write the states of some sequences into the state of a batch."""
+    """Write the states of some sequences into the state of a batch, in place.
+
+    Parameters
+    ----------
+    state : State
+        The state of the batch.
+    rows : int array (N,)
+        Numbers of the sequences.
+    new : State
+        The states of N sequences.
+    """
 
     def write(old: Array, part: Array) -> Array:
         old[:, rows] = part
@@ -78,8 +88,18 @@ def update_rows(state: State, rows: npt.NDArray[np.intp], new: State) -> None:
     mapped(write, state, new)
 
 
-def checked(name: str, state: Any, shapes: Shapes, dtype: np.dtype[Any]) -> State:
-    """Return a state as contiguous arrays of the given shapes. None is a state of zeros."""
+def checked(name: str, state: Any, shapes: StateShapes, dtype: np.dtype[Any]) -> State:
+    """Return a state as contiguous arrays of a dtype, or raise an error if it is not valid.
+
+    Parameters
+    ----------
+    name : str
+        Name of the state, for error messages.
+    state : object
+        None: the initial state.
+    shapes : StateShapes
+    dtype : numpy dtype
+    """
     if state is None or shapes is None:
         return None
     if not _holds_arrays(shapes):
@@ -97,17 +117,17 @@ def checked(name: str, state: Any, shapes: Shapes, dtype: np.dtype[Any]) -> Stat
     return tuple(check.contiguous(array) for array in arrays)
 
 
-def has_gap(state: State, shapes: Shapes) -> bool:
-    """Return True if the state is None for a layer that has a state."""
+def has_gap(state: State, shapes: StateShapes) -> bool:
+    """Return True if an entry of the state is None for a layer that has a state."""
     if state is None or shapes is None or _holds_arrays(shapes):
         return state is None and shapes is not None
     return any(map(has_gap, state, shapes))
 
 
-def filled(state: State, initial: State, shapes: Shapes) -> State:
-    """Return a state with the initial state wherever the state is None.
+def filled(state: State, initial: State, shapes: StateShapes) -> State:
+    """Return a state in which each entry that is None is replaced by the initial state.
 
-    Where both are None, the result is None, which is a state of zeros.
+    An entry is None in the result if it is None in both states.
     """
     if state is None:
         if initial is not None or shapes is None:
@@ -121,5 +141,5 @@ def filled(state: State, initial: State, shapes: Shapes) -> State:
     return tuple(filled(*each) for each in zip(state, parts, shapes, strict=True))
 
 
-def _holds_arrays(shapes: Shapes) -> bool:
+def _holds_arrays(shapes: StateShapes) -> bool:
     return bool(shapes) and isinstance(shapes[0], tuple) and isinstance(shapes[0][0], int)

@@ -13,12 +13,11 @@ from fusedlstm.layers.base import Layer, can_lower
 from fusedlstm.layers.composite import Composite
 from fusedlstm.layers.sequence import Sequence
 from fusedlstm.layers.shapes import Shapes
-from fusedlstm.layers.states import Shapes as StateShapes
-from fusedlstm.layers.states import State
+from fusedlstm.layers.states import State, StateShapes
 
 
 def _of_layer(name: str) -> Any:
-    """Return a property with the value that the property has for ``self.layer``."""
+    """Return a property of `Tied` that returns the same property of ``self.layer``."""
     doc = getattr(Layer, name).__doc__
     return property(lambda tied: getattr(tied.layer, name), doc=doc)
 
@@ -27,15 +26,15 @@ def _of_layer(name: str) -> Any:
 class Tied(Layer[Any]):
     """A layer that uses the parameters of an earlier layer of the same `Chain` or `Sequential`.
 
-    The gradients of both layers are added. `Sequential.named_params` and files contain the
+    The gradients of both layers are added [1]_. `Sequential.named_params` and files contain the
     parameters once, under the name of the earlier layer.
 
     Parameters
     ----------
     number : int
-        Number of the earlier layer.
+        Number of the earlier layer, counted from 0.
     layer : layer
-        A layer whose parameters have the shapes of the earlier layer's parameters.
+        A layer with parameters of the same shapes as the earlier layer. It contains no layers.
 
     References
     ----------

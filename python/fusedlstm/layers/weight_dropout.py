@@ -20,9 +20,16 @@ def drop_weights(
     Parameters
     ----------
     views : dict of str to array
-        Parameters by name. Changed in place.
+        Parameters of a recurrent layer by name. ``weight_hh`` of each direction is changed in
+        place.
     rate : float in [0, 1)
+        Probability that a weight is set to zero.
     rng : numpy Generator
+
+    Returns
+    -------
+    dict of str to array
+        A mask for each changed array: 0 or ``1 / (1 - rate)``.
     """
     masks = {}
     for name, view in views.items():

@@ -1,9 +1,9 @@
 """Loss functions for classification and regression, and base classes for new ones.
 
-A loss is a function of the raw output of a model, the targets and the weights of the sequences. The
-raw output holds logits in classification, and values on the scale of the training targets in
-regression. A loss returns the weighted mean over the batch and its gradient with respect to the
-output. The options of a loss are the fields of a frozen dataclass.
+A loss is a function of the raw output of a model, the targets, and the weights of the sequences or
+steps. The raw output is an array of logits in classification, and of values on the scale of the
+training targets in regression. A loss returns the mean of the weighted losses of the batch, and its
+gradient with respect to the output. The options of a loss are the fields of a frozen dataclass.
 """
 
 from fusedlstm.losses.base import Loss, SequenceLoss, each_step, log_softmax, sigmoid

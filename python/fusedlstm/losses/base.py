@@ -23,13 +23,13 @@ of the batch. Real steps are the steps that are not padding.
 
 
 SHORT_ROW = 64
-"""Row length up to which a reduction over the columns of the transposed array is faster."""
+"""Maximum length of rows for which `row_max` transposes the array, because this is faster."""
 
 
 class SequenceLoss(abc.ABC):
     """Base class of losses that depend on several steps of a sequence.
 
-    Other losses get the steps of all sequences as independent rows.
+    Other losses receive the real steps of all sequences as independent rows.
 
     Examples
     --------
@@ -58,11 +58,11 @@ class SequenceLoss(abc.ABC):
         ----------
         out : Sequence
             The output of the model: ``x`` (B, T, n_outputs) or (B, n_outputs), and ``lengths``.
-        y : array (B, ...) or (B, T, ...)
-            Targets, per sequence or per step.
-        weights : array (B,) or (B, T) or None
-            Weights, per sequence or per step. Past the end of a sequence, the targets and weights
-            of steps are arbitrary. The arrays may have more steps than ``out``.
+        y : array (B, T, ...), or (B, ...) for one output per sequence
+            Targets. After the end of a sequence they are arbitrary.
+        weights : array (B,) or (B, T) or None, default None
+            Weights, per sequence or per step. After the end of a sequence they are arbitrary. None:
+            equal weights.
 
         Returns
         -------
@@ -70,7 +70,8 @@ class SequenceLoss(abc.ABC):
             The mean over the real steps of the batch, or over the sequences if there is one output
             per sequence.
         dout : Sequence
-            The gradient with respect to ``out.x``, zero past the end of each sequence.
+            A copy of ``out`` in which ``x`` is the gradient with respect to ``out.x``. It is zero
+            after the end of each sequence.
         """
 
 
@@ -106,9 +107,9 @@ def evaluate(
         mean over the real steps of the batch.
     y : array (B, ...) or (B, T, ...)
         Targets, per sequence or per step. If ``out`` has lengths, ``y`` may have more steps than
-        ``out``. Targets past the end of a sequence are not read.
+        ``out``. Targets after the end of a sequence are ignored.
     weights : array (B,) or (B, T) or None
-        Weights, per sequence or per step, relative to their mean over the training set.
+        Weights, per sequence or per step, divided by their mean over the training set.
 
     Returns
     -------
@@ -129,7 +130,7 @@ def evaluate(
                 if weights is not None and weights.ndim == 2:
                     weights = _of_steps("weights", weights, x, mask)
             value, dout = loss(out, y, weights)
-            return Evaluated(value, dout.steps(), len(x) if x.ndim == 2 else _count_of(out))
+            return Evaluated(value, dout.steps(), len(x) if x.ndim == 2 else _n_real_steps(out))
         if x.ndim == 2:
             value, dy = loss(x, y, weights)
             return Evaluated(value, dy, len(x))
@@ -147,8 +148,8 @@ def evaluate(
     return Evaluated(value, out.with_rows(drows).steps(), size)
 
 
-def _count_of(out: Sequence) -> int:
-    """Return the number of real steps."""
+def _n_real_steps(out: Sequence) -> int:
+    """Return the number of real steps of all sequences."""
     batch, steps = out.steps().shape[:2]
     return batch * steps if out.lengths is None else int(out.lengths.sum())
 
@@ -182,10 +183,10 @@ def _step_weights(weights: Array, x: Array, mask: npt.NDArray[np.bool_] | None) 
 
 
 def each_step(loss: Loss) -> Loss:
-    """Return a loss of the outputs at all steps, given a loss of one output per sequence.
+    """Return a loss of outputs (B, T, n_outputs), given a loss of outputs (B, n_outputs).
 
-    Training does not need this function: it evaluates a loss on all real steps if the model has an
-    output at every step.
+    Use this function to call a loss directly. Training does not need it: if the model has an output
+    at every step, training evaluates the loss on all real steps.
 
     Parameters
     ----------
@@ -196,8 +197,9 @@ def each_step(loss: Loss) -> Loss:
     -------
     callable
         Function of y_pred (B, T, n_outputs), y (B, T, ...) and weights (B, T) or None. It returns
-        the weighted mean over all steps and its gradient. With weight 1 for real steps and 0 for
-        padding, this is the mean over the real steps. Two-dimensional y_pred is passed to ``loss``.
+        the sum of the weighted losses of all steps divided by the sum of the weights, and its
+        gradient. With weight 1 for real steps and 0 for padding, this is the mean over the real
+        steps. For y_pred (B, n_outputs) it returns the result of ``loss``.
 
     Examples
     --------
@@ -235,9 +237,9 @@ def mean_and_gradient(
     Parameters
     ----------
     value : array (B, ...)
-        Losses of the rows.
+        Losses of the rows, without weights.
     dy : array (B, n_outputs)
-        Gradients of the losses.
+        Gradients of the losses, without weights.
     n : int
         Number of losses in the mean.
     weights : array (B,) or None
@@ -256,6 +258,14 @@ def mean_and_gradient(
 
 def sigmoid(z: Array) -> Array:
     """Return the logistic function, 1 / (1 + exp(-z)), without overflow.
+
+    Parameters
+    ----------
+    z : array
+
+    Returns
+    -------
+    array like z
 
     Examples
     --------
@@ -286,6 +296,16 @@ def row_max(z: Array) -> Array:
 
 def log_softmax(z: Array) -> Array:
     """Return the logarithm of the softmax of each row, without overflow.
+
+    Parameters
+    ----------
+    z : array (B, n_classes)
+        Logits.
+
+    Returns
+    -------
+    array (B, n_classes)
+        Logarithms of the probabilities of the classes.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Classification losses: functions of logits, for classes and for several labels."""
+"""Classification losses: functions of logits, for one class or several labels per sequence."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ class ClassificationLoss(ShortRepr, abc.ABC):
             Logits.
         y : int array (B,) or (B, n_labels)
             Class indices from 0 to n_classes - 1. Or an indicator matrix: 1 if the sequence has the
-            label, else 0. Labels are treated as independent, and their losses are added.
-        weights : array (B,) or None
-            Weights of the sequences. None means equal weights.
+            label, else 0. The losses of the labels of a sequence are added.
+        weights : array (B,) or None, default None
+            Weights of the sequences. None means weights of 1.
 
         Returns
         -------
         value : float
-            The weighted mean of the losses of the sequences.
+            The sum of the weighted losses of the sequences, divided by B.
         dy : array like y_pred
             Gradient with respect to ``y_pred``.
 
@@ -72,7 +72,7 @@ class ClassificationLoss(ShortRepr, abc.ABC):
         ------
         ValueError
             If the shapes do not match, or ``y`` has a class outside of 0 to n_classes - 1.
-            Sequences of weight 0 must have a valid class too.
+            Sequences of weight 0 must also have a valid class.
         """
         require_rows(y_pred)
         y = np.asarray(y)
@@ -99,7 +99,7 @@ class ClassificationLoss(ShortRepr, abc.ABC):
     def _check_range(y: Array, n_outputs: int) -> None:
         """Raise ValueError for classes and labels out of range.
 
-        NumPy would read the class -1 as the last class.
+        Without this check, NumPy would use the last class for the class -1.
         """
         if y.size == 0:
             return
@@ -114,7 +114,7 @@ class ClassificationLoss(ShortRepr, abc.ABC):
 
     @abc.abstractmethod
     def of_classes(self, z: Array, y: Array) -> tuple[Array, Array]:
-        """Return the losses and gradients for one of several classes per sequence.
+        """Return the losses and gradients for one class per sequence.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class ClassificationLoss(ShortRepr, abc.ABC):
     def of_labels(self, z: Array, y: Array) -> tuple[Array, Array]:
         """Return the losses and gradients for independent labels.
 
-        Two classes with a single logit are evaluated as one label.
+        This method is also called for two classes with a single logit, (B, 1).
 
         Parameters
         ----------
@@ -157,13 +157,14 @@ class ClassificationLoss(ShortRepr, abc.ABC):
 class LogLoss(ClassificationLoss):
     """Cross-entropy loss.
 
-    The probabilities of classes are the softmax of the logits. The probabilities of labels are the
-    sigmoids of the logits.
+    The probabilities of classes are the softmax of the logits. The probability of a label is the
+    sigmoid of its logit.
 
     Parameters
     ----------
     label_smoothing : float in [0, 1), default 0
-        Fraction of the target probability that is distributed equally over all classes.
+        Fraction of the target probability that is distributed equally over all classes [1]_. For
+        labels, it is distributed over the values 0 and 1.
 
     References
     ----------
@@ -211,11 +212,11 @@ class LogLoss(ClassificationLoss):
 
 @dataclass(frozen=True, repr=False)
 class Focal(ClassificationLoss):
-    """Focal loss: cross-entropy times ``(1 - p) ** gamma``.
+    """Focal loss [1]_: cross-entropy times ``(1 - p) ** gamma``.
 
     p is the predicted probability of the true class. The factor reduces the loss of sequences that
-    are predicted well. The class weights, alpha in the paper, are set with ``class_weight`` of the
-    estimator.
+    are predicted well. To set the class weights, alpha in the paper, use the parameter
+    ``class_weight`` of the estimator.
 
     Parameters
     ----------

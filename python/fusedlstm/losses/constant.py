@@ -1,4 +1,4 @@
-"""Loss of the best constant prediction, the baseline for a trained model."""
+"""Loss of the best constant output, a baseline for the loss of a trained model."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from fusedlstm.losses.base import Loss
 def constant_loss(
     loss: Loss, n_outputs: int, y: Array, weights: Array | None, start: Array | None = None
 ) -> float:
-    """Return the smallest loss that a model with the same output for all sequences can have.
+    """Return the smallest loss of a model that has the same output for all sequences.
 
-    The output is found with L-BFGS.
+    The output is computed with L-BFGS.
 
     Parameters
     ----------

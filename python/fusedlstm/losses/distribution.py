@@ -17,10 +17,12 @@ from fusedlstm.losses.regression import RegressionLoss
 
 @dataclass(frozen=True, repr=False)
 class Pinball(RegressionLoss):
-    """Pinball loss. The model predicts one or several quantiles, which never cross.
+    """Pinball loss [1]_. The model predicts one or several quantiles of each target.
 
-    The first output of a target is the lowest quantile. The softplus of each further output is the
-    difference between two successive quantiles.
+    For error e = y - prediction, the loss of the quantile q is ``max(q * e, (q - 1) * e)``. The
+    first output for a target is the lowest quantile. The softplus of each further output is the
+    difference between two successive quantiles. So a higher quantile is never predicted below a
+    lower one.
 
     Parameters
     ----------
@@ -45,7 +47,7 @@ class Pinball(RegressionLoss):
     quantiles: tuple[float, ...] | float = (0.1, 0.5, 0.9)
 
     def __post_init__(self) -> None:
-        needed = "one or several rising numbers in (0, 1)"
+        needed = "one or several increasing numbers in (0, 1)"
         if isinstance(self.quantiles, list):
             object.__setattr__(self, "quantiles", tuple(self.quantiles))
         levels = self.levels()
@@ -65,15 +67,15 @@ class Pinball(RegressionLoss):
 
     def of_targets(self, z: Array, y: Array) -> tuple[Array, Array]:
         levels = np.array(self.levels(), z.dtype)
-        error = y[:, :, np.newaxis] - self._curves(z)
+        error = y[:, :, np.newaxis] - self._values(z)
         slope = np.where(error > 0, -levels, np.where(error < 0, 1 - levels, 0))
-        # The output of a quantile shifts this quantile and all higher quantiles.
+        # An output changes its quantile and all higher quantiles.
         dy = slope[:, :, ::-1].cumsum(axis=2)[:, :, ::-1]
         dy[:, :, 1:] *= sigmoid(self._split(z)[:, :, 1:])
         return -slope * error, dy.reshape(z.shape)
 
     def predict(self, z: Array) -> Array:
-        """Return quantiles, given the raw output of the model.
+        """Return predicted quantiles, given the raw output of the model.
 
         Parameters
         ----------
@@ -85,24 +87,26 @@ class Pinball(RegressionLoss):
         array (n, n_targets, n_quantiles), or (n, n_targets) if ``quantiles`` is a float
             Quantiles on the scale of the training targets.
         """
-        curves = self._curves(z)
-        return curves if isinstance(self.quantiles, tuple) else curves[:, :, 0]
+        values = self._values(z)
+        return values if isinstance(self.quantiles, tuple) else values[:, :, 0]
 
     def _split(self, z: Array) -> Array:
         return z.reshape(len(z), -1, len(self.levels()))
 
-    def _curves(self, z: Array) -> Array:
+    def _values(self, z: Array) -> Array:
+        """Return the predicted quantiles, (B, n_targets, n_quantiles)."""
         parts = self._split(z)
-        steps = np.concatenate([parts[:, :, :1], softplus(parts[:, :, 1:])], axis=2)
-        curves: Array = steps.cumsum(axis=2)
-        return curves
+        increments = np.concatenate([parts[:, :, :1], softplus(parts[:, :, 1:])], axis=2)
+        values: Array = increments.cumsum(axis=2)
+        return values
 
 
 @dataclass(frozen=True, repr=False)
 class Poisson(RegressionLoss):
     """Negative log-likelihood of counts with a Poisson distribution, up to a constant.
 
-    The output of the model is the logarithm of the mean. Targets must be at least 0.
+    The loss is ``exp(z) - y * z`` for the raw output z and the target y. Predictions are means,
+    ``exp(z)``. Targets must be at least 0.
 
     Examples
     --------
@@ -131,16 +135,16 @@ class Poisson(RegressionLoss):
 
 @dataclass(frozen=True, repr=False)
 class Gaussian(RegressionLoss):
-    """Negative log-likelihood of targets with a normal distribution.
+    """Negative log-likelihood of targets with a normal distribution [1]_.
 
-    The first half of the outputs are the means. The softplus of the second half, plus ``min_std``,
-    are the standard deviations.
+    The model has two outputs per target: first the means of all targets, then one output per
+    target whose softplus, plus ``min_std``, is the standard deviation.
 
     Parameters
     ----------
     min_std : positive float, default 1e-3
-        Smallest standard deviation that the model can predict. If the estimator normalizes the
-        targets, in units of their standard deviation.
+        Smallest standard deviation that the model can predict. With ``normalize_y`` of an
+        estimator, the unit is the standard deviation of the targets.
 
     References
     ----------

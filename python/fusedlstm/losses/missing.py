@@ -18,7 +18,7 @@ class WithMissing:
     Parameters
     ----------
     loss : RegressionLoss
-        The loss of the targets that are not NaN.
+        The loss of each target that is not NaN.
     """
 
     loss: RegressionLoss
@@ -26,7 +26,7 @@ class WithMissing:
     def __call__(
         self, y_pred: Array, y: Array, weights: Array | None = None
     ) -> tuple[float, Array]:
-        """Return the mean over the targets that are not NaN, and its gradient.
+        """Return the mean of the weighted losses of targets that are not NaN, and its gradient.
 
         Parameters
         ----------
@@ -49,13 +49,13 @@ class WithMissing:
             return self.loss(y_pred, y, weights)
         value, dy = self.loss.of_targets(y_pred, np.where(missing, 0, y).astype(y.dtype))
         columns = self.loss.target_of_outputs(y.shape[1])
-        # The losses of several quantiles have one more axis.
+        # With several quantiles, `value` has a third axis.
         of_value = missing.reshape(missing.shape + (1,) * (value.ndim - 2))
         value, dy = np.where(of_value, 0, value), np.where(missing[:, columns], 0, dy)
         present = int(missing.size - missing.sum()) * (value.size // missing.size)
         return mean_and_gradient(value, dy, max(present, 1), weights, y_pred.dtype)
 
     def count_rows(self, y: Array) -> float:
-        """Return the number of targets that are not NaN, divided by the targets per row."""
+        """Return the number of targets that are not NaN, divided by the number per row."""
         present = int(np.count_nonzero(~np.isnan(y)))
         return present / int(y.shape[1])

@@ -1,4 +1,4 @@
-"""The losses that the estimators know by name."""
+"""Names of losses for the estimators."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ REGRESSION_LOSSES: dict[str, RegressionLoss] = {
     "poisson": Poisson(),
     "gaussian": Gaussian(),
 }
-"""Losses by the name that the parameter ``loss`` of a regressor accepts."""
+"""Losses by name, for the parameter ``loss`` of a regressor."""
 
 CLASSIFICATION_LOSSES: dict[str, ClassificationLoss] = {"log_loss": log_loss, "focal": Focal()}
-"""Losses by the name that the parameter ``loss`` of a classifier accepts."""
+"""Losses by name, for the parameter ``loss`` of a classifier."""
 
 _ALIASES = {
     "mse": "squared_error",
     "mae": "absolute_error",
     "cross_entropy": "log_loss",
 }
-"""Names that other libraries use."""
+"""Names of losses in other libraries."""
 
 LossT = TypeVar("LossT", RegressionLoss, ClassificationLoss)
 
 
 def as_loss(value: Any, named: Mapping[str, LossT], kind: type[LossT]) -> LossT:
-    """Return a loss that is given by name or as an object.
+    """Return a loss, given its name or the loss itself.
 
     Parameters
     ----------
@@ -50,6 +50,13 @@ def as_loss(value: Any, named: Mapping[str, LossT], kind: type[LossT]) -> LossT:
         `REGRESSION_LOSSES` or `CLASSIFICATION_LOSSES`.
     kind : type
         `RegressionLoss` or `ClassificationLoss`.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    TypeError
+        If ``value`` is neither a string nor an instance of ``kind``.
     """
     if isinstance(value, kind):
         return value

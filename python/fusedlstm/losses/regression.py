@@ -1,4 +1,4 @@
-"""Base class of regression losses, and losses of the error of one prediction per target."""
+"""Base class of regression losses, and losses with one output per target."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class RegressionLoss(ShortRepr, abc.ABC):
     """
 
     location_scale: ClassVar[bool] = True
-    """True if targets may be standardized for training and predictions scaled back."""
+    """True if ``normalize_y`` of an estimator may standardize the targets."""
 
     lowest_target: ClassVar[float] = -math.inf
-    """Smallest valid target."""
+    """Smallest valid target. The estimators refuse smaller targets."""
 
     def __call__(
         self, y_pred: Array, y: Array, weights: Array | None = None
     ) -> tuple[float, Array]:
-        """Return the mean over batch and targets, and its gradient.
+        """Return the mean over the batch and the targets, and its gradient.
 
         Parameters
         ----------
@@ -53,13 +53,13 @@ class RegressionLoss(ShortRepr, abc.ABC):
             Raw output of the model.
         y : array (B, n_targets)
             Targets.
-        weights : array (B,) or None
-            Weights of the sequences. None means equal weights.
+        weights : array (B,) or None, default None
+            Weights of the sequences. None means weights of 1.
 
         Returns
         -------
         value : float
-            The weighted mean of the losses.
+            The sum of the weighted losses, divided by their number.
         dy : array like y_pred
             Gradient with respect to ``y_pred``.
 
@@ -96,8 +96,8 @@ class RegressionLoss(ShortRepr, abc.ABC):
 
         Returns
         -------
-        value : array (B, n_targets)
-            Loss of each target of each sequence.
+        value : array (B, n_targets) or (B, n_targets, ...)
+            Losses of each target of each sequence.
         dz : array like z
             Gradient with respect to ``z``.
         """
@@ -133,13 +133,13 @@ class RegressionLoss(ShortRepr, abc.ABC):
         return np.repeat(np.arange(n_targets), self.n_outputs(n_targets) // n_targets)
 
     def start(self, y: Array, weights: Array | None) -> Array | None:
-        """Return the output that the model should have before training.
+        """Return the output that the model has before training, as the initial bias.
 
         Parameters
         ----------
-        y : array (n_samples, n_targets)
+        y : array (n, n_targets)
             Targets of the training set.
-        weights : array (n_samples,) or None
+        weights : array (n,) or None
             Weights of the sequences.
 
         Returns
@@ -167,7 +167,7 @@ class RegressionLoss(ShortRepr, abc.ABC):
 
 @dataclass(frozen=True, repr=False)
 class SquaredError(RegressionLoss):
-    """Mean squared error. The model predicts means.
+    """Mean squared error. Predictions estimate the means of the targets.
 
     Examples
     --------
@@ -185,7 +185,7 @@ class SquaredError(RegressionLoss):
 
 @dataclass(frozen=True, repr=False)
 class AbsoluteError(RegressionLoss):
-    """Mean absolute error. The model predicts medians.
+    """Mean absolute error. Predictions estimate the medians of the targets.
 
     Examples
     --------
@@ -203,15 +203,15 @@ class AbsoluteError(RegressionLoss):
 
 @dataclass(frozen=True, repr=False)
 class Huber(RegressionLoss):
-    """Huber loss: quadratic for small errors, linear for large errors.
+    """Huber loss [1]_: quadratic for small errors, linear for large errors.
 
     ``error**2 / 2`` up to ``|error| = delta``, else ``delta * (|error| - delta / 2)``.
 
     Parameters
     ----------
     delta : positive float, default 1
-        Error at which the loss becomes linear. If the estimator normalizes the targets, in units of
-        their standard deviation.
+        Absolute error above which the loss is linear. With ``normalize_y`` of an estimator, the
+        unit is the standard deviation of the targets.
 
     References
     ----------

@@ -1,8 +1,8 @@
-"""Masked steps: the real steps of each sequence are computed as a shorter sequence.
+"""Masks: removal of the masked steps of each sequence before the computation.
 
-A recurrent layer carries its state over a masked step, in either direction, as if the sequence did
-not have the step. So masked steps are taken out before the computation, and the work is
-proportional to the number of real steps.
+A masked step does not change the state of a recurrent layer, in either direction. So the result is
+the same as for a shorter sequence without the masked steps, and the computing time is proportional
+to the number of real steps.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from fusedlstm._utils import validation as check
 
 @dataclass(frozen=True)
 class RealSteps:
-    """The positions of the steps that are not masked.
+    """The positions of the real steps, which are not masked.
 
-    ``latest`` has for each step the number of the latest real step at or before it. It is -1 before
-    the first and after the last real step.
+    ``latest`` is k at the k-th real step and at the masked steps directly after it. k is counted
+    from 0. ``latest`` is -1 before the first and after the last real step.
     """
 
-    mask: npt.NDArray[np.bool_]  # (B, T)
-    lengths: npt.NDArray[np.int64]  # (B,)
-    times: npt.NDArray[np.intp]  # (B, longest): the position of the k-th real step
+    mask: npt.NDArray[np.bool_]  # (B, T): True for real steps
+    lengths: npt.NDArray[np.int64]  # (B,): numbers of real steps
+    times: npt.NDArray[np.intp]  # (B, lengths.max()): position of the k-th real step
     latest: npt.NDArray[np.intp]  # (B, T)
 
     @classmethod
     def of(cls, mask: npt.ArrayLike, batch: int, steps: int) -> RealSteps:
-        """Read a mask, (B, T) of booleans."""
+        """Check a mask, (B, T) of booleans, and return the positions of its real steps."""
         check.without_mask("mask", mask)
         array = np.asarray(mask)
         if array.dtype != bool or array.shape != (batch, steps):
@@ -41,7 +41,7 @@ class RealSteps:
         if not lengths.all():
             row = int(np.argmin(lengths))
             raise ValueError(
-                f"mask must leave at least one step of each sequence; row {row} has none"
+                f"mask must be True for at least one step of each sequence; got none in row {row}"
             )
         times = np.argsort(~array, axis=1, kind="stable")[:, : lengths.max()]
         latest = np.cumsum(array, axis=1) - 1
@@ -49,12 +49,15 @@ class RealSteps:
         return cls(array, lengths, times, latest)
 
     def take(self, x: Array) -> Array:
-        """Return the real steps of an array (B, T, F)."""
+        """Return the real steps of an array (B, T, F), as (B, lengths.max(), F)."""
         taken: Array = np.take_along_axis(x, self.times[:, :, np.newaxis], axis=1)
         return taken
 
     def spread(self, y: Array) -> Array:
-        """Return the outputs at all steps. A masked step repeats the output before it."""
+        """Return the outputs at all steps, given the outputs at the real steps.
+
+        A masked step between two real steps repeats the output of the latest real step.
+        """
         rows = np.arange(len(y))[:, np.newaxis]
         spread: Array = y[rows, self.latest]
         spread[self.latest < 0] = 0

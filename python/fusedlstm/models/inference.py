@@ -19,16 +19,15 @@ from fusedlstm.models.compaction import RealSteps
 
 
 class Inference:
-    """A layer with weights. Reads the input and computes the output.
+    """Base class of models: a layer with weights, and the methods that compute predictions.
 
-    Base class of `Model`, whose weights can be trained, and of `Predictor`, whose weights are
-    constant.
+    The weights of `Model` can be trained. The weights of `Predictor` are constant.
 
     Parameters
     ----------
     layer : layer
     weights : array (n_params,) or object
-        The parameters, which are read at every call, or the object that `Layer.pack` made of them.
+        The parameters, which are read at every call, or the result of `Layer.pack`.
     input_size : int
     dtype : numpy dtype
 
@@ -38,7 +37,8 @@ class Inference:
         As given.
     output_size : int
     program : object or None
-        The core's program of the whole model. None if the core cannot compute one of the layers.
+        A program of the core that computes the whole model in one call. None if the core cannot
+        compute one of the layers.
     """
 
     def __init__(
@@ -72,18 +72,25 @@ class Inference:
         Parameters
         ----------
         x : array (B, T, input_size)
-            Any strides. Converted to the model's dtype if it has another one.
-        lengths : int array (B,) or None
-            Number of real steps of each sequence. None: all have T.
-        mask : bool array (B, T) or None
-            False for steps to skip, anywhere in a sequence. States are carried over skipped steps.
-            The output of a skipped step is the output of the latest real step before it; zero
+            B sequences of T steps. An array of another dtype than the model's is converted.
+        lengths : int array (B,) or None, default None
+            Number of real steps of each sequence, from 1 to T. None: T for all sequences.
+        mask : bool array (B, T) or None, default None
+            False for steps to skip, anywhere in a sequence. Skipped steps do not change the states.
+            The output of a skipped step is the output of the latest real step before it. It is zero
             before the first and after the last real step. Cannot be combined with ``lengths``.
 
         Returns
         -------
-        array (B, T, output_size), or (B, output_size) after `LastStep`
+        array (B, T, output_size), or (B, output_size) after `LastStep` or `Pool`
             Its bits do not depend on the other sequences of the batch or on the number of threads.
+            The output of recurrent layers and `Dense` is zero after the end of a sequence.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument has the wrong type, shape or values, or if ``mask`` is given and a layer
+            is not maskable.
 
         Notes
         -----
@@ -96,7 +103,7 @@ class Inference:
         program, y = self.program, None
         if program is not None and lengths is None and type(x) is np.ndarray:
             y = program.predict_contiguous(x, get_num_threads)
-        if y is not None:  # the most frequent case
+        if y is not None:  # the core accepted x without conversion
             return y  # type: ignore[no-any-return]
         seq = self._read(x, lengths)
         if program is None:
@@ -116,21 +123,30 @@ class Inference:
         Parameters
         ----------
         x : array (B, T, input_size)
-        state : tuple or None
-            State from an earlier call with B sequences. None starts from zero. A layer with
-            ``full_gate_recurrence`` accepts only None, because its state is incomplete.
-        lengths : int array (B,) or None
-        mask : bool array (B, T) or None
+        state : tuple or None, default None
+            State from an earlier call with B sequences. None: zero, or the trained initial state of
+            layers with ``trainable_state``. A layer with ``full_gate_recurrence`` accepts only
+            None, because its state is incomplete.
+        lengths : int array (B,) or None, default None
+        mask : bool array (B, T) or None, default None
             As for `predict`.
 
         Returns
         -------
         y : array
-            As from `predict`.
-        state : tuple
-            One entry per layer: for an `LSTM` the pair (h, c), each (directions, B, hidden_size);
-            for other recurrent layers (h,); for a layer of layers the tuple of their states; for a
-            layer without a state None. `fusedlstm.models.select_rows` selects sequences of it.
+            The output, as from `predict`.
+        state : tuple or None
+            The state of the layer. The state of an `LSTM` is (h, c), and the state of other
+            recurrent layers is (h,). Each array is (directions, B, size). The state of a layer that
+            contains layers, such as the `Chain` of a `Sequential`, is a tuple with one state per
+            layer. The state is None for a layer without a state. To select sequences of a state,
+            use `fusedlstm.models.select_rows`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As for `predict`. Also if ``state`` does not have the structure and shapes of the
+            model's state, or if it is given and a layer cannot start from a state.
         """
         seq, real = self._read_masked(x, lengths, mask)
         before = self._read_state(state, seq.steps().shape[0])
@@ -147,7 +163,7 @@ class Inference:
     def _read_masked(
         self, x: npt.ArrayLike, lengths: npt.ArrayLike | None, mask: npt.ArrayLike | None
     ) -> tuple[Sequence, RealSteps | None]:
-        """Return the real steps, and with a mask their positions."""
+        """Return the real steps, and their positions if a mask is given."""
         seq = self._read(x, lengths)
         if mask is None:
             return seq, None

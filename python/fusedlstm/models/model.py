@@ -30,14 +30,14 @@ __all__ = ["Model", "Saved"]
 
 @dataclass
 class Saved:
-    """Values that `Sequential.forward` keeps for one call of `Sequential.backward`."""
+    """Values that `Model.forward` keeps for one call of `Model.backward`."""
 
     layer: Any  # the values that the layer's `forward` saved
-    output: Sequence
-    shape: tuple[int, ...]  # of the input of the first layer
+    output: Sequence  # the output of the layer
+    shape: tuple[int, ...]  # of the input of the layer, without masked steps
     output_shape: tuple[int, ...]  # of the output that the caller received
-    real: RealSteps | None
-    state: State  # final states of all layers, as from `Sequential.run`
+    real: RealSteps | None  # None without a mask
+    state: State  # the final state, as from `Model.run`
     has_initial_state: bool
     used: bool = field(default=False)
 
@@ -45,7 +45,7 @@ class Saved:
 class Model(Inference):
     """A layer with its parameters.
 
-    `Sequential` is a model whose layer is a `Chain`.
+    `Sequential` is a model whose layer is a `Chain`. The methods describe B sequences of T steps.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Model(Inference):
     params : array (n_params,)
         All parameters. Writing to it changes the model.
     params_version : object
-        Another object after each assignment to `params`.
+        Replaced by a new object when an array is assigned to `params`.
     layer : layer
     input_size, output_size : int
     dtype : numpy dtype
@@ -127,7 +127,7 @@ class Model(Inference):
         layer, input_size, dtype
             As for the constructor.
         named : dict of str to array
-            All entries of `named_params` of the model.
+            The values of all parameters, with the names and shapes of `named_params`.
 
         Returns
         -------
@@ -158,7 +158,7 @@ class Model(Inference):
         self._start()
 
     def _start(self) -> None:
-        """Use the parameters as weights."""
+        """Set the weights and the program for new parameters."""
         self._set_weights(self._params)
         self.params_version = object()
 
@@ -185,18 +185,19 @@ class Model(Inference):
         self.params_version = object()  # a fitted estimator then takes a new snapshot
 
     def named_params(self) -> dict[str, Array]:
-        """Return views of the parameters, by number of the layer and name within the layer.
+        """Return views of the parameters by name.
 
         Returns
         -------
         dict of str to array
-            In the shapes and gate order of PyTorch, such as ``"0.weight_ih"`` (4 * hidden_size,
-            input_size).
+            Names of the parameters of a `Sequential` start with the number of the layer, such as
+            ``"0.weight_ih"`` (4 * hidden_size, input_size) for an `LSTM`. The order of the gates is
+            that of PyTorch. Writing to an array changes the model.
         """
         return self.views(self._params)
 
     def views(self, flat: Array) -> dict[str, Array]:
-        """Return the parts of an array with the layout of `params`, by name."""
+        """Return views of an array (n_params,) of gradients or parameters, as `named_params`."""
         if np.shape(flat) != self._params.shape:
             raise ValueError(check.needs("flat", f"an array of {len(self._params)} numbers", flat))
         return views_of(flat, self._shapes)
@@ -215,19 +216,19 @@ class Model(Inference):
         Parameters
         ----------
         x : array (B, T, input_size)
-        lengths : int array (B,) or None
-        rng : numpy Generator or None
-            Generator of the dropout masks. None: no dropout.
-        mask : bool array (B, T) or None
+        lengths : int array (B,) or None, default None
+        rng : numpy Generator or None, default None
+            Random numbers for dropout and zoneout. None: compute the output as in prediction.
+        mask : bool array (B, T) or None, default None
             As for `predict`.
-        state : tuple or None
-            As for `run`. With a state, `backward` returns the gradient of the state, too.
+        state : tuple or None, default None
+            As for `run`. With a state, `backward` also returns the gradient of the state.
 
         Returns
         -------
         y : array
-            As from `predict`.
-        saved : object
+            The output, as from `predict`.
+        saved : Saved
             Argument of one call of `backward`. ``saved.state`` is the state that `run` returns.
 
         Notes
@@ -252,24 +253,22 @@ class Model(Inference):
 
         Parameters
         ----------
-        saved : object
+        saved : Saved
             From `forward`. It can be used only once.
-        dy : array
-            Gradient of the loss with respect to the output, in the output's shape.
+        dy : array (B, T, output_size) or (B, output_size)
+            Gradient of the loss with respect to the output.
         grads : array (n_params,)
-            The gradient with respect to `params` is added to it.
-        dstate : tuple or None
-            Gradient of the loss with respect to the final state ``saved.state``, in its structure.
-            None: zero.
+            The gradient with respect to `params` is added to this array.
+        dstate : tuple or None, default None
+            Gradient of the loss with respect to the final state, with the structure of
+            ``saved.state``. None: zero.
 
         Returns
         -------
         dx : array (B, T, input_size)
-            Gradient with respect to the input. Zero after the end of a sequence and at masked
-            steps.
+            Gradient with respect to the input. Zero at masked steps and after the end.
         dstate : tuple
-            Gradient with respect to the initial state, in its structure. Returned only if `forward`
-            was given a state.
+            Gradient with respect to the initial state. Returned if `forward` received a state.
         """
         dseq, before = self._backward(saved, dy, grads, True, dstate)
         assert dseq is not None
@@ -279,7 +278,10 @@ class Model(Inference):
         return (dx, before) if saved.has_initial_state else dx
 
     def add_gradients(self, saved: Saved, dy: npt.ArrayLike, grads: Array) -> None:
-        """Add the gradient with respect to `params` to ``grads``. Compute no other gradient."""
+        """Add the gradient with respect to `params` to ``grads``, as `backward` does.
+
+        Other gradients are not computed.
+        """
         self._backward(saved, dy, grads, input_gradient=False)
 
     def predictor(self) -> Predictor:
@@ -293,22 +295,22 @@ class Model(Inference):
         return Predictor(self)
 
     def stream(self, n_sequences: int | None = None) -> Stream:
-        """Run sequences one step at a time, with the present parameters.
+        """Return a stream, which computes sequences one step at a time with the current parameters.
 
         Parameters
         ----------
         n_sequences : int or None, default None
-            Number of sequences that run side by side. None: one, and arrays have no axis for it.
+            Number of sequences. None: one sequence, without an axis for the sequences.
 
         Returns
         -------
         Stream
-            Has ``step(x, out=None)`` and ``reset()``.
+            Its methods include ``step(x, out=None)`` and ``reset()``.
 
         Raises
         ------
         ValueError
-            If a layer reads sequences from their last step, or has an incomplete state.
+            If a layer reads sequences backward, is not causal, or has an incomplete state.
         """
         return PackedInference(self.layer, self._params, self.input_size).stream(n_sequences)
 
@@ -318,19 +320,19 @@ class Model(Inference):
         Parameters
         ----------
         path : str or path
-            An existing file is replaced when the new file is complete.
+            An existing file is replaced only after the new file is complete.
 
         Raises
         ------
         TypeError
-            If a layer is not a layer of `fusedlstm.layers`.
+            If the class of a layer is not in `fusedlstm.layers`.
 
         Notes
         -----
-        The file is a safetensors file with the arrays of `named_params` and a text that describes
-        the layers.
+        The file is a safetensors file with the arrays of `named_params`. Its metadata contains a
+        text that describes the layers.
         """
-        # Imported here, since the import takes time that predictions do not need.
+        # Imported here to keep the import of models fast.
         from fusedlstm.files.saving import save
 
         save(self, path)
@@ -341,8 +343,8 @@ class Model(Inference):
         Returns
         -------
         str
-            A table. Its repr is the text itself, so that prompts and notebooks show the lines. B is
-            the number of sequences, T the number of steps.
+            A table. Its repr is the text without quotes, so that prompts and notebooks show the
+            table. B is the number of sequences, T the number of steps.
 
         Examples
         --------

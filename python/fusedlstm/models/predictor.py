@@ -1,4 +1,4 @@
-"""Models with constant, packed weights, for predictions only."""
+"""Predictors: models with constant, packed weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Predictor"]
 
 
 class HasParams(Protocol):
-    """A layer and its parameters."""
+    """Interface of an object with a layer and its parameters, such as `Model`."""
 
     layer: Layer[Any]
     input_size: int
@@ -32,7 +32,7 @@ class PackedInference(Inference):
     ----------
     layer : layer
     params : array (n_params,)
-        Not copied. Copies and pickles of the object pack this array again.
+        The object keeps a read-only view. A copy or pickle of the object packs the array again.
     input_size : int
     """
 
@@ -44,17 +44,23 @@ class PackedInference(Inference):
         super().__init__(layer, weights, input_size, params.dtype)
 
     def stream(self, n_sequences: int | None = None) -> Stream:
-        """Run sequences one step at a time, as `Sequential.stream`.
+        """Return a stream, which computes sequences one step at a time.
 
-        All streams share the packed weights.
+        All streams of the object share its packed weights.
 
         Parameters
         ----------
         n_sequences : int or None, default None
+            As for `Sequential.stream`.
 
         Returns
         -------
         Stream
+
+        Raises
+        ------
+        ValueError
+            If a layer reads sequences backward, is not causal, or has an incomplete state.
         """
         return Stream(self, n_sequences)
 
@@ -72,12 +78,14 @@ class Predictor(PackedInference):
     """An immutable snapshot of a model, with packed weights. Returned by `Sequential.predictor`.
 
     A model packs its weights at every call, so that changes of its parameters take effect. For
-    short sequences and a large model, packing takes most of the time. A predictor packs them once.
-    Any number of threads may use it. Its outputs have the bits of the model's outputs.
+    short sequences and a large model, packing takes most of the time. A predictor packs the weights
+    once. Any number of threads may use it at the same time. Its outputs are bit-identical to those
+    of the model.
 
     Parameters
     ----------
     model : Model
+        Later changes of its parameters do not change the predictor.
 
     Examples
     --------
@@ -95,7 +103,7 @@ class Predictor(PackedInference):
         super().__init__(copy.deepcopy(model.layer), model.params.copy(), model.input_size)
 
     def __repr__(self) -> str:
-        """Return the repr of the model within that of the predictor."""
+        """Return ``Predictor(...)`` with the repr of the model."""
         return f"Predictor({self._model_repr})"
 
     def __copy__(self) -> Predictor:

@@ -1,4 +1,4 @@
-"""Models whose layers follow one another."""
+"""Models that apply layers one after the other."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ MAX_LINE_LENGTH = 88
 
 
 class Sequential(Model):
-    """A model whose layers follow one another.
+    """A model that applies layers one after the other.
 
     Parameters
     ----------
     layers : iterable of layers
-        From `fusedlstm.layers`. Stacked recurrent layers are listed one after the other. Data has
-        the shape (B, T, features) before `LastStep` or `Pool`, and (B, features) after it.
+        From `fusedlstm.layers`. Each element is one layer, so two stacked LSTM layers are two
+        elements. Arrays are (B, T, features) before `LastStep` or `Pool`, and (B, features) after
+        it. B is the number of sequences, T the number of steps.
     input_size : int
         Number of features of the input.
     dtype : {"float32", "float64"}, default "float32"
@@ -81,11 +82,16 @@ class Sequential(Model):
         layers, input_size, dtype
             As for `Sequential`.
         named : dict of str to array
-            All entries of `named_params` of the model.
+            The values of all parameters, with the names and shapes of `named_params`.
 
         Returns
         -------
         Sequential
+
+        Raises
+        ------
+        ValueError
+            If a parameter is missing, unknown, or has another shape.
 
         Examples
         --------
@@ -105,7 +111,7 @@ class Sequential(Model):
         return cast(Chain, self.layer).layers
 
     def __repr__(self) -> str:
-        """Return a call that makes a model of these layers, on one line if the line is short."""
+        """Return a call that makes a model of these layers, on one line if it fits."""
         layers = [repr(layer) for layer in self.layers]
         rest = [f"input_size={self.input_size}", f"dtype={self.dtype.name!r}"]
         line = f"Sequential([{', '.join(layers)}], {', '.join(rest)})"

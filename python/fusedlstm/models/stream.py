@@ -20,17 +20,19 @@ __all__ = ["Stream"]
 
 
 class Stream(core.Stream):
-    """Running sequences, computed step by step. From `Sequential.stream` or `Predictor.stream`.
+    """Sequences that are computed one step at a time, with their current states.
 
-    A stream uses the parameters that the model had when the stream was made. Streams of one
-    predictor share its packed weights. Only one thread at a time may use a stream.
+    Returned by `Sequential.stream` and `Predictor.stream`. A stream uses the parameters that the
+    model had when the stream was made. Streams of one predictor share its packed weights. Only one
+    thread at a time may use a stream.
 
     Parameters
     ----------
     predictor : Predictor
-        Every layer reads from the first step to the last.
+        Its layers must be causal.
     n_sequences : int or None, default None
-        Number of sequences that run side by side. None: one, and arrays have no axis for it.
+        Number of sequences that are computed together. None: one sequence, and the arrays of a step
+        have no axis for the sequences.
 
     Attributes
     ----------
@@ -72,7 +74,7 @@ class Stream(core.Stream):
         self._y_shape = (*axes, self._inference.output_size)
 
     def _step(self, x: npt.ArrayLike, out: Array | None = None) -> Array:
-        """Compute a step for arguments that the core's `step` does not take, or refuse them."""
+        """Check and convert arguments that the core did not accept, and compute the step."""
         given = check.real_array("x", x, self.dtype)
         if given.shape != self.x_shape:
             raise ValueError(check.needs("x", f"an array of shape {self.x_shape}", given))
@@ -91,9 +93,10 @@ class Stream(core.Stream):
 
     @property
     def state(self) -> State:
-        """The states of the layers, as from `Sequential.run`. Assigning a state sets them.
+        """The state after the last step, as from `Sequential.run`. It can be assigned.
 
-        Reading returns a copy. None stands for the initial state.
+        Reading returns a copy. An entry is None for a layer in its initial state, and for a layer
+        without a state.
         """
         if self._layers is not None:
             return states.copied(self._layers.state)
@@ -120,17 +123,23 @@ class Stream(core.Stream):
         leaves = state_leaves(self._inference.layer, value)
         super().set_state([None if s is None else next(leaves) for s in super().state()])
 
-    def _state_shapes(self) -> states.Shapes:
+    def _state_shapes(self) -> states.StateShapes:
         return self._inference.layer.state_shapes(self._rows, self._inference.input_size)
 
     def select(self, rows: npt.ArrayLike) -> None:
-        """Keep the states of some of the sequences.
+        """Keep some of the sequences, in a new order.
+
+        The stream then has N sequences.
 
         Parameters
         ----------
-        rows : int array
-            Numbers of sequences, in the new order. A number may occur several times. The stream
-            then has ``len(rows)`` sequences.
+        rows : int array (N,)
+            Numbers of the sequences, in the new order. A number may occur several times.
+
+        Raises
+        ------
+        ValueError
+            If the stream was made without ``n_sequences``, or a number is out of range.
         """
         if self._single:
             raise ValueError("n_sequences must be given for select; got None")
@@ -150,7 +159,7 @@ class Stream(core.Stream):
         )
 
     def reset(self) -> None:
-        """Start new sequences."""
+        """Set the states of all sequences to the initial state."""
         if self._layers is None:
             super().reset()
         else:
@@ -158,7 +167,7 @@ class Stream(core.Stream):
 
 
 class _RunningLayers:
-    """Layers that the core has no program for, computed by their own `run`."""
+    """Computes steps with `Layer.run`, for layers that the core cannot compute."""
 
     def __init__(self, inference: Inference, rows: int) -> None:
         self.inference, self.rows = inference, rows

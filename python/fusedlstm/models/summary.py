@@ -10,13 +10,13 @@ from fusedlstm.layers.shapes import count_of
 from fusedlstm.models.inference import Inference
 
 MAX_LAYER_LENGTH = 48
-"""Maximum number of characters of a layer in the table."""
+"""Maximum number of characters of the repr of a layer in the table."""
 
 HEADINGS = ("", "layer", "output", "parameters", "bytes")
 
 
 class Table(str):
-    """Text of several lines. Its repr is the text itself, so that prompts show the lines."""
+    """Text whose repr is the text without quotes, so that prompts show its lines."""
 
     __slots__ = ()
 
@@ -28,7 +28,8 @@ class Table(str):
 def summary(model: Inference, standardizes: bool = False) -> Table:
     """Return the layers with the shapes of their outputs, their parameters and bytes.
 
-    The layers of a layer of layers are indented below it. Its numbers include theirs.
+    Layers inside a `Composite` are indented below it. The numbers of the `Composite` include the
+    numbers of its layers.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def _is_chain(layer: Layer[Any]) -> bool:
 def _rows_of(
     name: str, layer: Layer[Any], input_size: int, steps: str
 ) -> Iterator[tuple[str, str, str, int]]:
-    """Yield number, text, output and number of parameters of a layer and of its layers."""
+    """Yield name, repr, output shape and number of parameters of a layer and of its layers."""
     after = "" if layer.reduces else steps
     shapes = {} if layer.shares_params_of is not None else layer.param_shapes(input_size)
     indent = "  " * name.count(".")

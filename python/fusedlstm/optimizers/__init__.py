@@ -4,8 +4,8 @@ An optimizer is a frozen dataclass of options. `Optimizer.init` returns the stat
 step, and `Optimizer.step` updates the parameters and the state in place. The caller passes the
 learning rate to each step. Weight decay applies to the elements whose ``decay_mask`` is 1.
 
-`LBFGS` has no ``step``, because each of its iterations uses all training data. It is trained with
-`fusedlstm.training.full_batch_epochs`.
+`LBFGS` has no ``step``, because each of its iterations uses all training data. To train with
+`LBFGS`, use `fusedlstm.training.full_batch_epochs`.
 """
 
 from fusedlstm.optimizers.adam import Adam, AdamW, Nadam

@@ -7,15 +7,18 @@ from typing import ClassVar
 
 from fusedlstm._core import core
 from fusedlstm._utils import validation as check
-from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step, keyword_only
+from fusedlstm.optimizers.base import Optimizer, OptimizerState, StepArguments, keyword_only
 
 
 @keyword_only
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Adam(Optimizer):
-    """Adam: running mean of the gradient, divided by the root of the running mean of its square.
+    """Adam [1]_: mean of the gradients, divided by the root of the mean of their squares.
 
-    Weight decay is added to the gradient. `AdamW` decouples weight decay from the gradient.
+    The running means are ``m = beta1 * m + (1 - beta1) * g`` and
+    ``v = beta2 * v + (1 - beta2) * g**2``. Step t is
+    ``p -= learning_rate * m / (1 - beta1**t) / (sqrt(v / (1 - beta2**t)) + epsilon)``. Weight decay
+    is added to the gradient g. `AdamW` decouples weight decay from the gradient.
 
     Parameters
     ----------
@@ -60,7 +63,7 @@ class Adam(Optimizer):
     def averages(self) -> tuple[str, ...]:
         return ("mean", "squares", "highest") if self.amsgrad else ("mean", "squares")
 
-    def _update(self, step: Step, state: OptimizerState) -> None:
+    def _update(self, step: StepArguments, state: OptimizerState) -> None:
         averages = state.averages
         options = (
             state.t,
@@ -86,9 +89,10 @@ class Adam(Optimizer):
 @keyword_only
 @dataclass(frozen=True, kw_only=True, repr=False)
 class AdamW(Adam):
-    """Adam with decoupled weight decay.
+    """Adam with decoupled weight decay [1]_.
 
-    Weight decay reduces the parameters directly and does not enter the running means.
+    Before each step of `Adam`, the parameters are multiplied by ``1 - learning_rate *
+    weight_decay``. The running means do not contain the weight decay.
 
     Parameters
     ----------
@@ -121,7 +125,7 @@ class AdamW(Adam):
 @keyword_only
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Nadam(Optimizer):
-    """Adam with Nesterov momentum.
+    """Adam with Nesterov momentum [1]_.
 
     The momentum coefficient of step t is ``beta1 * (1 - 0.96**(t * momentum_decay) / 2)``. It
     increases from ``beta1 / 2`` to ``beta1``.
@@ -169,7 +173,7 @@ class Nadam(Optimizer):
     def _momentum(self, t: int) -> float:
         return float(self.beta1 * (1 - 0.5 * 0.96 ** (t * self.momentum_decay)))
 
-    def _update(self, step: Step, state: OptimizerState) -> None:
+    def _update(self, step: StepArguments, state: OptimizerState) -> None:
         now, ahead = self._momentum(state.t), self._momentum(state.t + 1)
         state.momentum_product *= now
         product = state.momentum_product

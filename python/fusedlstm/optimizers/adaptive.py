@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 from fusedlstm._core import core
 from fusedlstm._utils import validation as check
-from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step, keyword_only
+from fusedlstm.optimizers.base import Optimizer, OptimizerState, StepArguments, keyword_only
 
 
 @keyword_only
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Adagrad(Optimizer):
-    """Adagrad: gradients divided by the root of the sum of all their squares so far.
+    """Adagrad [1]_: gradients divided by the root of the sum of all their squares so far.
+
+    ``s = s + g**2``, then ``p -= learning_rate * g / (sqrt(s) + epsilon)``. Weight decay is added
+    to the gradient.
 
     Parameters
     ----------
@@ -45,7 +48,7 @@ class Adagrad(Optimizer):
     def averages(self) -> tuple[str, ...]:
         return ("squares",)
 
-    def _update(self, step: Step, state: OptimizerState) -> None:
+    def _update(self, step: StepArguments, state: OptimizerState) -> None:
         core.adagrad_step(
             step.params,
             step.grads,
@@ -59,7 +62,10 @@ class Adagrad(Optimizer):
 @keyword_only
 @dataclass(frozen=True, kw_only=True, repr=False)
 class RMSprop(Optimizer):
-    """RMSprop: gradients divided by the root of the running mean of their square.
+    """RMSprop [1]_: gradients divided by the root of the running mean of their square.
+
+    ``s = rho * s + (1 - rho) * g**2``, then ``p -= learning_rate * g / (sqrt(s) + epsilon)``.
+    Weight decay is added to the gradient.
 
     Parameters
     ----------
@@ -95,7 +101,7 @@ class RMSprop(Optimizer):
     def averages(self) -> tuple[str, ...]:
         return ("squares",)
 
-    def _update(self, step: Step, state: OptimizerState) -> None:
+    def _update(self, step: StepArguments, state: OptimizerState) -> None:
         core.rmsprop_step(
             step.params,
             step.grads,

@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 
 def keyword_only(cls: type[T]) -> type[T]:
-    """Make the constructor of an optimizer explain that it takes keyword arguments only.
+    """Replace the error for positional arguments of an optimizer by one that names the remedy.
 
-    In other libraries the learning rate is the first argument of an optimizer.
+    Users of other libraries pass the learning rate as the first argument of an optimizer.
     """
     init = cls.__init__
 
@@ -27,8 +27,8 @@ def keyword_only(cls: type[T]) -> type[T]:
     def initialize(self: T, *args: Any, **fields: Any) -> None:
         if args:
             raise TypeError(
-                f"{cls.__name__} takes keyword arguments only; got {check.shown(args[0])}. A "
-                f"learning rate is set with learning_rate= of the estimator or of training.epochs."
+                f"{cls.__name__} takes keyword arguments only; got {check.shown(args[0])}. Set the "
+                f"learning rate with learning_rate= of the estimator or of training.epochs."
             )
         init(self, **fields)
 
@@ -45,7 +45,7 @@ class OptimizerState:
     t : int
         Number of steps taken.
     averages : dict of str to array
-        Arrays that the optimizer updates in each step, by name, such as running averages.
+        Arrays of the optimizer by name, such as running means of the gradient.
     momentum_product : float
         Product of the momentum coefficients of all steps. Only `Nadam` uses it.
 
@@ -66,8 +66,8 @@ class OptimizerState:
     momentum_product: float = 1.0
 
 
-class Step(NamedTuple):
-    """Arguments of one update.
+class StepArguments(NamedTuple):
+    """Arguments of one step, for ``_update`` of an optimizer.
 
     Attributes
     ----------
@@ -75,8 +75,9 @@ class Step(NamedTuple):
         Parameters and their gradient. The parameters are updated in place.
     learning_rate : float
         Step size.
-    decay : tuple of array (n_params,) or None, and float
-        1 where weight decay applies, else 0; and the factor of the weight decay.
+    decay : tuple of (array (n_params,) or None, float)
+        The mask of the weight decay, 1 where it applies and 0 elsewhere, and its factor. The mask
+        is None without weight decay.
     """
 
     params: Array
@@ -167,7 +168,7 @@ class Optimizer(ShortRepr, abc.ABC):
         weight_decay : float, default 0
             Factor of the weight decay.
         decay_mask : array (n_params,), optional
-            1 where weight decay and ``l1`` apply, 0 elsewhere. With None, they are not applied.
+            1 where weight decay and ``l1`` apply, 0 elsewhere. None: they are not applied.
 
         Raises
         ------
@@ -186,7 +187,7 @@ class Optimizer(ShortRepr, abc.ABC):
             grads = grads + params.dtype.type(self.l1) * decay_mask * np.sign(params)
         state.t += 1
         mask = decay_mask if weight_decay > 0 else None
-        self._update(Step(params, grads, learning_rate, (mask, weight_decay)), state)
+        self._update(StepArguments(params, grads, learning_rate, (mask, weight_decay)), state)
 
     def check_state(self, state: object, params: Array) -> None:
         """Raise an error if ``state`` is not a state of this optimizer for ``params``.
@@ -214,5 +215,5 @@ class Optimizer(ShortRepr, abc.ABC):
                 raise ValueError(check.needs("state", needed, state))
 
     @abc.abstractmethod
-    def _update(self, step: Step, state: OptimizerState) -> None:
-        """Update the parameters and the arrays of the state in place."""
+    def _update(self, step: StepArguments, state: OptimizerState) -> None:
+        """Update ``step.params`` and the arrays of the state in place."""

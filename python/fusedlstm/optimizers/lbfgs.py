@@ -1,6 +1,6 @@
 """L-BFGS: a quasi-Newton method for full-batch training.
 
-`fusedlstm.training.full_batch` has the training loop.
+The training loop is in `fusedlstm.training.full_batch`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from fusedlstm.optimizers.base import OptimizerState, keyword_only
 @keyword_only
 @dataclass(frozen=True, kw_only=True, repr=False)
 class LBFGS(ShortRepr):
-    """Limited-memory BFGS on all training data at once, for small data sets.
+    """Limited-memory BFGS [1]_ for small data sets.
 
-    One epoch is one iteration. An iteration computes a descent direction from the gradient and the
-    last steps. `scipy.optimize.line_search` then finds a step length that satisfies the strong
-    Wolfe conditions. There is no learning rate, and the gradient is not clipped.
+    Every iteration uses all training data, so one iteration is one epoch. It computes a descent
+    direction from the gradient and the last steps. `scipy.optimize.line_search` then finds a step
+    length that satisfies the strong Wolfe conditions. There is no learning rate, and the gradient
+    is not clipped.
 
     Parameters
     ----------
@@ -94,9 +95,9 @@ class LBFGS(ShortRepr):
         return descent
 
     def remember(self, step: Array, change: Array, state: OptimizerState) -> None:
-        """Add a step to the state.
+        """Add a step to the state, and remove the oldest step if there are more than ``history``.
 
-        If the curvature along the step is not positive, all past steps are removed instead.
+        If the curvature along the step is not positive, all steps are removed from the state.
 
         Parameters
         ----------

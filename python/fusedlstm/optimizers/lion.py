@@ -1,4 +1,4 @@
-"""Lion: updates by the sign of an average of gradients."""
+"""Lion: updates by the sign of a mean of gradients."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from dataclasses import dataclass
 
 from fusedlstm._core import core
 from fusedlstm._utils import validation as check
-from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step, keyword_only
+from fusedlstm.optimizers.base import Optimizer, OptimizerState, StepArguments, keyword_only
 
 
 @keyword_only
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Lion(Optimizer):
-    """Lion: updates of the same size for all parameters, by the sign of an average of gradients.
+    """Lion [1]_: updates of the same size for all parameters, by the sign of a mean of gradients.
 
     ``p -= learning_rate * sign(beta1 * m + (1 - beta1) * g)``, then
-    ``m = beta2 * m + (1 - beta2) * g``. Weight decay is decoupled from the gradient. Suitable
-    learning rates are 3 to 10 times smaller than those of Adam.
+    ``m = beta2 * m + (1 - beta2) * g``. Weight decay is decoupled from the gradient, as in `AdamW`.
+    Suitable learning rates are 3 to 10 times smaller than for Adam [1]_.
 
     Parameters
     ----------
     beta1 : float in [0, 1), default 0.9
-        Weight of the running mean in the average whose sign gives the update.
+        Weight of the running mean m in the update.
     beta2 : float in [0, 1), default 0.99
-        Decay rate of the running mean.
+        Decay rate of the running mean m.
     l1 : float of at least 0, default 0
         Weight of an L1 penalty on the weights. Biases are excluded, as in weight decay.
     clip_value : positive float or None, default None
@@ -52,7 +52,7 @@ class Lion(Optimizer):
     def averages(self) -> tuple[str, ...]:
         return ("mean",)
 
-    def _update(self, step: Step, state: OptimizerState) -> None:
+    def _update(self, step: StepArguments, state: OptimizerState) -> None:
         core.lion_step(
             step.params,
             step.grads,

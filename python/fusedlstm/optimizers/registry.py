@@ -1,4 +1,4 @@
-"""The optimizers that the estimators know by name."""
+"""Names of optimizers for the estimators."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ OPTIMIZERS: dict[str, AnyOptimizer] = {
     "lion": Lion(),
     "lbfgs": LBFGS(),
 }
-"""Optimizers by the name that the parameter ``optimizer`` of an estimator accepts."""
+"""Optimizers by name, for the parameter ``optimizer`` of an estimator."""
 
 
 def as_optimizer(value: object) -> AnyOptimizer:
-    """Return an optimizer that is given by name or as an object."""
+    """Return an optimizer, given its name or the optimizer itself."""
     if isinstance(value, (Optimizer, LBFGS)):
         return value
     if isinstance(value, str):

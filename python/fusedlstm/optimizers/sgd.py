@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fusedlstm._core import core
 from fusedlstm._utils import validation as check
-from fusedlstm.optimizers.base import Optimizer, OptimizerState, Step, keyword_only
+from fusedlstm.optimizers.base import Optimizer, OptimizerState, StepArguments, keyword_only
 
 
 @keyword_only
@@ -15,12 +15,12 @@ class SGD(Optimizer):
     """Stochastic gradient descent, optionally with momentum.
 
     ``v = momentum * v + g``, then ``p -= learning_rate * v``, or with Nesterov momentum
-    ``p -= learning_rate * (g + momentum * v)``.
+    ``p -= learning_rate * (g + momentum * v)`` [1]_. Weight decay is added to the gradient g.
 
     Parameters
     ----------
     momentum : float in [0, 1), default 0
-        Factor of the previous velocity.
+        Factor of the velocity v of the previous step.
     nesterov : bool, default False
         If True, use Nesterov momentum. ``momentum`` must be positive.
     l1 : float of at least 0, default 0
@@ -53,7 +53,7 @@ class SGD(Optimizer):
     def averages(self) -> tuple[str, ...]:
         return ("velocity",) if self.momentum > 0 else ()
 
-    def _update(self, step: Step, state: OptimizerState) -> None:
+    def _update(self, step: StepArguments, state: OptimizerState) -> None:
         core.sgd_step(
             step.params,
             step.grads,

@@ -1,4 +1,4 @@
-"""Learning rate schedules: factors of the learning rate over the epochs.
+"""Learning rate schedules.
 
 A schedule is a frozen dataclass of options. `Schedule.multiplier` returns the factor by which the
 learning rate is multiplied in one update. The state of a schedule, such as the number of finished

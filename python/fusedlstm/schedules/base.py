@@ -19,13 +19,13 @@ class ScheduleState:
     epoch : int
         Number of finished epochs.
     watched : float or None
-        Value of the last epoch that `ReduceOnPlateau` monitors; lower is better. Training sets it
-        to the training loss. The caller may replace it before the next epoch. None after
-        `Schedule.update` has read it.
+        Value that `ReduceOnPlateau` monitors. Lower is better. Training sets it to the training
+        loss after each epoch. The caller may then assign another value. `Schedule.update` sets it
+        to None.
     best : float
         Lowest value of ``watched`` so far.
     waited : int
-        Number of epochs without an improvement since ``best``.
+        Number of epochs since the last improvement, reduction or end of a cooldown.
     cooling : int
         Number of epochs left in the cooldown after a reduction.
     reduced : float
@@ -50,10 +50,12 @@ class Schedule(ShortRepr, abc.ABC):
     """Base class of learning rate schedules.
 
     A subclass implements `multiplier`. It overrides `update` if the factor depends on the losses,
-    and `for_epochs` if it depends on the number of epochs of the training.
+    and `for_epochs` if the factor depends on the number of epochs.
 
     Examples
     --------
+    The factor ``1 / (1 + t)`` after t epochs:
+
     >>> from fusedlstm.schedules import Schedule, ScheduleState
     >>> class Inverse(Schedule):
     ...     def multiplier(self, state, i=0, n=1):
@@ -82,7 +84,7 @@ class Schedule(ShortRepr, abc.ABC):
         """
 
     def update(self, state: ScheduleState) -> None:
-        """Update the state with the value of the last epoch.
+        """Update the state with the value of the last epoch, ``state.watched``.
 
         Training calls this method before each epoch.
 
@@ -94,12 +96,13 @@ class Schedule(ShortRepr, abc.ABC):
         state.watched = None
 
     def for_epochs(self, n_epochs: int) -> Schedule:
-        """Return the schedule for a training of a known number of epochs.
+        """Return the schedule for a given number of epochs.
 
         Parameters
         ----------
         n_epochs : int
-            Number of epochs. Ignored if the schedule has its own number of epochs or needs none.
+            Number of epochs. Ignored if the schedule was made with a number of epochs, or does not
+            depend on it.
 
         Returns
         -------
@@ -110,17 +113,17 @@ class Schedule(ShortRepr, abc.ABC):
 
 
 def between(first: float, last: float, part: float) -> float:
-    """Interpolate linearly from ``first`` at 0 to ``last`` at 1."""
+    """Interpolate linearly, from ``first`` at part 0 to ``last`` at part 1."""
     return first + (last - first) * part
 
 
 def half_cosine(first: float, last: float, part: float) -> float:
-    """Interpolate with half a cosine from ``first`` at 0 to ``last`` at 1 and above."""
+    """Interpolate with half a cosine, from ``first`` at part 0 to ``last`` at part 1 and above."""
     return between(last, first, (1 + math.cos(math.pi * min(part, 1.0))) / 2)
 
 
 def known_epochs(epochs: int | None) -> int:
-    """Return the number of epochs; raise ValueError if it is None."""
+    """Return the number of epochs, or raise ValueError if it is None."""
     if epochs is None:
         hint = "Call for_epochs first."
         raise ValueError(check.needs("epochs", "an integer to compute a multiplier", None, hint))
@@ -128,6 +131,6 @@ def known_epochs(epochs: int | None) -> int:
 
 
 def check_epochs(epochs: int | None) -> None:
-    """Check the number of epochs of a schedule."""
+    """Raise an error if the number of epochs is not a positive integer or None."""
     if epochs is not None:
         check.int_at_least("epochs", epochs, 1, "a positive integer or None")

@@ -26,16 +26,16 @@ def check_warm_up(warm_up: float, start: float, end: float) -> None:
 
 @dataclass(frozen=True, repr=False)
 class Cosine(Schedule):
-    """Cosine annealing after a linear warm-up.
+    """Cosine annealing [1]_ after a linear warm-up.
 
-    The learning rate changes at each update. It rises linearly during the warm-up, then falls along
-    half a cosine. After ``epochs`` epochs it stays constant.
+    The learning rate changes at each update. It increases linearly during the warm-up, and then
+    decreases along half a cosine. After ``epochs`` epochs it stays constant.
 
     Parameters
     ----------
     epochs : int or None, default None
         Number of epochs until the end of the cosine, including the warm-up. None means ``max_iter``
-        of the estimator.
+        of the estimator. Without an estimator, call `for_epochs` or set the number.
     warm_up : float of at least 0, default 0
         Number of epochs of the warm-up. It may be a fraction.
     start : float in [0, 1], default 0.01
@@ -71,6 +71,7 @@ class Cosine(Schedule):
     def for_epochs(self, n_epochs: int) -> Cosine:
         if self.epochs is not None:
             return self
+        # The warm-up must end before `epochs`.
         return dataclasses.replace(self, epochs=max(n_epochs, math.floor(self.warm_up) + 1))
 
     def multiplier(self, state: ScheduleState, i: int = 0, n: int = 1) -> float:
@@ -84,17 +85,17 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True, repr=False)
 class CosineRestarts(Schedule):
-    """Cosine annealing with warm restarts, after a linear warm-up.
+    """Cosine annealing with warm restarts [1]_, after a linear warm-up.
 
-    The learning rate changes at each update. It falls along half a cosine, then returns to its full
-    value and falls again.
+    The learning rate changes at each update. It decreases along half a cosine, then returns to its
+    full value and decreases again.
 
     Parameters
     ----------
     period : positive int, default 10
         Number of epochs of the first cosine.
     growth : positive int, default 1
-        Factor by which each cosine is longer than the previous cosine.
+        Each cosine is ``growth`` times as long as the previous cosine.
     warm_up : float of at least 0, default 0
         Number of epochs of the warm-up. It may be a fraction.
     start : float in [0, 1], default 0.01

@@ -1,4 +1,4 @@
-"""Schedules that reduce the learning rate epoch by epoch."""
+"""Schedules that multiply the learning rate by a factor after a number of epochs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Exponential(Schedule):
     Parameters
     ----------
     gamma : positive float, default 0.95
-        Factor of each epoch.
+        Factor after each epoch.
 
     Examples
     --------

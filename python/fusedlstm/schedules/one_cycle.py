@@ -1,4 +1,4 @@
-"""One-cycle schedule: a rise and a fall of the learning rate."""
+"""One-cycle schedule: the learning rate increases, then decreases."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from fusedlstm.schedules.base import (
 
 @dataclass(frozen=True, repr=False)
 class OneCycle(Schedule):
-    """One-cycle schedule: the learning rate rises to its full value and falls to almost zero.
+    """One-cycle schedule [1]_: the learning rate increases to its full value, then decreases.
 
-    The learning rate changes at each update. The rise and the fall are half cosines. After
-    ``epochs`` epochs the learning rate stays constant.
+    The learning rate changes at each update, along half a cosine in each of the two phases. After
+    ``epochs`` epochs it stays constant.
 
     Parameters
     ----------
     epochs : int or None, default None
-        Number of epochs until the end of the fall. None means ``max_iter`` of the estimator.
+        Number of epochs of both phases. None means ``max_iter`` of the estimator. Without an
+        estimator, call `for_epochs` or set the number.
     pct_start : float in (0, 1), default 0.3
-        Fraction of the updates in which the learning rate rises.
+        Fraction of the updates in which the learning rate increases.
     div_factor : positive float, default 25
         The factor of the first update is ``1 / div_factor``.
     final_div_factor : positive float, default 1e4
@@ -62,7 +63,7 @@ class OneCycle(Schedule):
         return self if self.epochs is not None else dataclasses.replace(self, epochs=n_epochs)
 
     def multiplier(self, state: ScheduleState, i: int = 0, n: int = 1) -> float:
-        # The rise ends at update `top`, the fall at update `last`.
+        # The learning rate increases until update `top`, and decreases until update `last`.
         update = state.epoch * n + i
         updates = known_epochs(self.epochs) * n
         top, last = self.pct_start * updates - 1, updates - 1

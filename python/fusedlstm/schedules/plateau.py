@@ -12,21 +12,22 @@ from fusedlstm.schedules.base import Schedule, ScheduleState
 class ReduceOnPlateau(Schedule):
     """Multiply the learning rate by ``factor`` when the monitored value stops improving.
 
-    The estimators monitor the training loss, or with ``early_stopping`` the validation loss or
-    score.
+    The estimators monitor the training loss. With ``early_stopping``, they monitor the validation
+    loss or score.
 
     Parameters
     ----------
     factor : float in (0, 1), default 0.1
         Factor of each reduction.
     patience : int of at least 0, default 5
-        Number of epochs without an improvement after which the next such epoch causes a reduction.
+        Number of epochs without an improvement that do not cause a reduction. The next epoch
+        without an improvement causes one.
     threshold : float of at least 0, default 1e-4
         Minimum decrease of the loss, or increase of the score, that counts as an improvement.
     cooldown : int of at least 0, default 0
-        Number of epochs after a reduction in which ``patience`` does not count.
+        Number of epochs after a reduction that are not counted as epochs without an improvement.
     min_factor : float in [0, 1), default 0
-        Smallest product of the factors of all reductions.
+        Lower limit of the product of the factors of all reductions.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The schedules that the estimators know by name."""
+"""Names of schedules for the estimators."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SCHEDULES: dict[str, Schedule] = {
     "one_cycle": OneCycle(),
     "reduce_on_plateau": ReduceOnPlateau(),
 }
-"""Schedules by the name that the parameter ``schedule`` of an estimator accepts."""
+"""Schedules by name, for the parameter ``schedule`` of an estimator."""
 
 
 def as_schedule(value: object) -> Schedule | None:
-    """Return a schedule that is given by name or as an object, or None for None."""
+    """Return a schedule, given its name or the schedule itself. None means no schedule."""
     if value is None or isinstance(value, Schedule):
         return value
     if isinstance(value, str):

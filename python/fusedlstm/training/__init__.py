@@ -1,4 +1,4 @@
-"""Training: sources of batches, and generators that yield once per epoch."""
+"""Training: sources of batches, and generators that train one epoch per iteration."""
 
 from fusedlstm.training.batches import (
     Batch,

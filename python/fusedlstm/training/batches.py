@@ -25,13 +25,14 @@ class Batch(NamedTuple):
     ----------
     x : array (B, T, F)
     lengths : int64 array (B,) or None
-    y : array (B, ...)
-        Targets as the loss takes them: of the sequences, or of all steps, (B, T, ...).
-    weights : array (B,) or (B, T) or None
-        Weights of the sequences or of the steps, relative to the mean over the training set.
-    goes_on : bool
-        True if the sequences continue those of the previous batch: the model then starts from the
-        final states of that batch.
+        Number of real steps of each sequence. None: all steps are real.
+    y : array (B, ...) or (B, T, ...)
+        Targets, per sequence or per step.
+    weights : array (B,) or (B, T) or None, default None
+        Weights, per sequence or per step, divided by their mean over the training set.
+    goes_on : bool, default False
+        True if the sequences are continuations of the sequences of the previous batch. The model
+        then starts from the final states of the previous batch.
     """
 
     x: Array
@@ -42,16 +43,20 @@ class Batch(NamedTuple):
 
 
 class BatchSource(Protocol):
-    """Interface of the sources of batches, such as memory, a memory map or one long series."""
+    """Interface of the sources of batches.
+
+    If the optional attribute ``carries_states`` is True, each batch except the first starts from
+    the final states of the previous batch.
+    """
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
 
     def order(self, rng: np.random.Generator) -> Order:
-        """Return the order of an epoch, drawn from ``rng``."""
+        """Return an array that determines the batches of an epoch, such as a permutation."""
 
     def batch(self, order: Order, i: int) -> Batch:
-        """Return batch ``i`` of an epoch in this order."""
+        """Return batch ``i`` of an epoch, counted from 0. ``order`` is from the method `order`."""
 
 
 class SequenceBatches:
@@ -59,15 +64,23 @@ class SequenceBatches:
 
     Parameters
     ----------
-    X : array (n, T, F), or any other form that the estimators take
-        It may be a memory map: only one batch at a time is copied.
+    X : array (n, T, F), or another form of X that the estimators accept
+        It may be a memory map, from which one batch at a time is copied.
     y : array (n, ...), or list of arrays (T_i, ...)
-        Targets of the sequences, or of the steps.
-    weights : array (n,), list of arrays (T_i,), or None
-        Weights of the sequences or of the steps, relative to their mean.
+        Targets, per sequence or per step. T_i is the number of steps of sequence i.
     batch_size : int
+        Number of sequences in a batch. The last batch may have fewer.
+    weights : array (n,), list of arrays (T_i,), or None, default None
+        Weights, per sequence or per step, divided by their mean.
     dtype : {"float32", "float64"}, default "float32"
+        The dtype of the model.
     shuffle : bool, default True
+        If True, each epoch has the sequences in a new random order.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type, length or values.
 
     Examples
     --------
@@ -114,7 +127,7 @@ class SequenceBatches:
         return -(-len(self.sequences) // self.batch_size)
 
     def order(self, rng: np.random.Generator) -> Order:
-        """Return the order of the sequences in an epoch."""
+        """Return the numbers of the sequences in the order of an epoch, (n,)."""
         order = np.arange(len(self.sequences))
         if self.shuffle:
             rng.shuffle(order)
@@ -129,23 +142,31 @@ class SequenceBatches:
 
 
 class SeriesBatches:
-    """Batches of one long series with targets at every step; states are carried between batches.
+    """Batches of one long series with one target per step.
 
-    The series is cut into ``batch_size`` parts of equal length. A batch holds the next ``steps``
-    steps of every part, and the model starts from the final states of the previous batch. Up to
-    ``batch_size - 1`` steps at the end of the series are left out. Gradients are propagated back to
-    the beginning of a batch.
+    The series is cut into ``batch_size`` parts of equal length. A batch contains the next ``steps``
+    steps of every part. The model starts from the final states of the previous batch, and gradients
+    are propagated back to the first step of the batch. Up to ``batch_size - 1`` steps at the end of
+    the series are not used.
 
     Parameters
     ----------
     series : array (n_timesteps, n_features) or (n_timesteps,)
-        It may be a memory map: only one batch at a time is copied.
+        It may be a memory map, from which one batch at a time is copied.
     targets : array (n_timesteps, ...)
-        Targets of the steps. The loss must be a loss of vectors, such as ``squared_error``.
+        Targets of the steps, with the axes that the loss requires: (n_timesteps, n_targets) for
+        ``squared_error``, or class indices (n_timesteps,) for ``log_loss``.
     batch_size : int
+        Number of parts, B.
     steps : int
-        Number of steps of a batch. The last batch of an epoch may have fewer.
+        Number of steps in a batch. The last batch of an epoch may have fewer.
     dtype : {"float32", "float64"}, default "float32"
+        The dtype of the model.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument has the wrong type, length or values.
 
     Examples
     --------
@@ -198,7 +219,7 @@ class SeriesBatches:
         return -(-self.length // self.steps)
 
     def order(self, rng: np.random.Generator) -> Order:
-        """Return the batches in the order of time."""
+        """Return the numbers of the batches, in the order of time."""
         return np.arange(len(self))
 
     def batch(self, order: Order, i: int) -> Batch:
@@ -214,14 +235,14 @@ class SeriesBatches:
 
 
 def _is_ragged(values: Any) -> bool:
-    """Return True for values of steps, given as one object per sequence."""
+    """Return True for a list of values per step, with one element per sequence."""
     if isinstance(values, np.ndarray):
         return values.dtype.kind == "O" and values.ndim == 1
     return isinstance(values, (list, tuple))
 
 
 def _rows(values: Any, rows: Order) -> Array:
-    """Return the values of some sequences; values of steps are padded."""
+    """Return the values of some sequences. Values per step are padded to the same length."""
     array: Array = values.take(rows, None)[0] if isinstance(values, Sequences) else values[rows]
     return array
 

@@ -1,4 +1,4 @@
-"""Training: a generator that yields once per epoch."""
+"""Training in batches: a generator that trains one epoch per iteration."""
 
 from __future__ import annotations
 
@@ -32,11 +32,14 @@ class Epoch:
     number : int
         Number of the epoch, counted from 1.
     loss : float
-        Mean loss of the epoch's outputs. The loss of a batch is that before its update.
+        Mean loss over the outputs of the epoch. The loss of a batch is computed before its update.
+        For L-BFGS, the loss is computed after the iteration.
     size : float
-        Number of outputs of the epoch: of sequences, or of steps.
-    converged : bool
-        True if the line search of L-BFGS found no decrease: further epochs would change nothing.
+        Number of outputs in the mean: sequences, or real steps if the model has an output at every
+        step. Missing targets reduce the number.
+    converged : bool, default False
+        True if the line search of L-BFGS found no decrease. Further epochs would not change the
+        model.
     """
 
     number: int
@@ -70,31 +73,40 @@ def epochs(
     loss : callable
         From `fusedlstm.losses`.
     optimizer : Optimizer
-        An optimizer of batches. For `LBFGS` use `fusedlstm.training.full_batch_epochs`.
+        From `fusedlstm.optimizers`. For `LBFGS` use `fusedlstm.training.full_batch_epochs`.
     learning_rate : float
-    schedule : Schedule or None
-        From `fusedlstm.schedules`. It reads the epochs' losses, or the value that the caller
-        assigns to ``schedule_state.watched`` after an epoch.
+    schedule : Schedule or None, default None
+        From `fusedlstm.schedules`. None: the learning rate is constant. `ReduceOnPlateau` monitors
+        the loss of the epochs, or the value that the caller assigns to ``schedule_state.watched``
+        after an epoch.
     rng : numpy Generator
-        Source of the order of the batches and of the dropout masks.
-    clip_norm : float or None
-        Largest Euclidean norm of a gradient.
-    weight_decay : float
-        Applies to weights, not to biases.
-    state : OptimizerState or None
-        State from which the optimizer continues; None: a new state.
-    schedule_state : ScheduleState or None
-        State from which the schedule continues; None: a new state.
-    tbptt_steps : int or None
-        Number of steps for truncated back-propagation through time. With targets of sequences, the
-        gradient is propagated through the last ``tbptt_steps`` steps of each sequence; earlier
-        steps are only run forward. With targets of steps, the gradient is propagated through every
-        chunk of ``tbptt_steps`` steps. Bounds the memory for activations. None: the gradient is
-        propagated through all steps.
+        Random numbers for the order of the batches, dropout and zoneout.
+    clip_norm : positive float or None, default None
+        Maximum Euclidean norm of the gradient of a batch. A gradient with a larger norm is scaled
+        down. None: no clipping.
+    weight_decay : float, default 0
+        Factor of the weight decay. It applies to weight matrices, not to biases and other vectors.
+    state : OptimizerState or None, default None
+        State from which the optimizer continues. None: a new state.
+    tbptt_steps : int or None, default None
+        Number of steps for truncated back-propagation through time. It limits the memory for
+        activations. With one target per sequence, the gradient is propagated through the last
+        ``tbptt_steps`` steps of each sequence. With one target per step, it is propagated through
+        every chunk of ``tbptt_steps`` steps. None: it is propagated through all steps.
+    schedule_state : ScheduleState or None, default None
+        State from which the schedule continues. None: a new state.
 
     Yields
     ------
     Epoch
+
+    Raises
+    ------
+    TypeError
+        If the loss or the optimizer has the wrong type.
+    ValueError
+        If the targets do not match the model, or a layer does not support ``tbptt_steps`` or states
+        that are carried between batches.
 
     Examples
     --------
@@ -146,24 +158,27 @@ def epochs(
             grads[:] = 0
             before = model_state if batch.goes_on else None
             if tbptt_steps is None:
-                passed = whole_pass(model, batch, loss, rng, grads, before)
+                result = whole_pass(model, batch, loss, rng, grads, before)
             else:
-                passed = truncated_pass(model, batch, loss, rng, grads, tbptt_steps, before)
-            model_state = passed.state
+                result = truncated_pass(model, batch, loss, rng, grads, tbptt_steps, before)
+            model_state = result.state
             if clip_norm is not None:
                 clip_by_norm(grads, clip_norm)
             rate = learning_rate
             if schedule is not None:
                 rate *= schedule.multiplier(schedule_state, i, len(source))
             optimizer.step(model.params, grads, state, rate, weight_decay, decay_mask)
-            total += passed.loss * passed.size
-            size += passed.size
+            total += result.loss * result.size
+            size += result.size
         schedule_state.epoch, schedule_state.watched = schedule_state.epoch + 1, total / size
         yield Epoch(number, total / size, size)
 
 
 def weight_mask(model: Model) -> Array:
-    """Return 1 for the elements of weight matrices and 0 for those of biases, flat."""
+    """Return an array (n_params,), 1 for elements of weight matrices and 0 for other elements.
+
+    Weight decay and the L1 penalty apply to weight matrices only.
+    """
     mask = np.zeros_like(model.params)
     for values in model.views(mask).values():
         values[...] = values.ndim > 1

@@ -1,4 +1,4 @@
-"""Full-batch training with L-BFGS: a generator like `fusedlstm.training.epochs`."""
+"""Full-batch training with L-BFGS: a generator that trains one epoch per iteration."""
 
 from __future__ import annotations
 
@@ -27,22 +27,26 @@ Point = npt.NDArray[np.float64]
 
 
 class Objective:
-    """The loss of all data and its gradient as functions of the parameters.
+    """The loss of all data plus an L2 penalty, and its gradient, as functions of the parameters.
+
+    The functions write the parameters at which they are evaluated into the model.
 
     Parameters
     ----------
     model : Model
     source : BatchSource
-        Gradients are summed over its batches.
+        Losses and gradients are accumulated over its batches.
     loss : callable
-    weight_decay : float
-        Factor of the penalty, half the sum of the squares of the weights. Biases are left out.
-    tbptt_steps : int or None
+    weight_decay : float, default 0
+        Factor of the penalty, which is half the sum of the squares of the weights. The biases do
+        not contribute to it.
+    tbptt_steps : int or None, default None
+        See `fusedlstm.training.epochs`.
 
     Attributes
     ----------
     size : float
-        Number of outputs that the loss is the mean over.
+        Number of outputs over which the loss is averaged.
     """
 
     def __init__(
@@ -62,7 +66,7 @@ class Objective:
         self.size: float = 0
 
     def value(self, point: Point) -> float:
-        """Return the sum of the loss and the penalty."""
+        """Return the sum of the loss and the penalty, for parameters (n_params,)."""
         self._evaluate(point)
         return self._value + self.penalty(point)
 
@@ -72,7 +76,7 @@ class Objective:
         return self._gradient + self._decay * point
 
     def penalty(self, point: Point) -> float:
-        """Return the penalty."""
+        """Return the penalty, without the loss."""
         return float(0.5 * (self._decay @ point**2))
 
     def _evaluate(self, point: Point) -> None:
@@ -92,13 +96,13 @@ class Objective:
             grads[:] = 0
             before = state if batch.goes_on else None
             if steps is None:
-                passed = whole_pass(model, batch, self._loss, None, grads, before)
+                result = whole_pass(model, batch, self._loss, None, grads, before)
             else:
-                passed = truncated_pass(model, batch, self._loss, None, grads, steps, before)
-            state = passed.state
-            gradient += grads.astype(np.float64) * passed.size
-            total += passed.loss * passed.size
-            size += passed.size
+                result = truncated_pass(model, batch, self._loss, None, grads, steps, before)
+            state = result.state
+            gradient += grads.astype(np.float64) * result.size
+            total += result.loss * result.size
+            size += result.size
         self._params, self._value, self._gradient = params, total / size, gradient / size
         self.size = size
 
@@ -113,8 +117,9 @@ def full_batch_epochs(
     state: OptimizerState | None = None,
     tbptt_steps: int | None = None,
 ) -> Iterator[Epoch]:
-    """Train a model with L-BFGS. Each iteration of the infinite generator is one of L-BFGS.
+    """Train a model with L-BFGS.
 
+    The generator is infinite: each iteration runs one iteration of L-BFGS on all data.
     If the line search finds no decrease, the model does not change and `Epoch.converged` is True.
 
     Parameters
@@ -122,21 +127,28 @@ def full_batch_epochs(
     model : Model
         Its parameters are updated in place. Dropout is not applied.
     source : BatchSource
-        Gradients are summed over all batches: their size only changes the memory that is needed.
+        Gradients are accumulated over all batches. The batch size affects only the memory use.
     loss : callable
         From `fusedlstm.losses`.
     optimizer : LBFGS
-    weight_decay : float
-        Applies to weights, not to biases.
-    state : OptimizerState or None
-        State from which the optimizer continues; None: a new state.
-    tbptt_steps : int or None
+    weight_decay : float, default 0
+        Factor of an L2 penalty, half the sum of the squares of the elements of weight matrices.
+    state : OptimizerState or None, default None
+        State from which the optimizer continues. None: a new state.
+    tbptt_steps : int or None, default None
         See `fusedlstm.training.epochs`.
 
     Yields
     ------
     Epoch
-        Its loss is that after the iteration, without the penalty.
+        ``loss`` is the loss after the iteration, without the penalty.
+
+    Raises
+    ------
+    TypeError
+        If the loss or the optimizer has the wrong type.
+    ValueError
+        If the targets do not match the model, or a layer does not support ``tbptt_steps``.
 
     Examples
     --------
@@ -174,7 +186,7 @@ def full_batch_epochs(
         value, gradient = objective.value(point), objective.gradient(point)
         direction = optimizer.direction(gradient, state)
         with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")  # a failed search returns no step length
+            warnings.simplefilter("ignore")  # `converged` reports a failed line search
             length, *_, new_value, _, _ = line_search(
                 objective.value,
                 objective.gradient,
@@ -186,7 +198,8 @@ def full_batch_epochs(
             )
         found = length is not None and bool(np.isfinite(new_value))
         if found:
-            # Rounded to the model's precision: the model and the state are enough to continue.
+            # Rounded to the dtype of the model, so that training resumed from the parameters of
+            # the model gives the same result.
             new = (point + length * direction).astype(model.dtype).astype(np.float64)
             optimizer.remember(new - point, objective.gradient(new) - gradient, state)
             point, value = new, objective.value(new)

@@ -10,7 +10,7 @@ from fusedlstm.layers import Layer
 
 
 def require_loss(loss: Any) -> None:
-    """Refuse a loss that cannot be called, and a class in place of its instance."""
+    """Refuse a loss that is not callable, and a class that is passed instead of an instance."""
     if isinstance(loss, type) or not callable(loss):
         needed = "a loss from fusedlstm.losses, such as log_loss"
         hint = f"Did you mean {loss.__name__}(...)?" if isinstance(loss, type) else ""
@@ -18,9 +18,9 @@ def require_loss(loss: Any) -> None:
 
 
 def require_targets_of(layer: Layer[Any], y: Any) -> None:
-    """Refuse targets of steps for a model with one output per sequence."""
+    """Refuse one target per step for a model with one output per sequence."""
     if layer.reduces and isinstance(y, Sequences):
         raise ValueError(
             "y must have one target per sequence for a model with one output per sequence; got "
-            "targets of all steps. For an output at every step leave out LastStep() or Pool()."
+            "one target per step. For an output at every step remove LastStep() or Pool()."
         )

@@ -13,14 +13,15 @@ from fusedlstm.models.model import Model
 from fusedlstm.training.batches import Batch
 
 
-class Passed(NamedTuple):
+class BatchResult(NamedTuple):
     """Results of a batch.
 
     Attributes
     ----------
     loss : float
+        Mean loss of the batch.
     size : float
-        Number of outputs that the loss is the mean over.
+        Number of outputs over which the loss is averaged.
     state : tuple or None
         Final state of the model.
     """
@@ -37,7 +38,7 @@ def whole_pass(
     rng: np.random.Generator | None,
     grads: Array,
     state: State,
-) -> Passed:
+) -> BatchResult:
     """Add the gradient of a batch to ``grads``, propagated through all its steps.
 
     Parameters
@@ -46,12 +47,12 @@ def whole_pass(
     batch : Batch
     loss : callable
     rng : numpy Generator or None
-        Source of the dropout masks; None: no dropout.
+        Random numbers for dropout and zoneout. None: compute the output as in prediction.
     grads : array (n_params,)
     state : tuple or None
-        Initial state. No gradient is propagated to the batch from which it comes.
+        Initial state. No gradient is propagated to the previous batch.
     """
     _, saved = model.forward(batch.x, batch.lengths, rng, state=state)
     value, dy, size = evaluate(loss, saved.output, batch.y, batch.weights)
     model.add_gradients(saved, dy, grads)
-    return Passed(value, size, saved.state)
+    return BatchResult(value, size, saved.state)

@@ -1,7 +1,7 @@
 """One batch with truncated back-propagation through time.
 
-Sequences are run in chunks of steps. A chunk starts from the final state of the previous chunk, and
-its gradient is not propagated to earlier chunks.
+Sequences are computed in chunks of steps. A chunk starts from the final state of the previous
+chunk. Its gradient is not propagated to earlier chunks.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fusedlstm.losses.base import (
 )
 from fusedlstm.models.model import Model
 from fusedlstm.training.batches import Batch
-from fusedlstm.training.step import Passed
+from fusedlstm.training.step import BatchResult
 
 Index = npt.NDArray[np.intp]
 
@@ -35,24 +35,26 @@ def truncated_pass(
     grads: Array,
     steps: int,
     state: State = None,
-) -> Passed:
+) -> BatchResult:
     """Add the gradient of a batch to ``grads``, propagated through at most ``steps`` steps.
 
-    With targets of sequences, the gradient is propagated through the last ``steps`` steps of each
-    sequence. With targets of steps, it is propagated through every chunk of ``steps`` steps.
+    With one target per sequence, the gradient is propagated through the last ``steps`` steps of
+    each sequence. With one target per step, it is propagated through each chunk of ``steps``
+    steps.
 
     Parameters
     ----------
     model, batch, loss, rng, grads, state
         See `fusedlstm.training.step.whole_pass`.
     steps : int
+        Maximum number of steps of a chunk.
     """
     if not model.layer.reduces:
         return _all_chunks(model, batch, loss, rng, grads, steps, state)
     if batch.goes_on:
         raise ValueError(
             "tbptt_steps must be None for a model with one output per sequence if its state is "
-            "carried from batch to batch"
+            f"carried from batch to batch; got {steps}"
         )
     return _last_chunks(model, batch, loss, rng, grads, steps)
 
@@ -65,15 +67,15 @@ def _all_chunks(
     grads: Array,
     steps: int,
     state: State,
-) -> Passed:
-    """Add the gradients of all chunks, for targets of steps."""
-    real = _real_steps(batch)
+) -> BatchResult:
+    """Add the gradients of all chunks, for one target per step."""
+    real = _lengths_of(batch)
     y, weights = np.asarray(batch.y), batch.weights
     require_step_targets(y, batch.x.shape[:2])
     if isinstance(loss, SequenceLoss):
         raise ValueError(
-            f"loss must be a loss of single steps with tbptt_steps, which cuts sequences into "
-            f"chunks; got {loss!r}"
+            f"loss must not be a SequenceLoss with tbptt_steps, which cuts sequences into chunks; "
+            f"got {loss!r}"
         )
     state = states.copied(state)
     parts: list[Evaluated] = []
@@ -101,7 +103,7 @@ def _all_chunks(
     size = sum(part.size for part in parts)
     value = sum(part.loss * part.size for part in parts if part.size) / (size or 1)
     grads += total / grads.dtype.type(size or 1)
-    return Passed(value, size, state)
+    return BatchResult(value, size, state)
 
 
 def _last_chunks(
@@ -111,18 +113,19 @@ def _last_chunks(
     rng: np.random.Generator | None,
     grads: Array,
     steps: int,
-) -> Passed:
-    """Add the gradient of the last chunk of each sequence, for targets of sequences."""
-    x, real = batch.x, _real_steps(batch)
-    before = np.maximum(real - steps, 0)
+) -> BatchResult:
+    """Add the gradient of the last chunk of each sequence, for one target per sequence."""
+    x, real = batch.x, _lengths_of(batch)
+    earlier = np.maximum(real - steps, 0)  # numbers of steps before the last chunk
     y_pred = np.empty((len(x), model.output_size), model.dtype)
     parts = []
-    # Sequences of at most `steps` steps start from the initial state, which may be trainable.
-    for rows in (np.flatnonzero(before == 0), np.flatnonzero(before)):
+    # Sequences of at most `steps` steps are computed separately: they start from the initial state,
+    # which may be trainable.
+    for rows in (np.flatnonzero(earlier == 0), np.flatnonzero(earlier)):
         if len(rows):
-            state = _state_after(model, x, rows, before[rows], rng, steps)
+            state = _state_after(model, x, rows, earlier[rows], rng, steps)
             times = np.minimum(real[rows], steps)
-            last = before[rows, np.newaxis] + np.arange(times.max())
+            last = earlier[rows, np.newaxis] + np.arange(times.max())
             part = x[rows[:, np.newaxis], np.minimum(last, real[rows, np.newaxis] - 1)]
             same = bool((times == times[0]).all())
             y_pred[rows], saved = model.forward(part, None if same else times, rng, state=state)
@@ -130,11 +133,11 @@ def _last_chunks(
     value, dy, size = evaluate(loss, Sequence(y_pred), batch.y, batch.weights)
     for rows, saved in parts:
         model.add_gradients(saved, dy[rows], grads)
-    return Passed(value, size, None)
+    return BatchResult(value, size, None)
 
 
-def _real_steps(batch: Batch) -> npt.NDArray[np.int64]:
-    """Return the number of steps of each sequence."""
+def _lengths_of(batch: Batch) -> npt.NDArray[np.int64]:
+    """Return the number of real steps of each sequence, (B,)."""
     if batch.lengths is not None:
         return batch.lengths
     return np.full(len(batch.x), batch.x.shape[1], np.int64)

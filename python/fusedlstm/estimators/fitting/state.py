@@ -32,17 +32,17 @@ class EarlyStopping:
     Attributes
     ----------
     tol : float
-        Smallest decrease that counts as an improvement.
+        Minimum decrease of the monitored value that counts as an improvement.
     patience : int
         Number of epochs without an improvement after which training stops.
     best : float
         Smallest value so far.
     best_params : array or None
-        Parameters of the best epoch, if they are kept.
+        Parameters of the epoch with the smallest value. None if they are not kept.
     best_iter : int
-        Number of the best epoch.
+        Number of the epoch with the smallest value.
     waited : int
-        Number of epochs since the last improvement.
+        Number of epochs since the last improvement by more than ``tol``.
     """
 
     tol: float
@@ -53,7 +53,18 @@ class EarlyStopping:
     waited: int = 0
 
     def update(self, iteration: int, value: float, params: Array, keep: bool) -> bool:
-        """Record the value of an epoch, smaller is better; return True if training should stop."""
+        """Record the value of an epoch, and return True if training should stop.
+
+        Parameters
+        ----------
+        iteration : int
+            Number of the epoch.
+        value : float
+            The monitored value. Smaller is better.
+        params : array (n_params,)
+        keep : bool
+            True to keep a copy of the parameters of the best epoch.
+        """
         self.waited = 0 if value < self.best - self.tol else self.waited + 1
         if value < self.best:
             self.best, self.best_iter = value, iteration
@@ -72,14 +83,14 @@ class EarlyStopping:
 )
 @dataclass
 class TrainingState:
-    """State of a training, without the parameters of the model.
+    """State of training between two epochs, without the parameters of the model.
 
     Attributes
     ----------
     optimizer : Optimizer
     state : OptimizerState
     rng : numpy Generator
-        Source of the order of the batches and of the dropout masks.
+        Random numbers for the order of the batches, dropout and zoneout.
     schedule : ScheduleState
     """
 
@@ -101,7 +112,7 @@ class TrainingState:
 )
 @dataclass
 class FitState:
-    """State of a fit. The names of the fields are the names in checkpoint files.
+    """State of a fit. Checkpoint files contain the names of the fields.
 
     Attributes
     ----------
