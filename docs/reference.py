@@ -1,7 +1,8 @@
 """The API reference: written into docs/api/ before a build.
 
-A module is public if `dir(fusedlstm)` or `OPTIONAL` lists it. A public name is an element of the
-``__all__`` of a public module. The name is documented in the first of these modules that has it.
+A module is public if `dir(fusedlstm)` or `OPTIONAL` lists it. If a public package has no
+``__all__``, its modules are public. A public name is an element of the ``__all__`` of a public
+module. It is documented in the first of these modules that has it.
 """
 
 from __future__ import annotations
@@ -24,15 +25,11 @@ import fusedlstm
 OPTIONAL = ("fusedlstm.contrib.aeon", "fusedlstm.contrib.sktime")  # they need their library
 MISSING = [name for name in ("aeon", "sktime") if importlib.util.find_spec(name) is None]
 # The order of the modules on the page. Modules that are not listed follow.
-FIRST = ("estimators", "preprocessing", "layers", "models", "model", "training", "losses")
+FIRST = ("estimators", "preprocessing", "layers", "models", "training", "losses")
 # A constant has no docstring.
 CONSTANTS = {
-    "ACTIVATIONS": "Activations by name, with the default values of their parameters.",
-    "CLASSIFICATION_LOSSES": "Losses for labels by name, as ``loss`` of the estimators accepts it.",
     "Loss": "Type of a loss: outputs, targets and weights in; the loss and its gradient out.",
-    "OPTIMIZERS": "Optimizers by name, as ``optimizer`` of the estimators accepts it.",
     "Order": "Type of the order of the sequences in an epoch, an array of integers.",
-    "REGRESSION_LOSSES": "Losses for numbers by name, as ``loss`` of the estimators accepts it.",
     "absolute_error": "`AbsoluteError` with the default settings.",
     "log_loss": "`LogLoss` with the default settings.",
     "squared_error": "`SquaredError` with the default settings.",
@@ -119,10 +116,7 @@ def page(module: str, values: dict[str, Any], home: dict[int, str]) -> str:
     if constants:
         text += heading("Constants", "-")
     for name in constants:
-        text += f".. py:data:: {name}\n\n   {description(name)}"
-        if isinstance(values[name], dict):
-            text += " Keys: " + ", ".join(f"``{key}``" for key in values[name]) + "."
-        text += "\n\n"
+        text += f".. py:data:: {name}\n\n   {description(name)}\n\n"
     others = [f"~{home[id(value)]}.{name}" for name, value in values.items() if name not in own]
     if others:
         text += heading("Also in fusedlstm", "-") + table(module, others)

@@ -44,14 +44,14 @@ print(f"LSTMClassifier       {model.score(rows[half:], labels[half:]):.3f}")
 print(f"logistic regression  {baseline.score(images[half:], labels[half:]):.3f}")
 
 # %%
-# Three-fold cross-validation over all images, also without shuffling.
+# This is a three-fold cross-validation over all images, also without shuffling.
 
 for name, estimator, X in (("LSTMClassifier", model, rows), ("logistic", baseline, images)):
     scores = cross_val_score(estimator, X, labels, cv=3)
     print(f"{name:<20} {scores.mean():.3f} +- {scores.std():.3f}")
 
 # %%
-# The confusion matrix of the second half.
+# The plot is the confusion matrix of the second half.
 
 figure, ax = plt.subplots(figsize=(6, 5), layout="constrained")
 ConfusionMatrixDisplay.from_estimator(

@@ -2,10 +2,10 @@
 Early stopping and loss curves
 ==============================
 
-Noisy data: a quarter of the training labels are replaced by random labels. A fit over all epochs
-memorizes the wrong labels, and its predictions for other data become worse. Early stopping
+In this example a quarter of the training labels are replaced by random labels. A fit over all
+epochs memorizes the wrong labels, and its predictions for other data become worse. Early stopping
 ends the fit when the validation loss no longer decreases, and restores the best weights. Weight
-decay is another remedy.
+decay also improves the predictions for other data.
 
 The baseline is a logistic regression on all pixels.
 """
@@ -28,7 +28,7 @@ rng = np.random.default_rng(0)
 noisy = np.where(rng.random(len(y_train)) < 0.25, rng.permutation(y_train), y_train)
 
 # %%
-# Three settings, each trained on the noisy labels. The test labels are right.
+# Each of the three settings is trained on the noisy labels. The test labels have no errors.
 
 settings = {
     "all 100 epochs": {},
@@ -53,7 +53,7 @@ print(f"{'logistic regression':<20} {'':>6}  {scores[0]:8.2f}  {scores[1]:.2f}")
 
 # %%
 # :class:`~fusedlstm.LossCurveDisplay` plots the training loss and the validation loss. The dotted
-# line is the epoch whose weights are restored.
+# line marks the epoch whose weights are restored.
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True, layout="constrained")
 for ax, name in zip(axes, ("all 100 epochs", "early stopping"), strict=True):

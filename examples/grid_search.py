@@ -2,9 +2,9 @@
 Grid search in a pipeline
 =========================
 
-Digits with missing pixels: :class:`~fusedlstm.SequenceImputer` fills them, and
-:class:`~fusedlstm.LSTMClassifier` reads the rows. Scikit-learn's ``GridSearchCV`` compares settings
-of both steps by cross-validation.
+A pipeline classifies images of digits with missing pixels. :class:`~fusedlstm.SequenceImputer`
+fills the missing pixels, and :class:`~fusedlstm.LSTMClassifier` reads the rows. Scikit-learn's
+``GridSearchCV`` compares settings of both steps by cross-validation.
 
 The baseline is a pipeline of scikit-learn: ``SimpleImputer`` and logistic regression.
 """
@@ -26,7 +26,7 @@ X[np.random.default_rng(0).random(X.shape) < 0.2] = np.nan
 X_train, X_test, y_train, y_test = train_test_split(X, labels, random_state=0)
 
 # %%
-# The names of the parameters are those of the pipeline: the step, two underscores, the parameter.
+# A parameter of the grid has the name of the step, two underscores and the name of the parameter.
 
 pipeline = make_pipeline(
     SequenceImputer(), LSTMClassifier(max_iter=20, schedule="cosine", random_state=0)
@@ -46,7 +46,7 @@ print(f"best pipeline:       {search.score(X_test, y_test):.3f}")
 print(f"logistic regression: {baseline.score(X_test.reshape(len(X_test), -1), y_test):.3f}")
 
 # %%
-# The mean accuracy of the three folds by setting.
+# The plot shows the mean accuracy of the three folds for each setting.
 
 scores = search.cv_results_["mean_test_score"]
 parameters = search.cv_results_["params"]

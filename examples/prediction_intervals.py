@@ -2,13 +2,13 @@
 Prediction intervals
 ====================
 
-Forecasts with a range in which 80 % of the values should lie. Two losses give such a range:
-``Pinball`` trains a network to predict quantiles, and ``"gaussian"`` trains it to predict a mean
-and a standard deviation.
+This example forecasts a range that should contain 80 % of the values. Two losses give such a range:
+``Pinball`` trains a network to predict quantiles, and ``"gaussian"`` trains a network to predict a
+mean and a standard deviation.
 
 The data are returns with changing volatility from a GARCH(1, 1) process (Bollerslev, "Generalized
 Autoregressive Conditional Heteroskedasticity", 1986). The next return cannot be predicted, but the
-width of its distribution can. The true width is known, so the best possible interval is known, too.
+width of its distribution can. The true width is known, so the best possible interval is also known.
 """
 
 import matplotlib.pyplot as plt
@@ -49,8 +49,8 @@ intervals = {
 }
 
 # %%
-# The coverage should be 0.80. The pinball loss is the measure of quantile forecasts: it rewards
-# intervals that are wide only when they must be. Smaller is better.
+# The coverage should be 0.80. The pinball loss measures the error of quantile forecasts: it is
+# small if intervals are wide only at steps with a high volatility. Smaller is better.
 
 actual = y[test]
 print(f"{'':<16} coverage  pinball loss")
@@ -60,7 +60,7 @@ for name, (low, high) in intervals.items():
     print(f"{name:<16} {coverage:8.2f} {np.mean(losses):13.4f}")
 
 # %%
-# The predicted interval follows the true one.
+# The plot shows that the predicted interval follows the true interval.
 
 shown = slice(600, 900)
 steps = np.arange(300)

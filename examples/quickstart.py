@@ -2,10 +2,11 @@
 Quickstart: forecast a chaotic series
 =====================================
 
-The last 50 values in, the value ten steps ahead out. The series is the Mackey-Glass equation, a
-model of the number of blood cells and a common benchmark of forecasting (Mackey and Glass,
-"Oscillation and Chaos in Physiological Control Systems", 1977). All estimators have their default
-settings. They are fitted to the first part of the series and compared on a later part.
+The network forecasts the value ten steps ahead from the last 50 values. The series is a solution of
+the Mackey-Glass equation, a model of the number of blood cells and a common benchmark of
+forecasting (Mackey and Glass, "Oscillation and Chaos in Physiological Control Systems", 1977). All
+estimators have default settings. They are fitted to the first part of the series and compared on a
+later part.
 """
 
 import matplotlib.pyplot as plt

@@ -2,7 +2,7 @@
 Recognize a digit before it is complete
 =======================================
 
-Streaming: the rows of an image arrive one by one, and every row gives a new prediction.
+The rows of an image arrive one by one, and the network predicts the digit after every row.
 :class:`~fusedlstm.LSTMTagger` learns the label of the image at every row. With
 ``bidirectional=False`` a prediction depends on the rows so far only, and ``stream()`` computes one
 step at a time.
@@ -54,7 +54,8 @@ print(f"{microseconds:.1f} microseconds per row")
 assert np.array_equal(arriving, model.predict_proba(X_test))
 
 # %%
-# Accuracy by the number of rows. Three rows are often enough to exclude most digits.
+# The accuracy increases with the number of rows. Three rows are often enough to exclude most
+# digits.
 
 correct = (model.classes_[arriving.argmax(axis=2)] == y_test[:, np.newaxis]).mean(axis=0)
 baseline = []
@@ -67,7 +68,7 @@ print("LSTMTagger, one model   ", *(f"{share:.2f}" for share in correct))
 print("logistic, eight models  ", *(f"{share:.2f}" for share in baseline))
 
 # %%
-# One image, row by row.
+# The plot shows one image, the probabilities after each row, and the accuracy.
 
 shown = np.flatnonzero(y_test == 9)[0]
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), layout="constrained")

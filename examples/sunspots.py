@@ -2,11 +2,11 @@
 Forecast the sunspot numbers
 ============================
 
-Forecasting: the yearly sunspot numbers of twelve years in, the number of the next year out.
-:class:`~fusedlstm.LSTMRegressor` has its default settings. The spread of the numbers grows with
-their size, so the network gets their square roots, and its forecasts are squared.
+The network forecasts the sunspot number of the next year from the numbers of twelve years.
+:class:`~fusedlstm.LSTMRegressor` has default settings. The variance of the numbers grows with
+their size, so the network is trained on square roots, and its forecasts are squared.
 
-The training years end in 1920. The two test periods are those for which errors are published. The
+The training years end in 1920. Errors of other methods are published for the two test periods. The
 measure is the average relative variance: the mean squared error divided by 1535, the variance of
 the series in these publications. Smaller is better.
 """
@@ -61,7 +61,7 @@ for name, values in rows.items():
     print(f"{name:<36}" + "".join(f"{value:>12.3f}" for value in values))
 
 # %%
-# The forecasts of the first random state.
+# The plot shows the forecasts of the first random state.
 
 figure, ax = plt.subplots(figsize=(10, 4), layout="constrained")
 ax.plot(years, sunspots, color="0.6", label="sunspot number")

@@ -2,12 +2,12 @@
 Read a line of handwritten digits
 =================================
 
-A label at every step: images of digits stand side by side, and the network reads the line column by
-column. :class:`~fusedlstm.LSTMTagger` predicts the digit to which each column of pixels belongs. By
-default it reads the line in both directions, so a column's label may depend on the columns to its
-right.
+In this example there is a label at every step. A line consists of images of digits side by side,
+and the network reads the line column by column. :class:`~fusedlstm.LSTMTagger` predicts the digit
+to which each column of pixels belongs. By default it reads the line in both directions, so a
+column's label may depend on the columns to its right.
 
-A logistic regression is the baseline. It sees a column with three columns on either side.
+The baseline is a logistic regression on a column and three columns on either side.
 """
 
 import matplotlib.pyplot as plt
@@ -61,7 +61,8 @@ print(f"LSTMTagger:          {tagger.score(X_test, y_test):.3f}")
 print(f"logistic regression: {baseline.score(neighborhoods(X_test), np.concatenate(y_test)):.3f}")
 
 # %%
-# Three test lines with the probabilities of the ten digits at every column. Dark is probable.
+# The plot shows three test lines with the probabilities of the ten digits at every column. Dark
+# colors are high probabilities.
 
 figure, axes = plt.subplots(
     6, 1, figsize=(9, 7), layout="constrained", gridspec_kw={"height_ratios": [1, 1.3] * 3}

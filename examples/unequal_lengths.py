@@ -2,12 +2,13 @@
 Sequences of unequal lengths
 ============================
 
-A digit as a list of its ink: every dark pixel is one step with the features row, column and
-darkness. The images have 16 to 34 such pixels, so X is a list of arrays of unequal lengths.
-No padding is needed, and a sequence costs the time of its real steps.
+In this example a digit is the list of its dark pixels. Each dark pixel is one step with the
+features row, column and darkness. The images have 16 to 34 dark pixels, so X is a list of arrays of
+unequal lengths. No padding is needed, and the computing time is proportional to the number of real
+steps.
 
-The baseline is a logistic regression on summaries of the sequences: their length, and mean and
-standard deviation of each feature.
+The baseline is a logistic regression on summaries of the sequences: the length, and the mean and
+the standard deviation of each feature.
 """
 
 import matplotlib.pyplot as plt
@@ -30,8 +31,8 @@ print(f"{len(X)} sequences of {lengths.min()} to {lengths.max()} steps")
 X_train, X_test, y_train, y_test = train_test_split(X, labels, random_state=0)
 
 # %%
-# A bidirectional network with the maximum over all steps. Its scores do not depend on the other
-# sequences of a batch.
+# The network is bidirectional and uses the maximum over all steps. A prediction does not depend on
+# the other sequences of the call.
 
 model = LSTMClassifier(
     32, bidirectional=True, pooling="max", max_iter=50, learning_rate=0.01, random_state=0
@@ -50,7 +51,7 @@ print(f"logistic regression: {baseline.score(summaries(X_test), y_test):.3f}")
 assert np.array_equal(model.predict(X_test[:1]), model.predict(X_test)[:1])
 
 # %%
-# Four test sequences in the order in which the network reads them.
+# The plot shows four test sequences. The color of a pixel is its step.
 
 figure, axes = plt.subplots(1, 4, figsize=(10, 3), layout="constrained")
 for ax, x, predicted in zip(axes, X_test, model.predict(X_test[:4]), strict=False):
