@@ -131,7 +131,12 @@ def test_the_imputer_fills_gaps_in_two_dimensions(rng):
 @pytest.mark.parametrize(
     ("estimator", "X", "error", "message"),
     [
-        (SequenceImputer(), [[[NAN, 1]], [[NAN, 2]]], ValueError, "feature 0 has none. Use strat"),
+        (
+            SequenceImputer(),
+            [[[NAN, 1]], [[NAN, 2]]],
+            ValueError,
+            "got only NaN for feature 0. Use",
+        ),
         (SequenceImputer(strategy="mode"), [[1, 2]], ValueError, "strategy must be one of mean, m"),
         (SequenceImputer(fill_value=None), [[1, 2]], TypeError, "fill_value must be a number; got"),
         (SequenceImputer(), [[1, np.inf]], ValueError, "Input X contains infinity"),
@@ -149,7 +154,12 @@ def test_the_imputer_fills_gaps_in_two_dimensions(rng):
         ),
         (PadSequences(width=0), [[1, 2]], ValueError, "width must be a positive integer; got 0"),
         (PadSequences(value="0"), [[1, 2]], TypeError, "value must be a number or nan; got '0'"),
-        (PadSequences(width=2), [[1], [1, 2, 3]], ValueError, r"X\[1\] must have at most 2 steps"),
+        (
+            PadSequences(width=2),
+            [[1], [1, 2, 3]],
+            ValueError,
+            r"X\[1\] must have at most width = 2",
+        ),
         (PadSequences(), [[1, NAN]], ValueError, "Input X contains NaN"),
     ],
 )
@@ -261,13 +271,17 @@ def test_windows_of_data_frames_take_columns_by_name(rng):
             {},
             r"series\[1\] must have at least width \+ horizon = 4",
         ),
-        ([np.ones(9), np.ones((9, 2))], {}, "series must be arrays of the same number of features"),
+        ([np.ones(9), np.ones((9, 2))], {}, "series must have the same number of features"),
         ([np.ones(9), np.array(["a"] * 9)], {}, r"series\[1\] must be numbers of shape"),
-        (np.ones(9), {"exogenous": np.ones(8)}, "exogenous must be of 9 steps, as series; got an"),
+        (
+            np.ones(9),
+            {"exogenous": np.ones(8)},
+            "exogenous must be an array of 9 steps, like series",
+        ),
         (
             [np.ones(9)],
             {"exogenous": np.ones(9)},
-            "exogenous must be a list of 1 arrays, as",
+            "exogenous must be a list of 1 arrays, one per",
         ),
         (np.ones((9, 2)), {"target": 2}, r"target must be one of the columns \[0, 1\]; got 2"),
         (np.ones((9, 2)), {"target": "a"}, r"target must be one of the columns \[0, 1\]; got 'a'"),
@@ -349,11 +363,11 @@ def test_scaled_values_that_overflow_are_an_error():
     X = np.array([[[0.0], [1e-150]], [[np.nan], [np.nan]]])
     X[1, 0] = 2e-150
     scaler = SequenceScaler().fit(X)
-    with pytest.raises(ValueError, match="X must be numbers that fit float64 when scaled; got 1e"):
+    with pytest.raises(ValueError, match="X must be numbers within float64's range after scaling"):
         scaler.transform(np.full((1, 1, 1), 1e200))
     assert np.isnan(scaler.transform(X)[1, 1])  # padding
     wide = SequenceScaler().fit(np.array([[[0.0], [1e60]]]))
-    with pytest.raises(ValueError, match="X must be numbers that fit float32 when scaled; got 1.0"):
+    with pytest.raises(ValueError, match="X must be numbers within float32's range after scaling"):
         wide.transform(np.ones((1, 1, 1), "float32"))
 
 
@@ -364,7 +378,7 @@ def test_windows_of_an_unsorted_time_index_are_an_error():
     expected = make_windows(np.arange(6.0), width=2)
     for ordered in (series, series.to_frame()[0], series.set_axis(days.to_period("D"))):
         np.testing.assert_array_equal(make_windows(ordered, width=2)[0], expected[0])
-    message = "must be in order of time; got 2024-01-05.* after 2024-01-06.* Call sort_index"
+    message = "must be sorted by time; got 2024-01-05.* after 2024-01-06.* Call sort_index"
     for wrong in (
         series[::-1],
         series[::-1].to_frame(),
@@ -379,7 +393,7 @@ def test_windows_of_an_unsorted_time_index_are_an_error():
     twice = pandas.concat([series, series])
     groups = np.repeat(["a", "b"], 6)
     assert len(make_windows(twice, width=2, groups=groups)[0]) == 8
-    with pytest.raises(ValueError, match="group 'b' must be in order of time"):
+    with pytest.raises(ValueError, match="group 'b' must be sorted by time"):
         make_windows(pandas.concat([series, series[::-1]]), width=2, groups=groups)
     by_number = pandas.Series(np.arange(6.0), index=np.arange(6)[::-1])
     np.testing.assert_array_equal(make_windows(by_number, width=2)[0], expected[0])
