@@ -45,7 +45,7 @@ _LAZY = {
         "sequences_from_frame",
     ),
 }
-"""Names by module. They are imported on first access, since scikit-learn takes long to import."""
+"""Names by module. They are imported on first access, because importing scikit-learn is slow."""
 
 _MODULE_OF = {name: module for module, names in _LAZY.items() for name in names}
 
@@ -65,7 +65,7 @@ _MODULES = (
     "testing",
     "training",
 )
-"""Public modules. They are imported on first access too."""
+"""Public modules, which are also imported on first access."""
 
 __all__ = ["__version__", "get_num_threads", "set_num_threads", "show_config", *_MODULE_OF]
 
@@ -75,7 +75,7 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(f"fusedlstm.{_MODULE_OF[name]}"), name)
     if name in _MODULES:
         return importlib.import_module(f"fusedlstm.{name}")
-    # With `obj`, the interpreter suggests a similar name.
+    # The interpreter needs `obj` to suggest a similar name.
     module = sys.modules[__name__]
     raise AttributeError(f"module 'fusedlstm' has no attribute {name!r}", name=name, obj=module)
 

@@ -20,7 +20,7 @@ def _positive(text: str) -> int:
     return value
 
 
-_positive.__name__ = "positive integer"  # argparse names the type in its errors
+_positive.__name__ = "positive integer"  # argparse shows this name in its errors
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -29,12 +29,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("show", help="print the version, the compiled variant and the threads")
+    commands.add_parser("show", help="print the version, the variant and the number of threads")
     bench = commands.add_parser(
         "bench",
         help="compare the speed with PyTorch and onnxruntime",
         description="Time one layer with fusedlstm and with other libraries, in interleaved "
-        "rounds. The output has medians, and the 10th and 90th percentiles.",
+        "rounds. The output contains medians and the 10th and 90th percentiles.",
     )
     bench.add_argument(
         "--grid", choices=GRIDS, default="full", help="shapes to measure (default: full)"
@@ -54,7 +54,10 @@ def _parser() -> argparse.ArgumentParser:
         help="number of threads of each library (default: 1)",
     )
     bench.add_argument(
-        "--dtype", choices=("float32", "float64"), default="float32", help="default: float32"
+        "--dtype",
+        choices=("float32", "float64"),
+        default="float32",
+        help="data type of weights and inputs (default: float32)",
     )
     bench.add_argument(
         "--peers",
@@ -67,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         "--rounds", type=_positive, default=20, help="number of rounds per shape (default: 20)"
     )
     bench.add_argument(
-        "--json", type=Path, metavar="FILE", help="write the figures to a JSON file as well"
+        "--json", type=Path, metavar="FILE", help="also write the figures to a JSON file"
     )
     return parser
 
@@ -83,7 +86,7 @@ def _names(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command that the command line gives."""
+    """Run the command of the command line. With None, the arguments are ``sys.argv[1:]``."""
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.command == "show":

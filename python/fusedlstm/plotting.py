@@ -1,6 +1,6 @@
 """Displays that plot the losses of a fit and forecasts, in the style of scikit-learn.
 
-The displays require matplotlib (``pip install "fusedlstm[plot]"``). The package imports it when a
+The displays require matplotlib (``pip install "fusedlstm[plot]"``). matplotlib is imported when a
 display is drawn.
 """
 
@@ -31,8 +31,8 @@ class LossCurveDisplay:
     loss_curve : list of float
         Training loss of each epoch.
     validation_loss_curve : list of float, optional
-        Validation losses. If they are fewer than the training losses, they belong to the last
-        epochs.
+        Validation loss of each epoch. If there are fewer validation losses than training losses,
+        they are the losses of the last epochs.
     best_iter : int, optional
         Epoch to mark with a vertical line. The first epoch is 1.
     estimator_name : str, optional
@@ -45,7 +45,7 @@ class LossCurveDisplay:
     figure_ : matplotlib Figure
         Figure that contains the axes.
     lines_ : list of matplotlib Line2D
-        The curves, and the vertical line if there is one.
+        The curves, and the vertical line if ``best_iter`` is given.
 
     See Also
     --------
@@ -96,12 +96,14 @@ class LossCurveDisplay:
         Returns
         -------
         LossCurveDisplay
-            The display, after plotting.
+            The display with the plot.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             If the estimator is not fitted.
+        ImportError
+            If matplotlib is not installed.
         """
         from sklearn.pipeline import Pipeline
         from sklearn.utils.validation import check_is_fitted
@@ -132,6 +134,11 @@ class LossCurveDisplay:
         -------
         LossCurveDisplay
             The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
         """
         check.true_or_false("log_scale", log_scale)
         self.ax_, self.figure_ = _axes(self, ax)
@@ -165,7 +172,7 @@ class ForecastDisplay:
     y_pred : array (n_samples,)
         Predictions.
     lower, upper : array (n_samples,), optional
-        Bounds of the prediction interval.
+        Bounds of the prediction interval. If None, no interval is plotted.
     times : array (n_samples,), optional
         Values of the horizontal axis, such as dates. If None, 0 to n_samples - 1.
 
@@ -225,11 +232,11 @@ class ForecastDisplay:
         y_true : array (n_samples,)
             Actual values.
         y_pred : array (n_samples,) or (n_samples, n_quantiles)
-            Predictions. If there are several quantiles, in increasing order, the line shows the
-            middle quantile, and the first and last quantile are the bounds of the interval.
+            Predictions. Several quantiles must be in increasing order. The line then shows the
+            middle quantile, and the first and the last quantile are the bounds of the interval.
         y_std : array (n_samples,), optional
-            Standard deviations of the predictions. The interval contains 95 % of a normal
-            distribution.
+            Standard deviations of the predictions. The interval is then the central 95 % interval
+            of a normal distribution.
         times : array (n_samples,), optional
             Values of the horizontal axis, such as dates. If None, 0 to n_samples - 1.
         ax : matplotlib Axes, optional
@@ -240,12 +247,16 @@ class ForecastDisplay:
         Returns
         -------
         ForecastDisplay
-            The display, after plotting.
+            The display with the plot.
 
         Raises
         ------
         ValueError
             If the shapes of the arrays do not match, or ``y_std`` is given for several quantiles.
+        TypeError
+            If an array does not contain numbers.
+        ImportError
+            If matplotlib is not installed.
         """
         true = check.real_array("y_true", y_true, np.float64)
         if true.ndim != 1:
@@ -286,6 +297,11 @@ class ForecastDisplay:
         -------
         ForecastDisplay
             The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
         """
         self.ax_, self.figure_ = _axes(self, ax)
         times = np.arange(len(self.y_true)) if self.times is None else self.times
@@ -321,7 +337,7 @@ def _shorten_dates(axis: Any) -> None:
 
 
 def _axes(display: object, ax: Any) -> tuple[Any, Any]:
-    """Return the axes to plot on, of a new figure if None are given, and their figure."""
+    """Return the axes to plot on, and their figure. With None a new figure is created."""
     try:
         from matplotlib import pyplot
     except ImportError as error:

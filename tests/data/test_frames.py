@@ -6,9 +6,9 @@ import re
 
 import numpy as np
 import pytest
+from frame_data import LikePolars, tidy_frame
 from sklearn.model_selection import cross_val_score
 
-from frame_data import LikePolars, tidy_frame
 from fusedlstm import (
     LSTMClassifier,
     SequenceImputer,
@@ -91,11 +91,11 @@ REFUSED = {
     "a hint for a misspelling in wrong case": ({"id": "Tmie"}, "Did you mean 'time'?"),
     "an index of names": (
         {"id": pandas.Index(["id", "a"])},
-        "id must be a column name or a list of them; got Index(['id', 'a'], dtype='",
+        "id must be a column name or a list of names; got Index(['id', 'a'], dtype='",
     ),
     "a series of names": (
         {"id": pandas.Series(["id"])},
-        "id must be a column name or a list of them",
+        "id must be a column name or a list of names",
     ),
     "an index as a hint": (
         {"target": pandas.Index(["a"])},
@@ -104,7 +104,7 @@ REFUSED = {
     "a list as a time": ({"time": ["time"]}, "time must be a column name or None; got ['time']"),
     "a list in a list": (
         {"id": [["id"]]},
-        "id must be a column name or a list of them; got [['id'",
+        "id must be a column name or a list of names; got [['id'",
     ),
     "a list as a feature": (
         {"columns": [["a"]]},
@@ -139,17 +139,17 @@ def test_errors_for_wrong_frames_of_sequences_from_frame(tidy):
     key, at = tidy["id"].iloc[0], tidy["time"].iloc[0]
     check(
         pandas.concat([tidy, tidy[:1]]),
-        f"df must have one row per id and time; got several of id {key} at time {at}",
+        f"df must have one row per id and time; got several rows with id {key} and time {at}",
     )
     one = tidy[:1].assign(id=7, time=3)
-    check(pandas.concat([tidy, one, one]), "got several of id 7 at time 3")
+    check(pandas.concat([tidy, one, one]), "got several rows with id 7 and time 3")
     check(tidy.assign(a="text"), "column 'a' must be numbers; got dtype")
     check(tidy.assign(a=pandas.Timestamp(0)), "column 'a' must be numbers; got dtype datetime64")
     check(tidy.assign(time=tidy["time"].astype(str)), "column 'time' must be numbers or dates")
     missing = tidy.assign(id=tidy["id"].where(tidy["time"] > 0))
-    check(missing, "column 'id' must have no missing values; row")
-    check(tidy.assign(time=np.nan), "column 'time' must have no missing values; row 0 has one")
-    check(tidy.set_index(["id", "time"]), "It is in the index: call df.reset_index() first.")
+    check(missing, "column 'id' must have no missing values; got one in row")
+    check(tidy.assign(time=np.nan), "column 'time' must have no missing values; got one in row 0")
+    check(tidy.set_index(["id", "time"]), "The index has this name: call df.reset_index() first.")
     check(tidy[:0], "df must have at least one row; got 0")
     check(tidy.to_numpy(), "df must have a column 'id'")
     check(tidy["a"], "df must be a data frame with one row per time step; got")

@@ -131,7 +131,12 @@ def test_the_imputer_fills_gaps_in_two_dimensions(rng):
 @pytest.mark.parametrize(
     ("estimator", "X", "error", "message"),
     [
-        (SequenceImputer(), [[[NAN, 1]], [[NAN, 2]]], ValueError, "feature 0 has none. Use strat"),
+        (
+            SequenceImputer(),
+            [[[NAN, 1]], [[NAN, 2]]],
+            ValueError,
+            "got only NaN for feature 0. Use",
+        ),
         (SequenceImputer(strategy="mode"), [[1, 2]], ValueError, "strategy must be one of mean, m"),
         (SequenceImputer(fill_value=None), [[1, 2]], TypeError, "fill_value must be a number; got"),
         (SequenceImputer(), [[1, np.inf]], ValueError, "Input X contains infinity"),
@@ -149,7 +154,12 @@ def test_the_imputer_fills_gaps_in_two_dimensions(rng):
         ),
         (PadSequences(width=0), [[1, 2]], ValueError, "width must be a positive integer; got 0"),
         (PadSequences(value="0"), [[1, 2]], TypeError, "value must be a number or nan; got '0'"),
-        (PadSequences(width=2), [[1], [1, 2, 3]], ValueError, r"X\[1\] must have at most 2 steps"),
+        (
+            PadSequences(width=2),
+            [[1], [1, 2, 3]],
+            ValueError,
+            r"X\[1\] must have at most width = 2",
+        ),
         (PadSequences(), [[1, NAN]], ValueError, "Input X contains NaN"),
     ],
 )
@@ -261,13 +271,17 @@ def test_windows_of_data_frames_take_columns_by_name(rng):
             {},
             r"series\[1\] must have at least width \+ horizon = 4",
         ),
-        ([np.ones(9), np.ones((9, 2))], {}, "series must be arrays of the same number of features"),
+        ([np.ones(9), np.ones((9, 2))], {}, "series must have the same number of features"),
         ([np.ones(9), np.array(["a"] * 9)], {}, r"series\[1\] must be numbers of shape"),
-        (np.ones(9), {"exogenous": np.ones(8)}, "exogenous must be of 9 steps, as series; got an"),
+        (
+            np.ones(9),
+            {"exogenous": np.ones(8)},
+            "exogenous must be an array of 9 steps, like series",
+        ),
         (
             [np.ones(9)],
             {"exogenous": np.ones(9)},
-            "exogenous must be a list of 1 arrays, as",
+            "exogenous must be a list of 1 arrays, one per",
         ),
         (np.ones((9, 2)), {"target": 2}, r"target must be one of the columns \[0, 1\]; got 2"),
         (np.ones((9, 2)), {"target": "a"}, r"target must be one of the columns \[0, 1\]; got 'a'"),
@@ -349,11 +363,11 @@ def test_scaled_values_that_overflow_are_an_error():
     X = np.array([[[0.0], [1e-150]], [[np.nan], [np.nan]]])
     X[1, 0] = 2e-150
     scaler = SequenceScaler().fit(X)
-    with pytest.raises(ValueError, match="X must be numbers that fit float64 when scaled; got 1e"):
+    with pytest.raises(ValueError, match="X must be numbers within float64's range after scaling"):
         scaler.transform(np.full((1, 1, 1), 1e200))
     assert np.isnan(scaler.transform(X)[1, 1])  # padding
     wide = SequenceScaler().fit(np.array([[[0.0], [1e60]]]))
-    with pytest.raises(ValueError, match="X must be numbers that fit float32 when scaled; got 1.0"):
+    with pytest.raises(ValueError, match="X must be numbers within float32's range after scaling"):
         wide.transform(np.ones((1, 1, 1), "float32"))
 
 

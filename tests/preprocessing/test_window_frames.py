@@ -15,7 +15,7 @@ def test_windows_of_an_unsorted_time_index_are_an_error():
     expected = make_windows(np.arange(6.0), width=2)
     for ordered in (series, series.to_frame()[0], series.set_axis(days.to_period("D"))):
         np.testing.assert_array_equal(make_windows(ordered, width=2)[0], expected[0])
-    message = "must be in order of time; got 2024-01-05.* after 2024-01-06.* Call sort_index"
+    message = "must be sorted by time; got 2024-01-05.* after 2024-01-06.* Call sort_index"
     for wrong in (
         series[::-1],
         series[::-1].to_frame(),
@@ -30,7 +30,7 @@ def test_windows_of_an_unsorted_time_index_are_an_error():
     twice = pandas.concat([series, series])
     groups = np.repeat(["a", "b"], 6)
     assert len(make_windows(twice, width=2, groups=groups)[0]) == 8
-    with pytest.raises(ValueError, match="group 'b' must be in order of time"):
+    with pytest.raises(ValueError, match="group 'b' must be sorted by time"):
         make_windows(pandas.concat([series, series[::-1]]), width=2, groups=groups)
     by_number = pandas.Series(np.arange(6.0), index=np.arange(6)[::-1])
     np.testing.assert_array_equal(make_windows(by_number, width=2)[0], expected[0])

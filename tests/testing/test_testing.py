@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from broken_estimators import BROKEN, Classifier, Regressor, Shift, Sorts
+
 from fusedlstm import LSTMClassifier, LSTMRegressor, PadSequences, SequenceImputer, SequenceScaler
 from fusedlstm.layers import LSTM, Dense, Dropout
 from fusedlstm.testing import (
@@ -64,7 +64,7 @@ def test_each_check_fails_for_its_broken_estimator(name, estimator):
 def test_check_sequence_estimator_raises_the_first_failure():
     with pytest.raises(
         AssertionError,
-        match=r"^check_order failed for Sorts\(\). Sequences in another order must give their res",
+        match=r"^check_order failed for Sorts\(\). If the order of the sequences changes, the res",
     ):
         check_sequence_estimator(Sorts())
 

@@ -1,9 +1,9 @@
 """Benchmark of this package, PyTorch and onnxruntime on this machine.
 
-``python -m fusedlstm bench`` runs it. A problem is the computation of one layer. Clock speeds and
-the load of other processes change over time. Therefore each round times every library once and
-measures the peak, the speed of a loop of multiply-adds on registers. Only figures of the same round
-are compared.
+``python -m fusedlstm bench`` runs the benchmark. A problem is the computation of one layer. Clock
+speeds and the load of other processes change over time. Therefore each round times every library
+and measures the peak, which is the speed of a loop of multiply-adds on registers. Only times of the
+same round are compared.
 """
 
 from fusedlstm.benchmark.peers import PEERS, installed

@@ -64,11 +64,11 @@ class Entry(NamedTuple):
     cell : str
         Name of the cell.
     over_lstm : Spread
-        Time, divided by the time of the plain LSTM.
+        Time divided by the time of the plain LSTM.
     share : Spread
-        Floating-point operations per second, divided by the peak of the same round.
+        Floating-point operations per second divided by the peak of the same round.
     torch : Spread or None
-        Time of PyTorch, divided by the time of this package.
+        Time of PyTorch divided by the time of this package. None if PyTorch was not timed.
     """
 
     cell: str
@@ -86,7 +86,7 @@ class Entry(NamedTuple):
         return {"cell": self.cell, **numbers}
 
     def __str__(self) -> str:
-        """Return the medians, in the width of a column."""
+        """Return the medians as text."""
         text = f"{self.over_lstm.median:.2f} {share(self.share.median):>4}"
         return text + (f" x{self.torch.median:.1f}" if self.torch else "")
 
@@ -136,6 +136,6 @@ def measure(
 
 
 def _flops(model: Sequential, shape: Shape) -> int:
-    """Return the floating-point operations of the matrix products in a forward pass."""
+    """Return the number of floating-point operations of the matrix products in a forward pass."""
     weights = sum(v.size for v in model.named_params().values() if v.ndim == 2)
     return 2 * shape.batch * shape.steps * weights

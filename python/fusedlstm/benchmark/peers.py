@@ -1,4 +1,4 @@
-"""The same computation with PyTorch and onnxruntime, if they are installed."""
+"""The computations of the benchmark with PyTorch and onnxruntime."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fusedlstm.benchmark.timing import Call
 from fusedlstm.models.sequential import Sequential
 
 PEERS = ("torch", "onnxruntime")
-"""Libraries that the benchmark compares with."""
+"""Libraries that the benchmark compares with this package."""
 
 Lengths: TypeAlias = "npt.NDArray[np.int64] | None"
 
@@ -89,7 +89,7 @@ def _torch_outputs(module: Any, x: Any, lengths: Lengths) -> Any:
 def onnxruntime_inference(model: Sequential, x: Array, lengths: Lengths, threads: int) -> Call:
     """Return a call that computes the outputs of all steps of an LSTM with onnxruntime.
 
-    onnxruntime has no LSTM in float64. The call returns outputs of shape (T, 1, B, H).
+    The call returns outputs of shape (T, 1, B, H). onnxruntime has no LSTM in float64.
     """
     import onnx
     import onnxruntime

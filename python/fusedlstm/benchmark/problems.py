@@ -62,7 +62,7 @@ class Problem:
     ragged : bool, default False
         If True, the sequences have random lengths between 10 % and 100 % of the steps.
     subnormal : bool, default False
-        If True, the inputs are subnormal numbers, and therefore all states are.
+        If True, the inputs are subnormal numbers. Then all states are subnormal, too.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ class Options(NamedTuple):
     grid : str
         Key of `GRIDS`: the shapes.
     cells : collection of str
-        Names from `cells.layers`. If it is empty, the benchmark compares the LSTM with the peers.
+        Names from `cells.layers`. If empty, the benchmark compares the LSTM with the peers.
     threads : int
         Number of threads of each library.
     dtype : {"float32", "float64"}
@@ -47,7 +47,7 @@ class Options(NamedTuple):
 
 
 def run(options: Options, file: Path | None = None) -> None:
-    """Run the benchmark, print the figures, and write them to a JSON file if one is given."""
+    """Run the benchmark and print the figures. If ``file`` is given, also write them as JSON."""
     set_num_threads(options.threads)
     about = _about(options)
     print("\n".join(f"{name}: {value}" for name, value in about.items()))
@@ -83,7 +83,7 @@ def _processor() -> str:
 
 
 def problems(options: Options) -> Iterator[Problem]:
-    """Yield the problems of the grid, one problem with padding and one with subnormal numbers."""
+    """Yield the problems of the grid, then one with padding and one with subnormal numbers."""
     arguments: tuple[DType, int, Sequence[str]] = (options.dtype, options.threads, options.peers)
     for shape in GRIDS[options.grid]:
         yield Problem(shape, *arguments)

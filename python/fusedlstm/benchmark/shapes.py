@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Shape(NamedTuple):
-    """Sizes of one problem: a row of the table."""
+    """Sizes of a batch and a layer."""
 
     batch: int
     steps: int
@@ -15,11 +15,11 @@ class Shape(NamedTuple):
 
     @property
     def flops(self) -> int:
-        """Floating-point operations of the matrix products in a forward pass of an LSTM."""
+        """Number of floating-point operations of the matrix products of an LSTM, forward."""
         return self.flops_of(self.batch * self.steps)
 
     def flops_of(self, steps: int) -> int:
-        """Return the floating-point operations of a number of steps, summed over sequences."""
+        """Return the number of operations for ``steps``, the total number of steps of a batch."""
         return 8 * steps * self.hidden * (self.inputs + self.hidden)
 
     def __str__(self) -> str:

@@ -10,12 +10,12 @@ from fusedlstm.benchmark.timing import Row, Spread
 NAME, SHORT, SPREAD = 23, 9, 28  # widths of columns
 
 MAX_SHARE = 1.05
-"""Largest share of the peak that an error of measurement explains."""
+"""Largest share of the peak that can result from an error of measurement."""
 
 LEGEND = f"""\
 B x T x I - H: B sequences of T steps with I features, and H hidden units
 first, ms: time of the first call, which also allocates memory
-then, ms:  median time of the later calls [10th to 90th percentile]
+then, ms:  median time of later calls [10th to 90th percentile]
 GFLOP/s:   10^9 floating-point operations per second of the matrix products, without padding
 of peak:   GFLOP/s divided by the peak, which is the GFLOP/s of a loop of multiply-adds on
            registers, measured in the same round; "noisy" above {MAX_SHARE:.0%}, because other

@@ -42,7 +42,7 @@ class Spread(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Figures of one problem: a row of the table.
+    """Figures of one problem.
 
     Attributes
     ----------
@@ -51,13 +51,13 @@ class Row(NamedTuple):
     first : float
         Seconds of the first call, which also allocates memory.
     seconds : Spread
-        Seconds of the later calls.
+        Seconds per later call.
     gflops : float
-        Floating-point operations per second at the median time, in 10^9.
+        10^9 floating-point operations per second, at the median time.
     share : Spread
-        Floating-point operations per second, divided by the peak of the same round.
+        Floating-point operations per second divided by the peak of the same round.
     ratios : dict of str to Spread
-        Time of each other library, divided by the time of this package.
+        Time of each other library divided by the time of this package.
     """
 
     name: str
@@ -80,16 +80,16 @@ class Row(NamedTuple):
 class Rounds:
     """Rounds that time several calls in turn.
 
-    The first call of each is timed separately, when the object is created.
+    The first call of each function is timed separately, when the object is created.
 
     Parameters
     ----------
     calls : mapping of str to function
         The calls by name. ``fusedlstm`` must be one of the names.
     flops : int
-        Floating-point operations of one call of ``fusedlstm``. They determine the number of calls
-        per round, about a millisecond of calls. The number does not depend on measured times, so
-        that runs can be compared.
+        Number of floating-point operations of one call of ``fusedlstm``. It determines the number
+        of calls per round, which take about a millisecond. The number of calls does not depend on
+        measured times, so that runs can be compared.
     dtype : {"float32", "float64"}
         The dtype of the multiply-add loop.
     threads : int
@@ -106,7 +106,7 @@ class Rounds:
         self.peaks: list[float] = []
 
     def warm(self, name: str) -> None:
-        """Call without timing, after the threads of other libraries have stopped spinning."""
+        """Call a function without timing, when the threads of other libraries no longer spin."""
         if self._threads > 1:
             time.sleep(REST_SECONDS)
         until = time.perf_counter() + (WAKING_SECONDS if self._threads > 1 else 0)
@@ -115,11 +115,11 @@ class Rounds:
             self._calls[name]()
 
     def time(self, name: str) -> None:
-        """Time a call that was called before with `warm`."""
+        """Time the calls of one function in a round. Call `warm` first."""
         self.times[name].append(_seconds(self._calls[name], self._repeats))
 
     def time_others(self) -> None:
-        """Time all calls except ``fusedlstm``, measure the peak, and warm up ``fusedlstm``."""
+        """Time all functions except ``fusedlstm``, measure the peak and warm up ``fusedlstm``."""
         for name in self._calls:
             if name != OURS:
                 self.warm(name)
@@ -135,12 +135,12 @@ class Rounds:
         return self
 
     def ratio(self, name: str, base: str = OURS) -> Spread:
-        """Return the time of a call, divided by the time of another call of the same round."""
+        """Return the time of a call divided by the time of ``base`` in the same round."""
         pairs = zip(self.times[name], self.times[base], strict=True)
         return Spread.of(a / b for a, b in pairs)
 
     def share(self, name: str, flops: int) -> Spread:
-        """Return the operations per second of a call, divided by the peak of the same round."""
+        """Return the operations per second of a call divided by the peak of the same round."""
         pairs = zip(self.times[name], self.peaks, strict=True)
         return Spread.of(flops / seconds / peak for seconds, peak in pairs)
 

@@ -1,7 +1,8 @@
 """Base classes of the adapters, which wrap a scikit-learn estimator for another library.
 
 The base class of the other library checks and converts the arguments, then calls ``_fit`` and
-``_predict``. Its series have the channels first. The estimators of this package expect them last.
+``_predict``. Its series have the channels on the first axis. The estimators of this package expect
+the channels on the last axis.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def channels_last(X: Any) -> Any:
     Parameters
     ----------
     X : array (n, channels, steps), or list
-        A list contains arrays (channels, steps_i) or data frames (steps_i, channels).
+        The items of a list are arrays (channels, steps_i) or data frames (steps_i, channels).
 
     Returns
     -------
@@ -39,7 +40,7 @@ def channels_last(X: Any) -> Any:
 class Adapter:
     """Mixin that fits ``estimator_``, a clone of ``estimator``.
 
-    It must precede the base class of the other library in the list of base classes.
+    The mixin must precede the base class of the other library in the list of base classes.
     """
 
     _ours: type[LSTMClassifier] | type[LSTMRegressor]
@@ -63,7 +64,7 @@ class Adapter:
         return predicted
 
     @classmethod
-    def _small(cls) -> list[dict[str, Any]]:
+    def _test_parameters(cls) -> list[dict[str, Any]]:
         """Return parameters of small estimators, for the checks of the other library."""
         lstm = cls._ours(4, max_iter=5, random_state=0)
         deep = cls._ours(3, num_layers=2, bidirectional=True, max_iter=5, random_state=0)
@@ -71,7 +72,7 @@ class Adapter:
 
 
 class ClassifierAdapter(Adapter):
-    """Mixin for classifiers."""
+    """Mixin of the adapters of classifiers."""
 
     _ours = LSTMClassifier
     _kind = "classifier"
@@ -82,7 +83,7 @@ class ClassifierAdapter(Adapter):
 
 
 class RegressorAdapter(Adapter):
-    """Mixin for regressors."""
+    """Mixin of the adapters of regressors."""
 
     _ours = LSTMRegressor
     _kind = "regressor"

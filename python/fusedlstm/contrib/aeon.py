@@ -29,8 +29,8 @@ class SequenceClassifier(ClassifierAdapter, BaseClassifier):  # type: ignore[mis
     ----------
     estimator : classifier
         A `fusedlstm.LSTMClassifier`, or a pipeline of transformers of sequences that ends in such
-        an estimator. The prefix ``estimator__`` gives access to its parameters, as in
-        ``set_params(estimator__hidden_size=32)``.
+        an estimator. Its parameters have the prefix ``estimator__``, as in
+        ``set_params(estimator__hidden_size=32)``. Another object raises a TypeError in ``fit``.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class SequenceClassifier(ClassifierAdapter, BaseClassifier):  # type: ignore[mis
 
     @classmethod
     def _get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        return cls._small()
+        return cls._test_parameters()
 
 
 class SequenceRegressor(RegressorAdapter, BaseRegressor):  # type: ignore[misc]
@@ -66,8 +66,8 @@ class SequenceRegressor(RegressorAdapter, BaseRegressor):  # type: ignore[misc]
     ----------
     estimator : regressor
         A `fusedlstm.LSTMRegressor`, or a pipeline of transformers of sequences that ends in such
-        an estimator. The prefix ``estimator__`` gives access to its parameters, as in
-        ``set_params(estimator__hidden_size=32)``.
+        an estimator. Its parameters have the prefix ``estimator__``, as in
+        ``set_params(estimator__hidden_size=32)``. Another object raises a TypeError in ``fit``.
 
     Attributes
     ----------
@@ -90,4 +90,4 @@ class SequenceRegressor(RegressorAdapter, BaseRegressor):  # type: ignore[misc]
 
     @classmethod
     def _get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        return cls._small()
+        return cls._test_parameters()

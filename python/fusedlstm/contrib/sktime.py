@@ -30,7 +30,7 @@ _TAGS = {
 }
 
 
-class _TakesListsOfArrays:
+class _ListsOfArraysMixin:
     """Mixin that accepts X as a list of arrays (channels, steps_i)."""
 
     def _internal_convert(self, X: Any, y: Any = None) -> Any:
@@ -39,15 +39,15 @@ class _TakesListsOfArrays:
         return super()._internal_convert(X, y)  # type: ignore[misc]
 
 
-class SequenceClassifier(_TakesListsOfArrays, ClassifierAdapter, BaseClassifier):  # type: ignore[misc]
+class SequenceClassifier(_ListsOfArraysMixin, ClassifierAdapter, BaseClassifier):  # type: ignore[misc]
     """Wrap an LSTM classifier as an sktime classifier.
 
     Parameters
     ----------
     estimator : classifier
         A `fusedlstm.LSTMClassifier`, or a pipeline of transformers of sequences that ends in such
-        an estimator. The prefix ``estimator__`` gives access to its parameters, as in
-        ``set_params(estimator__hidden_size=32)``.
+        an estimator. Its parameters have the prefix ``estimator__``, as in
+        ``set_params(estimator__hidden_size=32)``. Another object raises a TypeError in ``fit``.
 
     Attributes
     ----------
@@ -74,20 +74,20 @@ class SequenceClassifier(_TakesListsOfArrays, ClassifierAdapter, BaseClassifier)
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
         """Return parameters of small estimators, for sktime's checks."""
-        return cls._small()
+        return cls._test_parameters()
 
 
-class SequenceRegressor(_TakesListsOfArrays, RegressorAdapter, BaseRegressor):  # type: ignore[misc]
+class SequenceRegressor(_ListsOfArraysMixin, RegressorAdapter, BaseRegressor):  # type: ignore[misc]
     """Wrap an LSTM regressor as an sktime regressor.
 
-    Several targets are predicted by one network.
+    If y has several columns, one network predicts all of them.
 
     Parameters
     ----------
     estimator : regressor
         A `fusedlstm.LSTMRegressor`, or a pipeline of transformers of sequences that ends in such
-        an estimator. The prefix ``estimator__`` gives access to its parameters, as in
-        ``set_params(estimator__hidden_size=32)``.
+        an estimator. Its parameters have the prefix ``estimator__``, as in
+        ``set_params(estimator__hidden_size=32)``. Another object raises a TypeError in ``fit``.
 
     Attributes
     ----------
@@ -118,4 +118,4 @@ class SequenceRegressor(_TakesListsOfArrays, RegressorAdapter, BaseRegressor):  
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
         """Return parameters of small estimators, for sktime's checks."""
-        return cls._small()
+        return cls._test_parameters()

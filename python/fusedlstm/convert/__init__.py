@@ -1,6 +1,6 @@
 """Conversion of weights from and to other libraries.
 
-There is one module per library. The modules are imported on first access.
+Each library has its own module. The modules are imported on first access.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Conversion of weights from and to PyTorch state dictionaries.
 
-The order of the gates is the same. A recurrent module of PyTorch has several layers with two biases
-each. In this package a layer is one object, and it has one bias if the sum of two biases is enough.
+The order of the gates is the same. A recurrent module of PyTorch can have several layers, each with
+two biases. In this package each layer is one object, and the two biases are replaced by their sum.
+Only the candidate of the GRU needs a second bias.
 """
 
 from __future__ import annotations
@@ -42,25 +43,30 @@ def load_torch_state_dict(
     Parameters
     ----------
     model : Sequential or fitted estimator
-        The model to change. Its layers with parameters must be layers that PyTorch has: `LSTM`,
-        also with ``projection_size``, `GRU`, `RNN` and `Dense`. In an estimator, the weights of
-        ``model_`` are replaced, and predictions use the new weights. See Notes for the scales of X
-        and y.
+        The model to change. Its layers with parameters must be layers that PyTorch has: `LSTM`
+        (with or without ``projection_size``), `GRU`, `RNN` and `Dense`. In an estimator, the
+        weights of ``model_`` are replaced, and predictions use the new weights. See Notes for the
+        scales of X and y.
     state_dict : mapping of str to tensor or array
         The result of ``module.state_dict()``, or the contents of a safetensors file with this
         dictionary. The module must register its submodules in the order of the forward pass.
 
     Raises
     ------
+    TypeError
+        If ``model`` or ``state_dict`` has a wrong type, or a value is not an array of numbers.
     ValueError
         If layers or shapes differ. The message names the first difference.
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
 
     Notes
     -----
     ``model_`` of an estimator reads standardized X, and ``model_`` of a regressor predicts
-    normalized y. ``predict`` multiplies the outputs by the standard deviation of the y of `fit` and
-    adds its mean. If the weights were trained on the original scales of X and y, fit a classifier
-    with ``standardize=False`` and a regressor with ``standardize=False, normalize_y=False``.
+    normalized y. ``predict`` multiplies the outputs by the standard deviation of y in `fit` and
+    adds the mean of y. If the weights were trained on the original scales of X and y, fit a
+    classifier with ``standardize=False`` and a regressor with ``standardize=False,
+    normalize_y=False``.
 
     Examples
     --------
@@ -88,7 +94,7 @@ def load_torch_state_dict(
     ours = [(n, layer) for n, layer in enumerate(network.layers) if layer.param_shapes(1)]
     if len(torch_layers) != len(ours):
         raise ValueError(
-            f"state_dict must have {len(ours)} layers with parameters, as the model; "
+            f"state_dict must have {len(ours)} layers with parameters, like the model; "
             f"got {len(torch_layers)}"
         )
     values = np.zeros_like(network.params)
@@ -131,8 +137,12 @@ def to_torch_state_dict(model: Sequential | SequenceEstimator) -> dict[str, Any]
     ------
     ImportError
         If PyTorch is not installed.
+    TypeError
+        If ``model`` is not a `Sequential` or an estimator.
     ValueError
         If PyTorch does not have a layer of the model.
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
 
     Notes
     -----
@@ -225,11 +235,11 @@ _OPTIONS: dict[type[Recurrent], tuple[str, ...]] = {
     GRU: (),
     RNN: ("activation",),
 }
-"""Options of the layers that PyTorch has too."""
+"""Options that the layers have in this package and in PyTorch."""
 
 
 def _torch_kind(layer: Layer[Any]) -> type[Layer[Any]]:
-    """Return the class of the corresponding PyTorch layer; raise ValueError if there is none."""
+    """Return LSTM, GRU, RNN or Dense; raise ValueError if PyTorch does not have the layer."""
     if isinstance(layer, Dense):
         return Dense
     for kind, options in _OPTIONS.items():
@@ -250,7 +260,7 @@ def _torch_kind(layer: Layer[Any]) -> type[Layer[Any]]:
 
 
 def _from_torch(layer: Layer[Any], theirs: _TorchLayer) -> dict[str, Array]:
-    """Return the parameters of a PyTorch layer by the names in this package."""
+    """Return the parameters of a PyTorch layer, by their names in this package."""
     kind = _torch_kind(layer)
     if theirs.recurrent != (kind is not Dense):
         raise ValueError(
@@ -276,7 +286,7 @@ def _from_torch(layer: Layer[Any], theirs: _TorchLayer) -> dict[str, Array]:
 
 
 def _to_torch(layer: Layer[Any], own: dict[str, Array]) -> dict[str, Array]:
-    """Return the parameters of a layer by the names in PyTorch."""
+    """Return the parameters of a layer, by their names in PyTorch."""
     kind = _torch_kind(layer)
     if kind is Dense:
         return own

@@ -14,7 +14,7 @@ __all__ = ["load_sunspots"]
 def load_sunspots() -> tuple[Array, Array]:
     """Load the yearly mean sunspot numbers from 1700 to 2008.
 
-    The data are in the public domain. Their source is the National Geophysical Data Center.
+    The data are in the public domain. The source is the National Geophysical Data Center.
 
     Returns
     -------

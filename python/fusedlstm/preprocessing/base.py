@@ -26,7 +26,8 @@ class SequenceTransformer(
 ):
     """Base class of the transformers of sequences.
 
-    A subclass sets the fitted attributes in `_learn`. float32 input is transformed in float32.
+    A subclass sets the fitted attributes in `_learn`. The result of a transformer is float32 for
+    float32 input, and float64 for integers.
     """
 
     _allows_nan = False
@@ -40,12 +41,17 @@ class SequenceTransformer(
         X : array (n_samples, n_timesteps, n_features), or another form
             Sequences, in any form that the estimators accept.
         y : None
-            Ignored. It is there for pipelines.
+            Ignored. Pipelines pass it.
 
         Returns
         -------
         self
             The fitted transformer.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter or X is invalid. The transformer is not changed.
         """
         self._check_params()
         with rollback_on_error(self):
@@ -86,7 +92,7 @@ def real_steps(sequences: Sequences) -> Array:
 
 
 def in_form_of(X: Any, sequences: Sequences, change: Callable[[Array], Array]) -> Any:
-    """Apply a function to the steps (..., n_features) of X and return them in the form of X."""
+    """Apply a function to the steps (..., n_features) of X. Return the result in the form of X."""
     if isinstance(sequences, PaddedSequences):
         changed = change(sequences.x)
         return changed[:, :, 0] if sequences.form == "2d" else changed

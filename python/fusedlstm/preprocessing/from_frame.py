@@ -24,8 +24,8 @@ def sequences_from_frame(
 ) -> Any:
     """Convert a data frame with one row per time step to a list of sequences.
 
-    Estimators take one sequence per list item. They record the names of the columns in `fit` and
-    compare them in `predict`.
+    The estimators accept this list. They record the column names in `fit`, and compare the column
+    names in `predict` with them.
 
     Parameters
     ----------
@@ -34,10 +34,10 @@ def sequences_from_frame(
     id : column name or list of column names
         Rows with the same value belong to the same sequence. Missing values raise an error.
     time : column name or None
-        Numbers or dates. Each sequence is sorted by this column. None means that the rows are in
-        order.
+        Column of numbers or dates. Each sequence is sorted by this column. With None the rows of a
+        sequence keep their order.
     columns : list of column names, optional
-        The features. If None, all columns except those of ``id``, ``time`` and ``target``.
+        The features. If None, all columns except ``id``, ``time`` and ``target``.
     target : column name or list of column names, optional
         Columns that are returned as y. They must have the same value in all rows of a sequence.
 
@@ -45,7 +45,7 @@ def sequences_from_frame(
     -------
     X : list of pandas DataFrame (n_timesteps_i, n_features)
         One data frame of floats per sequence, with ``time`` as its index. The sequences are in the
-        order in which their ids first occur in ``df``, as from ``df[id].unique()``.
+        order of the first occurrences of their ids in ``df``, like ``df[id].unique()``.
     y : array (n_sequences,) or (n_sequences, n_targets)
         Only if ``target`` is given; two-dimensional if it is a list.
 
@@ -88,7 +88,7 @@ def sequences_from_frame(
         _check_no_duplicates(frame, ids, time, number, order)
     y = [_target_values(frame, name, ids, number, order, starts) for name in targets]
     index = frame.index[order] if time is None else frame.set_index(time).index[order]
-    shared_columns = frame[features].columns  # one index object for all data frames
+    shared_columns = frame[features].columns  # one object, so that columns compare fast in `fit`
     ends = [*starts[1:], len(frame)]
     values = values[order]
     X = [
@@ -111,7 +111,7 @@ def _check_columns(
 ) -> list[Any]:
     """Check the names of the columns and return the names of the features."""
     if not ids:
-        raise ValueError(check.needs("id", "a column name or a list of them", id))
+        raise ValueError(check.needs("id", "a column name or a list of names", id))
     for argument, name, value in [
         *(("id", name, id) for name in ids),
         ("time", time, time),
@@ -134,8 +134,8 @@ def _check_columns(
     for name in columns or []:
         if name in targets:
             raise ValueError(
-                f"columns must not contain the target {name!r}: the model would read the value to "
-                f"predict"
+                f"columns must not contain the target {name!r}, because the model would get the "
+                f"value to predict as input"
             )
     used = {*ids, *times, *targets}
     features = [name for name in frame.columns if name not in used] if columns is None else columns
@@ -150,7 +150,7 @@ def _check_columns(
 def _sorted_rows(
     frame: Any, ids: list[Any], time: Any
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the sequence number of each row, sorted, and the rows in this order."""
+    """Return the sorted sequence numbers of the rows, and the indices of the rows in this order."""
     number = frame.groupby(ids, sort=False, observed=True).ngroup().to_numpy()
     if time is None:
         order = np.argsort(number, kind="stable")
@@ -194,7 +194,7 @@ def _check_name(argument: str, name: Any, value: Any) -> None:
     if argument in ("id", "target") and value is name and hasattr(value, "tolist"):
         hint = f"Pass list({argument}) for several columns."
     raise TypeError(
-        check.needs(argument, needed.get(argument, "a column name or a list of them"), value, hint)
+        check.needs(argument, needed.get(argument, "a column name or a list of names"), value, hint)
     )
 
 
@@ -205,7 +205,7 @@ def _check_there(frame: Any, name: Any) -> None:
     folded = {str(column).casefold(): column for column in frame.columns}
     near = difflib.get_close_matches(str(name).casefold(), folded, n=1)
     if name in frame.index.names:
-        hint = "It is in the index: call df.reset_index() first."
+        hint = "The index has this name: call df.reset_index() first."
     elif near:
         hint = f"Did you mean {folded[near[0]]!r}?"
     raise ValueError(
@@ -218,7 +218,7 @@ def _check_not_missing(frame: Any, name: Any) -> None:
     missing = frame[name].isna().to_numpy()
     if missing.any():
         row = int(np.argmax(missing))
-        raise ValueError(f"column {name!r} must have no missing values; row {row} has one")
+        raise ValueError(f"column {name!r} must have no missing values; got one in row {row}")
 
 
 def _check_ordered(frame: Any, time: Any) -> None:
@@ -240,8 +240,8 @@ def _check_no_duplicates(
     if same.any():
         row = order[int(np.argmax(same))]
         raise ValueError(
-            f"df must have one row per id and time; got several of {_at(frame, ids, row)} at "
-            f"{time} {frame[time].iloc[row]}"
+            f"df must have one row per id and time; got several rows with {_at(frame, ids, row)} "
+            f"and {time} {frame[time].iloc[row]}"
         )
 
 
@@ -255,8 +255,8 @@ def _feature_values(frame: Any, features: list[Any]) -> npt.NDArray[Any]:
     for name in features:
         if getattr(frame[name].dtype, "kind", "O") not in "biuf":
             raise ValueError(
-                f"column {name!r} must be numbers; got dtype {frame[name].dtype}. Leave it out "
-                f"with columns=, or encode it as numbers."
+                f"column {name!r} must be numbers; got dtype {frame[name].dtype}. Encode the "
+                f"column as numbers, or select other columns with the argument columns."
             )
     block = frame[features]
     kinds = {str(dtype) for dtype in block.dtypes}
@@ -279,7 +279,8 @@ def _target_values(
         wrong = int(np.argmax(counts > 1))
         at = _at(frame, ids, order[starts[wrong]])
         raise ValueError(
-            f"target column {name!r} must have one value per sequence; {at} has {counts[wrong]}"
+            f"target column {name!r} must have one value per sequence; got {counts[wrong]} values "
+            f"for {at}"
         )
     values: npt.NDArray[Any] = column.iloc[starts].to_numpy()
     return values

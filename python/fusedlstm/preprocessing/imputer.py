@@ -21,7 +21,7 @@ class SequenceImputer(SequenceTransformer):
 
     X may have any form that the estimators accept, and may contain NaN. `transform` returns the
     same form. In a 3-D array, steps at the end of a sequence that are NaN in every feature are
-    padding, which is not replaced.
+    padding. Padding is not replaced.
 
     Parameters
     ----------
@@ -31,16 +31,16 @@ class SequenceImputer(SequenceTransformer):
         - ``"mean"``, ``"median"``: mean or median of the feature over all steps of all sequences in
           `fit`
         - ``"constant"``: ``fill_value``
-        - ``"forward_fill"``: the last value of the feature in the same sequence, or its mean if
-          there is no earlier value
+        - ``"forward_fill"``: the last value of the feature in the same sequence. If there is no
+          earlier value, the mean of the feature in `fit`
     fill_value : float, default 0
         The replacement with ``strategy="constant"``.
 
     Attributes
     ----------
     statistics_ : array (n_features,)
-        Replacement for each feature. With ``"forward_fill"``, the replacement of values that have
-        no earlier value.
+        Replacement for each feature. With ``"forward_fill"``, the replacement of missing values
+        without an earlier value in the sequence.
     n_features_in_ : int
         Number of features per step. After a fit on a 2-D array, the number of its columns.
 
@@ -83,6 +83,8 @@ class SequenceImputer(SequenceTransformer):
         ------
         sklearn.exceptions.NotFittedError
             If `fit` has not been called.
+        ValueError
+            If X has another number of features than in `fit`, or contains infinity.
         """
         check_is_fitted(self, "statistics_")
         sequences = self._read(X, reset=False)
@@ -118,15 +120,15 @@ class SequenceImputer(SequenceTransformer):
         empty = np.isnan(steps).all(axis=0)
         if empty.any():
             raise ValueError(
-                f"X must have a value of every feature that is not NaN; feature "
-                f"{int(np.argmax(empty))} has none. Use strategy='constant'."
+                f"X must have a value that is not NaN for every feature; got only NaN for feature "
+                f"{int(np.argmax(empty))}. Use strategy='constant'."
             )
         average = np.nanmedian if self.strategy == "median" else np.nanmean
         self.statistics_ = average(steps, axis=0)
 
 
 def _starts(sequences: Sequences) -> npt.NDArray[np.int64]:
-    """Return, for each row, the first row of its sequence. All steps are stacked in one array."""
+    """Return, for each row of the concatenated steps, the first row of its sequence."""
     if isinstance(sequences, PackedSequences):
         return np.repeat(sequences.starts[:-1], sequences.lengths())
     steps = sequences.longest()
@@ -134,7 +136,10 @@ def _starts(sequences: Sequences) -> npt.NDArray[np.int64]:
 
 
 def _last_known(values: Array, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
-    """Return, for each value, the row of the last known value of its sequence, -1 for none."""
+    """Return, for each row and feature, the last row of the sequence up to it that is not NaN.
+
+    -1 stands for no such row.
+    """
     rows = np.where(np.isnan(values), -1, np.arange(len(values))[:, np.newaxis])
     latest = np.maximum.accumulate(rows, axis=0)
     return np.where(latest >= starts[:, np.newaxis], latest, -1)

@@ -16,8 +16,8 @@ from fusedlstm.preprocessing.base import SequenceTransformer
 class PadSequences(SequenceTransformer):
     """Convert sequences of any lengths to one padded array (n_samples, width, n_features).
 
-    Padding is at the end of a sequence. The estimators and transformers of this package recognize
-    padding if its value is NaN, the default. They treat other values as data.
+    Padding is added at the end of a sequence. The estimators and transformers of this package
+    recognize padding with NaN, the default value. They treat padding with other values as data.
 
     Parameters
     ----------
@@ -66,8 +66,10 @@ class PadSequences(SequenceTransformer):
 
         Raises
         ------
+        sklearn.exceptions.NotFittedError
+            If `fit` has not been called.
         ValueError
-            If a sequence is longer than ``width_``.
+            If a sequence is longer than ``width_``, or X is invalid.
         """
         check_is_fitted(self, "width_")
         sequences = self._read(X, reset=False)
@@ -91,7 +93,14 @@ class PadSequences(SequenceTransformer):
         Returns
         -------
         list of array (n_timesteps_i, n_features)
-            The sequences. Each has at least one step.
+            The sequences. Each sequence has at least one step.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If `fit` has not been called.
+        ValueError
+            If X is not a 3-D array, or is empty.
         """
         check_is_fitted(self, "width_")
         array = np.asarray(X)
@@ -120,5 +129,5 @@ class PadSequences(SequenceTransformer):
         if lengths.max() > self.width_:
             i = int(np.argmax(lengths > self.width_))
             raise ValueError(
-                f"X[{i}] must have at most {self.width_} steps, the width; got {lengths[i]}"
+                f"X[{i}] must have at most width = {self.width_} steps; got {lengths[i]}"
             )

@@ -18,8 +18,8 @@ from fusedlstm.preprocessing.base import SequenceTransformer, in_form_of, real_s
 class SequenceScaler(SequenceTransformer):
     """Standardize features to zero mean and unit variance over all steps of all sequences.
 
-    X may have any form that the estimators accept. `transform` returns the same form. Padding does
-    not enter the mean and the variance, and it remains padding.
+    X may have any form that the estimators accept. `transform` returns the same form. Mean and
+    variance are computed without padding. Padding is not changed.
 
     Attributes
     ----------
@@ -79,8 +79,10 @@ class SequenceScaler(SequenceTransformer):
 
         Raises
         ------
+        sklearn.exceptions.NotFittedError
+            If `fit` has not been called.
         ValueError
-            If a standardized value is too large for the dtype.
+            If X is invalid, or a standardized value is too large for the dtype.
         """
         return self._map(X, lambda x, mean, scale: (x - mean) / scale)
 
@@ -99,8 +101,10 @@ class SequenceScaler(SequenceTransformer):
 
         Raises
         ------
+        sklearn.exceptions.NotFittedError
+            If `fit` has not been called.
         ValueError
-            If a value on the original scale is too large for the dtype.
+            If X is invalid, or a value on the original scale is too large for the dtype.
         """
         return self._map(X, lambda x, mean, scale: x * scale + mean, named=False)
 
@@ -116,7 +120,7 @@ class SequenceScaler(SequenceTransformer):
             if not np.isfinite(changed).all():  # padding is NaN before and after
                 wrong = np.isfinite(x) & ~np.isfinite(changed)
                 if wrong.any():
-                    needed = f"numbers that fit {x.dtype} when scaled"
+                    needed = f"numbers within {x.dtype}'s range after scaling"
                     raise ValueError(check.needs("X", needed, x[wrong][0]))
             return changed
 

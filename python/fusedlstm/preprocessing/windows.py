@@ -25,7 +25,7 @@ def make_windows(
 
     Parameters
     ----------
-    series : array or data frame (n_timesteps,) or (n_timesteps, n_features), or list of them
+    series : array or data frame (n_timesteps,) or (n_timesteps, n_features), or list of series
         One series, or a list of several series. A window never contains steps of two series.
     width : positive int
         Number of steps of a window.
@@ -34,8 +34,8 @@ def make_windows(
     stride : positive int, default 1
         Number of steps between the starts of successive windows.
     exogenous : like series, optional
-        Additional features of the windows, which are not predicted. They must have as many steps as
-        the series.
+        Additional features of the windows, which are not predicted. Their number of steps must be
+        the number of steps of the series.
     target : int, str or list of int or str, optional
         Columns of the series to predict, by index, or by name in a data frame. If None, all
         columns are predicted.
@@ -56,8 +56,8 @@ def make_windows(
     Raises
     ------
     ValueError
-        If a series has fewer than ``width + horizon`` steps, or the times in the pandas index of a
-        series decrease.
+        If a series has fewer than ``width + horizon`` steps, the times in the pandas index of a
+        series decrease, or the shape of an argument is wrong.
 
     See Also
     --------
@@ -65,7 +65,7 @@ def make_windows(
 
     Notes
     -----
-    This is a function and not a transformer, because transformers of scikit-learn cannot change the
+    `make_windows` is not a transformer, because transformers of scikit-learn cannot change the
     number of samples.
 
     Examples
@@ -117,12 +117,13 @@ def last_window(
 
     Parameters
     ----------
-    series : array or data frame (n_timesteps,) or (n_timesteps, n_features), or list of them
+    series : array or data frame (n_timesteps,) or (n_timesteps, n_features), or list of series
         One series, or a list of several series.
     width : positive int
         Number of steps of a window.
     exogenous : like series, optional
-        Additional features of the windows. They must have as many steps as the series.
+        Additional features of the windows. Their number of steps must be the number of steps of the
+        series.
     groups : array (n_timesteps,), optional
         Labels of several series in one array. Steps with the same label belong to one series, in
         their order in the array.
@@ -130,13 +131,13 @@ def last_window(
     Returns
     -------
     X : array (n_series, width) or (n_series, width, n_features)
-        One window per series, in the form of X from `make_windows`; ``predict`` accepts it.
+        One window per series, in the form of X from `make_windows`, for ``predict``.
 
     Raises
     ------
     ValueError
-        If a series has fewer than ``width`` steps, or the times in the pandas index of a series
-        decrease.
+        If a series has fewer than ``width`` steps, the times in the pandas index of a series
+        decrease, or the shape of an argument is wrong.
 
     See Also
     --------
@@ -175,7 +176,8 @@ def _read(
         for part, name in zip(series if several else [series], names, strict=True)
     ]
     if len({part.shape[1:] for part in parts}) > 1:
-        raise ValueError("series must be arrays of the same number of features")
+        shapes = ", ".join(str(part.shape) for part in parts[:5])
+        raise ValueError(f"series must have the same number of features; got shapes {shapes}")
     if several:
         _check_same_columns(series)
     others = _exogenous_parts(exogenous, parts, several)
@@ -203,7 +205,7 @@ def _check_same_columns(series: Any) -> None:
 
 
 def _spans(array: Array, width: int, stride: int) -> Array:
-    """Return the windows of ``width`` successive steps, (n, width, ...)."""
+    """Return all windows of ``width`` successive steps at distance ``stride``, (n, width, ...)."""
     spans = np.lib.stride_tricks.sliding_window_view(array, width, axis=0)[::stride]
     return np.moveaxis(spans, -1, 1)  # the steps of a window become the second axis
 
@@ -237,23 +239,23 @@ def _target_columns(series: Any, several: bool, target: Any) -> Any:
     n_features = np.shape(first)[1] if np.ndim(first) == 2 else 0
     known = list(getattr(first, "columns", range(n_features)))
 
-    def number(of: Any) -> int:
-        if of in known:
-            return known.index(of)
-        if not isinstance(of, (int, np.integer)) or not -n_features <= of < n_features:
-            raise ValueError(check.needs("target", f"one of the columns {known}", of))
-        return int(of)
+    def index(column: Any) -> int:
+        if column in known:
+            return known.index(column)
+        if not isinstance(column, (int, np.integer)) or not -n_features <= column < n_features:
+            raise ValueError(check.needs("target", f"one of the columns {known}", column))
+        return int(column)
 
     if isinstance(target, (list, tuple, np.ndarray)):
-        return [number(of) for of in target]
-    return number(target)
+        return [index(column) for column in target]
+    return index(target)
 
 
 def _exogenous_parts(exogenous: Any, parts: list[Array], several: bool) -> list[Array]:
     if exogenous is None:
         return []
     if several and not (isinstance(exogenous, (list, tuple)) and len(exogenous) == len(parts)):
-        needed = f"a list of {len(parts)} arrays, as series"
+        needed = f"a list of {len(parts)} arrays, one per series"
         raise ValueError(check.needs("exogenous", needed, exogenous))
     others = []
     given = exogenous if several else [exogenous]
@@ -261,7 +263,9 @@ def _exogenous_parts(exogenous: Any, parts: list[Array], several: bool) -> list[
         name = f"exogenous[{i}]" if several else "exogenous"
         other = _numbers(columns, name)
         if len(other) != len(part):
-            raise ValueError(check.needs(name, f"of {len(part)} steps, as series", other))
+            raise ValueError(
+                check.needs(name, f"an array of {len(part)} steps, like series", other)
+            )
         others.append(other)
     return others
 
@@ -274,8 +278,8 @@ def _check_increasing(index: Any, name: str) -> None:
         return
     wrong = int(np.argmin(np.asarray(index[1:] >= index[:-1])))
     raise ValueError(
-        f"{name} must be in order of time; got {index[wrong + 1]} after {index[wrong]} in its "
-        f"index. Call sort_index() first."
+        f"{name} must be sorted by time; got {index[wrong + 1]} after {index[wrong]} in the index. "
+        f"Call sort_index() first."
     )
 
 

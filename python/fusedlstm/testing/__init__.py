@@ -1,4 +1,4 @@
-"""Checks for estimators and transformers of sequences, also those of other libraries.
+"""Checks for estimators and transformers of sequences, including those of other libraries.
 
 `sklearn.utils.estimator_checks.check_estimator` checks estimators of 2-D X. The checks of this
 package use X of shape (n_samples, n_timesteps, n_features) and lists of sequences with unequal
@@ -27,8 +27,7 @@ def check_sequence_estimator(estimator: Any) -> None:
     Parameters
     ----------
     estimator : estimator
-        An instance. It is cloned, and the clones are fitted about fifty times on 24 short
-        sequences.
+        An instance. Its clones are fitted about fifty times on 24 short sequences.
 
     Raises
     ------

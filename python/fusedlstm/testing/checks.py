@@ -26,7 +26,9 @@ CHECKS: list[tuple[Check, Callable[[Any], bool]]] = []
 def sequence_check(
     applies: Callable[[Any], bool] = lambda estimator: True,
 ) -> Callable[[Check], Check]:
-    """Add a check to the list and make its errors contain its name and docstring.
+    """Return a decorator that adds a check to `CHECKS`.
+
+    Errors of the check become AssertionErrors with the name and the docstring of the check.
 
     Parameters
     ----------
@@ -61,7 +63,7 @@ def refuses_nan(estimator: Any) -> bool:
     return not get_tags(estimator).input_tags.allow_nan
 
 
-# The data of the checks are multiples of 1/4. float32 represents them exactly.
+# The data of the checks are multiples of 1/4, which float32 represents exactly.
 
 
 def regular(n_features: int = N_FEATURES, seed: int = 0) -> npt.NDArray[np.float64]:
@@ -91,7 +93,10 @@ def padded(sequences: list[Any], steps: int) -> npt.NDArray[np.float64]:
 
 
 def targets(estimator: Any, X: Any) -> npt.NDArray[Any]:
-    """Return the sum of each sequence, for a classifier compared with the median."""
+    """Return targets: the sum of each sequence, or for a classifier "more" or "less".
+
+    "more" stands for a sum above the median of the sums.
+    """
     totals = np.array([np.nansum(x) for x in X])
     if is_classifier(estimator):
         return np.where(totals > np.median(totals), "more", "less")
@@ -133,12 +138,12 @@ def stripped(row: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def select(rows: Rows, which: Any) -> Rows:
-    """Return the output of some of the sequences."""
+    """Return the outputs of the sequences with the indices ``which``."""
     return {method: [values[i] for i in which] for method, values in rows.items()}
 
 
 def assert_same(got: Rows, expected: Rows, case: str) -> None:
-    """Assert that two outputs are equal, up to `TOLERANCE` for floats."""
+    """Assert that two outputs are equal, for floats within `TOLERANCE`."""
     for method, rows in expected.items():
         assert len(got[method]) == len(rows), f"{method} of {case} has {len(got[method])} rows"
         for i, (one, other) in enumerate(zip(got[method], rows, strict=True)):

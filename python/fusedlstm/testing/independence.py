@@ -22,7 +22,7 @@ from fusedlstm.testing.checks import (
 
 @sequence_check()
 def check_order(estimator: Any) -> None:
-    """Sequences in another order must give their results in that order."""
+    """If the order of the sequences changes, the results must be the same in the new order."""
     order = np.random.default_rng(1).permutation(24)
     for X in (regular(), ragged()):
         model = fitted(estimator, X)
@@ -32,7 +32,7 @@ def check_order(estimator: Any) -> None:
 
 @sequence_check()
 def check_subsets(estimator: Any) -> None:
-    """A sequence must give the same results in any subset of X, also as its only sequence."""
+    """A sequence must give the same results in any subset of X, and as the only sequence."""
     for X in (regular(), ragged()):
         model = fitted(estimator, X)
         together = outputs(model, X)
@@ -53,7 +53,7 @@ def check_padding(estimator: Any) -> None:
 
 @sequence_check()
 def check_longer_neighbors(estimator: Any) -> None:
-    """A sequence must give the same results if X has another, much longer sequence."""
+    """A sequence must give the same results if X also contains a much longer sequence."""
     X = ragged()
     model = fitted(estimator, X)
     longer = [*X, np.ones((100, N_FEATURES))]
@@ -63,7 +63,7 @@ def check_longer_neighbors(estimator: Any) -> None:
 
 @sequence_check()
 def check_other_lengths(estimator: Any) -> None:
-    """Sequences shorter or longer than those of fit must be accepted."""
+    """Sequences that are shorter or longer than the sequences in fit must be accepted."""
     for model in (fitted(estimator), fitted(estimator, ragged())):
         for steps in (1, 2, 5, 7, 30):
             for method, rows in outputs(model, np.ones((5, steps, N_FEATURES))).items():

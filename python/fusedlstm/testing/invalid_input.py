@@ -43,7 +43,7 @@ def check_unequal_features(estimator: Any) -> None:
 
 @sequence_check(refuses_nan)
 def check_nan(estimator: Any) -> None:
-    """NaN inside a sequence, in some features of the last step or in all steps must raise."""
+    """NaN inside a sequence, in a feature of the last step or in all steps must raise an error."""
     for place in ((2, 1), (2, -1, 0), 2):
         X = regular()
         X[place] = np.nan

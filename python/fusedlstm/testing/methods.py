@@ -64,7 +64,7 @@ def check_sample_weights(estimator: Any) -> None:
 
 @sequence_check(has("transform"))
 def check_transform_keeps_sequences(estimator: Any) -> None:
-    """Method transform must return one result per sequence, equal to that of fit_transform."""
+    """Method transform must return one result per sequence, the same as fit_transform."""
     for X in (regular(), ragged()):
         model = fitted(estimator, X)
         expected = outputs(model, X)

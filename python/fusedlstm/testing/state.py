@@ -93,7 +93,7 @@ def check_clone(estimator: Any) -> None:
 
 @sequence_check()
 def check_pickles_and_copies(estimator: Any) -> None:
-    """Pickles and copies of a fitted estimator must give the same results, also after fit."""
+    """Pickles and copies of a fitted estimator must give the same results, and after a new fit."""
     X = ragged()
     model = fitted(estimator, X)
     expected = outputs(model, X)
