@@ -148,7 +148,7 @@ def test_batches_without_targets_keep_the_losses_finite():
     assert np.isfinite(fitted.loss_curve_).all()
     alone = model(batch_size=4, bidirectional=False, tbptt_steps=2).fit(X, y)
     assert np.isfinite(alone.loss_curve_).all()
-    with pytest.raises(ValueError, match="y must be numbers; NaN only where there is none"):
+    with pytest.raises(ValueError, match="y must be numbers, with NaN only for missing targets"):
         fitted.partial_fit(X[:8], y[:8])
 
 
@@ -159,7 +159,9 @@ def test_training_or_validation_data_without_targets_are_an_error(part):
     own = model(early_stopping=True, validation_split="last", validation_fraction=0.25)
     with pytest.raises(ValueError, match=f"the {part} part must have targets that are not NaN"):
         own.fit(X, y)
-    with pytest.raises(ValueError, match="y_val must be numbers; NaN only where there is none"):
+    with pytest.raises(
+        ValueError, match="y_val must be numbers, with NaN only for missing targets"
+    ):
         model().fit(X, Y, X_val=X[9:], y_val=[np.full(n, np.nan) for n in LENGTHS[9:]])
 
 
