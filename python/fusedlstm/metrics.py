@@ -31,8 +31,8 @@ def step_scorer(scoring: str) -> StepScorer:
     -------
     StepScorer
         A callable ``scorer(estimator, X, y, sample_weight=None)``. The estimator must predict at
-        every step, and ``y`` must have one target per step. The score is computed over all steps
-        whose target is not NaN, without padding. ``sample_weight`` has one weight per sequence.
+        every step, and ``y`` must have one target per step. The score is computed over all real
+        steps with targets that are not NaN. ``sample_weight`` has one weight per sequence.
 
     Raises
     ------
@@ -98,12 +98,17 @@ class StepScorer:
         Returns
         -------
         float
-            The score.
+            The score over all real steps with targets that are not NaN.
+
+        Raises
+        ------
+        ValueError
+            If y or the predictions do not have one value per step, or all targets are NaN.
         """
         if not isinstance(y, Sequences) and not _are_of_steps(y):
             raise ValueError(
-                f"y must have one target for each step of each sequence; got one per sequence. For "
-                f"predictions of whole sequences use scoring={self.scoring!r}"
+                f"y must have one target per step; got one target per sequence. For predictions of "
+                f"whole sequences use scoring={self.scoring!r}"
             )
         lengths = _lengths(X, y)
         rows, options = _rows(y, lengths, "y"), {}
@@ -114,8 +119,7 @@ class StepScorer:
             present = ~np.isnan(rows.reshape(len(rows), -1)).any(axis=1)
             options = {name: weights[present] for name, weights in options.items()}
         if not present.any():
-            needed = "of steps with targets that are not NaN"
-            raise ValueError(check.needs("y", needed, "no step with all of its targets"))
+            raise ValueError("y must have a step at which no target is NaN; got none")
         kind = _Classifier if hasattr(estimator, "classes_") else _Regressor
         flat = kind(estimator, None if isinstance(X, Sequences) else lengths, present)
         return float(self._scorer(flat, X, rows[present], **options))
@@ -132,7 +136,7 @@ def _has(method: str) -> Callable[[Any], bool]:
 class _Flat(BaseEstimator):  # type: ignore[misc]
     """Estimator whose predictions have one row per step.
 
-    ``lengths`` is None if the wrapped estimator returns one row per step itself.
+    ``lengths`` is None if the predictions of the wrapped estimator have one row per step.
     """
 
     def __init__(self, estimator: Any, lengths: Any, present: Any) -> None:
@@ -163,8 +167,8 @@ class _Flat(BaseEstimator):  # type: ignore[misc]
         too_short = shape is not None and self.lengths is not None and shape[1] < max(self.lengths)
         if self.lengths is not None and (too_short or not _are_of_steps(predicted)):
             raise ValueError(
-                f"estimator must predict at every step of each sequence for step_scorer; got one "
-                f"prediction per sequence from {self.estimator!r}"
+                f"estimator must predict at every step for step_scorer; got one prediction per "
+                f"sequence from {self.estimator!r}"
             )
         return _rows(predicted, self.lengths, "predictions")[self.present]
 
@@ -182,13 +186,13 @@ def _lengths(X: Any, y: Any) -> Any:
     if isinstance(y, Sequences):
         return y.lengths()
     check_consistent_length(X, y)
-    if _is_array_of_steps(X):  # it may have padding
+    if _is_array_of_steps(X):  # X may have padding
         return read_sequences(X, allow_nan=True).lengths()
     return np.array([len(part) for part in (X if _is_array_of_steps(y) else y)])
 
 
 def _are_of_steps(values: Any) -> bool:
-    """Return True if there is one target per step, False if there is one per sequence."""
+    """Return True if there is one value per step, and False if there is one per sequence."""
     return _is_array_of_steps(values) or all(map(has_length, values))
 
 
@@ -208,14 +212,14 @@ def _rows(values: Any, lengths: Any, name: str) -> Any:
     if _is_array_of_steps(values):
         array = np.asarray(values)
         if array.shape[1] < lengths.max():
-            raise ValueError(check.needs(name, f"of {lengths.max()} steps, as X", array))
+            raise ValueError(check.needs(name, f"of {lengths.max()} steps, like X", array))
         return array[np.arange(array.shape[1]) < lengths[:, np.newaxis]]
     parts = [np.asarray(part) for part in values]
     for i, (part, n) in enumerate(zip(parts, lengths.tolist(), strict=True)):
         if len(part) != n:
             raise ValueError(
-                f"y must have one target for each step of each sequence; got {n} and {len(part)} "
-                f"for sequence {i}"
+                f"y must have one target per step of X; got the lengths {n} and {len(part)} for "
+                f"sequence {i}"
             )
     return np.concatenate(parts)
 

@@ -31,7 +31,10 @@ FORMS = {
     "a generator": ((x for x in X), "Did you mean list(X)?"),
     "1D": (np.ones(5), "got a 1D array of shape (5,). Reshape your data: X.reshape(1, -1) if"),
     "a list of numbers": ([1, 2, 3], "Reshape your data"),
-    "4D": (X[None], "X must be an array of shape (n_samples, n_timesteps, n_features), a list of"),
+    "4D": (
+        X[None],
+        "X must be an array of shape (n_samples, n_timesteps, n_features) or (n_samples, n_ti",
+    ),
     "no samples": (X[:0], "Found array with 0 sample(s) (shape=(0, 5, 2))"),
     "no steps": (X[:, :0], "Found array with 0 timestep(s)"),
     "no features": (X[:, :, :0], "Found array with 0 feature(s)"),
@@ -237,7 +240,7 @@ def test_errors_for_columns_of_data_frames():
 
 
 def test_another_number_of_steps_after_a_fit_on_2d_X_is_an_error(fitted):
-    message = "X has 3 features, but LSTMRegressor is expecting 5 .* fit on 3-D X, np.asarray"
+    message = "X has 3 features, but LSTMRegressor is expecting 5 .* fit on 3-D X: np.asarray"
     with pytest.raises(ValueError, match=message):
         fitted.flat.predict(X[:, :3, 0])
 

@@ -6,12 +6,12 @@ import warnings
 
 import numpy as np
 import pytest
+from frame_data import LikePolars, tidy_frame
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 
 import fusedlstm
-from frame_data import LikePolars, tidy_frame
 from fusedlstm import (
     LSTMClassifier,
     LSTMRegressor,
@@ -110,11 +110,11 @@ def test_pipelines_of_frames_give_no_warning(rng):
 @pytest.mark.parametrize("estimator", [LSTMRegressor(**SMALL), SequenceScaler()])
 def test_a_tidy_frame_as_X_gives_a_warning(estimator, tidy):
     y = np.zeros(len(tidy))
-    with pytest.warns(UserWarning, match="column 'id' of X looks like an id or a time.*sequences_"):
+    with pytest.warns(UserWarning, match="Column 'id' of X looks like an id or a time.*sequences_"):
         estimator.fit(tidy, y)
     unnamed = tidy.sort_values(["id", "time"])[["id", "time", "a"]]
     unnamed.columns = ["p", "q", "r"]
-    with pytest.warns(UserWarning, match="column 'p' of X looks like an id or a time"):
+    with pytest.warns(UserWarning, match="Column 'p' of X looks like an id or a time"):
         estimator.fit(unnamed, y)
     dates = tidy.assign(time=pandas.Timestamp("2024-01-01"))
     with pytest.raises(ValueError, match="must be a data frame of numbers; got dates.*'time'.*seq"):
@@ -134,21 +134,21 @@ def numbers(rows=24, **columns):
 
 
 TIDY_FRAMES = {
-    "user_id": (numbers(user_id=np.arange(24)[::-1] // 6), "column 'user_id' of X"),
-    "patient": (numbers(patient=np.arange(24)[::-1] // 6), "column 'patient' of X"),
-    "one word": (numbers(patientid=np.arange(24)[::-1] // 6), "column 'patientid' of X"),
-    "capitals": (numbers(userId=np.arange(24)[::-1] // 6), "column 'userId' of X"),
-    "a number": (numbers(unit_number=np.arange(24)[::-1] // 6), "column 'unit_number' of X"),
-    "hours": (numbers(hour=np.arange(24) % 6), "column 'hour' of X"),
-    "years": (numbers(year=2000.0 + np.arange(24) // 2), "column 'year' of X"),
-    "steps": (numbers(t=np.arange(24) % 3), "column 't' of X"),
+    "user_id": (numbers(user_id=np.arange(24)[::-1] // 6), "Column 'user_id' of X"),
+    "patient": (numbers(patient=np.arange(24)[::-1] // 6), "Column 'patient' of X"),
+    "one word": (numbers(patientid=np.arange(24)[::-1] // 6), "Column 'patientid' of X"),
+    "capitals": (numbers(userId=np.arange(24)[::-1] // 6), "Column 'userId' of X"),
+    "a number": (numbers(unit_number=np.arange(24)[::-1] // 6), "Column 'unit_number' of X"),
+    "hours": (numbers(hour=np.arange(24) % 6), "Column 'hour' of X"),
+    "years": (numbers(year=2000.0 + np.arange(24) // 2), "Column 'year' of X"),
+    "steps": (numbers(t=np.arange(24) % 3), "Column 't' of X"),
     "an index of numbers": (
         numbers().set_index([np.arange(24) // 6, np.arange(24) % 6]),
-        "the index of X looks like ids and times. Call reset_index",
+        "The index of X looks like ids and times. Call reset_index",
     ),
     "an index of dates": (
         numbers().set_index([np.arange(24) % 2, pandas.date_range("2024", periods=24)]),
-        "the index of X looks like ids and times. Call reset_index",
+        "The index of X looks like ids and times. Call reset_index",
     ),
 }
 
@@ -163,7 +163,7 @@ def test_frames_with_an_id_or_a_time_give_a_warning(frame, message):
 def test_an_id_or_a_time_among_the_features_of_a_list_gives_a_warning(column):
     frame = numbers(user_id=np.arange(24) // 6, timestamp=np.arange(24))
     X = [group[["a", column]] for _, group in frame.groupby("user_id")]
-    with pytest.warns(UserWarning, match=rf"column '{column}' of X\[0\] looks like an id"):
+    with pytest.warns(UserWarning, match=rf"Column '{column}' of X\[0\] looks like an id"):
         SequenceScaler().fit(X)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -248,7 +248,7 @@ def test_frames_with_arrays_in_cells_are_an_error():
     with pytest.raises(ValueError, match="setting an array element with a sequence") as caught:
         SequenceScaler().fit(cells)
     assert ".." not in str(caught.value).replace("=...", "")
-    with pytest.raises(ValueError, match=r"X must be numbers; .* Its cells are arrays\. Pass a"):
+    with pytest.raises(ValueError, match=r"X must be numbers; .* Its elements are arrays\. Pass a"):
         SequenceScaler().fit(cells.to_numpy())
     with pytest.raises(ValueError, match=r"X must be an array or a list .*Pass a list of arrays"):
         SequenceScaler().fit(Awkward())
@@ -283,7 +283,9 @@ def test_columns_of_very_different_scales_give_a_warning():
     columns = {"age": rng.normal(40, 12, 50), "income": rng.normal(5e4, 2e4, 50)}
     frame = pandas.DataFrame(columns)
     y = np.arange(50) % 2
-    message = "deviation of column 'income' of X is 1... times that of column 'age'.*to_numpy"
+    message = (
+        "deviation of column 'income' of X is 1... times the standard deviation of column 'age'"
+    )
     with pytest.warns(UserWarning, match=message) as caught:
         LSTMClassifier(**SMALL).fit(frame, y)
     assert sum("standard deviation" in str(each.message) for each in caught) == 1

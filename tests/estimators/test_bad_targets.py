@@ -75,7 +75,7 @@ TARGETS = {
     ),
     "classes of steps": (
         lambda fitted: fitted.clf.fit(X, np.where(X[:, :, 0] > 0, "plus", "minus")),
-        "y must have one label per sequence; got one per step of each sequence. To predict at ev",
+        "y must have one label per sequence; got one label per step. To predict at every step",
     ),
     "classes of unequal steps": (
         lambda fitted: fitted.clf.fit(UNEQUAL, [np.where(x[:, 0] > 0, 1, 0) for x in UNEQUAL]),
@@ -83,7 +83,7 @@ TARGETS = {
     ),
     "numbers of unequal steps": (
         lambda fitted: fitted.reg.fit(UNEQUAL, [x[:, 0] for x in UNEQUAL]),
-        "y must have one target per sequence; got one per step of each sequence. To predict at ev",
+        "y must have one target per sequence; got one target per step. To predict at every step",
     ),
     "numbers of unequal steps in an array of objects": (
         lambda fitted: fitted.reg.fit(UNEQUAL, object_array([x[:, 0] for x in UNEQUAL])),
@@ -91,7 +91,7 @@ TARGETS = {
     ),
     "numbers of unequal steps in y_val": (
         lambda fitted: fitted.reg.fit(X, TOTAL, X_val=UNEQUAL, y_val=[x[:, 0] for x in UNEQUAL]),
-        "y_val must have one target per sequence; got one per step",
+        "y_val must have one target per sequence; got one target per step",
     ),
     "3D classes": (lambda fitted: fitted.clf.fit(X, np.zeros((20, 2, 2))), "dim"),
     "text": (
@@ -130,11 +130,11 @@ TARGETS = {
     ),
     "another class in y_val": (
         lambda fitted: fitted.clf.fit(X, SIGNS, X_val=X[:1], y_val=["zero"]),
-        "y_val must be of the classes of fit; got 'zero'",
+        "y_val must be labels that occur in classes_; got 'zero'",
     ),
     "another kind of class in y_val": (
         lambda fitted: fitted.clf.fit(X, SIGNS, X_val=X[:1], y_val=[3]),
-        "y_val must be of the classes of fit; got 3",
+        "y_val must be labels that occur in classes_; got 3",
     ),
     "another number of outputs in y_val": (
         lambda fitted: fitted.reg.fit(X, TOTAL, X_val=X, y_val=np.zeros((20, 2))),
@@ -142,7 +142,7 @@ TARGETS = {
     ),
     "another number of labels in y_val": (
         lambda fitted: fitted.labels.fit(X, LABELS, X_val=X, y_val=np.zeros((20, 3), int)),
-        "y_val must be a matrix of zeros and ones, a column for each of 2 labels; got",
+        "y_val must be a matrix of zeros and ones with 2 columns, as in fit; got",
     ),
     "labels for classes": (
         lambda fitted: fitted.clf.fit(X, SIGNS, X_val=X, y_val=LABELS),
@@ -166,11 +166,11 @@ TARGETS = {
     ),
     "another class in parts": (
         lambda fitted: fitted.clf.partial_fit(X, ["zero"] * 20),
-        "y must be of the classes of fit; got 'zero'",
+        "y must be labels that occur in classes_; got 'zero'",
     ),
     "other classes in parts": (
         lambda fitted: fitted.clf.partial_fit(X, SIGNS, classes=["a", "b"]),
-        "classes must be those of the first call",
+        "classes must be the classes of the first call",
     ),
     "no classes in parts": (
         lambda fitted: LSTMClassifier(**SMALL).partial_fit(X, SIGNS),

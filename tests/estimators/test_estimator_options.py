@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from estimator_data import sequences, targets
 from sklearn.base import clone
 
-from estimator_data import sequences, targets
 from fusedlstm import LSTMClassifier, LSTMRegressor
 from fusedlstm.layers import LSTM, Dense, Dropout, LastStep
 from fusedlstm.optimizers import SGD
@@ -205,7 +205,7 @@ def test_a_second_output_layer_is_an_error(estimator, layers):
 def test_a_linear_hidden_layer_gives_a_warning():
     X, y = sequences()
     body = (LSTM(3), LastStep())
-    with pytest.warns(UserWarning, match=r"layers ends in Dense\(units=5.*, a linear layer before"):
+    with pytest.warns(UserWarning, match=r"last layer of layers, Dense\(units=5.*, is linear"):
         LSTMRegressor(layers=(*body, Dense(5)), max_iter=1).fit(X, y)
     LSTMRegressor(layers=(*body, Dense(5, "relu")), max_iter=1).fit(X, y)
     LSTMRegressor(layers=(Dense(5), LSTM(3)), max_iter=1).fit(X, y)

@@ -106,7 +106,7 @@ def test_errors_of_label_matrices(y, message):
 def test_another_number_of_labels_is_an_error():
     model = quick().fit(X, Y)
     for y in (Y[:, :2], Y[:, 0]):
-        with pytest.raises(ValueError, match="y must be a matrix of zeros and ones, a column for"):
+        with pytest.raises(ValueError, match="y must be a matrix of zeros and ones with 3 columns"):
             model.partial_fit(X, y)
     with pytest.raises(ValueError, match="y_val must be a matrix of zeros and ones"):
         quick().fit(X, Y, X_val=X, y_val=Y[:, :2])

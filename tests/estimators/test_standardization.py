@@ -129,7 +129,7 @@ def test_streams_give_the_bits_of_predict(ragged, targets, dtype, given):
 def test_streamed_values_out_of_range_are_an_error(ragged, targets):
     stream = fit(ragged, targets).stream()
     for x in ([np.nan, 0, 0], [0, np.inf, 0], [0, 1e37, 0]):
-        with pytest.raises(ValueError, match=r"^x must be finite, within float32's range"):
+        with pytest.raises(ValueError, match=r"^x must be finite and within float32's range"):
             stream.step(np.array(x))
     with pytest.raises(ValueError, match="after standardization"):
         fit(ragged, targets).predict(np.full((1, 2, 3), 1e37))
@@ -257,7 +257,7 @@ def test_a_feature_constant_in_the_first_partial_fit_gives_a_warning(rng):
     first = X.copy()
     first[:, :, 1] = 7.3
     y = X[:, -1, 0]
-    with pytest.warns(UserWarning, match="in which feature 1 is constant: the scale") as caught:
+    with pytest.warns(UserWarning, match="in which feature 1 is constant. The scale") as caught:
         LSTMRegressor(4).partial_fit(first, y).partial_fit(X, y)
     assert len(caught) == 1
     assert caught[0].filename == __file__

@@ -77,8 +77,11 @@ def test_step_regressors_take_arrays_of_equal_lengths(tmp_path):
             [*Y2[:3], Y2[3][:, :1], *Y2[4:]],
             r"y\[3\] must be of shape \(n_timesteps, 2\), as y\[0\]",
         ),
-        ([*Y[:2], np.full(4, np.inf), *Y[3:]], r"y\[2\] must be finite .* got infinity at step 0"),
-        ([np.full(n, np.nan) for n in LENGTHS], "y must be numbers; NaN only where there is none"),
+        ([*Y[:2], np.full(4, np.inf), *Y[3:]], r"y\[2\] must be finite, .* got infinity at step 0"),
+        (
+            [np.full(n, np.nan) for n in LENGTHS],
+            "y must be numbers, with NaN only for missing targets",
+        ),
         ([y * [1, np.nan] for y in Y2], "y must be numbers for every output, not only NaN; .* 1"),
         (
             [["a"] * n for n in LENGTHS],
@@ -94,7 +97,7 @@ def test_step_regressors_take_arrays_of_equal_lengths(tmp_path):
         ),
         ([np.full(n, 1j) for n in LENGTHS], "Complex data not supported: y must be real"),
         ([np.array([None] * n) for n in LENGTHS], "y must be an array of numbers; .* None"),
-        ([np.ma.masked_all(n) for n in LENGTHS], "y must be without a mask"),
+        ([np.ma.masked_all(n) for n in LENGTHS], "y must be an array without a mask"),
         ([np.full(n, 1e200) if n == 3 else np.zeros(n) for n in LENGTHS], "finite squares"),
         (
             np.zeros(12),
@@ -125,7 +128,7 @@ def test_another_number_of_outputs_is_an_error():
         model().fit(X, Y).partial_fit(X, Y2)
     with pytest.raises(ValueError, match=r"y must have 1 outputs, as in fit; got 2"):
         model().fit(X, Y).score(X, Y2)
-    with pytest.raises(ValueError, match="layers must keep the steps for LSTMStepRegressor"):
+    with pytest.raises(ValueError, match="layers must not reduce sequences to vectors for LSTMSt"):
         model(layers=(LSTM(3), LastStep())).fit(X, Y)
 
 

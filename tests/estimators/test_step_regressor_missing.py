@@ -10,13 +10,13 @@ import sklearn
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 from sklearn.utils.fixes import parse_version
+from step_data import LENGTHS, padded, weights_of
+from step_regressor_data import GAPS, Y2, X, Y, data, with_gaps
 
 from fusedlstm import LSTMStepRegressor, Sequential
 from fusedlstm.losses import Pinball, squared_error
 from fusedlstm.optimizers import SGD
 from fusedlstm.training import Batch, epochs
-from step_data import LENGTHS, padded, weights_of
-from step_regressor_data import GAPS, Y2, X, Y, data, with_gaps
 
 FULL = {
     "optimizer": "sgd",
@@ -148,7 +148,7 @@ def test_batches_without_targets_keep_the_losses_finite():
     assert np.isfinite(fitted.loss_curve_).all()
     alone = model(batch_size=4, bidirectional=False, tbptt_steps=2).fit(X, y)
     assert np.isfinite(alone.loss_curve_).all()
-    with pytest.raises(ValueError, match="y must be numbers; NaN only where there is none"):
+    with pytest.raises(ValueError, match="y must be numbers, with NaN only for missing targets"):
         fitted.partial_fit(X[:8], y[:8])
 
 
@@ -159,7 +159,9 @@ def test_training_or_validation_data_without_targets_are_an_error(part):
     own = model(early_stopping=True, validation_split="last", validation_fraction=0.25)
     with pytest.raises(ValueError, match=f"the {part} part must have targets that are not NaN"):
         own.fit(X, y)
-    with pytest.raises(ValueError, match="y_val must be numbers; NaN only where there is none"):
+    with pytest.raises(
+        ValueError, match="y_val must be numbers, with NaN only for missing targets"
+    ):
         model().fit(X, Y, X_val=X[9:], y_val=[np.full(n, np.nan) for n in LENGTHS[9:]])
 
 

@@ -123,11 +123,14 @@ def test_labels_may_have_any_dtype(labels, tmp_path):
         (labels_of(Y, [0.0, np.inf]), r"y\[0\] must be finite labels; got inf at step 0"),
         (labels_of(Y, [b"a", b"b"]), "y must be labels of text, integers or bools; got"),
         (labels_of(Y, [1j, 2j]), "y must be labels of text, integers or bools; got"),
-        (labels_of(Y, np.array(["a", None], object)), r"y\[0\] must be text, .* got None at step"),
+        (
+            labels_of(Y, np.array(["a", None], object)),
+            r"y\[0\] must be strings .* got None at step",
+        ),
         ([["up"] * n for n in LENGTHS], "needs at least 2 classes in y; got 1 class, 'up'"),
-        ([np.ma.masked_all(n) for n in LENGTHS], "y must be without a mask"),
+        ([np.ma.masked_all(n) for n in LENGTHS], "y must be an array without a mask"),
         ([*Y[:5], np.ones(3, int), *Y[6:]], "y must be all text or all numbers"),
-        ([*Y[:5], np.ones(3, object), *Y[6:]], r"y\[5\] must be text, .* got 1.* at step 0"),
+        ([*Y[:5], np.ones(3, object), *Y[6:]], r"y\[5\] must be strings .* got 1.* at step 0"),
         (3, "y must be a list of arrays"),
         ((part for part in Y), "y must be a list of arrays"),
         (np.zeros((12, 6, 1, 1)), r"of shape \(12, 6\) or \(12, 6, n_outputs\)"),
@@ -154,7 +157,7 @@ def test_errors_of_validation_targets():
         (Y[::-1], r"y_val\[1\] must be 1 target, one"),
         (
             [*Y[:2], ["up", "new", "up", "up"], *Y[3:]],
-            r"y_val\[2\] must be labels of .* 'new' at step 1",
+            r"y_val\[2\] must be labels that .* 'new' at step 1",
         ),
         (None, "y_val must be given"),
     ]:
@@ -172,7 +175,9 @@ def test_errors_of_validation_targets():
     ],
 )
 def test_layers_that_reduce_the_steps_are_an_error(layers):
-    with pytest.raises(ValueError, match="layers must keep the steps for LSTMTagger"):
+    with pytest.raises(
+        ValueError, match="layers must not reduce sequences to vectors for LSTMTagger"
+    ):
         model(layers=layers).fit(X, Y)
 
 

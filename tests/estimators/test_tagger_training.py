@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
+from step_data import LENGTHS, equal, padded, weights_of
+from tagger_data import FORMS, X, Y, labels_of
 
 from fusedlstm import LSTMClassifier, LSTMRegressor, LSTMTagger
 from fusedlstm.metrics import step_scorer
-from step_data import LENGTHS, equal, padded, weights_of
-from tagger_data import FORMS, X, Y, labels_of
 
 
 def model(**options):
@@ -58,9 +58,9 @@ def test_scorers_with_targets_of_other_lengths_are_an_error():
         for targets in (Y[:-1], padded(Y[:-1], "")):
             with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[12, 11\]"):
                 score(fitted, given, targets)
-        with pytest.raises(ValueError, match="y must have one target for each step .* sequence 1"):
+        with pytest.raises(ValueError, match="y must have one target per step of X; .* sequence 1"):
             score(fitted, given, Y[::-1])
-        with pytest.raises(ValueError, match="y must be of 6 steps, as X"):
+        with pytest.raises(ValueError, match="y must be of 6 steps, like X"):
             score(fitted, given, padded([part[:3] for part in Y], ""))
 
 
@@ -72,14 +72,16 @@ def test_scorers_with_predictions_of_whole_sequences_are_an_error():
             fitted = LSTMRegressor(**few).fit(given, targets)
             with pytest.raises(ValueError, match="estimator must predict at every step .* got one"):
                 step_scorer("r2")(fitted, given, steps)
-        with pytest.raises(ValueError, match="one target for each step .* use scoring='r2'"):
+        with pytest.raises(
+            ValueError, match="y must have one target per step; .* use scoring='r2'"
+        ):
             step_scorer("r2")(fitted, given, np.zeros(12))
         labels = np.array(["up", "down"] * 6)
         fitted = LSTMClassifier(**few).fit(given, labels)
         for name in ("accuracy", "neg_log_loss"):
             with pytest.raises(ValueError, match="estimator must predict at every step .* got one"):
                 step_scorer(name)(fitted, given, [np.full(len(x), "up") for x in given])
-            with pytest.raises(ValueError, match="target for each step .* got one per sequence"):
+            with pytest.raises(ValueError, match="target per step; got one target per sequence"):
                 step_scorer(name)(fitted, given, labels)
 
 
@@ -129,7 +131,9 @@ def test_partial_fit_gives_the_bits_of_one_epoch_of_fit(bidirectional):
     for _ in range(3):
         parts.partial_fit(X, Y, classes=["down", "up"])
     assert (weights_of(parts) == weights_of(fitted)).all()
-    with pytest.raises(ValueError, match=r"y\[2\] must be labels of the classes of fit; got 'new'"):
+    with pytest.raises(
+        ValueError, match=r"y\[2\] must be labels that occur in classes_; got 'new'"
+    ):
         parts.partial_fit(X, [*Y[:2], ["new"] * 4, *Y[3:]])
     assert (weights_of(parts) == weights_of(fitted)).all()
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
@@ -144,7 +148,9 @@ def test_warm_start_continues_training():
     fitted.fit(X, Y)
     assert fitted.n_iter_ == 6
     assert (weights_of(fitted) != before).any()
-    with pytest.raises(ValueError, match="must be labels of the classes of fit; got 'b' at step 0"):
+    with pytest.raises(
+        ValueError, match="must be labels that occur in classes_; got 'b' at step 0"
+    ):
         fitted.fit(X, labels_of(Y, ["a", "b"]))
     assert fitted.n_iter_ == 6
 
@@ -261,7 +267,7 @@ def test_class_weights_help_a_rare_label():
         ([1, 2], "class_weight must be a dict, 'balanced' or None"),
         ("balance", "class_weight must be a dict, .balanced. or None"),
         ({"up": -1}, r"class_weight\['up'\] must be a number of at least 0"),
-        ({"upp": 1}, "class_weight must be of labels of y; got 'upp'"),
+        ({"upp": 1}, "class_weight must be a dict of labels that occur in y; got 'upp'"),
         ({"up": 0, "down": 0}, "at least one non-zero number"),
     ],
 )

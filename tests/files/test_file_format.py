@@ -22,7 +22,7 @@ from fusedlstm.estimators.fitting.checkpoints import FIELDS as CHECKPOINT_FIELDS
 from fusedlstm.estimators.fitting.checkpoints import Checkpoint
 from fusedlstm.files.attributes import ATTRIBUTES, REQUIRED
 from fusedlstm.files.classes import ESTIMATORS, FIELDS
-from fusedlstm.files.format import DTYPES, LARGEST_HEADER, METADATA_KEY, _digest, read, write
+from fusedlstm.files.format import DTYPES, MAX_HEADER_BYTES, METADATA_KEY, _digest, read, write
 
 X = np.random.default_rng(0).standard_normal((30, 5, 2))
 TOTAL = X.sum(axis=(1, 2))
@@ -112,8 +112,8 @@ def test_memory_maps_can_be_saved(tmp_path):
 
 
 def test_writing_a_header_that_is_too_long_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="path must be for a description of at most 100000000 byt"):
-        write(tmp_path / "file", {"class": "a" * LARGEST_HEADER}, {})
+    with pytest.raises(ValueError, match="the header of path must have at most 100000000 bytes"):
+        write(tmp_path / "file", {"class": "a" * MAX_HEADER_BYTES}, {})
     assert not list(tmp_path.iterdir())
 
 
@@ -316,7 +316,7 @@ def test_saving_an_unfitted_pipeline_is_an_error(tmp_path):
     with pytest.raises(Exception, match="not fitted") as raised:
         fusedlstm.save(make_pipeline(SequenceScaler(), LSTMClassifier()), tmp_path / "file")
     assert type(raised.value).__name__ == "NotFittedError"
-    with pytest.raises(TypeError, match="or a Pipeline of them; got <class 'int'>"):
+    with pytest.raises(TypeError, match="or a Pipeline of their objects; got <class 'int'>"):
         fusedlstm.save(3, tmp_path / "file")
     assert not list(tmp_path.iterdir())
 
@@ -343,7 +343,7 @@ def test_unknown_content_of_a_pipeline_is_an_error(change, tmp_path):
     header, arrays = read(tmp_path / "file")
     change(header)
     write(tmp_path / "file", header, arrays)
-    with pytest.raises(ValueError, match="does not know"):
+    with pytest.raises(ValueError, match="cannot read"):
         fusedlstm.load(tmp_path / "file")
 
 
@@ -359,7 +359,7 @@ def test_a_path_that_is_not_a_regular_file_is_an_error(kind, tmp_path):
         place.symlink_to("/dev/zero")
     with pytest.raises(ValueError, match="path must name a file .*which is not a regular file"):
         fusedlstm.load(place)
-    with pytest.raises(ValueError, match="checkpoint must name a new file .*not a regular"):
+    with pytest.raises(ValueError, match="checkpoint must be the name of a new file .*not a reg"):
         LSTMRegressor(**SMALL).fit(X, TOTAL, checkpoint=place)
     with pytest.raises(ValueError, match="path must be a new file or a regular file; got '"):
         SequenceScaler().fit(X).save(place)

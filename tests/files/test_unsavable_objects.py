@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from saved_objects import SIGNS, TOTAL, X, quick
 from sklearn.exceptions import NotFittedError
 
 from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler
@@ -15,7 +16,6 @@ from fusedlstm.losses import (
     SquaredError,
 )
 from fusedlstm.optimizers import Adam
-from saved_objects import SIGNS, TOTAL, X, quick
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,12 @@ UNSAVABLE = {
     ),
     "a custom optimizer": (
         {"optimizer": OwnOptimizer()},
-        "optimizer must be of numbers, text, layers and optimizers of fusedlstm to be saved; got O",
+        "optimizer must be composed of numbers, text and objects of fusedlstm to be saved; got O",
     ),
-    "weights of a class": ({"class_weight": {"plus": 1j}}, r"class_weight\['plus'\] must be of"),
+    "weights of a class": (
+        {"class_weight": {"plus": 1j}},
+        r"class_weight\['plus'\] must be composed of",
+    ),
 }
 
 
@@ -98,7 +101,7 @@ def test_saving_custom_classes_is_an_error(tmp_path):
         model.save(tmp_path / "file")
     assert not list(tmp_path.iterdir())
     assert (pickle.loads(pickle.dumps(model)).predict(X) == model.predict(X)).all()
-    with pytest.raises(TypeError, match="type must be of a class of fusedlstm itself to be saved"):
+    with pytest.raises(TypeError, match="type must be one of these classes to be saved"):
         quick(OwnClassifier).fit(X, SIGNS).save(tmp_path / "file")
 
 

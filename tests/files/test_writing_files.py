@@ -8,11 +8,11 @@ import subprocess
 import sys
 
 import pytest
+from saved_objects import TOTAL, X, quick
 
 import fusedlstm
 from fusedlstm import LSTMRegressor, Sequential
 from fusedlstm.layers import Dense
-from saved_objects import TOTAL, X, quick
 
 
 def test_a_file_is_replaced_completely_or_not_at_all(tmp_path, monkeypatch):
@@ -62,7 +62,7 @@ def test_a_replaced_file_keeps_its_permissions(mode, tmp_path, monkeypatch):
     assert path.stat().st_mode & 0o7777 == mode & 0o777
     umask = os.umask(0)
     os.umask(umask)
-    assert while_written == [(mode | 0o600) & 0o777 & ~umask]  # for `sweep`
+    assert while_written == [(mode | 0o600) & 0o777 & ~umask]  # for `remove_unfinished`
     assert fusedlstm.load(path).params.tobytes() == model.params.tobytes()
 
 
@@ -139,7 +139,7 @@ def test_paths_that_are_not_strings_are_an_error(path):
 
 @pytest.mark.parametrize("path", ["a\0b", "a\ud800"])
 def test_paths_that_the_file_system_cannot_hold_are_an_error(path, tmp_path):
-    sentence = "^{} must be a path that the file system can hold; got " + re.escape(repr(path))
+    sentence = "^{} must be a path that the file system can represent; got " + re.escape(repr(path))
     with pytest.raises(ValueError, match=sentence.format("path")):
         Sequential([Dense(1)], 1).save(path)
     with pytest.raises(ValueError, match=sentence.format("path")):

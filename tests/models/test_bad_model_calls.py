@@ -12,7 +12,7 @@ from fusedlstm.layers import LSTM, Dense, LastStep
 
 X32 = X.astype("float32")
 MASKED = np.ma.masked_array(X, X > 0)
-MASKED_X = "x must be without a mask; got a MaskedArray of shape ("
+MASKED_X = "x must be an array without a mask; got a MaskedArray of shape ("
 
 
 def state(h=(1, 20, 3), c=(1, 20, 3)):
@@ -113,31 +113,31 @@ MODELS = {
         lambda fitted: fitted.model.predict(
             X, mask=np.ma.masked_array(X[:, :, 0] > -9, X[:, :, 0] > 0)
         ),
-        "mask must be without a mask; got a MaskedArray",
+        "mask must be an array without a mask; got a MaskedArray",
     ),
     "None in an array": (
         lambda fitted: fitted.model.predict(changed(X.astype(object), (0, 0, 0), None)),
-        "x must be an array of numbers; got an array of shape (20, 5, 2) and dtype object. It hol",
+        "x must be an array of numbers; got an array of shape (20, 5, 2) and dtype object. It con",
     ),
     "None in a list": (
         lambda fitted: fitted.model.predict([[[1.0, None]]]),
-        "x must be an array of numbers; got [[[1.0, None]]]. It holds None.",
+        "x must be an array of numbers; got [[[1.0, None]]]. It contains None.",
     ),
     "None in a step": (
         lambda fitted: fitted.reg.stream().step([1.0, None]),
-        "x must be an array of numbers; got [1.0, None]. It holds None.",
+        "x must be an array of numbers; got [1.0, None]. It contains None.",
     ),
     "masked targets": (
         lambda fitted: fitted.reg.fit(X, np.ma.masked_array(TOTAL, TOTAL > 0)),
-        "y must be without a mask; got a MaskedArray of shape (20,) and dtype float64. Call its",
+        "y must be an array without a mask; got a MaskedArray of shape (20,) and dtype float64.",
     ),
     "masked labels": (
         lambda fitted: fitted.clf.fit(X, np.ma.masked_array(SIGNS, TOTAL > 0)),
-        "y must be without a mask; got a MaskedArray of shape (20,) and dtype <U5. Call its me",
+        "y must be an array without a mask; got a MaskedArray of shape (20,) and dtype <U5. Call",
     ),
     "masked weights": (
         lambda fitted: fitted.clf.fit(X, SIGNS, np.ma.masked_array(np.ones(20), TOTAL > 0)),
-        "sample_weight must be without a mask; got a MaskedArray",
+        "sample_weight must be an array without a mask; got a MaskedArray",
     ),
     "None in targets": (
         lambda fitted: fitted.reg.fit(X, [*TOTAL[:-1], None]),

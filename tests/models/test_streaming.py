@@ -297,7 +297,7 @@ def test_streams_of_estimators_take_steps_of_all_kinds(loss):
     ("x", "message"),
     [
         ([np.nan, 0], "x must be finite"),
-        ([1e300, 0], "x must be finite, within float32's range"),
+        ([1e300, 0], "x must be finite and within float32's range"),
         (np.array([np.inf, 0]), "x must be finite"),
         (np.array([np.nan, 0], "f"), "x must be finite"),
         ([0], r"x must be an array of shape \(2,\)"),

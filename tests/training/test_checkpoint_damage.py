@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 import pytest
+from checkpoint_problems import TOTAL, X, quick
 
 import fusedlstm
-from checkpoint_problems import TOTAL, X, quick
 from fusedlstm.files import format as _files
 from fusedlstm.optimizers import Adam
 
@@ -107,7 +107,7 @@ def test_invalid_states_of_lbfgs_are_an_error(averages, tmp_path):
         in_state("progress", "state")(header).update(averages=averages)
 
     changed(change, tmp_path / "fit", optimizer="lbfgs")
-    with pytest.raises(ValueError, match=r"^checkpoint must name .*does not know \(.* must "):
+    with pytest.raises(ValueError, match=r"^checkpoint must be the name .*cannot read \(.* must "):
         quick(optimizer="lbfgs", max_iter=5).fit(X, TOTAL, checkpoint=tmp_path / "fit")
 
 
@@ -115,12 +115,12 @@ def test_invalid_states_of_lbfgs_are_an_error(averages, tmp_path):
 def test_invalid_checkpoints_are_an_error(change, tmp_path):
     changed(change, tmp_path / "fit")
     model = quick(max_iter=5)
-    with pytest.raises(ValueError, match=r"^checkpoint must name .*does not know \(.* must "):
+    with pytest.raises(ValueError, match=r"^checkpoint must be the name .*cannot read \(.* must "):
         model.fit(X, TOTAL, checkpoint=tmp_path / "fit")
     assert not hasattr(model, "model_")
 
 
 def test_load_of_a_checkpoint_is_an_error(tmp_path):
     quick().fit(X, TOTAL, checkpoint=tmp_path / "fit")
-    with pytest.raises(ValueError, match="which is a checkpoint: pass it to fit as checkpoint"):
+    with pytest.raises(ValueError, match="which is a checkpoint: pass the path to fit as"):
         fusedlstm.load(tmp_path / "fit")

@@ -11,9 +11,9 @@ import tempfile
 
 import numpy as np
 import pytest
+from checkpoint_problems import TOTAL, X, quick
 
 import fusedlstm
-from checkpoint_problems import TOTAL, X, quick
 from fusedlstm.estimators.fitting.checkpoints import CheckpointFile
 from fusedlstm.files import format, replacement
 
@@ -130,7 +130,7 @@ def test_a_write_survives_a_sweep_between_creation_and_lock(tmp_path, monkeypatc
     def sweep_first(file, operation):
         if operation == replacement.fcntl.LOCK_EX and not calls:
             calls.append(1)
-            replacement.sweep(tmp_path / "file")
+            replacement.remove_unfinished(tmp_path / "file")
         flock(file, operation)
 
     monkeypatch.setattr(replacement.fcntl, "flock", sweep_first)
@@ -145,7 +145,9 @@ def test_checkpoints_work_on_file_systems_without_locks(tmp_path, monkeypatch):
     monkeypatch.setattr(replacement.fcntl, "flock", flock)
     (tmp_path / ".file.0123abcd.fusedlstm-tmp").touch()
     format.write(tmp_path / "file", {}, {})
-    replacement.sweep(tmp_path / "file")  # without locks, the file may belong to a running process
+    replacement.remove_unfinished(
+        tmp_path / "file"
+    )  # without locks, the file may belong to a running process
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         ".file.0123abcd.fusedlstm-tmp",
         "file",
@@ -211,7 +213,7 @@ def test_a_fit_continues_on_a_full_disk_with_a_warning(begin, end, often, epochs
         start = f"The checkpoint '{tmp_path}/fit' was not written after epoch {epoch}: "
         assert line.startswith(start)
         assert "File too large" in line
-        assert line.endswith("Training continues. The file contains an earlier epoch.")
+        assert line.endswith("The file contains the state after an earlier epoch.")
     assert [path.name for path in tmp_path.iterdir()] == ["fit"]
 
 

@@ -171,7 +171,9 @@ def test_a_checkpoint_of_another_problem_is_an_error(options, data, y, other, tm
     quick(max_iter=1).fit(X, TOTAL, checkpoint=tmp_path / "fit")
     before = (tmp_path / "fit").read_bytes()
     model = quick(**options)
-    with pytest.raises(ValueError, match=f"got '.*fit', of a fit with another {other}. Remove it"):
+    with pytest.raises(
+        ValueError, match=f"got '.*fit', which is of a fit with another {other}. Remove it"
+    ):
         model.fit(data, y, checkpoint=tmp_path / "fit")
     assert not hasattr(model, "model_")
     assert (tmp_path / "fit").read_bytes() == before
@@ -191,12 +193,14 @@ def test_errors_for_unusable_checkpoint_paths(tmp_path):
     with pytest.raises(FileNotFoundError, match="missing"):
         model.fit(X, TOTAL, checkpoint=tmp_path / "missing" / "fit")
     (tmp_path / "text").write_text("my thesis")
-    with pytest.raises(ValueError, match="checkpoint must name a new file or one .*another kind"):
+    with pytest.raises(
+        ValueError, match="checkpoint must be the name of a new file or .*another kind"
+    ):
         model.fit(X, TOTAL, checkpoint=tmp_path / "text")
     assert (tmp_path / "text").read_text() == "my thesis"
     assert not hasattr(model, "model_")
     model.fit(X, TOTAL).save(tmp_path / "model")
-    with pytest.raises(ValueError, match="which is no checkpoint"):
+    with pytest.raises(ValueError, match="which is not a checkpoint"):
         model.fit(X, TOTAL, checkpoint=tmp_path / "model")
     model.fit(X, TOTAL, checkpoint=tmp_path / "fit")
     with pytest.raises(ValueError, match="path must name a file that save wrote"):

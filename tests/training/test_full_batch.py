@@ -129,7 +129,7 @@ def test_partial_fit_with_lbfgs_is_an_error():
         assert not hasattr(model, "partial_fit")
         with pytest.raises(AttributeError) as caught:
             model.partial_fit(X, TOTAL)
-        assert "optimizer must be one that takes batches for partial_fit" in str(
+        assert "optimizer must be an optimizer that trains on batches for partial_fit" in str(
             caught.value.__cause__
         )
 

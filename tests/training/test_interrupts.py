@@ -40,7 +40,7 @@ class Interrupting:
 @pytest.mark.parametrize("at", [2, 3])
 def test_an_interrupted_fit_ends_with_the_last_complete_epoch(at):
     model = quick(max_iter=9, early_stopping=True, scoring=Interrupting(at), tol=0.0)
-    with pytest.warns(UserWarning, match=f"interrupted in epoch {at}: it ends with the weights"):
+    with pytest.warns(UserWarning, match=f"interrupted in epoch {at}. The model has the weights"):
         model.fit(X, TOTAL)
     expected = quick(max_iter=at - 1, early_stopping=True, scoring=Interrupting(99)).fit(X, TOTAL)
     assert model.n_iter_ == model.best_iter_ == at - 1
@@ -229,7 +229,7 @@ def test_a_fit_interrupted_after_the_last_epoch_is_complete(monkeypatch):
 
     monkeypatch.setattr(LSTMRegressor, "_take_snapshot", interrupt)
     model = quick(max_iter=2)
-    with pytest.warns(UserWarning, match="^Training was interrupted after its last epoch, 2: the"):
+    with pytest.warns(UserWarning, match="^Training was interrupted after the last epoch, 2. The"):
         model.fit(X, TOTAL)
     monkeypatch.undo()
     assert fitted_state(model) == fitted_state(quick(max_iter=2).fit(X, TOTAL))

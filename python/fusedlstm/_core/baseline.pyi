@@ -25,7 +25,7 @@ def default_threads() -> int:
     """Return OpenMP's maximum, limited to the number of CPUs that this process may use."""
 
 def set_force_threads(force: bool, /) -> bool:
-    """Use all threads given, even for little work or on a busy machine. For tests.
+    """Use all threads, even for small calls or on a busy machine. For tests.
 
     Returns the previous value.
     """
@@ -33,8 +33,8 @@ def set_force_threads(force: bool, /) -> bool:
 class Program:
     """The ops of a model, which run in one call.
 
-    Packed weights come from `pack_recurrent` and `pack_dense`. An array of weights is read in each
-    call.
+    ``weights`` of an op are packed weights from `pack_recurrent` or `pack_dense`, or an array. An
+    array is read again in each call.
     """
 
     def __init__(self, dtype: str, input_size: int, /) -> None: ...
@@ -51,13 +51,13 @@ class Program:
         initial_c: Array | None,
         /,
     ) -> None:
-        """Add a recurrent layer. Without ``all_steps`` it writes the final output only."""
+        """Add a recurrent layer. Without ``all_steps`` it writes only the final output."""
 
     def add_last_step(self) -> None:
         """Add a layer that returns the last step of each direction."""
 
     def add_pool(self, kind: str, /) -> None:
-        """Add pooling: "mean" or "max"."""
+        """Add a pooling layer of the kind "mean" or "max"."""
 
     def add_dense(self, units: int, weights: object, activation: Activation, /) -> None:
         """Add a dense layer."""
@@ -68,13 +68,13 @@ class Program:
         """Return the output for ``x (B, T, I)``. Steps after the end of a sequence are zero."""
 
     def predict_contiguous(self, x: Array, max_threads: Callable[[], int], /) -> Array | None:
-        """Return the output; None if x is not a contiguous array of the dtype and the size."""
+        """Return the output; None if x is not a contiguous array of the right dtype and size."""
 
 class Decoder:
     """A function from raw outputs (n, n_outputs) to predictions in float64.
 
-    ``kind`` is a name in cpp/ops/predictions.hpp, ``shape`` the shape of a prediction, ``scale``
-    and ``mean`` those of each target.
+    ``kind`` is a name in cpp/ops/predictions.hpp. ``shape`` is the shape of one prediction.
+    ``scale`` and ``mean`` are the scale and the mean of each target.
     """
 
     def __init__(
@@ -99,20 +99,21 @@ class Stream:
         """Run one step with checked arrays."""
 
     def reset(self) -> None:
-        """Set the initial state."""
+        """Set the state to the initial state."""
 
     def state(self) -> list[tuple[Array, ...] | None]:
         """Return the state of each op, None for an op without state.
 
-        A recurrent op: h and, if the cell has one, c (1, rows, H). Mean pooling: the sums (1, rows,
-        F) and the number of steps (1, rows, 1). Max pooling: the largest values (1, rows, F).
+        The state of a recurrent op is h and, for cells with a cell state, c (1, rows, H). The state
+        of mean pooling is the sums (1, rows, F) and the number of steps (1, rows, 1). The state of
+        max pooling is the largest values (1, rows, F).
         """
 
     def set_state(self, state: Sequence[tuple[Array, ...] | None], /) -> None:
-        """Set the state of each op. A ValueError changes nothing."""
+        """Set the state of each op. After a ValueError the state is unchanged."""
 
     def select(self, rows: npt.NDArray[np.int64], /) -> None:
-        """Keep the sequences of these numbers, in this order. A ValueError changes nothing."""
+        """Keep the sequences ``rows``, in this order. After a ValueError the state is unchanged."""
 
 class EstimatorStream:
     """A stream with standardization of the input and decoding of the output."""
@@ -121,7 +122,7 @@ class EstimatorStream:
         self, stream: Stream, decoder: Decoder | None, standardizer: Standardizer | None, /
     ) -> None: ...
     def step(self, x: npt.ArrayLike, /) -> Any:
-        """Return the prediction after one more step."""
+        """Run one step and return the prediction."""
 
 class Standardizer:
     """The function (x - mean) / scale of each feature, computed in float64."""
@@ -131,18 +132,18 @@ class Standardizer:
         """Return a new contiguous array; None if x is not a contiguous array of floats."""
 
 def cells() -> list[str]:
-    """Names of the fused cells."""
+    """Return the names of the fused cells."""
 
 def all_finite(x: Array, /) -> bool | None:
-    """Whether there is neither NaN nor infinity; None if x is not one piece of memory."""
+    """Return True if x contains neither NaN nor infinity; None if x is not contiguous."""
 
 def pack_recurrent(
     cell: str, directions: int, input_size: int, hidden_size: int, params: Array, /
 ) -> object:
-    """Return the weights of a layer in panels, for `recurrent_forward` in place of params."""
+    """Return packed weights, which replace arrays in `Program` and `recurrent_forward`."""
 
 def pack_dense(params: Array, features: int, units: int, /) -> object:
-    """Return weights in panels, for `dense_forward` in place of params."""
+    """Return packed weights, which replace arrays in `Program` and `dense_forward`."""
 
 def recurrent_forward(
     cell: str,
@@ -160,12 +161,13 @@ def recurrent_forward(
     threads: int,
     /,
 ) -> tuple[Array | None, Array, Array | None, object]:
-    """Run a layer of a fused cell over ``x (B, T, I)``, whose first two strides are free.
+    """Run a layer of a fused cell over ``x (B, T, I)``. The first two strides of x are arbitrary.
 
-    ``reverse``: the one direction goes from a sequence's last step to its first. Regularisers:
-    key, recurrent dropout, candidate dropout, zoneout of h and of c; without a key nothing is
-    drawn and zoneout mixes. Returns y (B, T, D * H) if wanted, the final h and, if the cell has
-    one, c (D, B, H), and, if training, what `recurrent_backward` consumes.
+    With ``reverse``, a single direction reads from the last step to the first. ``regularizers`` are
+    a key, the rates of recurrent and candidate dropout, and the rates of zoneout of h and of c.
+    With the key None no random numbers are drawn, and zoneout uses expected values. Returns y
+    (B, T, D * H) with ``want_y``, the final h (D, B, H), the final c (D, B, H) of cells with a cell
+    state, and with ``training`` the activations for `recurrent_backward`.
     """
 
 def recurrent_backward(
@@ -180,7 +182,10 @@ def recurrent_backward(
     grads: Array,
     /,
 ) -> tuple[Array | None, Array | None, Array | None]:
-    """Add to ``grads``; return dx (B, T, I) and the initial dh and dc (D, B, H), if wanted."""
+    """Add to ``grads``. Return dx (B, T, I), and dh and dc (D, B, H) of the initial state.
+
+    dx is None without ``want_dx``. dh and dc are None without ``want_initial``.
+    """
 
 def staged_forward(
     spec: Mapping[str, Any],
@@ -198,13 +203,13 @@ def staged_forward(
     threads: int,
     /,
 ) -> tuple[Array | None, Array, Array | None, object]:
-    """Run a layer of any cell, R outputs, over ``x (B, T, I)``; its first two strides are free.
+    """Run a layer of any cell with R outputs over ``x (B, T, I)``.
 
-    ``spec`` describes the cell (cpp/staged/spec.hpp): family "lstm", "gru" or "rnn",
-    activations, options. A single direction may run in reverse. ``regularizers`` are a key, or
-    None for expected values, and the rates of recurrent and candidate dropout and of zoneout
-    on h and c. Returns y (B, T, D * R) if wanted, the final h (D, B, R) and c (D, B, H), None
-    without one, and, if training, what `staged_backward` consumes.
+    The first two strides of x are arbitrary. ``spec`` describes the cell (cpp/staged/spec.hpp):
+    the family "lstm", "gru" or "rnn", the activations and the options. ``reverse`` and
+    ``regularizers`` are as in `recurrent_forward`. Returns y (B, T, D * R) with ``want_y``, the
+    final h (D, B, R), the final c (D, B, H) of cells with a cell state, and with ``training`` the
+    activations for `staged_backward`.
     """
 
 def staged_backward(
@@ -219,7 +224,10 @@ def staged_backward(
     grads: Array,
     /,
 ) -> tuple[Array | None, Array | None, Array | None]:
-    """Add to ``grads``; return dx (B, T, I) and the initial dh and dc, if wanted."""
+    """Add to ``grads``. Return dx (B, T, I), and dh and dc of the initial state.
+
+    dx is None without ``want_dx``. dh and dc are None without ``want_initial``.
+    """
 
 def dense_forward(
     params: Array, x: Array, units: int, activation: Activation, threads: int, /
@@ -237,7 +245,7 @@ def dense_backward(
     threads: int,
     /,
 ) -> Array | None:
-    """Add to ``grads``; return dx (N, I) if wanted."""
+    """Add to ``grads``. Return dx (N, I), or None without ``want_dx``."""
 
 def pool_forward(
     kind: Literal["mean", "max"],
@@ -247,16 +255,17 @@ def pool_forward(
     threads: int,
     /,
 ) -> tuple[Array, npt.NDArray[np.int64] | None]:
-    """Pool the real steps of ``x (B, T, F)``, whose first two strides are free.
+    """Pool the real steps of ``x (B, T, F)``. The first two strides of x are arbitrary.
 
-    Returns for "mean" the sums (B, F) and None; for "max" the largest values, NaN if one is,
-    and the first step of each. ``before`` are the sums or largest values (B, F) of the steps
-    before x; where such a value is the largest, its step is -1. Sums are added in the order of
-    the steps: they do not depend on how a sequence is cut, on the batch or on threads.
+    For "mean", returns the sums (B, F) and None. For "max", returns the largest values (B, F) and
+    the first step of each of them. The largest value is NaN if a value is NaN. ``before`` are the
+    sums or the largest values (B, F) of earlier steps. If the largest value is from ``before``, its
+    step is -1. Values are added in the order of the steps, so that sums do not depend on chunks,
+    the batch or the number of threads.
     """
 
 def clip_norm(grads: Array, max_norm: float, /) -> float:
-    """Scale ``grads`` to at most this Euclidean norm; return the norm before."""
+    """Scale ``grads`` to a Euclidean norm of at most ``max_norm``; return the original norm."""
 
 def sgd_step(
     params: Array,
@@ -329,7 +338,7 @@ def amsgrad_step(
     decoupled: bool,
     /,
 ) -> None:
-    """As `adam_step`, with ``highest``, the largest ``squares`` so far, in their place."""
+    """Update like `adam_step`, but with the largest ``squares`` so far, ``highest``."""
 
 def nadam_step(
     params: Array,
@@ -346,7 +355,7 @@ def nadam_step(
     weight_decay: float,
     /,
 ) -> None:
-    """As `adam_step`, by ``factor`` times the mean and ``ahead`` times the gradient."""
+    """Update like `adam_step`, with ``factor`` times the mean plus ``ahead`` times the gradient."""
 
 def lion_step(
     params: Array,
@@ -365,9 +374,9 @@ def activate(activation: Activation, x: Array, /) -> Array:
     """Return the activation of each element of the flat array ``x``."""
 
 def activation_gradient(activation: Activation, dy: Array, y: Array, /) -> Array:
-    """Return dL/dx of each element from dL/dy and y, flat arrays."""
+    """Return dL/dx of each element from dL/dy and y. All arrays are flat."""
 
 def multiply_add_peak(
     dtype: Literal["float32", "float64"], seconds: float, threads: int, /
 ) -> float:
-    """Return the FLOP/s of a loop of multiply-adds on registers: the ceiling of a kernel."""
+    """Return the FLOP/s of a loop of multiply-adds on registers, the upper bound of a kernel."""

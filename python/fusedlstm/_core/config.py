@@ -1,4 +1,4 @@
-"""Report of the compiled core in use and how it was built."""
+"""Report of the version, the compiled core in use and its build options."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from fusedlstm._core.version import __version__
 def show_config() -> None:
     """Print the version, the variant of the compiled core and its build options.
 
-    A variant is the core compiled for one instruction set. The text in parentheses says why this
-    variant was selected.
+    A variant is the core compiled for one instruction set. The text in parentheses is the reason
+    for its selection.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Number of threads that calls of the compiled core use.
+"""Maximum number of threads of a call of the compiled core.
 
 The default is the minimum of three limits: the OpenMP maximum (which ``OMP_NUM_THREADS``,
 threadpoolctl and the workers of joblib set), the number of CPUs on which the process may run, and
@@ -24,17 +24,17 @@ _limit: contextvars.ContextVar[int | None] = contextvars.ContextVar("fusedlstm_t
 def _cgroup_quota(root: Path) -> float:
     """Return the CPU quota of the control group at ``root``, infinity if there is no limit."""
     try:
-        text = (root / "cpu.max").read_text().split()  # version 2
+        text = (root / "cpu.max").read_text().split()  # cgroup version 2
         quota, period = text[0], text[1]
     except (OSError, IndexError):
         try:
-            quota = (root / "cpu/cpu.cfs_quota_us").read_text().strip()  # version 1
+            quota = (root / "cpu/cpu.cfs_quota_us").read_text().strip()  # cgroup version 1
             period = (root / "cpu/cpu.cfs_period_us").read_text().strip()
         except OSError:
             return math.inf
     try:
         cpus = float(quota) / float(period)
-    except (ValueError, ZeroDivisionError):  # "max"
+    except (ValueError, ZeroDivisionError):  # "max" stands for no limit
         return math.inf
     return cpus if cpus > 0 else math.inf
 
@@ -50,8 +50,8 @@ def get_num_threads() -> int:
     Returns
     -------
     int
-        The number set with `set_num_threads`, or the default, see there. During a call of an
-        estimator with ``n_threads``, this value.
+        The number that was set with `set_num_threads`, or the default number that is described
+        there. During a call of an estimator, the value of ``n_threads`` if it is not None.
 
     Examples
     --------
@@ -77,6 +77,11 @@ def set_num_threads(n: int | None) -> None:
         Maximum number of threads. None restores the default: the minimum of the OpenMP maximum
         (``OMP_NUM_THREADS``), the number of CPUs on which the process may run, and the CPU quota of
         the container.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``n`` is not a positive integer or None.
 
     See Also
     --------
@@ -106,12 +111,12 @@ def set_num_threads(n: int | None) -> None:
 
 
 def thread_limit(n: int | None) -> AbstractContextManager[None]:
-    """Return a context manager that limits the number of threads, in this Python thread only.
+    """Return a context manager that limits the number of threads of calls in this Python thread.
 
     Parameters
     ----------
     n : positive int or None
-        Maximum number of threads. None means no other limit than outside of the context.
+        Maximum number of threads. With None the limit does not change.
     """
     return _NO_LIMIT if n is None else _limited(positive_int("n_threads", n))
 

@@ -1,4 +1,4 @@
-"""Types of the arguments of the compiled functions."""
+"""Types for the arguments of the compiled functions."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 CMake compiles the same source once per instruction set. Each module is a *variant*. The baseline
 runs on all CPUs and detects which variants this CPU and operating system can run. The fastest of
-them is used, unless the environment variable ``FUSEDLSTM_VARIANT`` names another one.
+these variants is used, unless the environment variable ``FUSEDLSTM_VARIANT`` selects a variant.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ ENVIRONMENT_VARIABLE = "FUSEDLSTM_VARIANT"
 
 def _refuse_subinterpreter() -> None:
     """Raise ImportError in a sub-interpreter, where importing the compiled code could hang."""
-    for name in ("_interpreters", "_xxsubinterpreters"):  # Python 3.13 and later; before
+    # The module has the first name from Python 3.13 on, and the second name before.
+    for name in ("_interpreters", "_xxsubinterpreters"):
         try:
             interpreters = importlib.import_module(name)
         except ImportError:
@@ -59,7 +60,7 @@ def _choose() -> tuple[ModuleType, str]:
     wanted = os.environ.get(ENVIRONMENT_VARIABLE, "").strip()
     if not wanted:
         fastest = next(m for name in _runnable() if (m := _import_variant(name)) is not None)
-        return fastest, "the fastest that was built and that this CPU can run"
+        return fastest, "the fastest variant that was built and that this CPU can run"
     name = wanted.replace("-", "_")
     module = _import_variant(name) if name in _runnable() else None
     if module is None:

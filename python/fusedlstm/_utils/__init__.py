@@ -1,1 +1,1 @@
-"""Helpers of all packages: validation, warnings, callbacks, chunks of arrays, rollback."""
+"""Helpers of several packages: validation, warnings, callbacks, chunks of arrays, rollback."""

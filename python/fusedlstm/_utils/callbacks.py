@@ -1,7 +1,7 @@
 """Callbacks of scikit-learn 1.9 and later.
 
-`NoContext` replaces the callback context of scikit-learn in earlier versions, and in `partial_fit`,
-which has no callbacks.
+`NoContext` replaces the callback context in earlier versions of scikit-learn, and in `partial_fit`,
+which does not call callbacks.
 """
 
 from __future__ import annotations

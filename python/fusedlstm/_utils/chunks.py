@@ -1,4 +1,4 @@
-"""Chunks of large arrays: a memory map is never in memory as a whole."""
+"""Chunks of large arrays, so that a memory map is not loaded as a whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHUNK_SIZE = 2**20
 
 
 def row_chunks(array: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
-    """Yield an array some rows at a time."""
+    """Yield consecutive rows of an array, in chunks of about `CHUNK_SIZE` elements."""
     rows = max(1, CHUNK_SIZE * len(array) // max(1, array.size))
     for start in range(0, len(array), rows):
         yield array[start : start + rows]

@@ -7,11 +7,11 @@ from typing import Any
 
 
 class ShortRepr:
-    """Base class of dataclasses with ``repr=False``: fields with default values are left out."""
+    """Base class of dataclasses with ``repr=False``. The repr omits fields with default values."""
 
     def __repr__(self) -> str:
-        """Return a constructor call."""
-        # A subclass of a user need not be a dataclass.
+        """Return a constructor call without the fields that have default values."""
+        # A user may derive a class that is not a dataclass.
         own: Any = self
         options = fields(own) if is_dataclass(own) else ()
         given = [

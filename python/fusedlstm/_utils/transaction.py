@@ -1,4 +1,4 @@
-"""Changes of an object that are undone if they fail."""
+"""Restoring of the attributes of an object after an error."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def rollback_on_error(obj: Any) -> Iterator[dict[str, Any]]:
     try:
         yield before
     except BaseException:
-        obj.__dict__ = before  # one assignment, so that Ctrl-C cannot restore a part only
+        obj.__dict__ = before  # one assignment, which Ctrl-C cannot interrupt
         raise

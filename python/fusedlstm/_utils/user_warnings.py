@@ -26,8 +26,8 @@ def warn(message: str, category: type[Warning], *, in_cross_validation: bool = T
     message : str
     category : type
     in_cross_validation : bool
-        False: do not warn in the fits of a search or a cross-validation, which would repeat the
-        warning for every fit. The final fit of a search warns.
+        If False, there is no warning in the fits of a search or a cross-validation, which would
+        repeat the warning for every fit. The final fit of a search warns.
     """
     level, frame = 1, inspect.currentframe()
     while frame and frame.f_back and frame.f_code.co_filename.startswith(_INSIDE):

@@ -1,4 +1,4 @@
-"""Validation of arguments. Each function returns the checked value or raises a clear error.
+"""Validation of arguments. Most functions return the checked value or raise an error.
 
 Errors have one grammar, "`name` must be `what is needed`; got `value`", with a hint if it helps.
 """
@@ -22,7 +22,7 @@ LARGEST_INT = 2**31 - 1
 
 
 def shown(value: object) -> str:
-    """Return a short text for a value in an error."""
+    """Return a short text that shows a value in an error message."""
     if isinstance(value, np.ndarray):
         kind = "an array" if type(value) is np.ndarray else f"a {type(value).__name__}"
         return f"{kind} of shape {value.shape} and dtype {value.dtype}"
@@ -34,14 +34,14 @@ def shown(value: object) -> str:
 
 
 def needs(name: str, needed: str, value: object, hint: str = "") -> str:
-    """Return the text of an error.
+    """Return the text of an error message.
 
     Parameters
     ----------
     name : str
         Name of the argument.
     needed : str
-        Text after "must be".
+        Requirement on the value, the text after "must be".
     value : object
         The wrong value.
     hint : str
@@ -56,7 +56,7 @@ def positive_int(name: str, value: object) -> int:
 
 
 def int_at_least(name: str, value: object, low: int, needed: str) -> int:
-    """Return ``value`` as an int of at least ``low``; a bool is refused."""
+    """Return ``value`` as an int of at least ``low``; a bool raises a TypeError."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise TypeError(needs(name, needed, value))
     if int(value) < low:
@@ -77,7 +77,7 @@ def real_in(
     open_high: bool = False,
 ) -> float:
     """Return ``value`` as a finite float between the bounds."""
-    if not isinstance(value, float) and (  # the most frequent type, and the fastest check
+    if not isinstance(value, float) and (  # float first: it is frequent and fast to check
         isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real)
     ):
         raise TypeError(needs(name, needed, value))
@@ -159,7 +159,7 @@ def real_array(name: str, value: object, dtype: npt.DTypeLike) -> Array:
         raise ValueError(f"Complex data not supported: {name} must be real; got {array.dtype}")
     if array.dtype.kind == "O" and array.ndim > 0:
         if any(number is None for number in array.flat):  # NumPy would convert it to NaN
-            raise TypeError(needs(name, "an array of numbers", value, "It holds None."))
+            raise TypeError(needs(name, "an array of numbers", value, "It contains None."))
         try:
             return array.astype(dtype)
         except (TypeError, ValueError, OverflowError):
@@ -170,18 +170,18 @@ def real_array(name: str, value: object, dtype: npt.DTypeLike) -> Array:
 
 
 def without_mask(name: str, value: object) -> None:
-    """Refuse a masked array, or a list of masked arrays: conversion would ignore the mask."""
+    """Raise a TypeError for a masked array, or a list of them: conversion ignores the mask."""
     if type(value) is np.ndarray:
         return
     for part in value if isinstance(value, (list, tuple)) else (value,):
         if isinstance(part, np.ma.MaskedArray):
             hint = "Call its method filled(value) first."
-            raise TypeError(needs(name, "without a mask", part, hint))
+            raise TypeError(needs(name, "an array without a mask", part, hint))
 
 
 def sequence_array(name: str, value: object, dtype: np.dtype[Any], features: int) -> Array:
     """Return an array (B, T, features) in which the features of a step are contiguous."""
-    if (  # most frequent: nothing to do
+    if (  # the most frequent case, in which no conversion is necessary
         type(value) is np.ndarray
         and value.dtype is dtype
         and value.ndim == 3

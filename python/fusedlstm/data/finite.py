@@ -11,7 +11,7 @@ from fusedlstm.data.sequences import Lengths
 
 
 def all_finite(array: Array) -> bool:
-    """Return True if an array holds neither NaN nor infinity."""
+    """Return True if an array contains neither NaN nor infinity."""
     known = core.all_finite(array)
     if known is not None:
         return known
@@ -31,7 +31,9 @@ def check_finite(
     start: int = 0,
     hint: str = "",
 ) -> None:
-    """Refuse NaN, unless allowed, and infinity. The error names the sequence, step and feature.
+    """Raise a ValueError if an array contains infinity, or NaN where it is not allowed.
+
+    The error names the sequence, the step and the feature.
 
     Parameters
     ----------
@@ -39,15 +41,15 @@ def check_finite(
     name : str
     allow_nan : bool
     of_one : bool
-        The array is one sequence.
+        True if the array is one sequence.
     parent : str
-        Name of the list that holds the sequence ``name``.
+        Name of the list that contains the sequence ``name``.
     real : bool array (n, T) or None
-        True for the steps to check; None: all steps are checked.
+        True for the steps to check. With None all steps are checked.
     start : int
         Index of the first sequence of the array.
     hint : str
-        Text that is added to the error about NaN.
+        Text that is appended to the error about NaN.
     """
     if all_finite(array if real is None else array[real]):
         return
@@ -73,7 +75,7 @@ def check_finite(
 
 
 def ends_in_nan(array: Array) -> bool:
-    """Return True if all NaN of an array (n, T) are at the ends of rows, and no row is all NaN."""
+    """Return True if NaN occurs only at the ends of rows of an array (n, T), and no row is NaN."""
     for chunk in row_chunks(array):
         nan = np.isnan(chunk)
         at_end = np.logical_and.accumulate(nan[:, ::-1], axis=1)[:, ::-1]
@@ -83,7 +85,7 @@ def ends_in_nan(array: Array) -> bool:
 
 
 def lengths_before_nan(array: Array, name: str, allow_nan: bool) -> Lengths | None:
-    """Return the number of steps before the padding with NaN; None without NaN and infinity.
+    """Return the number of steps before the NaN padding; None if all numbers are finite.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Reading of the forms in which users hold sequences: arrays, lists of arrays, data frames."""
+"""Reading of sequences in all forms: arrays, lists of arrays, data frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fusedlstm.data.finite import all_finite, check_finite, ends_in_nan, lengths
 from fusedlstm.data.sequences import PackedSequences, PaddedSequences, Sequences, pack
 
 _AXES = {2: ("sample(s)", "feature(s)"), 3: ("sample(s)", "timestep(s)", "feature(s)")}
-"""Names of the axes in scikit-learn's error for empty arrays, by the number of axes."""
+"""Names of the axes in scikit-learn's error about empty arrays, by the number of axes."""
 
 
 def is_frame(X: Any) -> bool:
@@ -28,16 +28,16 @@ def read_sequences(X: Any, name: str = "X", allow_nan: bool = False) -> Sequence
     Parameters
     ----------
     X : array (n, T, F), array or data frame (n, T), list of arrays (T_i, F) or (T_i,), …
-        Steps at the end of a sequence that are NaN in every feature are padding.
+        Steps at the end of a sequence that are NaN in every feature are padding in a 3-D array.
     name : str
         Name of X in errors.
     allow_nan : bool
-        If False, NaN is refused in all steps but padding.
+        If False, NaN raises an error in all steps except padding.
 
     Returns
     -------
     Sequences
-        Checked to be finite. ``form`` is the form of X.
+        Real steps contain no infinity, and NaN only with ``allow_nan``. ``form`` is the form of X.
     """
     if type(X) is np.ndarray and X.ndim > 0 and X.dtype.kind != "O":  # the most frequent form
         return _read_array(X, name, allow_nan)
@@ -54,7 +54,7 @@ def read_sequences(X: Any, name: str = "X", allow_nan: bool = False) -> Sequence
 
 
 def read_series(series: Any, name: str = "series") -> Array:
-    """Return one long sequence as finite numbers, (n_timesteps, n_features)."""
+    """Return one sequence as an array of finite numbers, (n_timesteps, n_features)."""
     needed = "numbers of shape (n_timesteps,) or (n_timesteps, n_features)"
     try:
         array = np.asarray(series)
@@ -71,7 +71,7 @@ def read_series(series: Any, name: str = "series") -> Array:
 def _read_list(X: AbstractSequence[Any], name: str, allow_nan: bool) -> Sequences:
     if len(X) == 0:
         raise ValueError(check.needs(name, "at least one sequence", X))
-    # NumPy takes long to convert a list of data frames into one array: read each one.
+    # NumPy converts a list of data frames to one array slowly, so each data frame is read.
     if any((isinstance(item, np.ndarray) and item.ndim > 0) or is_frame(item) for item in X):
         return _read_ragged(X, name, allow_nan)
     try:
@@ -114,8 +114,10 @@ def _read_array(array: Array, name: str, allow_nan: bool) -> Sequences:
             f"one sequence of one feature, {name}.reshape(-1, 1) if it is sequences of one step."
         )
     if numbers.ndim > 3:
-        needed = "(n_samples, n_timesteps, n_features), a list of sequences or 2D"
-        raise ValueError(check.needs(name, f"an array of shape {needed}", array))
+        needed = (
+            "an array of shape (n_samples, n_timesteps, n_features) or (n_samples, n_timesteps)"
+        )
+        raise ValueError(check.needs(name, f"{needed}, or a list of sequences", array))
     if 0 in numbers.shape:
         what = _AXES[numbers.ndim][numbers.shape.index(0)]
         raise ValueError(
@@ -186,10 +188,12 @@ def _as_floats(array: Array, name: str) -> Array:
     if array.dtype.kind == "O" and array.ndim > 0:
         if array.size and np.ndim(array.flat[0]) > 0:
             hint = "Pass a list of arrays (n_timesteps, n_features), one per sequence."
-            raise ValueError(check.needs(name, "numbers", array, f"Its cells are arrays. {hint}"))
+            raise ValueError(
+                check.needs(name, "numbers", array, f"Its elements are arrays. {hint}")
+            )
         try:
             return array.astype(np.float64)
-        except (TypeError, ValueError, OverflowError) as error:  # its text names the wrong value
+        except (TypeError, ValueError, OverflowError) as error:  # the text names the wrong value
             missing = np.asarray(np.frompyfunc(_is_pandas_na, 1, 1)(array), bool)
             if missing.any():
                 return _as_floats(np.where(missing, np.nan, array), name)

@@ -34,40 +34,40 @@ _TIDY_NAMES = {
     "timestep",
     "time_step",
 }
-"""Names of columns that hold ids or times."""
+"""Names of columns that contain ids or times."""
 
 _ID_NAME = re.compile(
     r"(.*[_ .-])?(id|ids|uid|uuid|unit[_ .-]?(id|no|nr|number)|(patient|subject|participant|person|"
     r"user|customer|client|account|household|machine|device|engine|vehicle|session)"
     r"([_ .-]?(id|no|nr|number))?)"
 )
-"""Names of columns that hold ids, if they are integers."""
+"""Names of columns that contain ids if their values are integers."""
 
 _CALENDAR_NAMES = {
     *("year", "quarter", "month", "week", "day", "hour", "minute", "second"),
     *("t", "ts", "ds", "step", "tick", "cycle", "period"),
 }
-"""Names of columns that hold times if their numbers ascend."""
+"""Names of columns that contain times if their numbers ascend."""
 
-_FEWEST_ROWS = 10
-"""Number of rows from which a sorted column of integers is no coincidence."""
+_MIN_ROWS = 10
+"""Smallest number of rows in which a sorted column of integers is probably an id or a time."""
 
-_VERY_DIFFERENT = 100
-"""Ratio of standard deviations from which columns are probably not steps of one feature."""
+_MAX_SCALE_RATIO = 100
+"""Ratio of standard deviations above which columns are probably not steps of one feature."""
 
-_MOST_ROWS = 10_000
-"""Number of rows of which standard deviations are compared."""
+_MAX_ROWS = 10_000
+"""Largest number of rows from which standard deviations are computed."""
 
-_MOSTLY = 0.9
-"""Share of equal values from which a column is not compared with other columns."""
+_MAX_EQUAL_SHARE = 0.9
+"""A column with at least this share of equal values is not compared with other columns."""
 
 
 def check_frames(X: Any, name: str, reset: bool) -> None:
-    """Refuse data frames with columns that are not numbers; in `fit` warn of id and time columns.
+    """Check the columns of data frames: they must be numbers, and `fit` warns of ids and times.
 
     Parameters
     ----------
-    X : array, data frame or list of them
+    X : array, data frame, or list of arrays or data frames
     name : str
     reset : bool
         True in `fit`.
@@ -87,11 +87,12 @@ def check_frames(X: Any, name: str, reset: bool) -> None:
 def check_names(
     estimator: Any, X: Any, n_features: int, name: str, reset: bool, fitted_on_2d: bool
 ) -> None:
-    """Check the column names of a list of data frames; ``reset`` records them.
+    """Check the column names of a list of data frames.
 
-    Sets ``feature_names_in_`` and ``n_features_in_`` with ``reset``. Otherwise raises
-    scikit-learn's ValueError for names other than those of `fit` or another order, and gives its
-    UserWarning for arrays after a `fit` on data frames.
+    With ``reset``, the names are recorded in ``feature_names_in_`` and their number in
+    ``n_features_in_``. Otherwise scikit-learn's ValueError is raised if the names or their order
+    differ from `fit`, and scikit-learn's UserWarning is given for arrays after a `fit` on data
+    frames.
     """
     frame = _first(X)
     if is_frame(frame):
@@ -109,18 +110,18 @@ def check_names(
 
 
 def step_names_check(names: Any) -> Callable[[Any], None] | None:
-    """Return a function that compares the names of a step's features with those of `fit`.
+    """Return a function that compares the feature names of a step with the names in `fit`.
 
     Parameters
     ----------
     names : array (n_features,) or None
-        Names of the features in `fit`; None: the features have no names.
+        Names of the features in `fit`. None if the features have no names.
 
     Returns
     -------
     callable or None
-        It takes a step, and raises scikit-learn's ValueError for a pandas Series or data frame with
-        other names or another order. None without names.
+        Function of a step. It raises scikit-learn's ValueError for a pandas Series or data frame
+        with other names or another order. None if ``names`` is None.
     """
     if names is None:
         return None
@@ -147,7 +148,7 @@ def _first(X: Any) -> Any:
 def _check_numeric(frame: Any, name: str) -> None:
     for i, (column, dtype) in enumerate(zip(frame.columns, frame.dtypes, strict=True)):
         kind = getattr(dtype, "kind", None)
-        if kind is not None and kind in "biufc":  # complex numbers are refused later
+        if kind is not None and kind in "biufc":  # complex numbers raise an error later
             continue
         if kind is None or kind not in "Mm":  # the types of polars have no kind
             values = np.asarray(frame.iloc[:, i] if hasattr(frame, "iloc") else frame[column])
@@ -159,7 +160,7 @@ def _check_numeric(frame: Any, name: str) -> None:
             try:
                 values.astype(np.float64)
             except (TypeError, ValueError) as error:
-                problem = f"column {column!r}: {str(error).rstrip('.')}"
+                problem = f"got column {column!r}: {str(error).rstrip('.')}"
         if problem:
             raise ValueError(f"{name} must be a data frame of numbers; {problem}. {TIDY_HINT}")
 
@@ -170,7 +171,7 @@ def _warn_of_tidy(frame: Any, name: str) -> bool:
     Returns
     -------
     bool
-        True if there was a warning.
+        True if a warning was given.
     """
     kinds = [getattr(dtype, "kind", "") for dtype in frame.dtypes]
     suspect = []
@@ -182,20 +183,21 @@ def _warn_of_tidy(frame: Any, name: str) -> bool:
             suspect += [column] if _ascends(np.asarray(frame.iloc[:, i])) else []
     if not suspect and _has_time_level(frame):
         warn(
-            f"Each row of a 2-D data frame is read as one sequence of one feature, its columns as "
-            f"time steps; the index of {name} looks like ids and times. Call reset_index() first. "
-            f"{TIDY_HINT}",
+            f"Each row of a 2-D data frame is read as one sequence of one feature, and each column "
+            f"as a time step. The index of {name} looks like ids and times. Call reset_index() "
+            f"first. {TIDY_HINT}",
             UserWarning,
         )
         return True
-    if not suspect and "f" in kinds and len(frame) >= _FEWEST_ROWS:
+    if not suspect and "f" in kinds and len(frame) >= _MIN_ROWS:
         for i, (column, kind) in enumerate(zip(frame.columns, kinds, strict=True)):
             if kind in ("i", "u") and _is_sorted(np.asarray(frame.iloc[:, i])):
                 suspect.append(column)
     if suspect:
         warn(
-            f"Each row of a 2-D data frame is read as one sequence of one feature, its columns as "
-            f"time steps; column {suspect[0]!r} of {name} looks like an id or a time. {TIDY_HINT}",
+            f"Each row of a 2-D data frame is read as one sequence of one feature, and each column "
+            f"as a time step. Column {suspect[0]!r} of {name} looks like an id or a time. "
+            f"{TIDY_HINT}",
             UserWarning,
         )
     return bool(suspect)
@@ -209,35 +211,36 @@ def _warn_of_scales(frame: Any, name: str) -> None:
     if len(frame.columns) < 2:
         return
     try:
-        values = np.asarray(frame)[:_MOST_ROWS]
+        values = np.asarray(frame)[:_MAX_ROWS]
         values = values.astype(np.float64) if values.dtype.kind != "c" else np.abs(values)
-    except (TypeError, ValueError):  # refused later
+    except (TypeError, ValueError):  # the values raise an error later
         return
-    if len(values) < _FEWEST_ROWS:
+    if len(values) < _MIN_ROWS:
         return
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # columns of NaN
         spread = np.nanstd(values, axis=0)
         at_median = (values == np.nanmedian(values, axis=0)).mean(axis=0)
-    compared = np.flatnonzero(np.isfinite(spread) & (spread > 0) & (at_median < _MOSTLY))
+    compared = np.flatnonzero(np.isfinite(spread) & (spread > 0) & (at_median < _MAX_EQUAL_SHARE))
     if not compared.size:
         return
     low, high = (int(compared[f(spread[compared])]) for f in (np.argmin, np.argmax))
-    if spread[high] > _VERY_DIFFERENT * spread[low]:
+    if spread[high] > _MAX_SCALE_RATIO * spread[low]:
         columns = list(frame.columns)
         warn(
             f"The columns of a 2-D data frame are read as time steps of one feature, with one mean "
-            f"and scale; the standard deviation of column {columns[high]!r} of {name} is "
-            f"{spread[high] / spread[low]:.0f} times that of column {columns[low]!r}. If the "
-            f"columns are different features, pass a 3-D array (n_samples, n_timesteps, "
-            f"n_features): {name}.to_numpy()[:, np.newaxis] for one time step per row.",
+            f"and one scale. The standard deviation of column {columns[high]!r} of {name} is "
+            f"{spread[high] / spread[low]:.0f} times the standard deviation of column "
+            f"{columns[low]!r}. If the columns are different features, pass a 3-D array "
+            f"(n_samples, n_timesteps, n_features): {name}.to_numpy()[:, np.newaxis] for one time "
+            f"step per row.",
             UserWarning,
         )
 
 
 def _warn_of_tidy_columns(X: Any, name: str) -> None:
-    """Warn if the data frames of a list seem to have an id or a time among their features."""
-    some = [item for item in X[:_FEWEST_ROWS] if is_frame(item) and hasattr(item, "iloc")]
+    """Warn if a column of the data frames in a list looks like an id or a time."""
+    some = [item for item in X[:_MIN_ROWS] if is_frame(item) and hasattr(item, "iloc")]
     if len(some) < 2 or any(len(item.columns) != len(some[0].columns) for item in some):
         return
     for i, column in enumerate(some[0].columns):
@@ -251,8 +254,9 @@ def _warn_of_tidy_columns(X: Any, name: str) -> None:
         differs = len({each[0] for each in values if len(each)}) > 1
         if (is_id and differs) or (not is_id and all(map(_ascends, values))):
             warn(
-                f"Every column of the data frames is a feature; column {column!r} of {name}[0] "
-                f"looks like an id or a time. Leave it out if it is no feature. {TIDY_HINT}",
+                f"Every column of the data frames is read as a feature. Column {column!r} of "
+                f"{name}[0] looks like an id or a time. Remove the column if it is not a feature. "
+                f"{TIDY_HINT}",
                 UserWarning,
             )
             return
@@ -264,7 +268,7 @@ def _label(column: Any) -> str:
 
 
 def _has_time_level(frame: Any) -> bool:
-    """Return True for an index of several levels of which one level looks like a time."""
+    """Return True if the index has several levels and one of them looks like a time."""
     index: Any = getattr(frame, "index", None)
     if getattr(index, "nlevels", 1) < 2:
         return False
@@ -275,7 +279,7 @@ def _has_time_level(frame: Any) -> bool:
             return True
         if values.name is not None and _label(values.name) not in _TIDY_NAMES | _CALENDAR_NAMES:
             continue
-        # Two concatenated frames of sequences repeat an unnamed index, too.
+        # An unnamed index is also repeated if two frames of sequences have been concatenated.
         repeats = len(values) / max(1, values.nunique())
         if repeats > (2 if values.name is None else 1) and _ascends(np.asarray(values)):
             return True
@@ -283,7 +287,7 @@ def _has_time_level(frame: Any) -> bool:
 
 
 def _ascends(values: Any) -> bool:
-    """Return True for whole numbers that increase, or that mostly increase by the same amount."""
+    """Return True for whole numbers that never decrease or mostly increase by the same amount."""
     if values.dtype.kind not in "iuf" or len(values) < 3 or not np.isfinite(values).all():
         return False
     steps = np.diff(values.astype(np.float64))

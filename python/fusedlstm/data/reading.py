@@ -1,4 +1,4 @@
-"""Reading of X and sample weights for the estimators, and the training data made of them."""
+"""Reading of X and sample weights, and the container of the data of a fit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fusedlstm.data.frames import check_frames, check_names
 from fusedlstm.data.sequences import PackedSequences, Sequences, all_steps
 
 Targets: TypeAlias = "Array | Sequences"
-"""Targets of the sequences, an array (n, ...), or of the steps, `Sequences`."""
+"""Targets of sequences are an array (n, ...). Targets of steps are `Sequences`."""
 
 
 def select_targets(y: Targets, rows: npt.NDArray[np.intp]) -> Targets:
@@ -32,17 +32,17 @@ def select_targets(y: Targets, rows: npt.NDArray[np.intp]) -> Targets:
 
 @dataclass(frozen=True)
 class Data:
-    """Sequences with targets, and weights relative to their mean.
+    """Sequences with their targets and weights.
 
     Attributes
     ----------
     sequences : Sequences
     targets : array (n, ...) or Sequences
-        Targets as the user passed them, of the sequences or of the steps.
+        Targets of the sequences or of the steps, checked but not encoded.
     y : array (n, ...) or Sequences
-        Targets as the loss takes them.
+        Encoded targets, for the loss.
     weights : array (n,), Sequences or None
-        Sample weights times class weights, of the sequences or of the steps, relative to their
+        Sample weights times class weights, of the sequences or of the steps, divided by their
         mean.
     X : object
         The sequences as the user passed them.
@@ -51,7 +51,7 @@ class Data:
     rows : int array (n,) or None
         Rows of ``X`` that belong to this part, in ascending order. None: all rows.
     given_y : object
-        Targets of steps as the user passed them.
+        y as the user passed it.
     """
 
     sequences: Sequences
@@ -79,19 +79,19 @@ class Data:
         )
 
     def given_targets(self) -> Any:
-        """Return the targets as the user passed them; targets of sequences are an array."""
+        """Return targets of sequences as an array, targets of steps as the user passed them."""
         if not isinstance(self.targets, Sequences):
             return self.targets
         return self.given_y if self.rows is None else _some_of(self.given_y, self.rows)
 
     def n_targets(self) -> int:
-        """Return the number of targets: of sequences, or of steps."""
+        """Return the number of sequences, or the number of steps if the steps have targets."""
         return int(self.y.lengths().sum()) if isinstance(self.y, Sequences) else len(self.y)
 
     def target_rows(self, most: int | None = None) -> tuple[Array, Array | None]:
         """Return targets (N, ...) and weights (N,) or None, of sequences or of real steps.
 
-        If there are more than ``most``, evenly spaced ones are selected.
+        If there are more than ``most`` targets, evenly spaced targets are selected.
         """
         y, weights = self.y, self.weights
         if isinstance(y, Sequences):
@@ -108,7 +108,7 @@ class Data:
         return bool(np.isnan(all_steps(self.y)).all())
 
     def given_X(self) -> Any:
-        """Return the sequences as the user passed them; of a part, a copy or a view of its rows."""
+        """Return the sequences of this part as the user passed them, as a copy or a view."""
         rows = self.rows
         if rows is None:
             return self.X
@@ -128,8 +128,9 @@ class Data:
             The validation part is drawn at random, or consists of the last sequences.
         seed : int
         stratify : bool
-            True for targets that are classes. A random part gets the same share of each class. If
-            the validation part is the last sequences, the training part must have every class.
+            True for targets that are classes. A random validation part gets the same share of each
+            class. If the validation part consists of the last sequences, the training part must
+            contain every class.
         """
         last = kind == "last"
         has_classes, stratify = stratify, stratify and not last
@@ -172,7 +173,7 @@ class Data:
 
 
 def fraction_problem(fraction: float, y: Array, stratify: bool) -> str:
-    """Return the error for a validation fraction that cannot be set aside, with a valid value."""
+    """Return the text of the error about an impossible validation fraction, with a valid bound."""
     n = len(y)
     needed = f"a number that leaves at least one of {n} sequences in each part"
     if not stratify:
@@ -181,8 +182,9 @@ def fraction_problem(fraction: float, y: Array, stratify: bool) -> str:
     n_classes = len(counts)
     if counts.min() < 2 or n < 2 * n_classes:
         return (
-            f"y must have at least 2 sequences of every class for early_stopping, which sets some "
-            f"of each class aside; got a class of {counts.min()}. Pass X_val and y_val instead."
+            f"y must have at least 2 sequences of every class for early_stopping, which sets "
+            f"sequences of every class aside; got a class with {counts.min()}. Pass X_val and "
+            f"y_val instead."
         )
     if fraction * n < n_classes:
         bound = f"at least {math.ceil(1000 * n_classes / n) / 1000:g}"
@@ -209,18 +211,23 @@ def read_X(
     Parameters
     ----------
     estimator : object
-        With ``reset`` its ``n_features_in_``, ``feature_names_in_`` and ``_fitted_on_2d`` are set;
-        without, X must agree with them.
+        With ``reset``, the attributes ``n_features_in_``, ``feature_names_in_`` and
+        ``_fitted_on_2d`` are set. Otherwise X must agree with these attributes.
     X : array, data frame or list
     dtype : dtype
-        X must be within its range.
+        X must be within the range of this dtype.
     reset : bool
         True in `fit`.
     name : str
         Name of X in errors.
     allow_nan : bool
     named : bool
-        If True, the column names of data frames must be those of `fit`.
+        If True, the column names of data frames are compared with the names in `fit`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If X is invalid or does not agree with `fit`.
     """
     if type(X) is not np.ndarray:
         if isinstance(X, Sequences):
@@ -244,15 +251,15 @@ def read_X(
             was_2d = not reset and estimator._fitted_on_2d
             check_names(estimator, X, sequences.n_features, name, reset, was_2d)
     elif named:
-        # scikit-learn checks the number of columns, and their names if they have any.
+        # scikit-learn checks the number of columns and, in a data frame, their names.
         try:
             validate_data(estimator, X, reset=reset, skip_check_array=True)
         except ValueError as error:
             if reset or sequences.longest() == estimator.n_features_in_:
                 raise
             raise ValueError(
-                f"{error} The columns of 2-D X are time steps: to predict for other numbers of "
-                f"steps, fit on 3-D X, np.asarray(X)[..., np.newaxis]."
+                f"{error} The columns of 2-D X are time steps. To predict for other numbers of "
+                f"steps, fit on 3-D X: np.asarray(X)[..., np.newaxis]."
             ) from None
     elif sequences.longest() != estimator.n_features_in_:
         raise ValueError(
@@ -271,7 +278,7 @@ def read_X(
 
 
 def read_weights(sample_weight: Any, n: int) -> Array | None:
-    """Return n weights; None stands for equal weights."""
+    """Check and return n weights; None for equal weights."""
     if sample_weight is None:
         return None
     if isinstance(sample_weight, numbers.Number):  # the weight of every sequence
@@ -291,7 +298,7 @@ def read_weights(sample_weight: Any, n: int) -> Array | None:
 def relative_weights(weights: Targets | None, y: Targets) -> Targets | None:
     """Return weights divided by their mean.
 
-    The mean of weights of steps is that over all targets that are not NaN.
+    For weights of steps, the mean is taken over all targets that are not NaN.
     """
     if weights is None:
         return None
@@ -313,7 +320,7 @@ def relative_weights(weights: Targets | None, y: Targets) -> Targets | None:
 
 
 def _some_of(given: Any, rows: npt.NDArray[np.intp]) -> Any:
-    """Return rows, in ascending order, of X or y; consecutive rows of an array are a view."""
+    """Return rows of X or y; ``rows`` is ascending. Consecutive rows of an array are a view."""
     if rows[-1] - rows[0] == len(rows) - 1:
         return _safe_indexing(given, slice(int(rows[0]), int(rows[-1]) + 1))
     return _safe_indexing(given, rows)

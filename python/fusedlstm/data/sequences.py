@@ -1,7 +1,7 @@
 """Containers of sequences.
 
 `PaddedSequences` is a view of an array (n, T, F). `PackedSequences` concatenates sequences of
-unequal lengths. Both return some sequences at a time, as a padded array with lengths.
+unequal lengths. The method `take` of both returns some sequences as a padded array with lengths.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Sequences(abc.ABC):
     ----------
     n_features : int
     form : {"2d", "3d", "ragged"}
-        Form in which the user passed the sequences; "ragged" is a list of arrays.
+        Form in which the user passed the sequences. "ragged" stands for a list of arrays.
     """
 
     n_features: int
@@ -46,7 +46,7 @@ class Sequences(abc.ABC):
         rows : slice or int array
             Indices of the sequences.
         dtype : dtype or None
-            Data type of the result; None: that of the data.
+            Data type of the result. With None it is the data type of the sequences.
 
         Returns
         -------
@@ -65,21 +65,21 @@ class Sequences(abc.ABC):
         """Return the number of steps of each sequence."""
 
     def starts_of_all(self) -> Lengths:
-        """Return the offsets of the sequences in their concatenation, and its length, (n + 1,)."""
+        """Return the offsets (n + 1,) of the sequences in their concatenation, with its length."""
         starts = np.zeros(len(self) + 1, np.int64)
         np.cumsum(self.lengths(), out=starts[1:])
         return starts
 
     @abc.abstractmethod
     def longest(self) -> int:
-        """Return an upper bound of the number of steps of a sequence."""
+        """Return an upper bound of the numbers of steps."""
 
     @abc.abstractmethod
     def numbers(self) -> Array:
-        """Return an array of all steps, padding included."""
+        """Return an array of all steps, including padding."""
 
     def check_range(self, dtype: npt.DTypeLike, name: str = "X") -> None:
-        """Refuse numbers outside the range of a dtype."""
+        """Raise a ValueError for numbers outside the range of a dtype."""
         values, dtype = self.numbers(), np.dtype(dtype)
         if values.dtype.itemsize <= dtype.itemsize:
             return
@@ -98,7 +98,7 @@ class PaddedSequences(Sequences):
     ----------
     x : array (n, T, F)
     real_steps : int64 array (n,) or None
-        Number of steps of each sequence, without padding; None: all have T steps.
+        Number of steps of each sequence, without padding. None if all have T steps.
     form : {"2d", "3d"}
     """
 
@@ -160,7 +160,7 @@ class PackedSequences(Sequences):
         starts = self.starts[:-1][rows]
         lengths = self.starts[1:][rows] - starts
         steps = np.arange(lengths.max())
-        # Past its end a sequence repeats its last step, which is never read.
+        # The padding repeats the last step of a sequence. These values are never read.
         index = starts[:, np.newaxis] + np.minimum(steps, lengths[:, np.newaxis] - 1)
         return _in_dtype(self.values.take(index, axis=0), dtype), lengths
 
@@ -176,7 +176,7 @@ class PackedSequences(Sequences):
 
 @dataclass(frozen=True, eq=False)
 class SelectedSequences(Sequences):
-    """A selection of other sequences, which are not copied: they may be a memory map.
+    """A selection of other sequences, without a copy, because they may be a memory map.
 
     Attributes
     ----------

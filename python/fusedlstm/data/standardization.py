@@ -1,7 +1,7 @@
 """Standardization of X inside the estimators: zero mean and unit variance per feature.
 
 The statistics are computed in float64 over the real steps of the training sequences. The compiled
-core applies them while X is read.
+core standardizes sequences when they are taken from their container, so X itself is not copied.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Standardizer:
     Attributes
     ----------
     core : object
-        The standardizer of the compiled core, which streams use.
+        The standardizer of the compiled core, for streams.
     """
 
     def __init__(self, mean: Array, scale: Array, dtype: npt.DTypeLike) -> None:
@@ -99,9 +99,9 @@ def mean_and_scale(sequences: Sequences, weights: Array | None) -> tuple[Array, 
 
     Notes
     -----
-    One pass over the data, of which only one chunk is in memory at a time. The moments of the
-    chunks are merged (Chan, Golub and LeVeque, 1983), which keeps the variance accurate for a large
-    mean. Features whose squares may underflow take two more passes and are divided by a unit.
+    The function reads the data once, chunk by chunk. The moments of the chunks are merged (Chan,
+    Golub and LeVeque, 1983), which keeps the variance accurate for a large mean. If squares of a
+    feature may underflow, the feature is divided by a power of two, which needs two more passes.
     """
     mean, scale = _moments(sequences, weights)
     if not (np.isfinite(mean).all() and np.isfinite(scale).all()):
@@ -122,7 +122,7 @@ def mean_and_scale(sequences: Sequences, weights: Array | None) -> tuple[Array, 
 def _moments(
     sequences: Sequences, weights: Array | None, unit: Array | None = None
 ) -> tuple[Array, Array]:
-    """Return mean and standard deviation of each feature, divided by its unit."""
+    """Return mean and standard deviation of each feature, both divided by ``unit``."""
     total, mean, squares = 0.0, np.zeros(sequences.n_features), np.zeros(sequences.n_features)
     with np.errstate(over="ignore", invalid="ignore"):
         for steps, of_steps in _weighted_chunks(sequences, weights):
@@ -148,7 +148,7 @@ def warn_of_constant_features(sequences: Sequences, scale: Array | None) -> None
     sequences : Sequences
         Sequences of the first call.
     scale : array (n_features,) or None
-        Scale of the features; 1 for a constant feature. None: X is not standardized.
+        Scale of the features, 1 for a constant feature. None if X is not standardized.
     """
     if scale is None:
         return
@@ -163,15 +163,15 @@ def warn_of_constant_features(sequences: Sequences, scale: Array | None) -> None
         is_or_are = "is" if len(constant) == 1 else "are"
         shown = ", ".join(constant[:5]) + (", ..." if len(constant) > 5 else "")
         warn(
-            f"X is standardized by the first call of partial_fit, in which {which} {shown} "
-            f"{is_or_are} constant: the scale stays 1 in later calls. Pass a first batch in which "
-            f"every feature varies, or scale X before and set standardize=False.",
+            f"X is standardized with the mean and scale of the first call of partial_fit, in which "
+            f"{which} {shown} {is_or_are} constant. The scale stays 1 in later calls. Pass a first "
+            f"batch in which every feature varies, or scale X before and set standardize=False.",
             UserWarning,
         )
 
 
 def _weighted_chunks(sequences: Sequences, weights: Array | None) -> Iterator[tuple[Array, Array]]:
-    """Yield the real steps (n_steps, n_features) of some sequences at a time, and their weights."""
+    """Yield chunks of the real steps (n_steps, n_features), and the weights of the steps."""
     longest = int(sequences.lengths().max())
     rows = rows_per_chunk(longest * sequences.n_features)
     for start in range(0, len(sequences), rows):

@@ -1,4 +1,4 @@
-"""Targets: reading of targets of steps, and checks."""
+"""Reading of targets of steps, and checks of targets."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ def warn_of_label_matrix(y: Array, n_timesteps: int, given: Any) -> None:
         return
     if n_labels == n_timesteps:
         warn(
-            f"y has one column per time step ({n_timesteps}). Targets are one row per sequence: "
-            f"each column is taken as an independent label of the whole sequence.",
+            f"y has one column per time step ({n_timesteps}). Each row of y is read as the targets "
+            f"of one sequence, and each column as an independent label of the whole sequence.",
             UserWarning,
         )
     elif n_samples > 1 and bool((y.sum(axis=1) == 1).all()):
         array = "y.to_numpy()" if hasattr(given, "to_numpy") else "y"
         warn(
-            f"Each row of y has exactly one 1, but its columns are taken as independent labels. "
-            f"For classes that exclude each other pass {array}.argmax(axis=1).",
+            f"Each row of y has exactly one 1, but the columns are read as independent labels. For "
+            f"mutually exclusive classes pass {array}.argmax(axis=1).",
             UserWarning,
         )
 
@@ -57,8 +57,8 @@ def pack_targets(
         Number of steps of each sequence.
     name : str
     width : int or None
-        Number of steps of an array, padding included. None: any number that is at least that of
-        the longest sequence.
+        Required number of steps of an array, including padding. With None, any number that is at
+        least the length of the longest sequence.
 
     Returns
     -------
@@ -103,23 +103,23 @@ def pack_targets(
             needed = "all text or all numbers"
             raise ValueError(check.needs(name, needed, f"{first.dtype} and {array.dtype}"))
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    # Always C order: the order of memory would change the bits of sums over steps.
+    # The memory order must be C, because another order would change the bits of sums over steps.
     return PackedSequences(np.ascontiguousarray(np.concatenate(arrays)), starts)
 
 
 def refuse_step_targets(y: Any, sequences: Sequences, name: str, kind: str, use: str) -> None:
-    """Refuse targets of steps for an estimator with one prediction per sequence.
+    """Raise a ValueError for targets of steps if the estimator has one prediction per sequence.
 
     Parameters
     ----------
     y : object
-        Targets as the user passed them. Lists of equal lengths are not refused: they may be several
-        targets of each sequence.
+        Targets as the user passed them. Lists of equal lengths are accepted, because they may be
+        several targets of each sequence.
     sequences : Sequences
     name, kind : str
         Name and kind of the targets, for errors.
     use : str
-        Name of the estimator for such targets.
+        Name of the estimator for targets of steps.
     """
     values = np.asarray(y) if hasattr(y, "__array__") else y
     if isinstance(values, np.ndarray) and (values.dtype.kind != "O" or values.ndim != 1):
@@ -134,8 +134,8 @@ def refuse_step_targets(y: Any, sequences: Sequences, name: str, kind: str, use:
 def step_targets_error(name: str, kind: str, use: str) -> ValueError:
     """Return the error about targets of steps for an estimator with one prediction per sequence."""
     return ValueError(
-        f"{name} must have one {kind} per sequence; got one per step of each sequence. To predict "
-        f"at every step use {use}."
+        f"{name} must have one {kind} per sequence; got one {kind} per step. To predict at every "
+        f"step use {use}."
     )
 
 
@@ -161,11 +161,11 @@ def refuse_at(
     name, needed : str
     targets : Sequences
     wrong : bool array (n_steps,)
-        True for the wrong targets, of the steps of all sequences.
+        True for the steps with wrong targets, in the concatenation of all sequences.
     got : str
-        Description of the wrong target, shown in place of its value.
+        Description of the wrong target. If empty, the value is shown.
     hint : str
-        Sentence after the error.
+        Sentence that is appended to the error.
     """
     if wrong.any():
         first = int(np.argmax(wrong))

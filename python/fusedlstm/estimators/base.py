@@ -1,7 +1,4 @@
-"""The base class of the estimators.
-
-`fit` reads and checks all data and parameters and makes a model. Then a `FitLoop` trains the model.
-"""
+"""The base class of the estimators."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from fusedlstm.data.reading import Data, read_weights, read_X, relative_weights
 from fusedlstm.data.standardization import warn_of_constant_features
 from fusedlstm.estimators.fitting.callbacks import FitCallbacks
 from fusedlstm.estimators.fitting.checkpoints import CheckpointFile, problem_of
-from fusedlstm.estimators.fitting.end_warnings import warn_of_divergence, warn_of_the_end
+from fusedlstm.estimators.fitting.end_warnings import warn_after_fit, warn_of_divergence
 from fusedlstm.estimators.fitting.fit_epochs import fit_epochs
 from fusedlstm.estimators.fitting.fit_loop import Curves, FitLoop, FitResult
 from fusedlstm.estimators.fitting.monitor import Monitor, check_validation
@@ -62,8 +59,8 @@ class SequenceEstimator(
 ):
     """Base class of the estimators.
 
-    An estimator reads X (`fusedlstm.data.reading`), has a task for its targets
-    (`fusedlstm.estimators.tasks`), and trains its model in a `FitLoop`.
+    `fit` checks the parameters, reads X (`fusedlstm.data.reading`) and the targets
+    (`fusedlstm.estimators.tasks`), and creates a model. Then a `FitLoop` trains the model.
     """
 
     _saved_attributes: ClassVar[tuple[str, ...]] = (
@@ -84,11 +81,11 @@ class SequenceEstimator(
 
     @abc.abstractmethod
     def _task(self) -> Task:
-        """Return the task. After a fit, it has the properties of the targets of the fit."""
+        """Return the task. After a fit, it contains the properties of the targets of the fit."""
 
     @abc.abstractmethod
     def _with_reduction(self, layers: list[Layer[Any]]) -> list[Layer[Any]]:
-        """Return the hidden layers with a layer that reduces, if the estimator needs one."""
+        """Return the hidden layers, with a layer that reduces sequences to vectors if needed."""
 
     def _check_params(self) -> None:
         super()._check_params()
@@ -126,21 +123,31 @@ class SequenceEstimator(
             For `LSTMTagger` and `LSTMStepRegressor`: a list of arrays, one per sequence, with a
             label or numbers for each step, or an array (n_samples, n_timesteps).
         sample_weight : array (n_samples,) or None
-            Weights of the sequences, relative to the mean of the weights. None: all are equal.
+            Weights of the sequences in the loss, divided by their mean. With None all are equal.
         X_val, y_val, sample_weight_val : like X, y, sample_weight, or None
             Validation data. Their loss is computed after each epoch. Early stopping monitors them
             instead of a part of X.
         checkpoint : str, path or None
-            File to which the state of the training is saved at the end of an epoch. Saving takes
-            at most about 5 % of the time: the file is not written after every epoch if an epoch is
-            short. If the process is killed, the same call continues from the file and gives the
-            same model, bit for bit. The file is kept at the end of the training. The same call then
-            returns the same model without training, unless ``max_iter`` has been increased. A file
-            of a fit with other data or parameters raises an error.
+            File for the state of the training at the end of an epoch. Writing takes at most about
+            5 % of the time, so that the file is not written after every short epoch. If the process
+            is killed, the same call continues from the file and gives the same model, bit for bit.
+            The file is kept after the training. The same call then returns the same model without
+            training, unless ``max_iter`` has been increased.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError, TypeError, OSError
+            If a parameter or an argument is invalid, or ``checkpoint`` cannot be written or is a
+            file of a fit with other data or parameters. The estimator is not changed.
+
+        Warns
+        -----
+        ConvergenceWarning, RuntimeWarning
+            If the training did not converge, or stopped because the loss became infinite or NaN.
         """
         self._check_params()
         new = not (self.warm_start and hasattr(self, "model_"))
@@ -172,15 +179,16 @@ class SequenceEstimator(
             if restored is None:
                 loop.save_checkpoint(now=True)
             self.__dict__.pop("_progress", None)
-            own = set(vars(self))  # scikit-learn removes the attributes that the callbacks add
+            own = set(vars(self))
             context = self._init_callback_context(max_subtasks=self.max_iter)
             callbacks = FitCallbacks(context, self, X, y, sample_weight)
+            # A rollback keeps the attributes of the callbacks: scikit-learn removes them.
             before.update({k: v for k, v in vars(self).items() if k not in own})
             callbacks.begin()
             with thread_limit(self.n_threads):
                 loop.run(self.max_iter, callbacks)
             callbacks.end({})
-        warn_of_the_end(loop, self, self._task(), data)
+        warn_after_fit(loop, self, self._task(), data)
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> None:
@@ -197,7 +205,7 @@ class SequenceEstimator(
             state = self._fit_state(seed, progress)
             loop = self._fit_loop(data, state)
             with thread_limit(self.n_threads):
-                loop.up_to(1)
+                loop.train_up_to(1)
             self._progress = state.progress if loop.finite else None
         if new:
             warn_of_constant_features(data.sequences, self.X_scale_)
@@ -216,7 +224,7 @@ class SequenceEstimator(
     ) -> Data:
         """Read sequences and targets. With ``reset``, set the attributes that depend on them.
 
-        ``suffix`` is the suffix of the arguments' names in error messages.
+        ``suffix`` is appended to the names of the arguments in error messages.
         """
         if y is None:
             raise ValueError(
@@ -328,13 +336,11 @@ class SequenceEstimator(
     def stream(self, n_sequences: int | None = None) -> EstimatorStream:
         """Return a stream that predicts one step at a time.
 
-        All streams of a fitted estimator share its packed weights.
-
         Parameters
         ----------
         n_sequences : int or None, default None
-            Number of sequences that are predicted side by side. With None there is one sequence,
-            and the arrays of ``step`` have no axis for sequences.
+            Number of sequences that each step advances. With None there is one sequence, and the
+            arrays of ``step`` have no axis for sequences.
 
         Returns
         -------
@@ -347,7 +353,7 @@ class SequenceEstimator(
         Raises
         ------
         ValueError
-            If a layer reads sequences from their last step, or its state is incomplete.
+            If a layer reads sequences from their last step, or has ``full_gate_recurrence``.
         """
         return self._new_stream(n_sequences)
 
@@ -376,13 +382,12 @@ class SequenceEstimator(
         Raises
         ------
         sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
         """
         check_is_fitted(self, "model_")
         return summary(self.model_, standardizes=standardizer_of(self) is not None)
 
     def _outputs_for(self, X: Any) -> Array:
-        """Return the raw outputs of the model, in its dtype."""
+        """Return the raw outputs of the model, in the dtype of the model."""
         if "model_" not in vars(self):  # check_is_fitted takes longer than a short prediction
             check_is_fitted(self, "model_")
         with thread_limit(self.n_threads):

@@ -27,7 +27,7 @@ from fusedlstm.losses import (
 _CROSS_ENTROPY = re.compile(
     r"(sparse_|categorical_|binary_)+cross_?entropy|crossentropy|bce|nll", re.IGNORECASE
 )
-"""Names of the log loss in other libraries, some of which name several losses."""
+"""Names of the log loss in other libraries. Some of the names stand for several losses."""
 
 
 @dataclass(repr=False, eq=False, kw_only=True)
@@ -53,8 +53,9 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         the concatenation of the outputs of both directions.
     layers : tuple of layers or None, default None
         Hidden layers from `fusedlstm.layers`. If given, ``hidden_size``, ``num_layers``, ``cell``,
-        ``bidirectional``, ``dropout`` and ``recurrent_dropout`` have no effect. The output layer
-        is added, and before it the layer of ``pooling`` if no layer reduces sequences to vectors.
+        ``bidirectional``, ``dropout`` and ``recurrent_dropout`` have no effect. If no layer reduces
+        sequences to vectors, the layer of ``pooling`` is appended. Then the output layer is
+        appended.
     dropout : float in [0, 1), default 0
         Probability with which an element of the output of a recurrent layer is set to zero during
         training. Dropout follows every recurrent layer.
@@ -64,7 +65,8 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
     pooling : {"last", "mean", "max"}, default "last"
         Reduction of the outputs of the last recurrent layer to one vector. ``"last"`` takes the
         final state of each direction, ``"mean"`` and ``"max"`` take the mean and the maximum over
-        all steps. ``"mean"`` and ``"max"`` learn more easily from sequences of many hundred steps.
+        all steps. For sequences of several hundred steps, training is easier with ``"mean"`` or
+        ``"max"``.
         Not used if ``layers`` contains a layer that reduces sequences to vectors.
     loss : {"log_loss", "focal"} or loss, default "log_loss"
         Loss function that the training minimizes. ``"cross_entropy"`` is an alias of
@@ -94,11 +96,12 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
     batch_size : int or "auto", default "auto"
         Number of sequences per batch. The optimizer updates the weights once per batch. With
         ``"auto"`` the batch size is a tenth of the number of training sequences, but at least 4
-        and at most 32, so that an epoch on a small data set has several updates. L-BFGS sums the
-        gradients of all batches, and its ``"auto"`` is 256.
+        and at most 32, so that an epoch on a small data set has several updates. For L-BFGS it must
+        be ``"auto"`` or at least the number of training sequences. With ``"auto"``, L-BFGS sums the
+        gradients of chunks of 256 sequences.
     max_iter : int, default 200
-        Number of epochs. The training is shorter only if ``early_stopping`` ends it, or if the line
-        search of L-BFGS finds no decrease.
+        Largest number of epochs. The training ends earlier through ``early_stopping``, a callback,
+        Ctrl-C, a loss that is not finite, or a line search of L-BFGS that finds no decrease.
     tbptt_steps : int or None, default None
         Number of steps of truncated back-propagation through time. None turns truncation off. The
         gradient is computed for the last ``tbptt_steps`` steps of each sequence. The earlier steps
@@ -112,11 +115,11 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         improved for ``n_iter_no_change`` epochs, and the best weights are restored. A
         ConvergenceWarning is raised if ``max_iter`` is reached first.
     scoring : str, callable or None, default None
-        Metric that early stopping monitors. With None it is the validation loss. The name of a
-        scorer from `sklearn.metrics.get_scorer_names` stands for the score on the validation data,
-        weighted by their ``sample_weight`` but not by ``class_weight``. The score must not be NaN.
-        A callable ``scoring(estimator, X, y)`` returns a score, where larger is better. It gets the
-        validation data in the form in which they were passed to `fit`.
+        Metric that early stopping monitors. With None it is the validation loss. With the name of a
+        scorer from `sklearn.metrics.get_scorer_names` it is the score on the validation data,
+        weighted by ``sample_weight`` but not by ``class_weight``. This score must be finite. A
+        callable ``scoring(estimator, X, y)`` returns a score, where larger is better. The callable
+        gets the validation data in the form in which they were passed to `fit`.
     validation_fraction : float in (0, 1), default 0.1
         Fraction of the sequences to set aside as validation data for early stopping. Not used if
         X_val is passed to ``fit``.
@@ -126,21 +129,22 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         Use ``"last"`` for windows of a time series: random windows overlap with the training
         windows, and the validation loss is then too low.
     n_iter_no_change : int, default 10
-        Number of epochs without an improvement of at least ``tol`` after which early stopping ends
+        Number of epochs without an improvement of more than ``tol`` after which early stopping ends
         the training. Used only with ``early_stopping``.
     tol : float, default 1e-4
-        Smallest decrease of the validation loss, or increase of the score, that counts as an
-        improvement. Used only with ``early_stopping``.
+        A decrease of the validation loss, or an increase of the score, counts as an improvement if
+        it is larger than ``tol``. Used only with ``early_stopping``.
     standardize : bool or "auto", default "auto"
         If True, the mean of each feature is subtracted from X, and X is divided by the standard
         deviation. Both are computed from the real steps of the training sequences of the first fit,
-        weighted by ``sample_weight``. Currently ``"auto"`` has the same effect as True. Later
-        versions may exclude inputs that need no standardization, such as columns of tokens.
-        ``model_`` needs standardized X. ``predict`` and ``stream`` take X on its original scale.
+        weighted by ``sample_weight``, and in `LSTMClassifier` also by ``class_weight``. Currently
+        ``"auto"`` has the same effect as True. Later versions may exclude inputs that need no
+        standardization, such as columns of tokens. ``model_`` needs standardized X. ``predict`` and
+        ``stream`` take X on its original scale.
     class_weight : dict, list of dict, "balanced" or None, default None
-        Factors of the sample weights by class. With None all factors are 1. ``"balanced"`` uses
-        factors inversely proportional to the frequencies of the classes. For a y of several columns
-        pass a list with one dict per column.
+        Factors by which the sample weights are multiplied, by class. With None all factors are 1.
+        ``"balanced"`` uses factors inversely proportional to the frequencies of the classes. For a
+        y of several columns pass a list with one dict per column.
     dtype : {"float32", "float64"}, default "float32"
         Data type of the weights and the computations of the model. Predictions are float64.
     n_threads : int or None, default None
@@ -148,8 +152,8 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         number of threads has no effect on the results.
     random_state : int, RandomState or None, default None
         Seed or generator for the initial weights, the order of the sequences, dropout and the
-        validation split. With the same integer, the same data and the same kind of machine, the
-        model is the same, bit for bit.
+        validation split. The same integer and the same data give the same model, bit for bit, on
+        the same kind of machine.
     warm_start : bool, default False
         If True, ``fit`` continues from the weights of the previous fit, for ``max_iter`` more
         epochs. The optimizer starts from a new state. If False, ``fit`` trains a new model.
@@ -168,22 +172,21 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         Mean and standard deviation for the standardization of X. None without ``standardize``. 2-D
         X has one feature.
     model_ : Sequential
-        The trained model. Predictions use a snapshot of it, which is taken at the end of the
-        training and after an assignment ``model_.params = values``. Writing into ``model_.params``
-        does not change the predictions.
+        The trained model. Predictions use a copy of the model with packed weights. The copy is made
+        at the end of the training and after an assignment ``model_.params = values``. Changing
+        elements of ``model_.params`` in place does not change the predictions.
     n_iter_ : int
         Number of epochs for which the model has been trained, in all calls.
     best_iter_ : int
-        Number of the epoch of the last `fit` with the best monitored value, counted from 1. With
-        ``early_stopping`` the monitored value is the validation loss or the score, and the model
-        has the weights of this epoch. Otherwise it is the training loss, and the model has the
-        weights of the last epoch.
+        Epoch of the last `fit` with the best monitored value. Epochs are counted from 1 over all
+        calls, as in ``n_iter_``. With ``early_stopping`` the monitored value is the validation loss
+        or the score, and the model has the weights of this epoch. Otherwise the monitored value is
+        the training loss, and the model has the weights of the last epoch.
     loss_ : float
         Training loss of the last epoch.
     loss_curve_, validation_loss_curve_ : list of float
         Training and validation loss of each epoch. ``validation_loss_curve_`` is empty without
-        validation data. ``early_stopping`` sets validation data aside, or X_val and y_val of `fit`
-        are validation data.
+        validation data, which are passed as X_val and y_val or set aside by ``early_stopping``.
 
     References
     ----------
@@ -217,7 +220,8 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
 
         Returns
         -------
-        array (n_samples,), or array of zeros and ones (n_samples, n_labels)
+        array (n_samples,), or int array (n_samples, n_labels)
+            Classes from ``classes_``, or a matrix of zeros and ones after a fit on such a matrix.
         """
         outputs = self._outputs_for(X)
         if self._multilabel:
@@ -236,8 +240,8 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
 
         Returns
         -------
-        array (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
-            One logit per sequence for two classes.
+        float64 array (n_samples,), (n_samples, n_classes) or (n_samples, n_labels)
+            For two classes, one logit per sequence: the logit of ``classes_[1]``.
         """
         outputs = self._outputs_for(X).astype(np.float64, copy=False)
         return outputs[:, 0] if len(self.classes_) == 2 and not self._multilabel else outputs
@@ -251,7 +255,8 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
 
         Returns
         -------
-        array (n_samples, n_classes)
+        float64 array (n_samples, n_classes)
+            After a fit on a matrix of zeros and ones, the probability of each label.
         """
         outputs = self._outputs_for(X)
         predicted: Array = self._current_snapshot().transform(outputs)
@@ -266,7 +271,7 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
 
         Returns
         -------
-        array (n_samples, n_classes)
+        float64 array (n_samples, n_classes)
         """
         outputs = self._outputs_for(X).astype(np.float64, copy=False)
         if self._multilabel:
@@ -279,7 +284,7 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> LSTMClassifier:
-        """Train the model for one epoch. The first call makes the model.
+        """Train the model for one epoch. The first call creates the model.
 
         The optimizer continues from its state after the previous call.
 
@@ -288,14 +293,22 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         X : like X of `fit`
         y : like y of `fit`
             Some of the classes may be missing.
-        classes : array (n_classes,) or None
+        classes : array (n_classes,), default None
             All classes that occur in any call. Required in the first call, unless y is a matrix.
-        sample_weight : array (n_samples,) or None
-            Weights of the sequences, relative to the mean of the weights in this call.
+        sample_weight : array (n_samples,), default None
+            Weights of the sequences in the loss. They are divided by their mean in this call.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        AttributeError
+            If the optimizer is L-BFGS, which does not train on batches.
+        ValueError
+            If ``early_stopping`` is True, ``class_weight`` is "balanced", ``classes`` is missing in
+            the first call, or X or y are invalid.
 
         Examples
         --------
@@ -312,14 +325,14 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         if hasattr(self, "classes_"):
             if classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
                 raise ValueError(
-                    f"classes must be those of the first call, {self.classes_}; got {classes}"
+                    f"classes must be the classes of the first call, {self.classes_}; got {classes}"
                 )
         elif classes is None and type_of_target(y) != "multilabel-indicator":
             raise ValueError("classes must be passed on the first call to partial_fit; got None")
         if self.class_weight == "balanced":
             raise ValueError(
-                "class_weight must be a dict or None for partial_fit, which never sees all "
-                "classes at once; got 'balanced'"
+                "class_weight must be a dict or None for partial_fit, because one call has only a "
+                "part of the targets; got 'balanced'"
             )
         self._partial_fit(X, y, sample_weight, classes)
         return self

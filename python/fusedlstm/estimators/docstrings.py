@@ -41,7 +41,7 @@ def describes_as(*others: type) -> Callable[[type[T]], type[T]]:
 def expanded(doc: str, source: str, name: str) -> str:
     """Return ``doc`` with the references to class ``name`` replaced by entries of ``source``.
 
-    The result has no common indentation, as docstrings have none from Python 3.13 on.
+    The common indentation is removed, as Python 3.13 and later versions do for docstrings.
     """
     entries = _entries(inspect.cleandoc(source))
     lines: list[str] = []

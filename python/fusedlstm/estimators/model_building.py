@@ -32,7 +32,7 @@ _REPLACED_BY_LAYERS = (
 def hidden_layers(parameters: Parameters) -> list[Layer[Any]]:
     """Return the layers that the parameters of an estimator describe.
 
-    The layer that reduces the sequences to vectors and the output layer are not among them.
+    The result does not contain the layer of ``pooling`` and the output layer.
     """
     if parameters.layers is not None:
         return list(parameters.layers)
@@ -52,14 +52,14 @@ def hidden_layers(parameters: Parameters) -> list[Layer[Any]]:
 
 
 def check_hidden_layers(parameters: Parameters, n_outputs: Collection[int]) -> None:
-    """Check the parameter ``layers`` of an estimator, to which it adds the output layer.
+    """Check the parameter ``layers`` of an estimator, which must not contain the output layer.
 
     Parameters
     ----------
     parameters : Parameters
         The estimator. Nothing is checked if its ``layers`` is None.
     n_outputs : collection of int
-        Numbers of units that an output layer may have.
+        Numbers of units that the user's output layer could have.
 
     Raises
     ------
@@ -69,8 +69,8 @@ def check_hidden_layers(parameters: Parameters, n_outputs: Collection[int]) -> N
     Warns
     -----
     UserWarning
-        If other parameters are set that have no effect with ``layers``, or if the layers end in a
-        linear `Dense`, which limits the rank of the output layer.
+        If parameters are set that have no effect with ``layers``, or if the last layer is a linear
+        `Dense`, which limits the rank of the output layer.
     """
     if parameters.layers is None:
         return
@@ -82,8 +82,8 @@ def check_hidden_layers(parameters: Parameters, n_outputs: Collection[int]) -> N
     ]
     if ignored:
         warn(
-            f"{', '.join(ignored)} {'has' if len(ignored) == 1 else 'have'} no effect with layers, "
-            f"which sets all layers but the output layer.",
+            f"{', '.join(ignored)} {'has' if len(ignored) == 1 else 'have'} no effect with layers: "
+            f"layers sets all layers except the output layer.",
             UserWarning,
             in_cross_validation=False,
         )
@@ -97,13 +97,13 @@ def check_hidden_layers(parameters: Parameters, n_outputs: Collection[int]) -> N
         return
     if last.units in n_outputs and last.activation in ("linear", "sigmoid"):
         raise ValueError(
-            f"layers must not contain the output layer, which {type(parameters).__name__} adds; "
+            f"layers must not contain the output layer, which {type(parameters).__name__} appends; "
             f"got {last!r} as the last layer"
         )
     if last.activation == "linear":
         warn(
-            f"layers ends in {last!r}, a linear layer before the output layer, which "
-            f"{type(parameters).__name__} adds. Remove it, or set its activation.",
+            f"The last layer of layers, {last!r}, is linear, and {type(parameters).__name__} "
+            f"appends a linear output layer. Remove the last layer, or set its activation.",
             UserWarning,
             in_cross_validation=False,
         )
@@ -127,7 +127,7 @@ def new_model(
 
 
 def set_output_bias(model: Sequential, task: Task, data: Data) -> None:
-    """Set the initial bias of the output layer for the targets of the training data."""
+    """Set the initial bias of the output layer from the targets of the training data."""
     bias = task.start(data)
     if bias is not None:
         model.named_params()[f"{len(model.layers) - 1}.bias"][:] = bias
@@ -136,11 +136,11 @@ def set_output_bias(model: Sequential, task: Task, data: Data) -> None:
 def check_same_model(
     model: Sequential, layers: Sequence[Layer[Any]], parameters: Parameters
 ) -> None:
-    """Raise a ValueError if the parameters describe another model than the fitted one."""
+    """Raise a ValueError if the parameters do not describe the layers of the fitted model."""
     if model.layers != tuple(layers) or model.dtype != parameters.dtype:
         raise ValueError(
-            f"The layers and dtype must be those of the fitted model to continue its training; got "
-            f"{list(layers)} in {parameters.dtype} for {list(model.layers)} in {model.dtype}"
+            f"The layers and dtype must be equal to {list(model.layers)} and {model.dtype} to "
+            f"continue the training of the fitted model; got {list(layers)} and {parameters.dtype}"
         )
 
 
@@ -149,7 +149,7 @@ def learned_standardization(
 ) -> tuple[Array | None, Array | None]:
     """Return mean and scale of the features of X; None if X is not standardized.
 
-    The steps of a sequence have the weight of the sequence, without class weights of the steps.
+    Each step has the weight of its sequence. Class weights of steps are not used.
     """
     if not parameters.standardize:
         return None, None

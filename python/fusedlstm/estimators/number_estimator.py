@@ -44,7 +44,7 @@ class NumberEstimator(SequenceEstimator):
 
     @available_if(takes_batches)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train the model for one epoch. The first call makes the model.
+        """Train the model for one epoch. The first call creates the model.
 
         The optimizer continues from its state after the previous call. The targets are normalized
         with the mean and the scale of the first call.
@@ -52,12 +52,19 @@ class NumberEstimator(SequenceEstimator):
         Parameters
         ----------
         X, y : like X and y of `fit`
-        sample_weight : array (n_samples,) or None
-            Weights of the sequences, relative to the mean of the weights in this call.
+        sample_weight : array (n_samples,), default None
+            Weights of the sequences in the loss. They are divided by their mean in this call.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        AttributeError
+            If the optimizer is L-BFGS, which does not train on batches.
+        ValueError
+            If ``early_stopping`` is True, or X or y are invalid.
 
         Examples
         --------

@@ -38,7 +38,7 @@ CELLS: dict[str, type[Recurrent]] = {
 
 
 def _is_metric(function: object) -> bool:
-    """Return True for a function of true and predicted targets, as in `sklearn.metrics`."""
+    """Return True for a function (y_true, y_pred), as in `sklearn.metrics`."""
     if not callable(function):
         return False
     try:
@@ -52,8 +52,8 @@ def _is_metric(function: object) -> bool:
 class Parameters:
     """The parameters that all estimators have, with their defaults.
 
-    The estimators are dataclasses derived from this class. They add parameters, and repeat the
-    parameters with other defaults.
+    The estimators are dataclasses derived from this class. They add parameters, and define
+    parameters with other defaults again.
     """
 
     hidden_size: int = 64
@@ -152,7 +152,7 @@ class Parameters:
 
 
 def is_auto(value: object) -> bool:
-    """Return True for the text "auto"."""
+    """Return True if the value is the string "auto"."""
     return isinstance(value, str) and value == "auto"
 
 
@@ -184,6 +184,6 @@ def generators(seed: int) -> Generators:
 def takes_batches(estimator: Any) -> bool:
     """Return True if the optimizer trains on batches, as `partial_fit` requires."""
     if estimator.optimizer == "lbfgs" or isinstance(estimator.optimizer, LBFGS):
-        needed = "one that takes batches for partial_fit"
+        needed = "an optimizer that trains on batches for partial_fit"
         raise AttributeError(check.needs("optimizer", needed, estimator.optimizer))
     return True

@@ -44,18 +44,18 @@ loss, default "squared_error"
     weight_decay : float or "auto", default "auto"
         Strength of the L2 penalty on the weights. Biases are not penalized. The penalty is
         decoupled from the gradient for ``"adamw"`` and ``"lion"``. With ``"auto"`` the strength is
-        1 / n_samples, but at most 0.02, so that the penalty counts as much as one sequence. For
+        1 / n_samples, but at most 0.02. The penalty then has about the weight of one sequence. For
         L-BFGS, ``"auto"`` is 0.
     max_iter : int, default 100
-        Number of epochs. The training is shorter only if ``early_stopping`` ends it, or if the line
-        search of L-BFGS finds no decrease.
+        Largest number of epochs. The training ends earlier through ``early_stopping``, a callback,
+        Ctrl-C, a loss that is not finite, or a line search of L-BFGS that finds no decrease.
     early_stopping, scoring, validation_fraction, validation_split : see `LSTMClassifier`
     n_iter_no_change, tol, standardize : see `LSTMClassifier`
     normalize_y : bool or "auto", default "auto"
         If True, the model is trained on targets with zero mean and unit variance, and the
-        predictions are transformed to the original scale. The losses are the losses of the
-        normalized targets. ``"auto"`` is True if the loss allows it. It is False for ``"poisson"``,
-        whose targets are counts.
+        predictions are transformed to the original scale. ``loss_`` and the loss curves are then
+        losses of normalized targets. ``"auto"`` is True if the loss supports normalization, and
+        False otherwise, for example for ``"poisson"``, whose targets are counts.
     dtype, n_threads, random_state, warm_start, verbose : see `LSTMClassifier`
 
     Attributes
@@ -96,9 +96,14 @@ loss, default "squared_error"
         Returns
         -------
         y_mean : float64 array (n_samples,) or (n_samples, n_outputs), like y
-            With a loss for several quantiles, the quantiles are the last axis.
+            With a loss for several quantiles, the quantiles are on an additional last axis.
         y_std : array like y_mean
-            Only with ``return_std``.
+            Standard deviations. Returned only with ``return_std``.
+
+        Raises
+        ------
+        ValueError
+            If ``return_std`` is True and the loss is not "gaussian".
 
         Examples
         --------
@@ -128,8 +133,8 @@ loss, default "squared_error"
         Parameters
         ----------
         n_sequences : int or None, default None
-            Number of sequences that are predicted side by side. With None there is one sequence,
-            and the arrays of ``step`` have no axis for sequences.
+            Number of sequences that each step advances. With None there is one sequence, and the
+            arrays of ``step`` have no axis for sequences.
         return_std : bool, default False
             If True, ``step`` returns a tuple of mean and standard deviation, as ``predict`` does.
             This requires ``loss="gaussian"``, and a step takes some microseconds longer.
@@ -143,7 +148,8 @@ loss, default "squared_error"
         Raises
         ------
         ValueError
-            If a layer reads sequences from their last step, or the loss has no standard deviation.
+            If a layer reads sequences from their last step or has ``full_gate_recurrence``, or
+            ``return_std`` is True and the loss is not "gaussian".
 
         Examples
         --------
@@ -169,12 +175,12 @@ loss, default "squared_error"
 
         Parameters
         ----------
-        X, y, sample_weight : like those of `fit`
+        X, y, sample_weight : like X, y and sample_weight of `fit`
 
         Returns
         -------
         float
-            `sklearn.metrics.r2_score`. For a loss with several quantiles, the mean of
+            Result of `sklearn.metrics.r2_score`. For a loss with several quantiles, the mean of
             `sklearn.metrics.d2_pinball_score` over the quantiles.
         """
         task = self._task()

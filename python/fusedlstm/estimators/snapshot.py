@@ -18,19 +18,19 @@ OutputTransform: TypeAlias = Callable[[Array], Any]
 """A function that maps raw outputs of a model (n, n_outputs) to predictions in float64."""
 
 MAX_NUMBERS_PER_CHUNK = 2**21
-"""Number of inputs and outputs of the layers in a chunk of sequences for prediction."""
+"""Largest size of a chunk for prediction. A step counts its features and twice its outputs."""
 
 
 class Snapshot(NamedTuple):
     """A model, the standardization of its inputs and the transform of its outputs.
 
-    A snapshot is not copied or pickled with its estimator. The copy takes its own snapshot.
+    Copies and pickles of an estimator do not contain its snapshot. A copy takes a new snapshot.
 
     Attributes
     ----------
     model : Sequential
     predictor : PackedInference or Sequential
-        The model with the weights of the end of the training. During the training the model itself.
+        A copy of the model with packed weights. During the training, the model itself.
     transform : callable
     standardizer : Standardizer or None
         None if X is not standardized.
@@ -45,7 +45,7 @@ class Snapshot(NamedTuple):
     params_version: object = None
 
     def outputs(self, sequences: Sequences) -> Array:
-        """Return the raw outputs for all sequences, (n, n_outputs), for a model that reduces."""
+        """Return the raw outputs (n, n_outputs) of a model with one output per sequence."""
         predict, dtype = self.predictor.predict, self.model.dtype
         if self._rows_per_chunk(sequences) >= len(sequences):
             if self.standardizer is None:
@@ -57,7 +57,7 @@ class Snapshot(NamedTuple):
         return np.concatenate([predict(*sequences.take(rows, dtype)) for rows in chunks])
 
     def step_outputs(self, sequences: Sequences) -> Iterator[tuple[slice, Sequence]]:
-        """Yield the rows of each chunk and the raw outputs of its steps."""
+        """Yield the indices of the sequences of each chunk and the raw outputs of their steps."""
         chunks = self.chunks(sequences)
         sequences = self._standardized(sequences)
         for rows in chunks:
@@ -65,7 +65,7 @@ class Snapshot(NamedTuple):
             yield rows, Sequence(self.predictor.predict(x, lengths), lengths)
 
     def chunks(self, sequences: Sequences) -> list[slice]:
-        """Return the rows of each chunk."""
+        """Return the indices of the sequences of each chunk."""
         rows = self._rows_per_chunk(sequences)
         return [slice(start, start + rows) for start in range(0, len(sequences), rows)]
 
@@ -88,7 +88,7 @@ def take_snapshot(
 
 
 def is_current(snapshot: Snapshot, model: Sequential) -> bool:
-    """Return False if another model, or other parameters, have been assigned since."""
+    """Return True if no other model and no other parameters were assigned after the snapshot."""
     return snapshot.params_version is model.params_version
 
 

@@ -26,8 +26,8 @@ class StepEstimator(SequenceEstimator):
         for layer in layers:
             if layer.reduces:
                 raise ValueError(
-                    f"layers must keep the steps for {type(self).__name__}, which predicts at "
-                    f"every step; got {layer!r}"
+                    f"layers must not reduce sequences to vectors for {type(self).__name__}, which "
+                    f"predicts at every step; got {layer!r}"
                 )
         return layers
 
@@ -35,8 +35,8 @@ class StepEstimator(SequenceEstimator):
         """Return predictions for all steps in the form of X.
 
         The result is a list for a list or a tuple, an object array for an object array, and an
-        array for an array. ``transform`` maps the outputs of all steps to predictions; by default
-        it is the transform of the snapshot.
+        array for an array. For `Sequences` it has one row per real step. ``transform`` maps the
+        outputs of all steps to predictions. The default is the transform of the snapshot.
         """
         if "model_" not in vars(self):
             check_is_fitted(self, "model_")
@@ -67,7 +67,7 @@ class StepEstimator(SequenceEstimator):
         return padded
 
     def _rows(self, X: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
-        """Return targets, predictions and weights of all steps without padding, for a score."""
+        """Return targets, predictions and weights of all real steps, for a score."""
         check_is_fitted(self, "model_")
         sequences = read_X(self, X, self.model_.dtype, reset=False)
         targets: Any = self._task().read(y, sequences)
@@ -78,6 +78,6 @@ class StepEstimator(SequenceEstimator):
 
 
 def _padding_of(values: Array) -> tuple[np.dtype[Any], Any]:
-    """Return the data type and the value at padded steps for an array of predictions."""
+    """Return the data type of an array of predictions and its value at padded steps."""
     dtype = np.result_type(values.dtype, np.int8) if values.dtype.kind == "u" else values.dtype
     return dtype, {"f": np.nan, "U": "", "b": False, "O": None, "M": "NaT"}.get(dtype.kind, -1)

@@ -29,14 +29,14 @@ class LSTMStepRegressor(NumberEstimator, StepEstimator):
     ----------
     hidden_size, num_layers, cell, bidirectional : see `LSTMClassifier`
     layers : tuple of layers or None, default None
-        Hidden layers from `fusedlstm.layers`, which must keep the steps. If given,
+        Hidden layers from `fusedlstm.layers`. No layer may reduce sequences to vectors. If given,
         ``hidden_size``, ``num_layers``, ``cell``, ``bidirectional``, ``dropout`` and
-        ``recurrent_dropout`` have no effect. The output layer is added.
+        ``recurrent_dropout`` have no effect. The output layer is appended.
     dropout, recurrent_dropout : see `LSTMClassifier`
     loss : {"squared_error", "absolute_error", "huber", "pinball", "poisson", "gaussian"} or \
 loss, default "squared_error"
-        Loss function that the training minimizes: its mean over the targets of a batch that are not
-        NaN. Pass an object from `fusedlstm.losses` to set the options of a loss:
+        Loss function. The training minimizes its mean over the targets of a batch that are not NaN.
+        Pass an object from `fusedlstm.losses` to set the options of a loss:
         ``Pinball((0.1, 0.5, 0.9))`` predicts three quantiles. ``"gaussian"`` predicts a mean and a
         standard deviation.
     optimizer, schedule, clip_norm, batch_size, shuffle : see `LSTMClassifier`
@@ -48,15 +48,16 @@ loss, default "squared_error"
         sequences. For L-BFGS, ``"auto"`` is 0.
     tbptt_steps : int or None, default None
         Number of steps of truncated back-propagation through time. None turns truncation off. Each
-        sequence is trained in chunks of ``tbptt_steps`` steps. States are passed from one chunk to
-        the next chunk, gradients are not. Layers that read backward cannot be truncated.
+        sequence is trained in chunks of ``tbptt_steps`` steps. A chunk starts from the state at the
+        end of the previous chunk. Gradients are not propagated to the previous chunk. Layers that
+        read backward cannot be truncated.
     early_stopping : see `LSTMClassifier`
     scoring : str, callable or None, default None
-        Metric that early stopping monitors. With None it is the validation loss. The name of a
-        scorer from `sklearn.metrics.get_scorer_names` stands for the score of all steps of the
+        Metric that early stopping monitors. With None it is the validation loss. With the name of a
+        scorer from `sklearn.metrics.get_scorer_names` it is the score of all steps of the
         validation data, see `fusedlstm.metrics.step_scorer`. A callable
-        ``scoring(estimator, X, y)`` returns a score, where larger is better. It gets the validation
-        data in the form in which they were passed to `fit`.
+        ``scoring(estimator, X, y)`` returns a score, where larger is better. The callable gets the
+        validation data in the form in which they were passed to `fit`.
     validation_fraction, validation_split : see `LSTMClassifier`
     n_iter_no_change, tol, standardize : see `LSTMClassifier`
     normalize_y : see `LSTMRegressor`
@@ -104,9 +105,14 @@ loss, default "squared_error"
         y_mean : list of arrays (n_timesteps_i,) or (n_timesteps_i, n_outputs), or array
             A list for a list, an object array for an object array, and an array (n_samples,
             n_timesteps, ...) for an array, with NaN at padded steps. With a loss for several
-            quantiles, the quantiles are the last axis.
+            quantiles, the quantiles are on an additional last axis.
         y_std : like y_mean
-            Only with ``return_std``.
+            Standard deviations. Returned only with ``return_std``.
+
+        Raises
+        ------
+        ValueError
+            If ``return_std`` is True and the loss is not "gaussian".
         """
         if not check.true_or_false("return_std", return_std):
             return self._predicted(X)

@@ -1,4 +1,4 @@
-"""Streams of fitted estimators: one step at a time, from features to decoded predictions."""
+"""Streams of fitted estimators, which compute one prediction per time step."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from fusedlstm.models.stream import Stream
 
 
 class EstimatorStream(core.EstimatorStream):
-    """Running sequences of a fitted estimator, computed step by step. From its `stream`.
+    """Predictions of a fitted estimator for sequences that are passed step by step.
 
-    A stream uses the model that the estimator had at the end of `fit`. Streams of one estimator
-    share its packed weights. Only one thread at a time may use a stream.
+    The method ``stream`` of an estimator returns a stream. A stream uses the weights that the
+    estimator had when the stream was created. Streams of one estimator share its packed weights.
+    Only one thread at a time may use a stream.
 
     Examples
     --------
@@ -53,7 +54,13 @@ class EstimatorStream(core.EstimatorStream):
         self._check_names = check_names
 
     def _step(self, x: Any) -> Any:
-        """Compute a step for an argument that the core's `step` does not take, or refuse it."""
+        """Compute a step for an argument that the core's `step` does not accept.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the argument is not an array of finite numbers of the shape of a step.
+        """
         array: Array = x
         if self._check_names is not None and type(x) is not np.ndarray:
             self._check_names(x)
@@ -67,7 +74,7 @@ class EstimatorStream(core.EstimatorStream):
             with np.errstate(over="ignore"), contextlib.suppress(ValueError):
                 values = (self._standardizer or dtype.type)(array)
         if values is None or not np.isfinite(values).all():
-            raise ValueError(check.needs("x", f"finite, within {dtype}'s range", x))
+            raise ValueError(check.needs("x", f"finite and within {dtype}'s range", x))
         decoded = self._decode(np.atleast_2d(self._stream.step(values)))
         if len(shape) > 1:
             return decoded

@@ -34,34 +34,36 @@ class LSTMTagger(StepEstimator):
         If True, each recurrent layer reads the sequences forward and backward, so that the
         prediction for a step depends on the steps before and after it. `stream` requires False.
     layers : tuple of layers or None, default None
-        Hidden layers from `fusedlstm.layers`, which must keep the steps. If given,
+        Hidden layers from `fusedlstm.layers`. No layer may reduce sequences to vectors. If given,
         ``hidden_size``, ``num_layers``, ``cell``, ``bidirectional``, ``dropout`` and
-        ``recurrent_dropout`` have no effect. The output layer is added.
+        ``recurrent_dropout`` have no effect. The output layer is appended.
     dropout, recurrent_dropout : see `LSTMClassifier`
     loss : {"log_loss", "focal"} or loss, default "log_loss"
-        Loss function that the training minimizes: its mean over the real steps of a batch. Pass an
+        Loss function. The training minimizes its mean over the real steps of a batch. Pass an
         object from `fusedlstm.losses` to set the options of a loss.
     optimizer, learning_rate, schedule, weight_decay, clip_norm : see `LSTMClassifier`
     batch_size, shuffle : see `LSTMClassifier`
     max_iter : int, default 100
-        Number of epochs. The training is shorter only if ``early_stopping`` ends it, or if the line
-        search of L-BFGS finds no decrease.
+        Largest number of epochs. The training ends earlier through ``early_stopping``, a callback,
+        Ctrl-C, a loss that is not finite, or a line search of L-BFGS that finds no decrease.
     tbptt_steps : int or None, default None
         Number of steps of truncated back-propagation through time. None turns truncation off. Each
-        sequence is trained in chunks of ``tbptt_steps`` steps. States are passed from one chunk to
-        the next chunk, gradients are not. Layers that read backward cannot be truncated.
+        sequence is trained in chunks of ``tbptt_steps`` steps. A chunk starts from the state at the
+        end of the previous chunk. Gradients are not propagated to the previous chunk. Layers that
+        read backward cannot be truncated.
     early_stopping : see `LSTMClassifier`
     scoring : str, callable or None, default None
-        Metric that early stopping monitors. With None it is the validation loss. The name of a
-        scorer from `sklearn.metrics.get_scorer_names` stands for the score of all steps of the
+        Metric that early stopping monitors. With None it is the validation loss. With the name of a
+        scorer from `sklearn.metrics.get_scorer_names` it is the score of all steps of the
         validation data, see `fusedlstm.metrics.step_scorer`. A callable
-        ``scoring(estimator, X, y)`` returns a score, where larger is better. It gets the validation
-        data in the form in which they were passed to `fit`.
+        ``scoring(estimator, X, y)`` returns a score, where larger is better. The callable gets the
+        validation data in the form in which they were passed to `fit`.
     validation_fraction, validation_split : see `LSTMClassifier`
     n_iter_no_change, tol, standardize : see `LSTMClassifier`
     class_weight : dict, "balanced" or None, default None
-        Factors of the weights of the steps by label. With None all factors are 1. ``"balanced"``
-        uses factors inversely proportional to the number of steps with each label.
+        Factors by which the weights of the steps are multiplied, by label. With None all factors
+        are 1. ``"balanced"`` uses factors inversely proportional to the number of steps with each
+        label.
     dtype, n_threads, random_state, warm_start, verbose : see `LSTMClassifier`
 
     Attributes
@@ -173,33 +175,41 @@ class LSTMTagger(StepEstimator):
     def partial_fit(
         self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
     ) -> LSTMTagger:
-        """Train the model for one epoch. The first call makes the model.
+        """Train the model for one epoch. The first call creates the model.
 
         The optimizer continues from its state after the previous call.
 
         Parameters
         ----------
         X, y : like X and y of `fit`
-        classes : array (n_classes,) or None
+        classes : array (n_classes,), default None
             All labels that occur in any call. Required in the first call.
-        sample_weight : array (n_samples,) or None
-            Weights of the sequences, relative to the mean of the weights in this call.
+        sample_weight : array (n_samples,), default None
+            Weights of the sequences in the loss. They are divided by their mean in this call.
 
         Returns
         -------
         self
+
+        Raises
+        ------
+        AttributeError
+            If the optimizer is L-BFGS, which does not train on batches.
+        ValueError
+            If ``early_stopping`` is True, ``class_weight`` is "balanced", ``classes`` is missing in
+            the first call, or X or y are invalid.
         """
         if hasattr(self, "classes_"):
             if classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
                 raise ValueError(
-                    f"classes must be those of the first call, {self.classes_}; got {classes}"
+                    f"classes must be the classes of the first call, {self.classes_}; got {classes}"
                 )
         elif classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit; got None")
         if self.class_weight == "balanced":
             raise ValueError(
-                "class_weight must be a dict or None for partial_fit, which never sees all "
-                "labels at once; got 'balanced'"
+                "class_weight must be a dict or None for partial_fit, because one call has only a "
+                "part of the targets; got 'balanced'"
             )
         self._partial_fit(X, y, sample_weight, classes)
         return self

@@ -41,21 +41,21 @@ ATTRIBUTES: dict[str, Any] = {
 }
 """Types of the fitted attributes in a file.
 
-A string names a class of a package that depends on `fusedlstm.files`.
+A string stands for a class of a package that depends on `fusedlstm.files`.
 """
 
-_OF_A_MODEL = ("n_features_in_", "_fitted_on_2d", "model_", "n_iter_", "loss_curve_")
+_REQUIRED_WITH_MODEL = ("n_features_in_", "_fitted_on_2d", "model_", "n_iter_", "loss_curve_")
 
 REQUIRED: dict[str, tuple[str, ...]] = {
-    "LSTMClassifier": (*_OF_A_MODEL, "classes_", "_multilabel"),
-    "LSTMRegressor": (*_OF_A_MODEL, "_y_ndim", "_y_mean", "_y_scale", "_fitted_loss"),
-    "LSTMStepRegressor": (*_OF_A_MODEL, "_y_ndim", "_y_mean", "_y_scale", "_fitted_loss"),
-    "LSTMTagger": (*_OF_A_MODEL, "classes_"),
+    "LSTMClassifier": (*_REQUIRED_WITH_MODEL, "classes_", "_multilabel"),
+    "LSTMRegressor": (*_REQUIRED_WITH_MODEL, "_y_ndim", "_y_mean", "_y_scale", "_fitted_loss"),
+    "LSTMStepRegressor": (*_REQUIRED_WITH_MODEL, "_y_ndim", "_y_mean", "_y_scale", "_fitted_loss"),
+    "LSTMTagger": (*_REQUIRED_WITH_MODEL, "classes_"),
     "PadSequences": ("n_features_in_", "_fitted_on_2d", "width_"),
     "SequenceImputer": ("n_features_in_", "_fitted_on_2d", "statistics_"),
     "SequenceScaler": ("n_features_in_", "_fitted_on_2d", "mean_", "scale_"),
 }
-"""Attributes that an object of the class needs. Files of every version have them."""
+"""Attributes that every file of a class contains, by the name of the class."""
 
 DEFAULTS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "X_mean_": lambda attributes: None,
@@ -65,14 +65,14 @@ DEFAULTS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "validation_loss_curve_": lambda attributes: [],
     "_schedule_state": lambda attributes: ScheduleState(attributes["n_iter_"]),
 }
-"""Values of attributes of a fitted model that files of earlier versions do not have."""
+"""Values of attributes that files of earlier versions do not contain, for a fitted model."""
 
 OF_FEATURES = ("feature_names_in_", "X_mean_", "X_scale_", "mean_", "scale_", "statistics_")
 """Attributes with one number or name per feature."""
 
 
 def checked_attributes(name: str, attributes: dict[str, Any]) -> dict[str, Any]:
-    """Check decoded attributes, and return them with defaults for those that are missing.
+    """Check decoded attributes, and return them with defaults for missing attributes.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def checked_attributes(name: str, attributes: dict[str, Any]) -> dict[str, Any]:
     TypeError
         An attribute has the wrong type.
     ValueError
-        A required attribute is missing, or sizes do not fit together.
+        A required attribute is missing, or the sizes of attributes do not agree.
     """
     for key, value in attributes.items():
         check_type(key, value, type_of(key))
@@ -109,7 +109,7 @@ def type_of(name: str) -> Any:
 
 
 def _check_sizes(attributes: dict[str, Any]) -> None:
-    """Refuse arrays and models whose sizes do not fit together."""
+    """Raise an error if the sizes of arrays and models do not agree."""
     n_features = check.positive_int("n_features_in_", attributes["n_features_in_"])
     for name in OF_FEATURES:
         if attributes.get(name) is not None and attributes[name].shape != (n_features,):
@@ -130,7 +130,9 @@ def _check_sizes(attributes: dict[str, Any]) -> None:
         if mean.ndim != 1 or mean.shape != scale.shape:
             raise ValueError(check.needs("_y_scale", f"an array like {check.shown(mean)}", scale))
         if attributes["_y_ndim"] != 2 and (attributes["_y_ndim"] != 1 or len(mean) != 1):
-            raise ValueError(check.needs("_y_ndim", "1 or 2, as the targets", len(mean)))
+            raise ValueError(
+                check.needs("_y_ndim", "2, or 1 for one target", attributes["_y_ndim"])
+            )
     if "width_" in attributes:
         check.positive_int("width_", attributes["width_"])
     if "model_" in attributes:

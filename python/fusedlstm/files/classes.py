@@ -1,7 +1,7 @@
-"""The classes of which a file may hold objects.
+"""The classes whose objects a file may contain.
 
-Reading a file calls constructors of these classes and of no other. A class is found by its name in
-a table of this module: a file cannot name a module to import.
+Reading a file calls only constructors of these classes. A class is found by its name in a table of
+this module. Therefore a file cannot cause the import of another module.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ VALUES: dict[str, type[Any]] = {
     "OptimizerState": OptimizerState,
     "ScheduleState": ScheduleState,
 }
-"""Dataclasses that parameters and attributes may hold, by name.
+"""Dataclasses of values in parameters and attributes, by name.
 
-Packages that are not imported here add theirs with `can_be_saved`.
+Packages that are not imported here add their classes with `can_be_saved`.
 """
 
 FIELDS: dict[Any, dict[str, Any]] = {
@@ -72,20 +72,20 @@ FIELDS: dict[Any, dict[str, Any]] = {
 }
 """Types of the fields of classes that do not check their fields themselves.
 
-They repeat the annotations, which `typing.get_type_hints` would compile: loading a file compiles
-nothing.
+The types repeat the annotations. `typing.get_type_hints` is not used, because it compiles the
+annotations, and loading a file must not compile code.
 """
 
 
 def can_be_saved(fields: dict[str, Any], name: str) -> Callable[[type[T]], type[T]]:
-    """Return a decorator of dataclasses whose objects a file may hold.
+    """Return a decorator of dataclasses whose objects a file may contain.
 
     Parameters
     ----------
     fields : dict of str to type
         Types of the fields, which reading checks.
     name : str
-        Name of the class in files. It stays if the class is renamed.
+        Name of the class in files. It does not change if the class is renamed.
     """
 
     def register(kind: type[T]) -> type[T]:
@@ -102,12 +102,12 @@ def name_in_files(kind: type[Any]) -> str | None:
 
 
 def class_of(name: str) -> Any:
-    """Return the model or estimator class of this name, imported from its module in the table."""
+    """Import and return the model or estimator class with this name."""
     module = ESTIMATORS.get(name) or MODELS[name]
     return getattr(importlib.import_module(module), name)
 
 
 def is_listed(value: Any, names: dict[str, str]) -> bool:
-    """Return True for an object of one of these classes, subclasses excluded."""
+    """Return True for an object of one of the named classes, but not of a subclass."""
     name = type(value).__name__
     return name in names and type(value) is class_of(name)

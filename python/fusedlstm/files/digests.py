@@ -1,10 +1,10 @@
-"""Digests of functions and objects, with which a checkpoint recognizes them in another process.
+"""Digests of functions and objects, which identify them in a checkpoint of another process.
 
 The digest of a function covers its bytecode, constants, defaults and closure, and the functions,
 classes and constants among the global names that it uses. The digest of an object covers its class
 and its state as in pickling. Functions and classes of installed packages are identified by name and
-version, modules by name. For global names of mutable objects the digest only covers the type, since
-a function may collect results in them.
+version, modules by name. For global names of mutable objects the digest covers only the type,
+because a function may collect results in such objects.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from fusedlstm._utils.chunks import row_chunks
 
 LIBRARIES = {"builtins", "fusedlstm", "numpy", "scipy", "sklearn"}
-"""Packages whose functions and classes are identified by name, whatever the version."""
+"""Packages whose functions and classes are identified by name, without the version."""
 
 INSTALLED = tuple(
     os.path.join(sysconfig.get_path(name), "")
@@ -44,11 +44,11 @@ CONSTANTS = (
 )
 
 VALUES_WITHOUT_IDENTITY = (tuple, frozenset, types.CodeType, np.generic, np.dtype)
-"""Types for which identity is ignored: equal constants of code may be one object or several."""
+"""Types whose identity is ignored: equal constants of code may be one object or several objects."""
 
 
 class UndescribableError(Exception):
-    """An object has no state that can be compared."""
+    """Raised for an object without a state that can be compared."""
 
 
 def describe(value: Any) -> str:
@@ -57,7 +57,7 @@ def describe(value: Any) -> str:
     Raises
     ------
     UndescribableError
-        The value has no state that can be compared.
+        The value, or an object that it refers to, has no state that can be compared.
     """
     try:
         return hashlib.sha256(b"".join(_Description().parts(value))).hexdigest()
@@ -70,7 +70,7 @@ class _Description:
 
     def __init__(self) -> None:
         self._numbers: dict[int, int] = {}
-        self._kept: list[Any] = []  # an id is unique while its object lives
+        self._kept: list[Any] = []  # an id is unique only while the object exists
 
     def parts(self, value: Any) -> Iterator[bytes]:
         """Yield bytes that describe a value."""
@@ -144,7 +144,7 @@ class _Description:
             yield from self.parts(item)
 
     def _of_code(self, code: types.CodeType) -> Iterator[bytes]:
-        # Names of files and line numbers are left out.
+        # File names and line numbers are left out, because they do not affect results.
         counts = code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags
         names = code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
         yield _text("code", code.co_name, counts, names, code.co_code.hex())
@@ -211,7 +211,7 @@ class _Description:
 
 
 def _text(*parts: object) -> bytes:
-    """Return the representation of parts as bytes, ended by a newline."""
+    """Return the representation of parts as bytes, with a newline at the end."""
     return (repr(parts) + "\n").encode(errors="backslashreplace")
 
 
@@ -226,7 +226,7 @@ def _is_constant(value: Any) -> bool:
 
 
 def _names(code: types.CodeType) -> set[str]:
-    """Return all names that code uses, nested code included."""
+    """Return all names that code uses, including nested code."""
     names = set(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):

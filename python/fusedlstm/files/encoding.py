@@ -1,8 +1,8 @@
 """Encode values of parameters and attributes as JSON and arrays, and decode them.
 
 A value is a value of JSON, a tuple, a dictionary, an array, labels, a model, a random generator, or
-an object of a class in `VALUES`. Decoding calls constructors of these classes and of no other. A
-file may come from an untrusted source: every structure and type is checked, and the memory taken is
+an object of a class in `VALUES`. Decoding calls only constructors of these classes. A file may come
+from an untrusted source. Therefore every structure and type is checked, and the memory used is
 proportional to the length of the content.
 """
 
@@ -24,23 +24,23 @@ from fusedlstm.files.classes import FIELDS, MODELS, VALUES, class_of, is_listed,
 from fusedlstm.losses import ClassificationLoss, RegressionLoss
 
 LAYERS_OF = {"Model": "layer", "Sequential": "layers"}
-"""Attribute of each class of models that holds its layers."""
+"""Name of the attribute with the layers, by class of model."""
 
 LABEL_KINDS = "biufUO"
-"""Kinds of the dtypes of labels."""
+"""Kinds of NumPy dtypes that labels may have."""
 
 FREE_LABEL_BYTES = 2**24
-"""Bytes that the labels of a file may take in addition to `BYTES_PER_CHARACTER`."""
+"""Bytes that a string array of labels may have in addition to `BYTES_PER_CHARACTER`."""
 
 BYTES_PER_CHARACTER = 100
-"""Bytes that labels may take for each of their characters."""
+"""Bytes that a string array of labels may have per character."""
 
 BY_PICKLE = "Use pickle for your own classes."
 """Hint of errors for classes of other packages."""
 
 
 def encode_parameter(value: Any, name: str, arrays: dict[str, Array]) -> Any:
-    """Encode a parameter of a constructor; raise TypeError if a file cannot hold it."""
+    """Encode a parameter of a constructor; raise TypeError if a file cannot contain its value."""
     if name == "random_state" and not (value is None or isinstance(value, (int, np.integer))):
         hint = "Set it with set_params(random_state=...) first."
         raise TypeError(check.needs(name, "an integer or None to be saved", value, hint))
@@ -68,16 +68,16 @@ def encode_labels(labels: Array, name: str) -> Any:
         if type(value) not in (str, int, float, bool):
             raise TypeError(check.needs(name, needed, value))
     dtype = labels.dtype
-    if _excess(values, dtype) > FREE_LABEL_BYTES:  # the items are far wider than the labels
+    if _excess(values, dtype) > FREE_LABEL_BYTES:  # the dtype is much wider than the labels
         dtype = np.dtype(f"U{max(map(len, values))}")
         if _excess(values, dtype) > FREE_LABEL_BYTES:
-            hint = "A few labels are far longer than the rest: use an array of dtype object."
+            hint = "Some labels are much longer than the rest. Use an array of dtype object."
             raise TypeError(check.needs(name, "of similar lengths to be saved", labels, hint))
     return {"labels": [encode(value, name, {}) for value in values], "dtype": dtype.str}
 
 
 def encode(value: Any, name: str, arrays: dict[str, Array]) -> Any:
-    """Return a value as JSON. Arrays are added to ``arrays``, by name."""
+    """Return a value as JSON. Arrays are added to ``arrays``, with names derived from ``name``."""
     if isinstance(value, np.generic) and value.dtype.kind in "biufU":
         value = value.item()
     if value is None or type(value) in (bool, int, str):
@@ -113,12 +113,12 @@ def encode(value: Any, name: str, arrays: dict[str, Array]) -> Any:
     if isinstance(value, (ClassificationLoss, RegressionLoss)):
         needed = "a loss of fusedlstm to be saved, since a file holds no code"
         raise TypeError(check.needs(name, needed, value, BY_PICKLE))
-    needed = "of numbers, text, layers and optimizers of fusedlstm to be saved"
+    needed = "composed of numbers, text and objects of fusedlstm to be saved"
     raise TypeError(check.needs(name, needed, value))
 
 
 def encode_model(model: Any, prefix: str, arrays: dict[str, Array]) -> dict[str, Any]:
-    """Return a model as JSON. Its parameters are added to ``arrays``, their names after a prefix.
+    """Return a model as JSON. Its parameters are added to ``arrays``, with a prefix to their names.
 
     Parameters
     ----------
@@ -189,7 +189,7 @@ class Decoder:
         """Return the model of the class ``name`` that `encode_model` encoded."""
         held = LAYERS_OF[name]
         parts = fields_of(name, content, held, "input_size", "dtype", "params")
-        if self._has_model:  # a second model would take the memory of the same arrays again
+        if self._has_model:  # a second model would need the memory of the same arrays again
             raise ValueError("a file must hold one model; got two")
         self._has_model = True
         prefix = _typed("params", parts["params"], str)
@@ -217,7 +217,7 @@ class Decoder:
             raise ValueError(check.needs("dtype", needed, name))
         self._label_bytes -= max(0, _excess(labels, dtype))
         if self._label_bytes < 0:
-            raise ValueError(check.needs("dtype", "about as wide as the labels are long", name))
+            raise ValueError(check.needs("dtype", "about as wide as the longest label", name))
         try:
             return np.array(labels, dtype)
         except (TypeError, ValueError, OverflowError):
@@ -244,7 +244,7 @@ class Decoder:
 
 
 def construct(kind: Any, fields: dict[str, Any]) -> Any:
-    """Check names and types of the fields of a dataclass, and return an object of it."""
+    """Return an object of a dataclass, after a check of the names and types of its fields."""
     known = dataclasses.fields(kind)
     for name in fields:
         check.choice(f"field of {kind.__name__}", name, [field.name for field in known])
@@ -259,7 +259,7 @@ def construct(kind: Any, fields: dict[str, Any]) -> Any:
 
 
 def check_type(name: str, value: Any, hint: Any) -> None:
-    """Refuse a value that does not have the type of an annotation."""
+    """Raise a TypeError if a value does not have the type of an annotation."""
     if not _fits(value, hint):
         text = hint.__name__ if isinstance(hint, type) else str(hint)
         raise TypeError(check.needs(name, f"of type {text}", value))
@@ -271,7 +271,7 @@ def of_object(content: Any) -> dict[str, Any]:
 
 
 def fields_of(name: str, content: Any, *fields: str) -> dict[str, Any]:
-    """Return an object of JSON that has exactly these fields; raise ValueError for another."""
+    """Return an object of JSON; raise ValueError unless it has exactly these fields."""
     if type(content) is not dict or content.keys() != set(fields):
         raise ValueError(check.needs(name, "of the fields " + ", ".join(fields), content))
     return content
@@ -315,7 +315,7 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _excess(labels: list[Any], dtype: np.dtype[Any]) -> int:
-    """Return the bytes of an array of text in excess of `BYTES_PER_CHARACTER`."""
+    """Return the bytes of a string array of labels in excess of `BYTES_PER_CHARACTER`."""
     if dtype.kind != "U":
         return 0
     characters = sum(len(label) for label in labels if type(label) is str)

@@ -1,9 +1,9 @@
 """Files of named arrays and one header, in the safetensors format.
 
 A file consists of the length of a JSON text in 8 bytes, the JSON text, and the bytes of the arrays.
-The JSON text gives the dtype, the shape and the offsets of each array. Its metadata has one key,
-which holds the header of this package as sorted JSON, so that equal content gives equal bytes. The
-header has a digest of itself and all arrays: a file that differs from the written one is refused.
+The JSON text gives the dtype, the shape and the offsets of each array. Its metadata has one key.
+The value is the header of this package as sorted JSON, so that equal content gives equal bytes. The
+header contains a digest of the header and all arrays. A changed file raises an error.
 
 Arrays are written and read one at a time, without a copy of the whole file in memory.
 """
@@ -31,15 +31,15 @@ from fusedlstm.files.replacement import check_target, replacement
 METADATA_KEY = "fusedlstm"
 
 NO_ARRAYS = "no arrays"
-"""Name of the only array in a file without arrays, which some readers would refuse."""
+"""Name of an array that is added if there are none: some readers need at least one array."""
 
 FORMAT_VERSION = 1
 """Version that is written. Files of this version and of earlier versions can be read."""
 
-LARGEST_HEADER = 100_000_000
-"""Number of bytes. Readers of the format refuse a longer header."""
+MAX_HEADER_BYTES = 100_000_000
+"""Largest length of the JSON text in bytes, the limit of the safetensors format."""
 
-MOST_AXES = 32
+MAX_AXES = 32
 
 DTYPES = {
     name: np.dtype(code)
@@ -76,7 +76,7 @@ def write(
     ----------
     path : str or path
     header : dict
-        Its values are values of JSON.
+        Values that JSON can represent.
     arrays : dict of str to array
         Arrays of numbers or bools, of any strides and byte order.
     name : str
@@ -88,7 +88,7 @@ def write(
     header = {**header, "format_version": FORMAT_VERSION}
     header["sha256"] = _digest(header, arrays)
     layout: dict[str, Any] = {"__metadata__": {METADATA_KEY: _as_json(header)}}
-    # In the order of decreasing item size every array is aligned.
+    # Sorting by decreasing item size aligns every array.
     ordered = sorted(arrays.items(), key=lambda item: (-item[1].itemsize, item[0]))
     start = 0
     for key, array in ordered:
@@ -98,9 +98,9 @@ def write(
         start = offsets[1]
     text = json.dumps(layout, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    if len(text) > LARGEST_HEADER:
+    if len(text) > MAX_HEADER_BYTES:
         raise ValueError(
-            f"{name} must be for a description of at most {LARGEST_HEADER} bytes; got {len(text)}"
+            f"the header of {name} must have at most {MAX_HEADER_BYTES} bytes; got {len(text)}"
         )
     with replacement(target) as file:
         file.write(len(text).to_bytes(8, "little"))
@@ -117,7 +117,7 @@ def read(path: FileName, needed: str = NEEDED) -> tuple[dict[str, Any], dict[str
     ----------
     path : str or path
     needed : str
-        Beginning of errors: the requirement on the path.
+        Requirement on the path, at the beginning of errors.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def read(path: FileName, needed: str = NEEDED) -> tuple[dict[str, Any], dict[str
     Raises
     ------
     OSError
-        The file does not exist or may not be read.
+        The file does not exist or cannot be read.
     ValueError
         The file is cut off or damaged, has another format, was written by a newer version, or is
         not a regular file.
@@ -151,8 +151,8 @@ def read(path: FileName, needed: str = NEEDED) -> tuple[dict[str, Any], dict[str
     if version > FORMAT_VERSION:
         raise refused(
             path,
-            f"which is of format {check.shown(version)}, written by a newer version of fusedlstm; "
-            f"this version reads format {FORMAT_VERSION}",
+            f"which has format {check.shown(version)} of a newer version of fusedlstm: this "
+            f"version reads format {FORMAT_VERSION}",
             needed,
         )
     try:
@@ -174,20 +174,20 @@ def refused(path: FileName, what: str, needed: str = NEEDED) -> ValueError:
 
 
 def checked(path: object, name: str = "path") -> Path:
-    """Return the path of a file with links resolved."""
+    """Check the path of a file and return it with links resolved."""
     text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else path
     if not isinstance(text, str) or not text:
         raise TypeError(check.needs(name, "a string or a path", path))
     try:
         return Path(os.path.realpath(text))
     except ValueError:  # a null character, or a character that the file system cannot encode
-        needed = "a path that the file system can hold"
+        needed = "a path that the file system can represent"
         raise ValueError(check.needs(name, needed, text)) from None
 
 
 @contextlib.contextmanager
 def _regular_file(path: FileName, needed: str) -> Iterator[io.BufferedReader]:
-    """Open a file to read. Pipes, devices and other special files are refused without a wait."""
+    """Open a file to read. Pipes, devices and other special files raise an error immediately."""
     source = checked(path)
 
     def check_kind(mode: int) -> None:
@@ -196,7 +196,7 @@ def _regular_file(path: FileName, needed: str) -> Iterator[io.BufferedReader]:
         if not stat.S_ISREG(mode):
             raise refused(path, "which is not a regular file", needed)
 
-    check_kind(os.stat(source).st_mode)  # opening a device may have effects
+    check_kind(os.stat(source).st_mode)  # before opening, which may have effects on a device
     with open(os.open(source, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         check_kind(os.fstat(file.fileno()).st_mode)
         yield file
@@ -206,7 +206,7 @@ def _read_content(file: io.BufferedReader) -> tuple[str | None, dict[str, Array]
     """Return the header as text and the arrays; raise ValueError for another format."""
     size = os.fstat(file.fileno()).st_size
     length = int.from_bytes(file.read(8), "little")
-    if length > min(size - 8, LARGEST_HEADER):
+    if length > min(size - 8, MAX_HEADER_BYTES):
         raise ValueError("the header is longer than the file")
     layout = json.loads(file.read(length).decode())
     if type(layout) is not dict:
@@ -242,7 +242,7 @@ def _description_of(entry: Any) -> tuple[int, int, str, tuple[int, ...]]:
     if type(dtype) is not str or dtype not in DTYPES:
         raise ValueError("a dtype is unknown")
     for numbers in (shape, offsets):
-        if type(numbers) is not list or len(numbers) > MOST_AXES:
+        if type(numbers) is not list or len(numbers) > MAX_AXES:
             raise ValueError("a shape or offsets are not a list")
         if not all(type(number) is int and 0 <= number < 2**63 for number in numbers):
             raise ValueError("a shape or offsets are not integers")
@@ -259,7 +259,7 @@ def _little_endian(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _bytes_of(array: Array) -> Iterator[memoryview | bytes]:
-    """Yield the bytes of an array in C order, little-endian; copies are small."""
+    """Yield the bytes of an array in C order, little-endian, without a copy of the whole array."""
     dtype = _little_endian(array.dtype)
     if array.size == 0:
         return

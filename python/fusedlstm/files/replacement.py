@@ -1,6 +1,6 @@
 """Atomic replacement of files: a new file is written beside the target and then renamed.
 
-A process locks its unfinished file, so that unfinished files of killed processes can be found.
+A process locks its unfinished file. An unfinished file without a lock is from a killed process.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ UNFINISHED = ".fusedlstm-tmp"
 """Suffix of the names of files that are being written."""
 
 CHARACTERS_OF_NAME = 50
-"""Number of characters of a file's name that the name of its unfinished file has."""
+"""Number of characters that the name of an unfinished file takes from the name of the target."""
 
 
 def check_target(target: Path, name: str) -> None:
-    """Refuse a target that is a folder or a special file, or whose folder does not exist."""
+    """Raise an error if a target is a folder or a special file, or if its folder does not exist."""
     if not stat.S_ISDIR(os.stat(target.parent).st_mode):
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(target.parent))
     try:
@@ -41,7 +41,7 @@ def check_target(target: Path, name: str) -> None:
 
 @contextlib.contextmanager
 def replacement(target: Path) -> Iterator[io.BufferedWriter]:
-    """Open a new file that replaces the target, with its permissions, if the body succeeds."""
+    """Open a new file. If the body succeeds, it replaces the target and gets its permissions."""
     permissions = None
     with contextlib.suppress(FileNotFoundError):
         permissions = stat.S_IMODE(os.stat(target).st_mode) & 0o777
@@ -54,7 +54,8 @@ def replacement(target: Path) -> Iterator[io.BufferedWriter]:
             if permissions is not None:
                 with contextlib.suppress(OSError):  # a file system without permissions
                     os.fchmod(file.fileno(), permissions)
-            os.replace(new, target)  # before the lock is released: `sweep` cannot remove the file
+            # The lock is still held, so that `remove_unfinished` does not remove the file.
+            os.replace(new, target)
     except BaseException as error:
         with contextlib.suppress(OSError):
             new.unlink()
@@ -70,8 +71,8 @@ def _create(target: Path, permissions: int | None) -> tuple[io.BufferedWriter, P
     ----------
     target : Path
     permissions : int or None
-        Permissions of the target, so that no other user can read the file; None for a new file.
-        The owner can always read and write the unfinished file, as `sweep` does.
+        Permissions of the target, so that no other user can read the file. None if there is no
+        target. The owner can always read and write the file, as `remove_unfinished` requires.
     """
     mode = 0o666 if permissions is None else permissions | 0o600
 
@@ -87,10 +88,10 @@ def _create(target: Path, permissions: int | None) -> tuple[io.BufferedWriter, P
             error.filename = str(target)
             raise
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)  # only `sweep` can hold it
-        except OSError:  # a file system without locks, on which `sweep` removes nothing
+            fcntl.flock(file, fcntl.LOCK_EX)  # only `remove_unfinished` may have the lock
+        except OSError:  # a file system without locks: `remove_unfinished` removes no file
             return file, new
-        if new.exists():  # `sweep` may have removed it before the lock
+        if new.exists():  # `remove_unfinished` may have removed the file before it was locked
             return file, new
         file.close()
 
@@ -113,8 +114,8 @@ def check_writable(target: Path) -> None:
         new.unlink()
 
 
-def sweep(target: Path) -> None:
-    """Remove unfinished files of processes that were killed in `replacement`.
+def remove_unfinished(target: Path) -> None:
+    """Remove the unfinished files of a target whose processes were killed in `replacement`.
 
     A process that is writing locks its unfinished file. Locked files are not removed.
     """

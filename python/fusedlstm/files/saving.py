@@ -1,7 +1,7 @@
 """Save models, estimators, transformers and pipelines of them in files, and load them.
 
-Loading calls constructors of the classes that `fusedlstm.files.classes` lists and of no other. It
-runs no code from the file and imports no module that the file names.
+Loading calls only constructors of the classes that `fusedlstm.files.classes` lists. It runs no code
+from the file and imports no module that the file names.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from fusedlstm.files.encoding import (
     of_object,
 )
 from fusedlstm.files.format import FileName, checked, read, refused, write
-from fusedlstm.files.replacement import sweep
+from fusedlstm.files.replacement import remove_unfinished
 
 
 class FittedEstimator(Protocol):
-    """Interface of the estimators and transformers in files."""
+    """Methods and attributes of the estimators and transformers in files."""
 
     _saved_attributes: ClassVar[tuple[str, ...]]
 
@@ -49,7 +49,7 @@ class Savable:
     """Base class of estimators and transformers that can be saved."""
 
     _saved_attributes: ClassVar[tuple[str, ...]]
-    """Fitted attributes that a file holds. `fusedlstm.files.attributes` has their types."""
+    """Fitted attributes that are saved. `fusedlstm.files.attributes` lists their types."""
 
     def save(self, path: FileName) -> None:
         """Write the parameters and the fitted attributes into a file, for `fusedlstm.load`.
@@ -57,20 +57,24 @@ class Savable:
         Parameters
         ----------
         path : str or path
-            An existing file is replaced after the new one is complete. Its permissions are kept.
+            An existing file is replaced after the new file is complete. Its permissions are kept.
 
         Raises
         ------
         sklearn.exceptions.NotFittedError
             The object is not fitted.
         TypeError
-            A file cannot hold a parameter or an attribute: a function, a random generator, a layer
-            or optimizer of another package, class labels other than str, int, float and bool.
+            A parameter or an attribute cannot be saved: a function, a random generator, a layer or
+            optimizer of another package, class labels other than str, int, float and bool.
+        ValueError
+            ``path`` is a special file, or the file system cannot represent it.
+        OSError
+            The file cannot be written. An existing file is not changed.
 
         Notes
         -----
-        The file is a safetensors file: arrays, and text that names them. Loading runs no code from
-        the file. Equal models give equal bytes.
+        The file is a safetensors file. It contains arrays, and a text with their names and the
+        parameters. Loading runs no code from the file. Equal models give equal bytes.
 
         Examples
         --------
@@ -96,14 +100,19 @@ def save(estimator: Any, path: FileName) -> None:
         A fitted estimator or transformer of this package, a model of layers, or a
         `sklearn.pipeline.Pipeline` with steps of this package, None or ``"passthrough"``.
     path : str or path
-        An existing file is replaced after the new one is complete. Its permissions are kept.
+        An existing file is replaced after the new file is complete. Its permissions are kept.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError
         An estimator or a step is not fitted.
     TypeError
-        The object, a step or a parameter is of a class that a file cannot hold.
+        The object, a step or a parameter is of a class that cannot be saved, or a pipeline has
+        ``memory`` or ``transform_input``.
+    ValueError
+        ``path`` is a special file, or the file system cannot represent it.
+    OSError
+        The file cannot be written. An existing file is not changed.
 
     See Also
     --------
@@ -111,8 +120,8 @@ def save(estimator: Any, path: FileName) -> None:
 
     Notes
     -----
-    The file is a safetensors file: arrays, and text that names them. The names and the order of a
-    pipeline's steps are kept. A pipeline with ``memory`` is refused.
+    The file is a safetensors file. It contains arrays, and a text with their names and the
+    parameters. The names and the order of the steps of a pipeline are kept.
 
     Examples
     --------
@@ -140,10 +149,10 @@ def save(estimator: Any, path: FileName) -> None:
     elif _is_pipeline(estimator):
         header = _encode_pipeline(estimator, arrays)
     else:
-        needed = "of a class of fusedlstm itself to be saved: "
-        needed += ", ".join((*MODELS, *ESTIMATORS)) + ", or a Pipeline of them"
+        needed = "one of these classes to be saved: "
+        needed += ", ".join((*MODELS, *ESTIMATORS)) + ", or a Pipeline of their objects"
         raise TypeError(check.needs("type", needed, type(estimator)))
-    sweep(checked(path))
+    remove_unfinished(checked(path))
     write(path, header, arrays)
 
 
@@ -157,12 +166,12 @@ def load(path: FileName) -> Any:
     Returns
     -------
     Sequential, estimator, transformer or Pipeline
-        Its predictions are equal to the last bit. It can be fitted again, cloned and saved.
+        An equal object. Its predictions are the same, bit for bit.
 
     Raises
     ------
     OSError
-        The file does not exist or may not be read.
+        The file does not exist or cannot be read.
     ValueError
         The file is cut off or damaged, has another format, or was written by a newer version.
     MemoryError
@@ -174,8 +183,8 @@ def load(path: FileName) -> Any:
 
     Notes
     -----
-    Loading runs no code from the file. A file that differs from the written one in a single bit is
-    refused.
+    Loading runs no code from the file. A file that differs from the written file in one bit raises
+    an error.
 
     Examples
     --------
@@ -190,14 +199,14 @@ def load(path: FileName) -> Any:
     """
     header, arrays = read(path)
     if header.get("class") == "Checkpoint":
-        what = "which is a checkpoint: pass it to fit as checkpoint, with the same data"
+        what = "which is a checkpoint: pass the path to fit as checkpoint, with the same data"
         raise refused(path, what)
     try:
         return _decode_whole(header, arrays)
     except MemoryError:
         raise
-    except Exception as error:  # a file from an untrusted source may lead to any error
-        what = f"whose content this version of fusedlstm does not know ({error})"
+    except Exception as error:  # a file from an untrusted source may cause any error
+        what = f"whose content this version of fusedlstm cannot read ({error})"
         raise refused(path, what) from error
 
 
@@ -225,7 +234,7 @@ def _encode_estimator(estimator: FittedEstimator, arrays: dict[str, Array]) -> d
     }
     if "model_" in attributes:
         header["dtype"] = attributes["model_"].dtype.name
-    estimator._check_params()  # as `load` does
+    estimator._check_params()  # `load` checks the parameters, so they must be valid
     return header
 
 
@@ -269,7 +278,7 @@ def _decode_estimator(content: Any, arrays: dict[str, Array]) -> Any:
         check.choice("parameter", key, names): decoder.decode(value)
         for key, value in of_object(content.get("parameters")).items()
     }
-    if "standardize" in names:  # files of earlier versions do not have it
+    if "standardize" in names:  # missing in files of earlier versions
         parameters.setdefault("standardize", False)
     estimator: FittedEstimator = kind(**parameters)
     estimator._check_params()
@@ -312,11 +321,11 @@ def _decode_pipeline(header: dict[str, Any], arrays: dict[str, Array]) -> Any:
 
 
 def _check_steps(pipeline: Any) -> None:
-    """Refuse steps that scikit-learn refuses in `fit`."""
+    """Raise an error for steps that raise an error in `fit` of scikit-learn."""
     names = [name for name, _ in pipeline.steps]
     taken = {*names} & {*pipeline.get_params(deep=False)}
     if len({*names}) < len(names) or taken or any("__" in name for name in names):
-        needed = "different, without '__', and no parameters of Pipeline"
+        needed = "unique, without '__', and different from parameters of Pipeline"
         raise ValueError(check.needs("the names of steps", needed, names))
     for name, step in pipeline.steps[:-1]:
         if is_listed(step, ESTIMATORS) and not hasattr(step, "transform"):

@@ -14,7 +14,7 @@ class FitCallbacks:
     Parameters
     ----------
     context : sklearn.callback.CallbackContext or None
-        None: there are no callbacks.
+        None if there are no callbacks.
     estimator, X, y, sample_weight : object
         The estimator and its training data as the user passed them.
     """
@@ -34,7 +34,7 @@ class FitCallbacks:
         self._sample_weight = sample_weight
 
     def of_epoch(self) -> FitCallbacks:
-        """Return the callbacks of the next epoch."""
+        """Return the callbacks for the next epoch."""
         context = self._context.subcontext(task_name="epoch")
         return FitCallbacks(context, self._estimator, self._X, self._y, self._sample_weight)
 

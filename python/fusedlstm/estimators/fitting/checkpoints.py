@@ -1,8 +1,8 @@
 """Checkpoint files, from which a fit continues after the process was killed.
 
-A checkpoint belongs to a problem: the parameters of an estimator and its data. It holds the whole
-state of the training at the end of an epoch, with the generator of random numbers. The continued
-fit therefore gives the same model, bit for bit.
+A checkpoint belongs to a problem, which consists of the parameters of an estimator and its data. A
+checkpoint contains the whole state of the training at the end of an epoch, including the random
+generator. Therefore the continued fit gives the same model, bit for bit.
 """
 
 from __future__ import annotations
@@ -34,18 +34,20 @@ from fusedlstm.files.encoding import (
     is_code,
     of_object,
 )
-from fusedlstm.files.replacement import check_writable, sweep
+from fusedlstm.files.replacement import check_writable, remove_unfinished
 from fusedlstm.optimizers import AnyOptimizer, Optimizer
 from fusedlstm.schedules import as_schedule
 
-NEEDED = "checkpoint must name a new file or one that this fit wrote"
+NEEDED = "checkpoint must be the name of a new file or of a file that this fit wrote"
+"""Beginning of the errors about a file."""
 
 MAX_SHARE_OF_TIME = 1 / 20
-"""Share of the time of a fit that writing may take."""
+"""Largest share of the time of a fit for writing."""
 
 MAX_SEED = 2**32 - 1
 
 MAX_COUNT = 2**63 - 1
+"""Largest integer of the compiled core."""
 
 WITHOUT_EFFECT = ("max_iter", "n_threads", "verbose")
 """Parameters with no effect on the result of an epoch."""
@@ -73,7 +75,7 @@ class Checkpoint:
 def problem_of(
     estimator: Any, data: Data, validation: Data | None, initial: Array | None
 ) -> Problem:
-    """Return a description of the parameters and the data of a fit, to compare it with others.
+    """Return a description of the parameters and data of a fit, which identifies the fit.
 
     Parameters
     ----------
@@ -81,12 +83,12 @@ def problem_of(
     data : Data
     validation : Data or None
     initial : array (n_params,) or None
-        Parameters of the fitted model if the fit continues its training.
+        Weights of the fitted model if the fit continues its training.
 
     Raises
     ------
     TypeError
-        If a parameter is an object that cannot be compared with another object.
+        If a parameter is an object without a state that can be compared.
     """
     arrays: dict[str, Array] = {} if initial is None else {"initial weights": initial}
     parameters = {
@@ -95,7 +97,7 @@ def problem_of(
         if name not in WITHOUT_EFFECT
     }
     schedule = as_schedule(estimator.schedule)
-    if schedule is not None:  # its default length is max_iter
+    if schedule is not None:  # the default length of a schedule is max_iter
         parameters["schedule"] = _described(
             schedule.for_epochs(estimator.max_iter), "schedule", arrays
         )
@@ -118,13 +120,16 @@ FIELDS: dict[str, Any] = {
 
 
 class CheckpointFile:
-    """A file that is written at the end of epochs, for a small share of the time of the fit.
+    """A checkpoint file, which is written at the end of epochs.
+
+    Writing takes at most `MAX_SHARE_OF_TIME` of the time of the fit. If it takes longer, the file
+    is not written after every epoch.
 
     Parameters
     ----------
     path : str or path
     problem : dict
-        From `problem_of`.
+        Result of `problem_of`.
     """
 
     def __init__(self, path: _files.FileName, problem: Problem) -> None:
@@ -142,15 +147,16 @@ class CheckpointFile:
         OSError
             If the file cannot be read, or if epochs are left and the file cannot be written.
         ValueError
-            If the file is of another fit, damaged or no checkpoint.
+            If the file belongs to another fit, is damaged or is not a checkpoint, or if it has
+            more than ``max_iter`` epochs.
         """
-        sweep(self.path)
+        remove_unfinished(self.path)
         try:
             header, arrays = _files.read(self.path, NEEDED)
         except FileNotFoundError:
             return None
         if header.get("class") != Checkpoint.__name__:
-            raise _files.refused(self.path, "which is no checkpoint", NEEDED)
+            raise _files.refused(self.path, "which is not a checkpoint", NEEDED)
         try:
             checkpoint = self._decode(header, arrays)
         except _OtherFitError as error:
@@ -161,7 +167,7 @@ class CheckpointFile:
             raise _unknown(self.path, error) from error
         finished = checkpoint.state.epochs
         if finished > max_iter:
-            needed = f"at least {finished}, the epochs that are finished in {str(self.path)!r}"
+            needed = f"at least {finished}, the epochs of the checkpoint {str(self.path)!r}"
             raise ValueError(check.needs("max_iter", needed, max_iter))
         if finished < max_iter and not checkpoint.state.stopped:
             check_writable(self.path)
@@ -174,7 +180,7 @@ class CheckpointFile:
         other = [name for name in names if self.problem.get(name) != problem.get(name)]
         if other:
             raise _OtherFitError(
-                f"of a fit with another {', '.join(other)}. Remove it to start afresh"
+                f"which is of a fit with another {', '.join(other)}. Remove it to start a new fit"
             )
         content = fields_of("content", header.get("content"), *FIELDS)
         decoder = Decoder(arrays)
@@ -186,7 +192,7 @@ class CheckpointFile:
         return checkpoint
 
     def check_size(self, checkpoint: Checkpoint, params: Array, optimizer: AnyOptimizer) -> None:
-        """Refuse a checkpoint with another number of parameters or another optimizer."""
+        """Raise a ValueError if the number of parameters or the optimizer differs."""
         try:
             if checkpoint.params.shape != params.shape or checkpoint.params.dtype != params.dtype:
                 needed = f"{params.size} numbers of {params.dtype}"
@@ -198,10 +204,10 @@ class CheckpointFile:
             raise _unknown(self.path, error) from error
 
     def write(self, checkpoint: Checkpoint, now: bool) -> None:
-        """Write the file, if it must be written ``now`` or enough time has passed.
+        """Write the file if ``now`` is True or if enough time has passed since it was written.
 
-        If the file has been written before and cannot be written again, warn and try later. An
-        error would lose the epochs since then.
+        If writing fails and an earlier call was successful, there is a warning and the next call
+        tries again. With an error the fit would lose the epochs after the earlier call.
         """
         start = time.monotonic()
         if not now and start < self._next_time:
@@ -214,12 +220,12 @@ class CheckpointFile:
         except (OSError, ValueError, MemoryError) as error:  # ValueError: a pipe or a device
             if not self._was_written:
                 raise
-            if now or not self._is_failing:  # the first time and at the end
+            if now or not self._is_failing:  # one warning at the first failure, one at the end
                 reason = str(error) or "out of memory"
                 warn(
                     f"The checkpoint {str(self.path)!r} was not written after epoch "
                     f"{checkpoint.state.epochs}: {reason}. Training continues. The file contains "
-                    f"an earlier epoch.",
+                    f"the state after an earlier epoch.",
                     RuntimeWarning,
                 )
             self._is_failing = True
@@ -234,12 +240,12 @@ class _OtherFitError(Exception):
 
 
 def _unknown(path: _files.FileName, error: Exception) -> ValueError:
-    what = f"whose content this version of fusedlstm does not know ({error})"
+    what = f"whose content this version of fusedlstm cannot read ({error})"
     return _files.refused(path, what, NEEDED)
 
 
 def _check_content(checkpoint: Checkpoint) -> None:
-    """Refuse numbers and sizes with which the training would fail."""
+    """Raise a ValueError for numbers and sizes with which the training would fail."""
     params, state = checkpoint.params, checkpoint.state
     if params.dtype.name not in check.DTYPES or params.ndim != 1:
         raise ValueError(check.needs("params", "a flat array of floats", params))
@@ -265,7 +271,7 @@ def _check_content(checkpoint: Checkpoint) -> None:
     averages = progress.state.averages
     steps, changes = averages.get("steps"), averages.get("changes")
     for name, array in {"steps": steps, "changes": changes}.items():
-        # The same number of steps and changes, each of the length of the parameters.
+        # `steps` and `changes` have the same shape (n, n_params).
         if (
             array is None
             or array.dtype != np.float64
@@ -284,13 +290,14 @@ def _described(value: Any, name: str, arrays: dict[str, Array]) -> Any:
         try:
             return encode_parameter(value, name, arrays)
         except TypeError:
-            if name == "optimizer":  # the file could not hold its state
+            if name == "optimizer":  # a file cannot hold the state of such an optimizer
                 raise
     try:
         return {"digest": describe(value)}
     except UndescribableError as error:
-        needed = "an object that a checkpoint can compare with another"
-        raise TypeError(check.needs(name, needed, value, f"It holds a {error}.")) from error
+        needed = "an object that a checkpoint can compare with another object"
+        hint = f"Its state cannot be compared ({error})."
+        raise TypeError(check.needs(name, needed, value, hint)) from error
 
 
 def _digests(data: Data, suffix: str) -> dict[str, str]:
@@ -312,7 +319,7 @@ def _digest(array: Array) -> str:
 
 
 def _digest_of_sequences(sequences: Sequences) -> str:
-    """Return a digest of the steps, which does not depend on the form of the sequences."""
+    """Return a digest of the real steps. It does not depend on the form of the sequences."""
     dtype = sequences.numbers().dtype.newbyteorder("=")
     shape = len(sequences), sequences.n_features
     digest = hashlib.sha256(f"{dtype.name} {shape}".encode())

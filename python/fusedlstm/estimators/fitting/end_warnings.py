@@ -21,20 +21,20 @@ from fusedlstm.losses import (
 from fusedlstm.losses.constant import constant_loss
 
 MIN_IMPROVEMENT = 0.01
-"""Share of the constant prediction's loss by which the training loss must be smaller."""
+"""Smallest improvement over the loss of the best constant prediction, as a share of this loss."""
 
 MAX_ROWS = 50_000
-"""Number of evenly spaced targets from which the best constant prediction is computed."""
+"""Largest number of targets from which the best constant prediction is computed."""
 
 NEGLIGIBLE_LOSS = 1e-6
-"""Loss of a constant prediction below which there is nothing to learn."""
+"""If the loss of a constant prediction is at most this value, there is nothing to learn."""
 
 ZERO_AT_BEST = (ClassificationLoss, SquaredError, AbsoluteError, Huber, Pinball)
-"""Losses that are 0 for perfect predictions, so that relative differences are meaningful."""
+"""Losses that are 0 for perfect predictions. Their relative differences are meaningful."""
 
 
-def warn_of_the_end(loop: FitLoop, parameters: Parameters, task: Task, data: Data) -> None:
-    """Warn if a fit ended too early, or if its model is no better than a constant prediction.
+def warn_after_fit(loop: FitLoop, parameters: Parameters, task: Task, data: Data) -> None:
+    """Warn if a fit ended early, or if its model is no better than a constant prediction.
 
     Parameters
     ----------
@@ -49,13 +49,13 @@ def warn_of_the_end(loop: FitLoop, parameters: Parameters, task: Task, data: Dat
     n_iter = len(losses)
     if loop.interrupted and (loop.last.stopped or loop.last.epochs == max_iter):
         warn(
-            f"Training was interrupted after its last epoch, {n_iter}: the model is fully trained.",
+            f"Training was interrupted after the last epoch, {n_iter}. The model is fully trained.",
             UserWarning,
         )
     elif loop.interrupted:
         warn(
-            f"Training was interrupted in epoch {n_iter + 1}: it ends with the weights of the "
-            f"epoch before.",
+            f"Training was interrupted in epoch {n_iter + 1}. The model has the weights of the "
+            f"previous epoch.",
             UserWarning,
         )
     elif not loop.finite:
@@ -73,10 +73,10 @@ def warn_of_the_end(loop: FitLoop, parameters: Parameters, task: Task, data: Dat
 
 
 def warn_of_divergence(n_iter: int) -> None:
-    """Warn that the loss was not finite after ``n_iter`` epochs."""
+    """Warn that the loss of the epoch after ``n_iter`` epochs was not finite."""
     warn(
-        f"The loss is no longer finite in epoch {n_iter + 1}: training stops with the weights of "
-        f"the epoch before. A smaller learning_rate or clip_norm may help.",
+        f"The loss is no longer finite in epoch {n_iter + 1}. Training stops with the weights of "
+        f"the previous epoch. A smaller learning_rate or clip_norm may help.",
         RuntimeWarning,
     )
 
@@ -101,15 +101,15 @@ def warn_if_constant(final: float, task: Task, data: Data) -> None:
         than = "less than 1 % below" if final < constant else "no better than"
         warn(
             f"The training loss, {final:.4g}, is {than} {constant:.4g}, the loss of the best "
-            f"constant prediction: the model has learned next to nothing from X. Increase "
-            f"max_iter, try another learning_rate or batch_size, or check that the rows of X and "
-            f"y belong together.",
+            f"constant prediction. The model has learned almost nothing from X. Increase max_iter, "
+            f"try another learning_rate or batch_size, or check that the rows of X and y belong "
+            f"together.",
             ConvergenceWarning,
         )
 
 
 def _is_constant(y: Array) -> bool:
-    """Return True if all targets that are not NaN are the same."""
+    """Return True if all targets that are not NaN are equal, in each column."""
     if y.dtype.kind == "f" and np.isnan(y).any():
         columns = y.reshape(len(y), -1)
         present = columns[:, ~np.isnan(columns).all(axis=0)]

@@ -23,10 +23,10 @@ MIN_BATCH_SIZE, MAX_BATCH_SIZE = 4, 32
 """Bounds of ``batch_size="auto"``."""
 
 UPDATES_PER_EPOCH = 10
-"""Number of updates per epoch for which ``batch_size="auto"`` is chosen, within its bounds."""
+"""Number of updates per epoch with ``batch_size="auto"``, if the bounds allow it."""
 
 FULL_BATCH_CHUNK = 256
-"""Number of sequences of which L-BFGS computes the gradient at a time."""
+"""Number of sequences per chunk with L-BFGS, which sums the gradients of all chunks."""
 
 MAX_WEIGHT_DECAY = 0.02
 """Upper bound of ``weight_decay="auto"``."""
@@ -40,12 +40,12 @@ def fit_epochs(
     standardizer: Standardizer | None,
     state: TrainingState,
 ) -> Iterator[Epoch]:
-    """Return an iterator that trains a model for one epoch per step.
+    """Return an iterator. Each iteration trains the model for one epoch.
 
     Parameters
     ----------
     parameters : Parameters
-        The estimator. Its ``optimizer`` is not read: ``state`` holds it.
+        The estimator. The optimizer is taken from ``state``.
     model : Sequential
     task : Task
     data : Data
@@ -101,8 +101,8 @@ def fit_epochs(
 def batch_size(given: int | str, data: Data, optimizer: AnyOptimizer) -> int:
     """Return the number of sequences per batch.
 
-    For small data sets, "auto" is small enough that an epoch has several updates. L-BFGS needs the
-    gradient of all sequences: it sums the gradients of its batches.
+    For small data sets, "auto" is so small that an epoch has several updates. L-BFGS sums the
+    gradients of all batches, because it needs the gradient of all sequences.
     """
     n_sequences = len(data.sequences)
     if isinstance(optimizer, LBFGS):
@@ -116,7 +116,7 @@ def batch_size(given: int | str, data: Data, optimizer: AnyOptimizer) -> int:
 
 
 def weight_decay(given: float | str, data: Data, optimizer: AnyOptimizer) -> float:
-    """Return the weight decay. "auto" depends on the number of sequences or steps with targets."""
+    """Return the weight decay. "auto" depends on the number of sequences, or of their steps."""
     if not is_auto(given):
         return float(given)
     return 0.0 if isinstance(optimizer, LBFGS) else min(1 / data.n_targets(), MAX_WEIGHT_DECAY)

@@ -1,6 +1,6 @@
 """The loop over the epochs of a fit: validation, early stopping, progress, checkpoints, Ctrl-C.
 
-The loop trains a model and does not depend on the estimators. Its result is a `FitResult`.
+The loop does not depend on the estimators. The result is a `FitResult`.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class Validation(Protocol):
 
 @dataclass
 class Curves:
-    """The losses of all epochs of a model, also of earlier fits."""
+    """The losses of all epochs of a model, including the epochs of earlier fits."""
 
     loss: list[float]
     validation_loss: list[float]
 
 
 class FitResult(NamedTuple):
-    """The result of a training after an epoch.
+    """The result of the training up to an epoch.
 
     Attributes
     ----------
@@ -71,14 +71,14 @@ class FitResult(NamedTuple):
 
 
 class CompletedEpoch(NamedTuple):
-    """State of a training at the end of an epoch. Later epochs do not change it.
+    """Copy of the state of the training at the end of an epoch.
 
     Attributes
     ----------
     epochs : int
         Number of completed epochs of this fit.
     stopped : bool
-        True if the training must not continue, whatever ``max_iter`` is.
+        True if the training must not continue, even with a larger ``max_iter``.
     params : array (n_params,)
     n_losses, n_validation_losses : int
         Lengths of the loss curves.
@@ -95,11 +95,14 @@ class CompletedEpoch(NamedTuple):
     schedule: ScheduleState
 
 
-def complete(step: Callable[[], None]) -> None:
-    """Call a function again until Ctrl-C does not interrupt it. Repeating it must be harmless."""
+def call_to_the_end(function: Callable[[], None]) -> None:
+    """Call a function. If Ctrl-C interrupts the call, repeat it.
+
+    A repeated call must have the effect of a single call.
+    """
     while True:
         try:
-            return step()
+            return function()
         except KeyboardInterrupt:
             continue
 
@@ -118,7 +121,8 @@ class FitLoop:
     curves : Curves
         New losses are appended.
     install : callable
-        Takes the `FitResult` at the end. A second call with the same result changes nothing.
+        Function of the `FitResult`, called at the end. A second call with the same result must
+        change nothing.
     validation : Validation or None
     early_stopping : bool
     verbose : int
@@ -161,29 +165,30 @@ class FitLoop:
         self.last = self._completed()
 
     def run(self, max_iter: int, callbacks: FitCallbacks) -> None:
-        """Train for up to ``max_iter`` epochs, or until Ctrl-C after the first epoch."""
+        """Train for up to ``max_iter`` epochs. Ctrl-C after the first epoch ends the training."""
         try:
-            self.up_to(max_iter, callbacks)
+            self.train_up_to(max_iter, callbacks)
         except KeyboardInterrupt:
             if self.last.epochs == 0:
                 raise
             self.interrupted = True
 
-    def up_to(self, n_epochs: int, callbacks: FitCallbacks | None = None) -> None:
-        """Train until there are ``n_epochs`` epochs, or there is a reason to stop.
+    def train_up_to(self, n_epochs: int, callbacks: FitCallbacks | None = None) -> None:
+        """Train until the fit has ``n_epochs`` epochs or stops early, and install the result.
 
-        After Ctrl-C, the result of the last completed epoch is installed.
+        After Ctrl-C, the result of the last completed epoch is installed and KeyboardInterrupt is
+        raised.
         """
         try:
             self._train(n_epochs, callbacks or FitCallbacks())
             self._install()
         except KeyboardInterrupt:
             if self.last.epochs > 0:
-                complete(self._install)
+                call_to_the_end(self._install)
             raise
 
     def save_checkpoint(self, now: bool) -> None:
-        """Write a checkpoint if there is a file, and it is time or must be ``now``."""
+        """Write the checkpoint file, if there is one. See `CheckpointFile.write` for ``now``."""
         if self.file is not None:
             curves = self.curves
             checkpoint = Checkpoint(
@@ -222,7 +227,8 @@ class FitLoop:
     def _record(self, epoch: Epoch) -> dict[str, float]:
         """Record a completed epoch and return its figures for the progress report.
 
-        The assignment of ``last`` completes the epoch: Ctrl-C before it discards the epoch.
+        The epoch is complete when ``last`` has been assigned. Ctrl-C before the assignment discards
+        the epoch.
         """
         state, curves = self.state, self.curves
         figures, monitored = {"loss": epoch.loss}, epoch.loss

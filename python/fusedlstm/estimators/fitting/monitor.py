@@ -14,7 +14,7 @@ from fusedlstm.estimators.tasks import Task
 
 
 class Monitor:
-    """Computes the loss and the score of an estimator in training on validation data.
+    """Computes the loss and the score on validation data while an estimator is trained.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class Monitor:
     def score(self, epoch: int) -> float | None:
         """Return the score, or None if ``scoring`` is None.
 
-        A callable gets X and y as the user passed them. A scorer with a name gets the data that
-        `fit` has read, so that X is not read again in every epoch.
+        A callable gets X and y as the user passed them. A scorer that is given by its name gets the
+        `Sequences` that `fit` has read, because reading X in every epoch would take time.
         """
         scoring = self.estimator.scoring
         if scoring is None:
@@ -57,7 +57,7 @@ class Monitor:
         if np.isnan(score) and not self.score_was_nan:
             self.score_was_nan = True
             warn(
-                f"scoring returned nan in epoch {epoch}: such an epoch does not count as an "
+                f"scoring returned nan in epoch {epoch}. Epochs with this score do not count as an "
                 f"improvement.",
                 RuntimeWarning,
             )
@@ -72,8 +72,8 @@ class Monitor:
         if not np.isfinite(score):
             raise ValueError(
                 f"scoring={scoring!r} must be finite for the validation data; got {score} for "
-                f"{len(data.targets)} sequences. Scores may be undefined if a class is missing or "
-                f"if there is one sequence only."
+                f"{len(data.targets)} sequences. Some scores are undefined if a class is missing "
+                f"or if there is only one sequence."
             )
         return score
 

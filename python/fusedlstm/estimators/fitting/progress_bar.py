@@ -13,7 +13,7 @@ SECONDS_BETWEEN_LINES = 10.0
 
 
 class _Output:
-    """A text stream that ignores all text after the first error.
+    """Wrapper of a text stream. After the first error all text is discarded.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class _Output:
         return getattr(self._stream, name)
 
     def __eq__(self, other: object) -> bool:
-        """Return True for the wrapped stream: tqdm then reads the width of the terminal."""
+        """Return True for the wrapped stream, so that tqdm reads the width of the terminal."""
         return other is self or other is self._stream
 
     def __hash__(self) -> int:
@@ -63,9 +63,9 @@ class ProgressReport:
     Parameters
     ----------
     n_epochs : int
-        Largest number of epochs.
+        Number of epochs of the fit, if it does not stop early.
     done : int
-        Number of epochs that were completed before, such as the epochs of a checkpoint.
+        Number of epochs that are already completed, such as the epochs of a checkpoint.
     verbose : int
         0: nothing is shown. 1: a bar, or without a terminal a line every ten seconds. 2: a bar, or
         without a terminal a line per epoch.
@@ -127,9 +127,9 @@ def _import_tqdm() -> Any:
     if "ipykernel" in sys.modules:
         with contextlib.suppress(ImportError):
             importlib.import_module("ipywidgets")
-            from tqdm.notebook import tqdm as of_notebook
+            from tqdm.notebook import tqdm as notebook_tqdm
 
-            return of_notebook
+            return notebook_tqdm
     from tqdm.std import tqdm
 
     return tqdm

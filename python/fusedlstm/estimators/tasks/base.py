@@ -15,10 +15,10 @@ from fusedlstm.losses import Loss
 
 
 class Task(abc.ABC):
-    """One kind of targets: how they are read and encoded, their loss and their predictions.
+    """A kind of targets. A task reads and encodes targets, defines the loss and decodes outputs.
 
-    A task is immutable. `learn` returns a task with the properties of the targets of the first fit,
-    such as their classes. `encode`, `output_transform` and `n_outputs` need such a task.
+    A task is immutable. `learn` returns a task with properties of the targets of the first fit,
+    such as the classes. `encode`, `output_transform` and `n_outputs` need these properties.
     """
 
     loss: Any
@@ -36,29 +36,29 @@ class Task(abc.ABC):
 
     @property
     def stratified(self) -> bool:
-        """True if training and validation part should have the same shares of the targets."""
+        """True if training and validation part should have the same shares of the classes."""
         return False
 
     @abc.abstractmethod
     def read(self, y: Any, sequences: Sequences, name: str = "y") -> Targets:
-        """Return targets of sequences as an array, and targets of steps as `Sequences`."""
+        """Check y. Return targets of sequences as an array, targets of steps as `Sequences`."""
 
     @abc.abstractmethod
     def learn(self, y: Any, weights: Any, classes: Any = None) -> Task:
-        """Return the task with the properties of the targets.
+        """Return a task with the properties of the targets.
 
         Parameters
         ----------
         y : array or Sequences
             All targets, as `read` returned them.
         weights : array, Sequences or None
-            Weights relative to their mean.
+            Weights divided by their mean.
         classes : array (n_classes,) or None
             All labels. None: the labels of y.
         """
 
     def warn_of_targets(self, data: Data) -> None:  # noqa: B027
-        """Warn if the targets of the first fit look like a mistake."""
+        """Warn if the targets of the first fit probably have another meaning."""
 
     @abc.abstractmethod
     def encode(self, y: Any, name: str = "y") -> Targets:
@@ -85,7 +85,7 @@ class Task(abc.ABC):
         return 1.0
 
     def evaluate(self, snapshot: Snapshot, data: Data) -> float:
-        """Return the loss of a model on data."""
+        """Return the loss of the model of a snapshot on data."""
         weights = cast("Array | None", data.weights)
         value, _ = self.loss(snapshot.outputs(data.sequences), data.y, weights)
         return float(value)

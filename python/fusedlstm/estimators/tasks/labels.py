@@ -87,8 +87,9 @@ class Labels(Task):
     def encode(self, y: Array, name: str = "y") -> Array:
         if self.multilabel:
             if y.shape[1:] != self.classes.shape:
-                needed = f"a matrix of zeros and ones, a column for each of {len(self.classes)}"
-                raise ValueError(check.needs(name, f"{needed} labels", y))
+                n_labels = len(self.classes)
+                needed = f"a matrix of zeros and ones with {n_labels} columns, as in fit"
+                raise ValueError(check.needs(name, needed, y))
             return y
         if y.ndim == 2:
             raise ValueError(check.needs(name, "labels (n_samples,), as in fit", y))
@@ -96,7 +97,7 @@ class Labels(Task):
         encoded = np.array([number.get(label, -1) for label in y.tolist()])
         if encoded.min() < 0:
             wrong = y[np.argmin(encoded)]
-            raise ValueError(check.needs(name, "of the classes of fit", wrong))
+            raise ValueError(check.needs(name, "labels that occur in classes_", wrong))
         return encoded
 
     def output_transform(self) -> OutputTransform:
@@ -115,10 +116,10 @@ class Labels(Task):
 
 
 def check_labels(labels: Array, name: str, needed: str) -> None:
-    """Refuse missing labels, and numbers that are not classes, such as fractions."""
+    """Raise an error for missing labels and for numbers that are not classes, such as 0.5."""
     try:
         assert_all_finite(labels, input_name=name)
-    except AttributeError:  # old versions compare each label with itself
+    except AttributeError:  # of old versions of scikit-learn, which compute y != y
         raise ValueError(check.needs(name, needed, labels)) from None
     check_classification_targets(labels)
 

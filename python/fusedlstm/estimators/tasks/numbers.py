@@ -41,7 +41,8 @@ class Numbers(Task):
     given_loss : object
         The parameter ``loss`` of the estimator, for error messages.
     normalize : bool or "auto"
-        Train on targets with zero mean and unit variance, if the loss allows it.
+        True: train on targets with zero mean and unit variance. "auto": True if the loss supports
+        it.
     dtype : {"float32", "float64"}
         Data type of the encoded targets.
     fitted_loss : RegressionLoss or None
@@ -66,7 +67,7 @@ class Numbers(Task):
         return int(self.fitted_loss.n_outputs(len(self.mean)))
 
     def check(self) -> None:
-        """Check the parameter ``normalize_y``."""
+        """Check the parameter ``normalize_y`` of the estimator."""
         if not (isinstance(self.normalize, str) and self.normalize == "auto"):
             check.true_or_false("normalize_y", self.normalize)
             if self.normalize and not self.loss.location_scale:
@@ -115,7 +116,7 @@ class Numbers(Task):
         return encoded
 
     def check_columns(self, columns: Array, name: str) -> None:
-        """Refuse a number of columns that differs from fit."""
+        """Raise a ValueError if the number of columns differs from fit."""
         if columns.shape[1] != len(self.mean):
             raise ValueError(
                 f"{name} must have {len(self.mean)} outputs, as in fit; got {columns.shape[1]}"
@@ -135,12 +136,12 @@ class Numbers(Task):
         return partial(_with_std, transform, self.fitted_loss, self.scale, self.ndim == 1)
 
     def quantiles(self) -> tuple[float, ...]:
-        """Return the quantiles on the last axis of the predictions; () for other losses."""
+        """Return the quantiles on the last axis of the predictions; () if there is no such axis."""
         levels = self.fitted_loss.quantiles if isinstance(self.fitted_loss, Pinball) else ()
         return levels if isinstance(levels, tuple) else ()
 
     def scores(self) -> list[Callable[..., float]]:
-        """Return one score function per quantile, or one for the predictions of other losses."""
+        """Return one score function per quantile; for other losses, a list of one function."""
         return [partial(d2_pinball_score, alpha=level) for level in self.quantiles()] or [r2_score]
 
     def attributes(self) -> dict[str, Any]:
@@ -152,10 +153,10 @@ class Numbers(Task):
         }
 
     def input_gain(self, input_size: int, hidden_size: int) -> float:
-        """Return the factor between LeCun's and Xavier's standard deviation.
+        """Return the ratio of Xavier's to LeCun's standard deviation of initial weights.
 
-        The initial model is then a smoother function of its inputs. It predicts numbers better if
-        it is trained on few noisy sequences (bench/defaults.py).
+        With this factor the initial model is a smoother function of its inputs. The trained model
+        predicts better if there are few noisy training sequences (bench/defaults.py).
         """
         return np.sqrt(2 * input_size / (input_size + hidden_size))  # type: ignore[no-any-return]
 
@@ -210,11 +211,11 @@ _TRANSFORMS: dict[type[RegressionLoss], str] = {
     Poisson: "exponentials",
     Pinball: "quantiles",
 }
-"""The transforms of the compiled core. Other losses use their method `predict`."""
+"""Transforms in the compiled core. Losses that are not listed use their method `predict`."""
 
 
 def _check_predict(loss: RegressionLoss, n_targets: int) -> None:
-    """Refuse a loss whose method `predict` returns an array of a wrong shape."""
+    """Raise a ValueError if the method `predict` of a loss returns an array of a wrong shape."""
     outputs = np.zeros((1, loss.n_outputs(n_targets)))
     shape = np.shape(loss.predict(outputs))
     if shape[:2] != (1, n_targets):

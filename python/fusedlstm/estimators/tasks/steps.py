@@ -1,6 +1,7 @@
 """The tasks of the estimators with one prediction per step.
 
-The steps of all sequences are the rows of the tasks for sequences.
+These tasks pass the concatenated steps of all sequences to the tasks for sequences, which treat
+each step as one row.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ def read_steps(y: Any, sequences: Sequences, name: str) -> Sequences:
 
 
 def step_weights(y: Sequences, sample_weight: Array | None) -> Sequences | None:
-    """Return weights of steps, which are the weights of their sequences."""
+    """Return the weight of each step: the weight of its sequence."""
     if sample_weight is None:
         return None
     return PackedSequences(np.repeat(sample_weight, y.lengths()), y.starts_of_all())
 
 
 def evaluate_steps(loss: Loss, snapshot: Snapshot, data: Data) -> float:
-    """Return the mean loss of a model over the steps of data, without missing targets."""
+    """Return the mean loss of a model over all steps whose targets are not missing."""
     total, size = 0.0, 0.0
     for rows, outputs in snapshot.step_outputs(data.sequences):
         y = data.y.take(rows, None)[0]
@@ -75,7 +76,7 @@ class StepLabels(Labels):
             refuse_at(name, "labels, not fractions", targets, labels != np.floor(labels))
         elif labels.dtype.kind == "O":
             other = np.array([not isinstance(label, str) for label in labels.tolist()])
-            refuse_at(name, "text, in an array of objects", targets, other)
+            refuse_at(name, "strings in an object array", targets, other)
         elif labels.dtype.kind not in "biuUM":
             raise ValueError(check.needs(name, "labels of text, integers or bools", labels.dtype))
         check_classification_targets(labels)
@@ -87,12 +88,14 @@ class StepLabels(Labels):
             labels = learned.classes.tolist()
             for label in self.class_weight:
                 if label not in labels:
-                    raise ValueError(check.needs("class_weight", "of labels of y", label))
+                    raise ValueError(
+                        check.needs("class_weight", "a dict of labels that occur in y", label)
+                    )
         return learned
 
     def encode(self, y: Any, name: str = "y") -> Sequences:  # type: ignore[override]
         labels = all_steps(y)
-        refuse_at(name, "labels of the classes of fit", y, ~np.isin(labels, self.classes))
+        refuse_at(name, "labels that occur in classes_", y, ~np.isin(labels, self.classes))
         return PackedSequences(np.searchsorted(self.classes, labels), y.starts_of_all())
 
     def output_transform(self) -> OutputTransform:
@@ -141,9 +144,10 @@ class StepNumbers(Numbers):
             refuse_at(name, "numbers", targets, wrong, hint="LSTMTagger predicts labels.")
         values = check.real_array(name, given, np.float64)
         wrong = np.asarray(np.isinf(values.reshape(len(values), -1)).any(axis=1))
-        refuse_at(name, "finite numbers, or NaN where there is none", targets, wrong, "infinity")
+        refuse_at(name, "finite, or NaN for missing targets", targets, wrong, "infinity")
         if np.isnan(values).all():
-            raise ValueError(check.needs(name, "numbers; NaN only where there is none", np.nan))
+            needed = "numbers, with NaN only for missing targets"
+            raise ValueError(check.needs(name, needed, "only NaN"))
         return PackedSequences(values, targets.starts_of_all())
 
     def learn(self, y: Any, weights: Any, classes: Any = None) -> Numbers:
@@ -157,7 +161,7 @@ class StepNumbers(Numbers):
             present = ~np.isnan(values.reshape(len(values), -1))
             without = ~(present & (of_steps > 0)[:, np.newaxis]).any(axis=0)
             if without.any():
-                needed = "positive for some target of every output"
+                needed = "positive for at least one target of every output"
                 got = f"0 for all targets of column {without.argmax()}"
                 raise ValueError(check.needs("sample_weight", needed, got))
         return super().learn(values, of_steps)
