@@ -197,84 +197,97 @@ def fraction_problem(fraction: float, y: Array, stratify: bool) -> str:
     return check.needs("validation_fraction", needed, fraction)
 
 
-def read_X(
-    estimator: Any,
-    X: Any,
-    dtype: npt.DTypeLike,
-    reset: bool,
-    name: str = "X",
-    allow_nan: bool = False,
-    named: bool = True,
-) -> Sequences:
-    """Read X for an estimator.
+class SequenceInputMixin:
+    """Mixin of estimators and transformers, which reads X and compares it with the X of `fit`.
 
-    Parameters
+    Attributes
     ----------
-    estimator : object
-        With ``reset``, the attributes ``n_features_in_``, ``feature_names_in_`` and
-        ``_fitted_on_2d`` are set. Otherwise X must agree with these attributes.
-    X : array, data frame or list
-    dtype : dtype
-        X must be within the range of this dtype.
-    reset : bool
-        True in `fit`.
-    name : str
-        Name of X in errors.
-    allow_nan : bool
-    named : bool
-        If True, the column names of data frames are compared with the names in `fit`.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If X is invalid or does not agree with `fit`.
+    n_features_in_ : int
+        Number of features, or for 2-D X the number of columns.
+    feature_names_in_ : array (n_features_in_,)
+        Names of the columns, if X has names.
     """
-    if type(X) is not np.ndarray:
-        if isinstance(X, Sequences):
-            return X
-        check_frames(X, name, reset)
-    sequences = read_sequences(X, name, allow_nan)
-    sequences.check_range(dtype, name)
-    if sequences.form == "2d" and not (reset or estimator._fitted_on_2d):
-        raise ValueError(
-            f"{name} must be a 3D array or a list of sequences, as it was in fit; got a 2D array "
-            f"of {sequences.longest()} columns. For one sequence pass {name}[np.newaxis], for "
-            f"sequences of one feature {name}[..., np.newaxis]."
-        )
-    if sequences.form != "2d":
-        if named and (
-            reset
-            or type(X) is not np.ndarray
-            or sequences.form == "ragged"
-            or "feature_names_in_" in estimator.__dict__
-        ):
-            was_2d = not reset and estimator._fitted_on_2d
-            check_names(estimator, X, sequences.n_features, name, reset, was_2d)
-    elif named:
-        # scikit-learn checks the number of columns and, in a data frame, their names.
-        try:
-            validate_data(estimator, X, reset=reset, skip_check_array=True)
-        except ValueError as error:
-            if reset or sequences.longest() == estimator.n_features_in_:
-                raise
+
+    n_features_in_: int
+    _fitted_on_2d: bool
+
+    def _read_X(
+        self,
+        X: Any,
+        dtype: npt.DTypeLike,
+        reset: bool,
+        name: str = "X",
+        allow_nan: bool = False,
+        named: bool = True,
+    ) -> Sequences:
+        """Read X.
+
+        With ``reset``, the attributes are set. Otherwise X must agree with them.
+
+        Parameters
+        ----------
+        X : array, data frame or list
+        dtype : dtype
+            X must be within the range of this dtype.
+        reset : bool
+            True in `fit`.
+        name : str
+            Name of X in errors.
+        allow_nan : bool
+        named : bool
+            If True, the column names of data frames are compared with the names in `fit`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is invalid or does not agree with `fit`.
+        """
+        if type(X) is not np.ndarray:
+            if isinstance(X, Sequences):
+                return X
+            check_frames(X, name, reset)
+        sequences = read_sequences(X, name, allow_nan)
+        sequences.check_range(dtype, name)
+        if sequences.form == "2d" and not (reset or self._fitted_on_2d):
             raise ValueError(
-                f"{error} The columns of 2-D X are time steps. To predict for other numbers of "
-                f"steps, fit on 3-D X: np.asarray(X)[..., np.newaxis]."
-            ) from None
-    elif sequences.longest() != estimator.n_features_in_:
-        raise ValueError(
-            f"{name} has {sequences.longest()} features, but {type(estimator).__name__} is "
-            f"expecting {estimator.n_features_in_} features as input"
-        )
-    if reset:
-        estimator._fitted_on_2d = sequences.form == "2d"
-    expected = 1 if estimator._fitted_on_2d else estimator.n_features_in_
-    if sequences.n_features != expected:
-        raise ValueError(
-            f"{name} has {sequences.n_features} features, but {type(estimator).__name__} is "
-            f"expecting {expected} features as input"
-        )
-    return sequences
+                f"{name} must be a 3D array or a list of sequences, as it was in fit; got a 2D "
+                f"array of {sequences.longest()} columns. For one sequence pass "
+                f"{name}[np.newaxis], for sequences of one feature {name}[..., np.newaxis]."
+            )
+        if sequences.form != "2d":
+            if named and (
+                reset
+                or type(X) is not np.ndarray
+                or sequences.form == "ragged"
+                or "feature_names_in_" in vars(self)
+            ):
+                was_2d = not reset and self._fitted_on_2d
+                check_names(self, X, sequences.n_features, name, reset, was_2d)
+        elif named:
+            # scikit-learn checks the number of columns and, in a data frame, their names.
+            try:
+                validate_data(self, X, reset=reset, skip_check_array=True)
+            except ValueError as error:
+                if reset or sequences.longest() == self.n_features_in_:
+                    raise
+                raise ValueError(
+                    f"{error} The columns of 2-D X are time steps. To predict for other numbers of "
+                    f"steps, fit on 3-D X: np.asarray(X)[..., np.newaxis]."
+                ) from None
+        elif sequences.longest() != self.n_features_in_:
+            raise ValueError(
+                f"{name} has {sequences.longest()} features, but {type(self).__name__} is "
+                f"expecting {self.n_features_in_} features as input"
+            )
+        if reset:
+            self._fitted_on_2d = sequences.form == "2d"
+        expected = 1 if self._fitted_on_2d else self.n_features_in_
+        if sequences.n_features != expected:
+            raise ValueError(
+                f"{name} has {sequences.n_features} features, but {type(self).__name__} is "
+                f"expecting {expected} features as input"
+            )
+        return sequences
 
 
 def read_weights(sample_weight: Any, n: int) -> Array | None:

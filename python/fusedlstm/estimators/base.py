@@ -14,7 +14,7 @@ from fusedlstm._core.threads import thread_limit
 from fusedlstm._utils.callbacks import CallbackSupportMixin, with_callbacks
 from fusedlstm._utils.transaction import rollback_on_error
 from fusedlstm.data.frames import step_names_check
-from fusedlstm.data.reading import Data, read_weights, read_X, relative_weights
+from fusedlstm.data.reading import Data, SequenceInputMixin, read_weights, relative_weights
 from fusedlstm.data.standardization import warn_of_constant_features
 from fusedlstm.estimators.fitting.callbacks import FitCallbacks
 from fusedlstm.estimators.fitting.checkpoints import CheckpointFile, problem_of
@@ -52,6 +52,7 @@ from fusedlstm.schedules import ScheduleState
 
 class SequenceEstimator(
     CallbackSupportMixin,  # type: ignore[misc]
+    SequenceInputMixin,
     Savable,
     Parameters,
     BaseEstimator,  # type: ignore[misc]
@@ -59,8 +60,7 @@ class SequenceEstimator(
 ):
     """Base class of the estimators.
 
-    `fit` checks the parameters, reads X (`fusedlstm.data.reading`) and the targets
-    (`fusedlstm.estimators.tasks`), and creates a model. Then a `FitLoop` trains the model.
+    `fit` checks parameters, reads X and targets and creates a model. A `FitLoop` trains it.
     """
 
     _saved_attributes: ClassVar[tuple[str, ...]] = (
@@ -230,7 +230,7 @@ class SequenceEstimator(
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
-        sequences = read_X(self, X, self.dtype, reset, "X" + suffix)
+        sequences = self._read_X(X, self.dtype, reset, "X" + suffix)
         task = self._task()
         targets = task.read(y, sequences, "y" + suffix)
         if len(targets) != len(sequences):
@@ -391,7 +391,7 @@ class SequenceEstimator(
         if "model_" not in vars(self):  # check_is_fitted takes longer than a short prediction
             check_is_fitted(self, "model_")
         with thread_limit(self.n_threads):
-            sequences = read_X(self, X, self.model_.dtype, reset=False)
+            sequences = self._read_X(X, self.model_.dtype, reset=False)
             return self._current_snapshot().outputs(sequences)
 
     def __sklearn_tags__(self) -> Any:

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fusedlstm._core import Array
 from fusedlstm._core.threads import thread_limit
-from fusedlstm.data.reading import read_weights, read_X
+from fusedlstm.data.reading import read_weights
 from fusedlstm.data.sequences import Sequences, all_steps
 from fusedlstm.estimators.base import SequenceEstimator
 from fusedlstm.layers import Layer
@@ -41,7 +41,7 @@ class StepEstimator(SequenceEstimator):
         if "model_" not in vars(self):
             check_is_fitted(self, "model_")
         with thread_limit(self.n_threads):
-            sequences = read_X(self, X, self.model_.dtype, reset=False)
+            sequences = self._read_X(X, self.model_.dtype, reset=False)
             snapshot = self._current_snapshot()
             rows = [
                 rows_of(outputs.steps(), outputs.mask(), 2)
@@ -69,7 +69,7 @@ class StepEstimator(SequenceEstimator):
     def _rows(self, X: Any, y: Any, sample_weight: Any) -> tuple[Array, Array, Array | None]:
         """Return targets, predictions and weights of all real steps, for a score."""
         check_is_fitted(self, "model_")
-        sequences = read_X(self, X, self.model_.dtype, reset=False)
+        sequences = self._read_X(X, self.model_.dtype, reset=False)
         targets: Any = self._task().read(y, sequences)
         weights = read_weights(sample_weight, len(sequences))
         if weights is not None:

@@ -141,7 +141,7 @@ def evaluate(
         of_rows = None
         if weights is not None:
             of_rows = _step_weights(weights, x, mask)
-            if weights.ndim == 2 and hasattr(loss, "_scales_weights"):  # set by `each_step`
+            if weights.ndim == 2 and hasattr(loss, "scales_weights"):  # set by `each_step`
                 size = float(of_rows.sum())
                 of_rows = of_rows / max(of_rows.mean(), np.finfo(np.float64).tiny)
         value, drows = loss(rows_of(x, mask), targets, of_rows)
@@ -218,7 +218,7 @@ def each_step(loss: Loss) -> Loss:
         value, dy = loss(rows_of(y_pred, None, 2), rows_of(y, None, 2), rows)
         return value, dy.reshape(y_pred.shape)
 
-    of_steps._scales_weights = True  # type: ignore[attr-defined]
+    of_steps.scales_weights = True  # type: ignore[attr-defined]
     return of_steps
 
 

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from fusedlstm._core import Array
 from fusedlstm._utils.callbacks import CallbackSupportMixin, with_callbacks
 from fusedlstm._utils.transaction import rollback_on_error
-from fusedlstm.data.reading import read_X
+from fusedlstm.data.reading import SequenceInputMixin
 from fusedlstm.data.sequences import PackedSequences, PaddedSequences, Sequences
 from fusedlstm.files.saving import Savable
 
@@ -20,6 +20,7 @@ from fusedlstm.files.saving import Savable
 class SequenceTransformer(
     CallbackSupportMixin,  # type: ignore[misc]
     TransformerMixin,  # type: ignore[misc]
+    SequenceInputMixin,
     Savable,
     BaseEstimator,  # type: ignore[misc]
     abc.ABC,
@@ -70,7 +71,7 @@ class SequenceTransformer(
         """Set the fitted attributes."""
 
     def _read(self, X: Any, reset: bool, named: bool = True) -> Sequences:
-        return read_X(self, X, np.float64, reset, allow_nan=self._allows_nan, named=named)
+        return self._read_X(X, np.float64, reset, allow_nan=self._allows_nan, named=named)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
