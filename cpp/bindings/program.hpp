@@ -1,4 +1,4 @@
-// Whole models for Python.
+// Programs for Python: the ops of a whole model in one call.
 #pragma once
 
 #include <variant>

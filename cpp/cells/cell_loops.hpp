@@ -9,8 +9,8 @@ namespace fusedlstm {
 
 namespace detail {
 
-// What the equations use beside pre-activations and state: the unit weights of a packet, the dropout mask of the
-// candidate, and the arrays that save activations for backward.
+// The operands of the equations other than pre-activations and state: the unit weights of a packet, the dropout mask of
+// the candidate, and the arrays that save activations for backward.
 template <class S, int WeightCount, bool Training, bool Masked>
 struct Units {
   Pack<S> weights[WeightCount > 0 ? WeightCount : 1];

@@ -27,7 +27,7 @@ FORMS = {
     "tuples": lambda: (tuple(X), tuple(Y)),
     "objects": lambda: (objects(X), objects(Y)),
     "lists of lists": lambda: ([x.tolist() for x in X], [y.tolist() for y in Y]),
-    "padded": lambda: (padded(X), padded(Y, "nobody reads this")),
+    "padded": lambda: (padded(X), padded(Y, "padding")),
     "padded, list": lambda: (padded(X), Y),
     "list, padded": lambda: (X, padded(Y, "")),
     "frames": lambda: ([pd.DataFrame(x) for x in X], [pd.Series(y) for y in Y]),

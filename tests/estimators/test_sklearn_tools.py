@@ -103,8 +103,8 @@ def test_a_grid_search_warns_once_about_parameters_without_effect(X, n_jobs):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         search.fit(X, SIGNS)
-    told = [warning for warning in caught if "no effect with layers" in str(warning.message)]
-    assert [warning.filename for warning in told] == [__file__]
+    shown = [warning for warning in caught if "no effect with layers" in str(warning.message)]
+    assert [warning.filename for warning in shown] == [__file__]
     with pytest.warns(UserWarning, match="has no effect with layers"):
         search.best_estimator_.fit(X, SIGNS)
 
