@@ -14,12 +14,12 @@ pytest.importorskip(
 from aeon.pipeline import make_pipeline
 from aeon.testing.estimator_checking import check_estimator
 from aeon.transformations.collection import Normalizer
-from problems import equal_series, run_example, series
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
 from fusedlstm import LSTMClassifier, LSTMRegressor
 from fusedlstm.contrib.aeon import SequenceClassifier, SequenceRegressor
+from problems import equal_series, run_example, series
 
 LSTM = {"hidden_size": 8, "max_iter": 20, "learning_rate": 0.01, "random_state": 0}
 

@@ -14,7 +14,6 @@ pytest.importorskip(
 import pandas as pd
 import sktime
 from packaging.version import Version
-from problems import equal_series, run_example, series
 from sktime.classification.model_selection import TSCGridSearchCV
 from sktime.datatypes import convert_to
 from sktime.transformations.series.exponent import ExponentTransformer
@@ -22,6 +21,7 @@ from sktime.utils.estimator_checks import check_estimator
 
 from fusedlstm import LSTMClassifier, LSTMRegressor
 from fusedlstm.contrib.sktime import SequenceClassifier, SequenceRegressor
+from problems import equal_series, run_example, series
 
 # Up to version 1.1, the search of sktime reads scikit-learn's tags in a deprecated way.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:sklearn")

@@ -9,12 +9,12 @@ pytest.importorskip(
     "tslearn", reason="tslearn is not installed; `bash tests/contrib/run tslearn` installs it"
 )
 
-from problems import run_example, series
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from tslearn.utils import to_time_series_dataset
 
 from fusedlstm import LSTMClassifier, SequenceScaler
+from problems import run_example, series
 
 LSTM = {"hidden_size": 8, "max_iter": 20, "learning_rate": 0.01, "random_state": 0}
 

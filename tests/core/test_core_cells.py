@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+import reference_cells as cells
+from conftest import VARIANTS
 from recurrent_problems import (
     FORWARD,
     FUSED,
@@ -22,9 +25,6 @@ from recurrent_problems import (
     assert_gradients_right,
     regularizers_for,
 )
-
-import reference_cells as cells
-from conftest import VARIANTS
 from reference import numeric_gradient, relative_error
 
 

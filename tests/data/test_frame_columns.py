@@ -6,12 +6,12 @@ import warnings
 
 import numpy as np
 import pytest
-from frame_data import LikePolars, tidy_frame
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import make_pipeline
 
 import fusedlstm
+from frame_data import LikePolars, tidy_frame
 from fusedlstm import (
     LSTMClassifier,
     LSTMRegressor,

@@ -6,9 +6,9 @@ import re
 
 import numpy as np
 import pytest
-from frame_data import LikePolars, tidy_frame
 from sklearn.model_selection import cross_val_score
 
+from frame_data import LikePolars, tidy_frame
 from fusedlstm import (
     LSTMClassifier,
     SequenceImputer,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from step_data import LENGTHS, objects, padded
 
 from fusedlstm.losses import RegressionLoss
+from step_data import LENGTHS, objects, padded
 
 MISSING = [(0, 1), (1, 0), (2, 0), (2, 3), (4, 2), (7, 5), (11, 0), (11, 1), (11, 2)]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from estimator_data import sequences, targets
 from sklearn.base import clone
 
+from estimator_data import sequences, targets
 from fusedlstm import LSTMClassifier, LSTMRegressor
 from fusedlstm.layers import LSTM, Dense, Dropout, LastStep
 from fusedlstm.optimizers import SGD

@@ -7,12 +7,12 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from step_data import LENGTHS, equal, weights_of
-from step_regressor_data import FORMS, Y2, Cubic, X, Y, data, with_gaps
 
 from fusedlstm import LSTMStepRegressor
 from fusedlstm.layers import LSTM, LastStep
 from fusedlstm.metrics import step_scorer
+from step_data import LENGTHS, equal, weights_of
+from step_regressor_data import FORMS, Y2, Cubic, X, Y, data, with_gaps
 
 
 def model(**options):

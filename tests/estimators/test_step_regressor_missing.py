@@ -10,13 +10,13 @@ import sklearn
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 from sklearn.utils.fixes import parse_version
-from step_data import LENGTHS, padded, weights_of
-from step_regressor_data import GAPS, Y2, X, Y, data, with_gaps
 
 from fusedlstm import LSTMStepRegressor, Sequential
 from fusedlstm.losses import Pinball, squared_error
 from fusedlstm.optimizers import SGD
 from fusedlstm.training import Batch, epochs
+from step_data import LENGTHS, padded, weights_of
+from step_regressor_data import GAPS, Y2, X, Y, data, with_gaps
 
 FULL = {
     "optimizer": "sgd",

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.metrics import accuracy_score
-from step_data import LENGTHS, equal, padded, weights_of
-from tagger_data import FORMS, X, Y, labels_of
 
 import fusedlstm
 from fusedlstm import LSTMTagger
 from fusedlstm.layers import GRU, LSTM, Chain, Dense, Dropout, LastStep, Parallel, Pool, Residual
+from step_data import LENGTHS, equal, padded, weights_of
+from tagger_data import FORMS, X, Y, labels_of
 
 
 def model(**options):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, log_loss, roc_auc_score
-from step_data import LENGTHS, equal, padded, weights_of
-from tagger_data import FORMS, X, Y, labels_of
 
 from fusedlstm import LSTMClassifier, LSTMRegressor, LSTMTagger
 from fusedlstm.metrics import step_scorer
+from step_data import LENGTHS, equal, padded, weights_of
+from tagger_data import FORMS, X, Y, labels_of
 
 
 def model(**options):

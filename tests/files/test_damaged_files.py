@@ -10,13 +10,13 @@ import sys
 import numpy as np
 import pytest
 import safetensors.numpy
-from saved_objects import SIGNS, TOTAL, X, quick
 
 import fusedlstm
 from fusedlstm import LSTMClassifier, LSTMRegressor, Sequential
 from fusedlstm.files.format import METADATA_KEY, read, write
 from fusedlstm.layers import LSTM, Dense
 from fusedlstm.optimizers import Adam
+from saved_objects import SIGNS, TOTAL, X, quick
 
 
 @pytest.fixture

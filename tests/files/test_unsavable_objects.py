@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from saved_objects import SIGNS, TOTAL, X, quick
 from sklearn.exceptions import NotFittedError
 
 from fusedlstm import LSTMClassifier, LSTMRegressor, SequenceScaler
@@ -16,6 +15,7 @@ from fusedlstm.losses import (
     SquaredError,
 )
 from fusedlstm.optimizers import Adam
+from saved_objects import SIGNS, TOTAL, X, quick
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import subprocess
 import sys
 
 import pytest
-from saved_objects import TOTAL, X, quick
 
 import fusedlstm
 from fusedlstm import LSTMRegressor, Sequential
 from fusedlstm.layers import Dense
+from saved_objects import TOTAL, X, quick
 
 
 def test_a_file_is_replaced_completely_or_not_at_all(tmp_path, monkeypatch):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from custom_layers import MeanStep, X
 
 import fusedlstm
 import reference
+from custom_layers import MeanStep, X
 from fusedlstm import LSTMClassifier, LSTMRegressor, Model, Sequential
 from fusedlstm.layers import (
     GRU,

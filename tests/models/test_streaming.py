@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
-from stream_models import MODELS, model_of
 
 from fusedlstm import LSTMClassifier, LSTMRegressor
 from fusedlstm.layers import (
@@ -19,6 +18,7 @@ from fusedlstm.layers import (
     LastStep,
 )
 from fusedlstm.losses import Pinball, SquaredError
+from stream_models import MODELS, model_of
 
 
 def last(y):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from broken_estimators import BROKEN, Classifier, Regressor, Shift, Sorts
 
+from broken_estimators import BROKEN, Classifier, Regressor, Shift, Sorts
 from fusedlstm import LSTMClassifier, LSTMRegressor, PadSequences, SequenceImputer, SequenceScaler
 from fusedlstm.layers import LSTM, Dense, Dropout
 from fusedlstm.testing import (

@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 import pytest
-from checkpoint_problems import TOTAL, X, quick
 
 import fusedlstm
+from checkpoint_problems import TOTAL, X, quick
 from fusedlstm.files import format as _files
 from fusedlstm.optimizers import Adam
 

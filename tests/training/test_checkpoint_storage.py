@@ -11,9 +11,9 @@ import tempfile
 
 import numpy as np
 import pytest
-from checkpoint_problems import TOTAL, X, quick
 
 import fusedlstm
+from checkpoint_problems import TOTAL, X, quick
 from fusedlstm.estimators.fitting.checkpoints import CheckpointFile
 from fusedlstm.files import format, replacement
 
