@@ -124,8 +124,8 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         Fraction of the sequences to set aside as validation data for early stopping. Not used if
         X_val is passed to ``fit``.
     validation_split : {"random", "last"}, default "random"
-        Selection of the sequences that are set aside. ``"random"`` draws them at random, in the
-        classifier with the same fraction of every class. ``"last"`` takes the last sequences.
+        Selection of the sequences that are set aside. ``"random"`` draws them at random (the
+        classifier: the same fraction of every class). ``"last"`` takes the last sequences.
         Use ``"last"`` for windows of a time series: random windows overlap with the training
         windows, and the validation loss is then too low.
     n_iter_no_change : int, default 10
@@ -178,7 +178,7 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
     n_iter_ : int
         Number of epochs for which the model has been trained, in all calls.
     best_iter_ : int
-        Epoch of the last `fit` with the best monitored value. Epochs are counted from 1 over all
+        Epoch with the best monitored value in the last `fit`. Epochs are counted from 1 over all
         calls, as in ``n_iter_``. With ``early_stopping`` the monitored value is the validation loss
         or the score, and the model has the weights of this epoch. Otherwise the monitored value is
         the training loss, and the model has the weights of the last epoch.

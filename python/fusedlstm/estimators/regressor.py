@@ -44,7 +44,7 @@ loss, default "squared_error"
     weight_decay : float or "auto", default "auto"
         Strength of the L2 penalty on the weights. Biases are not penalized. The penalty is
         decoupled from the gradient for ``"adamw"`` and ``"lion"``. With ``"auto"`` the strength is
-        1 / n_samples, but at most 0.02. The penalty then has about the weight of one sequence. For
+        1 / n_samples, but at most 0.02. The penalty then counts about as much as one sequence. For
         L-BFGS, ``"auto"`` is 0.
     max_iter : int, default 100
         Largest number of epochs. The training ends earlier through ``early_stopping``, a callback,
@@ -133,7 +133,7 @@ loss, default "squared_error"
         Parameters
         ----------
         n_sequences : int or None, default None
-            Number of sequences that each step advances. With None there is one sequence, and the
+            Number of sequences processed together. With None there is one sequence, and the
             arrays of ``step`` have no axis for sequences.
         return_std : bool, default False
             If True, ``step`` returns a tuple of mean and standard deviation, as ``predict`` does.

@@ -70,7 +70,7 @@ class LSTM(Recurrent):
         The gates are not part of the state. So streams, truncated back-propagation, and
         `Sequential.run` and `Sequential.forward` with a given state refuse the layer.
     activation : str or tuple, default "tanh"
-        Activation of the candidate g: a name of ONNX's recurrent operators in snake case, or a
+        Activation of the candidate g: the name of an activation of ONNX in snake case, or a
         tuple of a name and its parameters, such as ``("leaky_relu", 0.1)``.
     recurrent_activation : str or tuple, default "sigmoid"
         Activation of the gates.
@@ -90,7 +90,7 @@ class LSTM(Recurrent):
     Notes
     -----
     Each direction has the parameters ``weight_ih`` (NH, I), ``weight_hh`` (NH, R) and ``bias``
-    (NH,). I is the input size. N is 4, the number of gates plus the candidate, less a gate that is
+    (NH,). I is the input size. N is 4 (three gates and the candidate), less 1 for each gate that is
     coupled or left out. There is only one bias, unlike in PyTorch. Options add ``peephole_i``,
     ``peephole_f`` and ``peephole_o`` (H,), ``weight_gates`` (3H, 3H), ``gain_ih`` and ``gain_hh``
     (NH,), ``gain_c`` and ``bias_c`` (H,), ``weight_hr`` (R, H) and ``bias_hr`` (R,).

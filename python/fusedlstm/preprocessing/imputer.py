@@ -84,7 +84,7 @@ class SequenceImputer(SequenceTransformer):
         sklearn.exceptions.NotFittedError
             If `fit` has not been called.
         ValueError
-            If X has another number of features than in `fit`, or contains infinity.
+            If the number of features of X differs from `fit`, or X contains infinity.
         """
         check_is_fitted(self, "statistics_")
         sequences = self._read(X, reset=False)

@@ -21,7 +21,7 @@ def make_windows(
     target: Any = None,
     groups: npt.ArrayLike | None = None,
 ) -> tuple[Array, Array]:
-    """Split time series into windows, and the values that follow each window.
+    """Split time series into windows and the values that follow each window.
 
     Parameters
     ----------
