@@ -16,6 +16,8 @@ FUSEDLSTM_TILES(, float);
 FUSEDLSTM_TILES(, double);
 }  // namespace detail
 
+FUSEDLSTM_TILE_ACTIVATIONS(, float);
+FUSEDLSTM_TILE_ACTIVATIONS(, double);
 FUSEDLSTM_CELLS(, float);
 FUSEDLSTM_CELLS(, double);
 

@@ -5,7 +5,6 @@
 #include "ops/optimizer_steps.hpp"
 #include "ops/pool.hpp"
 #include "ops/recurrent_op.hpp"
-#include "staged/layer.hpp"
 
 namespace fusedlstm {
 
@@ -25,10 +24,5 @@ FUSEDLSTM_LAST_STEP_OP(, float);
 FUSEDLSTM_LAST_STEP_OP(, double);
 FUSEDLSTM_POOL_OP(, float);
 FUSEDLSTM_POOL_OP(, double);
-
-namespace staged {
-FUSEDLSTM_STAGED_LAYER(, float);
-FUSEDLSTM_STAGED_LAYER(, double);
-}  // namespace staged
 
 }  // namespace fusedlstm

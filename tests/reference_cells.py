@@ -146,10 +146,11 @@ class Cell:
             for name, alpha, beta in spec["activations"]
         ]
 
-    def sequence(self, x, h, c, masks=None):
-        """Run all steps of x (T, I); return y (T, R), h and c."""
+    def sequence(self, x, states, masks=None):
+        """Run all steps of x (T, I); return y (T, R) and the states: h, c and the carried gates."""
         masks = masks or Masks()
-        y, gates = [], None
+        h, c, gates = (*states, None, None)[:3]
+        y = []
         for t, x_t in enumerate(x):
             if self.spec["family"] == "lstm":
                 new_h, new_c, gates = self.lstm(x_t, h, c, gates, masks, t)
@@ -160,7 +161,7 @@ class Cell:
                 new_h = self.rnn(x_t, h, masks)
             h = masks.zoneout_h(t, h, new_h)
             y.append(h)
-        return np.array(y), h, c
+        return np.array(y), (h, c, gates)[: len(states)]
 
     def lstm(self, x, h, c, gates_before, masks, t):
         p, spec = self.p, self.spec
@@ -176,7 +177,7 @@ class Cell:
                 strict=True,
             )
         )
-        if spec["full_gate_recurrence"] and gates_before is not None:
+        if spec["full_gate_recurrence"]:
             extra = np.split(p["weight_gates"] @ gates_before, 3)
             for gate, more in zip("ifo", extra, strict=True):
                 z[gate] = z[gate] + more
@@ -222,29 +223,39 @@ class Cell:
         return self.functions[0](p["weight_ih"] @ x + p["weight_hh"] @ seen + p["bias"])
 
 
-def forward(
-    spec, params, hidden, x, h, c, lengths=None, directions=1, reverse=False, masks_of=None
-):
-    """Run a batch; return y (B, T, D * R), zero past the end, h (D, B, R) and c (D, B, H).
+def state_sizes(spec, hidden):
+    """Return the size of each state: h, c and the gates that the next step reads."""
+    sizes = [output_size(spec, hidden)]
+    if spec["family"] == "lstm":
+        sizes.append(hidden)
+    if spec.get("full_gate_recurrence"):
+        sizes.append(3 * hidden)
+    return sizes
 
-    ``masks_of(direction, row)`` returns the regularizers of a sequence.
+
+def forward(
+    spec, params, hidden, x, states, lengths=None, directions=1, reverse=False, masks_of=None
+):
+    """Run a batch; return y (B, T, D * R), zero past the end, and the states (D, B, size).
+
+    A state of None is zero. ``masks_of(direction, row)`` returns the regularizers of a sequence.
     """
     batch, steps, inputs = x.shape
     size = output_size(spec, hidden)
     y = np.zeros((batch, steps, directions * size))
-    last_h, last_c = np.zeros_like(h, np.float64), np.zeros((directions, batch, hidden))
+    last = [np.zeros((directions, batch, n)) for n in state_sizes(spec, hidden)]
     for d, flat in enumerate(np.split(np.asarray(params, np.float64), directions)):
         cell = Cell(spec, flat, inputs, hidden)
         order = slice(None, None, -1 if reverse or d else 1)
         for b in range(batch):
             n = steps if lengths is None else lengths[b]
-            first_c = np.zeros(hidden) if c is None else c[d, b]
+            first = [np.zeros(l.shape[2]) if s is None else s[d, b] for s, l in zip(states, last, strict=True)]
             masks = masks_of(d, b) if masks_of else None
-            out, last_h[d, b], last_c[d, b] = cell.sequence(
-                x[b, :n][order], h[d, b], first_c, masks
-            )
+            out, final = cell.sequence(x[b, :n][order], first, masks)
+            for array, value in zip(last, final, strict=True):
+                array[d, b] = value
             y[b, :n, d * size : (d + 1) * size] = out[order]
-    return y, last_h, (last_c if spec["family"] == "lstm" else None)
+    return y, tuple(last)
 
 
 def mixed(x):

@@ -7,7 +7,6 @@
 #include "bindings/functions.hpp"
 #include "bindings/optimizers.hpp"
 #include "bindings/recurrent.hpp"
-#include "bindings/staged.hpp"
 #include "runtime/build_info.hpp"
 #include "runtime/cpu.hpp"
 #include "runtime/peak.hpp"
@@ -38,11 +37,8 @@ void define_module(py::module_& module) {
   module.def("default_threads", &default_threads);
   module.def("set_force_threads", [](bool force) { return force_threads().exchange(force); });
   define_models(module);
-  module.def("cells", &cell_names<float>);
   module.def("recurrent_forward", &recurrent_forward);
   module.def("recurrent_backward", &recurrent_backward);
-  module.def("staged_forward", &staged_forward);
-  module.def("staged_backward", &staged_backward);
   module.def("dense_forward", &dense_forward_array);
   module.def("dense_backward", &dense_backward_array);
   module.def("clip_norm", &clip_norm_array);

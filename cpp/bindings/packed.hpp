@@ -4,8 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "bindings/arrays.hpp"
-#include "cells/list.hpp"
+#include "bindings/cell.hpp"
 #include "ops/dense_op.hpp"
 #include "ops/recurrent_op.hpp"
 
@@ -71,24 +70,33 @@ std::shared_ptr<const T> packed_of(const py::object& object) {
   return *static_cast<const std::shared_ptr<const T>*>(held);
 }
 
+// The shape of a layer for one step of one sequence.
 template <class S>
-const Cell<S>& cell_of(const std::string& name) {
-  const Cell<S>* cell = find_cell<S>(name);
-  require(cell != nullptr, "unknown cell");
-  return *cell;
+LayerShape layer_shape(const Cell<S>& cell, int directions, bool reverse, Index input_size, Index hidden_size) {
+  require(directions >= 1 && directions <= max_directions, "one or two directions");
+  require(!reverse || directions == 1, "a reverse layer has one direction");
+  require(input_size > 0 && hidden_size > 0, "sizes must be positive");
+  return {cell.sizes(input_size, hidden_size), 1, 1, directions, reverse, {}};
+}
+// For require_room: the numbers of the largest state.
+inline Index widest_state(const LayerShape& shape) {
+  return checked_product(shape.directions, std::max(shape.sizes.output_size, shape.sizes.hidden_size));
+}
+template <class S>
+bool is_packed_for(const PackedRecurrent<S>& packed, const Cell<S>& cell, const LayerShape& shape) {
+  const Sizes &a = packed.shape.sizes, &b = shape.sizes;
+  return packed.cell.name == cell.name && packed.shape.directions == shape.directions && a.input_size == b.input_size &&
+         a.hidden_size == b.hidden_size && a.output_size == b.output_size && weight_count(a) == weight_count(b);
 }
 
-inline py::capsule pack_recurrent(const std::string& cell, int directions, Index input_size, Index hidden_size,
+inline py::capsule pack_recurrent(const PyCell& cell, int directions, Index input_size, Index hidden_size,
                                   const py::array& parameters) {
   return with_dtype(parameters, [&](auto tag) -> py::capsule {
     using S = decltype(tag);
-    const Cell<S>& found = cell_of<S>(cell);
-    require(directions >= 1 && directions <= max_directions, "one or two directions");
-    require(input_size > 0 && hidden_size > 0, "sizes must be positive");
-    const LayerShape shape{{input_size, hidden_size, found.gates}, 1, 1, directions, false, {}};
-    require_room<S>(1, 1, input_size, checked_product(directions, hidden_size));
+    const LayerShape shape = layer_shape(cell.get<S>(), directions, false, input_size, hidden_size);
+    require_room<S>(1, 1, input_size, widest_state(shape));
     const S* weights = input_of<S>(parameters, directions * weight_count(shape.sizes));
-    return share_capsule(pack_recurrent_layer(found, shape, weights));
+    return share_capsule(pack_recurrent_layer(cell.get<S>(), shape, weights));
   });
 }
 

@@ -71,31 +71,26 @@ class PyProgram {
   }
 
   // weights: packed, or an array that is read in every call.
-  void add_recurrent(const std::string& cell, int directions, bool reverse, Index hidden_size,
-                     const py::object& weights, const py::object& regularizers, bool all_steps,
-                     const py::object& initial_h, const py::object& initial_c) {
+  void add_recurrent(const PyCell& py_cell, int directions, bool reverse, Index hidden_size, const py::object& weights,
+                     const py::object& regularizers, bool all_steps, const py::object& initial_h,
+                     const py::object& initial_c) {
     with_program([&](auto& program, auto tag) {
       using S = decltype(tag);
-      const Cell<S>& found = cell_of<S>(cell);
-      const Sizes sizes{program.outputs(), hidden_size, found.gates};
-      require(directions >= 1 && directions <= max_directions && hidden_size > 0, "sizes must be positive");
-      require(!reverse || directions == 1, "a reverse layer has one direction");
-      require_room<S>(1, 1, sizes.input_size, checked_product(directions, hidden_size));
+      const Cell<S>& cell = py_cell.get<S>();
+      LayerShape shape = layer_shape(cell, directions, reverse, program.outputs(), hidden_size);
+      shape.regularizers = regularizers_of(regularizers);
+      require_room<S>(1, 1, program.outputs(), widest_state(shape));
       const auto packed = packed_of<PackedRecurrent<S>>(weights);
       require(!weights.is_none(), "weights must not be None");
-      require(!packed || (packed->cell == &found && packed->shape.directions == directions &&
-                          packed->shape.sizes.input_size == sizes.input_size &&
-                          packed->shape.sizes.hidden_size == hidden_size),
-              "packed weights are of another layer");
-      const LayerShape shape{sizes, 1, 1, directions, reverse, regularizers_of(regularizers)};
-      const auto numbers = [&](const py::object& array) {
-        const Index states = directions * hidden_size;
-        const S* values = input_of<S>(array, states);
-        return values ? std::vector<S>(values, values + states) : std::vector<S>();
+      require(!packed || is_packed_for(*packed, cell, shape), "packed weights are of another layer");
+      const auto numbers = [&](const py::object& array, Index size) {
+        const S* values = input_of<S>(array, directions * size);
+        return values ? std::vector<S>(values, values + directions * size) : std::vector<S>();
       };
-      const S* parameters = packed ? nullptr : input_of<S>(weights, directions * weight_count(sizes));
-      program.add(recurrent_op(
-          RecurrentConfig<S>{&found, shape, packed, parameters, numbers(initial_h), numbers(initial_c), all_steps}));
+      const S* parameters = packed ? nullptr : input_of<S>(weights, directions * weight_count(shape.sizes));
+      program.add(
+          recurrent_op(RecurrentConfig<S>{cell, shape, packed, parameters, numbers(initial_h, shape.sizes.output_size),
+                                          numbers(initial_c, hidden_size), all_steps}));
     });
     kept_.push_back(weights);
   }
@@ -157,6 +152,7 @@ class PyProgram {
 };
 
 inline void define_program(py::module_& module) {
+  define_cell(module);
   module.def("pack_recurrent", &pack_recurrent);
   module.def("pack_dense", &pack_dense);
   define_pool(module);

@@ -5,6 +5,7 @@
 // depend on tiles, time, threads or lengths, and the driver does not depend on the gates.
 #pragma once
 
+#include "cells/spec.hpp"
 #include "product/layout.hpp"
 #include "product/tiles.hpp"
 
@@ -41,19 +42,26 @@ struct UnitWeights {
 template <class S>
 struct ForwardTile {
   int groups = 0, rows = 0;
-  Grid<const S> z;  // pre-activations, gates side by side, times the input scale of each gate
+  const CellSpec* spec = nullptr;
+  Grid<S> z;  // pre-activations, gates side by side, times the input scale of each gate; may be overwritten
   Grid<const S> c_prev;
   Grid<S> c;
   Grid<S> h;
   UnitWeights<S> unit_weights;  // times the cell's unit_weight_scale
   Grid<S> candidate_mask;       // dropout mask of the candidate; null values: no dropout
-  // For training; null values at inference.
+  // Null values if they are not kept.
   Grid<S> gates;     // activations, gates side by side
   Grid<S> h_factor;  // tanh(c) where h = o tanh(c), otherwise h
+  // Arrays of some cells.
+  Grid<S> carried_gates;  // i, f and o, which the next step reads, `by_carried_gate` apart
+  Index by_carried_gate = 0;
+  Grid<S> h_prev;   // with recurrent dropout
+  Grid<S> reset_h;  // r h_prev
 
   // The same arrays, except z, starting at this group and row.
   FUSEDLSTM_INLINE ForwardTile from(Index group, Index row) const {
     ForwardTile tile;
+    tile.spec = spec;
     tile.c_prev = c_prev.from(group, row);
     tile.c = c.from(group, row);
     tile.h = h.from(group, row);
@@ -61,7 +69,13 @@ struct ForwardTile {
     if (candidate_mask.values) tile.candidate_mask = candidate_mask.from(group, row);
     if (gates.values) {
       tile.gates = gates.from(group, row);
-      tile.h_factor = h_factor.from(group, row);
+      if (h_factor.values) tile.h_factor = h_factor.from(group, row);
+    }
+    if (carried_gates.values) tile.carried_gates = carried_gates.from(group, row);
+    tile.by_carried_gate = by_carried_gate;
+    if (reset_h.values) {
+      tile.h_prev = h_prev.from(group, row);
+      tile.reset_h = reset_h.from(group, row);
     }
     return tile;
   }
@@ -71,17 +85,28 @@ struct ForwardTile {
 template <class S>
 struct BackwardTile {
   int groups = 0, rows = 0;
-  Grid<S> dh;  // dL/dh of this step
+  const CellSpec* spec = nullptr;
+  Grid<S> dh;  // dL/dh of this step; may be overwritten
   Grid<const S> c_prev;
   UnitWeights<S> unit_weights;  // not scaled
   Grid<S> candidate_mask;       // as in ForwardTile
   Grid<S> dc;                   // in: dL/dc from the next step; out: dL/dc_prev
   Grid<S> gates;                // in: activations; out: gradients of the pre-activations
   Grid<S> h_factor;             // in: as saved by forward; out: h
+  // Arrays of some cells.
+  Grid<const S> c;               // before zoneout
+  Grid<const S> dcarried_gates;  // dL/di, dL/df and dL/do from the next step, `by_carried_gate` apart
+  Index by_carried_gate = 0;
+  Grid<S> recurrent_mask;  // the mask of recurrent dropout
 
   // The same arrays, except dh, starting at this group and row.
   FUSEDLSTM_INLINE BackwardTile from(Index group, Index row) const {
     BackwardTile tile;
+    tile.spec = spec;
+    if (c.values) tile.c = c.from(group, row);
+    if (dcarried_gates.values) tile.dcarried_gates = dcarried_gates.from(group, row);
+    tile.by_carried_gate = by_carried_gate;
+    if (recurrent_mask.values) tile.recurrent_mask = recurrent_mask.from(group, row);
     tile.c_prev = c_prev.from(group, row);
     tile.unit_weights = unit_weights.from(group);
     if (candidate_mask.values) tile.candidate_mask = candidate_mask.from(group, row);
@@ -115,10 +140,11 @@ struct Preactivations {
   FUSEDLSTM_INLINE Pack<S> operator[](int gate) const { return of_gate[gate]; }
 };
 
-// The interface that the driver uses. CellLoops::cell makes it from the equations.
+// The interface that the driver uses: a cell of the table in cells/list.hpp, for a specification.
 template <class S>
 struct Cell {
   const char* name;
+  CellSpec spec;
   GateLayout gates;
   double input_scale[max_gates];  // multiplies the weights and bias of each gate when they are packed
   double unit_weight_scale;       // multiplies the unit weights
@@ -127,7 +153,20 @@ struct Cell {
   void (*forward)(const ForwardTile<S>&);
   void (*forward_row)(const RowStep<S>&);  // null: a single row uses `forward`
   void (*backward)(const BackwardTile<S>&);
-  void (*sum_unit_weights)(const UnitWeightSums<S>&);  // null for a cell without unit weights
+  void (*sum_unit_weights)(const UnitWeightSums<S>&, const CellSpec&);  // null for a cell without unit weights
+  // The second part of the equations. Layer normalization: h from the normalized c, which tile.h holds, and back to
+  // it, which dh then holds. Reset before the product: h from z_n, and back to r. Null for other cells.
+  void (*forward_h)(const ForwardTile<S>&);
+  void (*backward_h)(const BackwardTile<S>&);
+
+  Sizes sizes(Index input_size, Index hidden_size) const {
+    Sizes all{input_size, hidden_size, spec.output_size(hidden_size), gates};
+    all.reset_before = !spec.reset_after;
+    all.layer_norm = spec.layer_norm;
+    all.projection = spec.projection > 0;
+    all.projection_bias = spec.projection_bias;
+    return all;
+  }
 };
 
 }  // namespace fusedlstm

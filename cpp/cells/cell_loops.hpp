@@ -147,7 +147,7 @@ struct CellLoops {
       if (tile.candidate_mask.values) return detail::backward_tile<S, Equations, true>(tile);
     detail::backward_tile<S, Equations, false>(tile);
   }
-  static void sum_unit_weights(const UnitWeightSums<S>& all) {
+  static void sum_unit_weights(const UnitWeightSums<S>& all, const CellSpec&) {
     constexpr int count = Equations::gates.unit_weights;
     Pack<S> sums[count > 0 ? count : 1];
     for (int w = 0; w < count; w++) sums[w] = load(all.sums + w * pack_size<S>);
@@ -159,9 +159,8 @@ struct CellLoops {
   }
   // WithRowKernel: compile `forward_row`, which is faster for a batch of one sequence. It takes some kilobytes.
   template <bool WithRowKernel>
-  static constexpr Cell<S> cell(const char* name) {
+  static Cell<S> cell() {
     Cell<S> cell{};
-    cell.name = name;
     cell.gates = Equations::gates;
     for (int gate = 0; gate < Equations::gates.count; gate++) cell.input_scale[gate] = Equations::input_scale[gate];
     cell.unit_weight_scale = Equations::unit_weight_scale;

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "cells/cell_loops.hpp"
-#include "simd/activations.hpp"
+#include "cells/shared_division.hpp"
 
 namespace fusedlstm {
 
@@ -22,16 +22,14 @@ struct GruEquations {
   static constexpr double unit_weight_scale = 1;
   static constexpr RecurrentState recurrent_state = RecurrentState::h;
   static constexpr bool has_candidate = true;
+  static bool matches(const CellSpec& spec) { return spec.reset_after && spec.has_default_activations(); }
 
-  // The new h, which is the recurrent state of a GRU. r and z share one division.
+  // The new h, which is the recurrent state of a GRU.
   template <class Units>
   static FUSEDLSTM_INLINE Pack<S> next_c(const Preactivations<S>& preactivations, Pack<S> h_prev, const Units& units) {
     const Pack<S> z_x = preactivations[X], z_h = preactivations[H];
-    const Pack<S> den_r = sigmoid_denominator(preactivations[R]), den_z = sigmoid_denominator(preactivations[Z]);
-    const Pack<S> inverse = fill(S(1)) / (den_r * den_z);
-    const Pack<S> r = inverse * den_z, z = inverse * den_r;
-    const Fraction<S> fraction = tanh_fraction(fma(r, z_h, z_x));
-    const Pack<S> n = fraction.numerator / fraction.denominator;
+    const auto [r, z] = divide_once(sigmoid_denominator(preactivations[R]), sigmoid_denominator(preactivations[Z]));
+    const Pack<S> n = divide(tanh_fraction(fma(r, z_h, z_x)));
     units.save_gate(X, n);
     units.save_gate(R, r);
     units.save_gate(Z, z);

@@ -1,48 +1,79 @@
-// The table of cells, by name. docs/adding-a-cell.md describes how to add one.
+// The table of cells. docs/adding-a-cell.md describes how to add one.
 #pragma once
 
 #include <string_view>
 #include <vector>
 
+#include "cells/general_gru.hpp"
+#include "cells/general_lstm.hpp"
+#include "cells/general_rnn.hpp"
 #include "cells/gru.hpp"
 #include "cells/lstm.hpp"
+#include "cells/lstm_variants.hpp"
 #include "cells/rnn.hpp"
 
 namespace fusedlstm {
 
+// The first cell of a family that matches a specification computes it.
 template <class S>
-inline constexpr Cell<S> all_cells[] = {
-    CellLoops<S, LstmEquations<S, PlainLstm>>::template cell<true>("lstm"),
-    CellLoops<S, LstmEquations<S, PeepholeLstm>>::template cell<true>("peephole_lstm"),
-    CellLoops<S, LstmEquations<S, CoupledLstm>>::template cell<true>("cifg_lstm"),
-    CellLoops<S, LstmEquations<S, CoupledPeepholeLstm>>::template cell<false>("cifg_peephole_lstm"),
-    CellLoops<S, LstmEquations<S, NoInputGateLstm>>::template cell<false>("no_input_gate_lstm"),
-    CellLoops<S, LstmEquations<S, NoForgetGateLstm>>::template cell<false>("no_forget_gate_lstm"),
-    CellLoops<S, LstmEquations<S, NoOutputGateLstm>>::template cell<false>("no_output_gate_lstm"),
-    CellLoops<S, LstmEquations<S, LinearCandidateLstm>>::template cell<false>("linear_candidate_lstm"),
-    CellLoops<S, LstmEquations<S, LinearOutputLstm>>::template cell<false>("linear_output_lstm"),
-    CellLoops<S, GruEquations<S>>::template cell<true>("gru"),
-    CellLoops<S, RnnEquations<S, true>>::template cell<false>("rnn_tanh"),
-    CellLoops<S, RnnEquations<S, false>>::template cell<false>("rnn_relu"),
+struct CellEntry {
+  const char* family;
+  const char* name;
+  bool (*matches)(const CellSpec&);
+  Cell<S> (*cell)(const CellSpec&);
 };
 
-// Null for an unknown name.
+// A cell with one matrix product per step, from its equations. WithRowKernel: see CellLoops::cell.
+template <class S, class Equations, bool WithRowKernel = false>
+constexpr CellEntry<S> entry(const char* family, const char* name) {
+  return {family, name, &Equations::matches,
+          [](const CellSpec&) { return CellLoops<S, Equations>::template cell<WithRowKernel>(); }};
+}
+// A cell that reads its options at run time.
+template <class S, class General>
+constexpr CellEntry<S> general_entry(const char* family, const char* name) {
+  return {family, name, &General::matches, &General::cell};
+}
+
 template <class S>
-const Cell<S>* find_cell(std::string_view name) {
-  for (const Cell<S>& cell : all_cells<S>)
-    if (name == cell.name) return &cell;
-  return nullptr;
+inline constexpr CellEntry<S> all_cells[] = {
+    entry<S, LstmEquations<S>, true>("lstm", "lstm"),
+    entry<S, LstmVariantEquations<S, PeepholeLstm>, true>("lstm", "peephole lstm"),
+    entry<S, LstmVariantEquations<S, CoupledLstm>, true>("lstm", "coupled lstm"),
+    entry<S, LstmVariantEquations<S, CoupledPeepholeLstm>>("lstm", "coupled peephole lstm"),
+    entry<S, LstmVariantEquations<S, NoInputGateLstm>>("lstm", "lstm without input gate"),
+    entry<S, LstmVariantEquations<S, NoForgetGateLstm>>("lstm", "lstm without forget gate"),
+    entry<S, LstmVariantEquations<S, NoOutputGateLstm>>("lstm", "lstm without output gate"),
+    general_entry<S, GeneralLstm<S>>("lstm", "general lstm"),
+    entry<S, GruEquations<S>, true>("gru", "gru"),
+    general_entry<S, GeneralGru<S>>("gru", "general gru"),
+    entry<S, RnnEquations<S, true>>("rnn", "tanh rnn"),
+    entry<S, RnnEquations<S, false>>("rnn", "relu rnn"),
+    general_entry<S, GeneralRnn<S>>("rnn", "general rnn"),
+};
+
+// Throws std::invalid_argument for an unknown family.
+template <class S>
+Cell<S> make_cell(const CellSpec& spec) {
+  for (const CellEntry<S>& entry : all_cells<S>) {
+    if (entry.family != spec.family || !entry.matches(spec)) continue;
+    Cell<S> cell = entry.cell(spec);
+    cell.name = entry.name;
+    cell.spec = spec;
+    return cell;
+  }
+  throw std::invalid_argument("unknown cell");
 }
 template <class S>
 std::vector<const char*> cell_names() {
   std::vector<const char*> names;
-  for (const Cell<S>& cell : all_cells<S>) names.push_back(cell.name);
+  for (const CellEntry<S>& entry : all_cells<S>) names.push_back(entry.name);
   return names;
 }
 
 // Compiled in kernels.cpp.
-#define FUSEDLSTM_CELLS(declare, S)                               \
-  declare template const Cell<S>* find_cell<S>(std::string_view); \
+#define FUSEDLSTM_CELLS(declare, S)                       \
+  declare template Cell<S> make_cell<S>(const CellSpec&); \
   declare template std::vector<const char*> cell_names<S>()
 FUSEDLSTM_CELLS(extern, float);
 FUSEDLSTM_CELLS(extern, double);

@@ -156,13 +156,14 @@ class RowMasks {
 template <class S>
 class LayerMasks {
  public:
-  LayerMasks(const Regularizers& all, int direction, Index rows, Index units)
-      : recurrent(all, Mask::recurrent, rows, units, all.drops_h()),
+  // units: of c. outputs: units of h. Both fill whole packets.
+  LayerMasks(const Regularizers& all, int direction, Index rows, Index units, Index outputs)
+      : recurrent(all, Mask::recurrent, rows, outputs, all.drops_h()),
         candidate(all, Mask::candidate, rows, units, all.drops_candidate()),
-        zoneout_h(all, Mask::zoneout_h, rows, units, all.zoneout_h > 0),
+        zoneout_h(all, Mask::zoneout_h, rows, outputs, all.zoneout_h > 0),
         zoneout_c(all, Mask::zoneout_c, rows, units, all.zoneout_c > 0),
         hash_(all, direction),
-        units_(recurrent || candidate || zoneout_h || zoneout_c ? units : 0) {}
+        units_(recurrent || candidate || zoneout_h || zoneout_c ? std::max(units, outputs) : 0) {}
   void lay_out(Arena& arena) {
     if (units_ == 0) return;
     unit_hashes_ = arena.take<std::uint32_t>(units_);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "cells/cell_loops.hpp"
-#include "simd/activations.hpp"
+#include "cells/shared_division.hpp"
 
 namespace fusedlstm {
 
@@ -13,16 +13,15 @@ struct RnnEquations {
   static constexpr double unit_weight_scale = 1;
   static constexpr RecurrentState recurrent_state = RecurrentState::none;
   static constexpr bool has_candidate = false;
+  static bool matches(const CellSpec& spec) {
+    return spec.candidate.kind == (Tanh ? Activation::tanh : Activation::relu);
+  }
 
   template <class Units>
   static FUSEDLSTM_INLINE Pack<S> next_h(const Preactivations<S>& z, Pack<S>, const Units& units) {
     Pack<S> h;
-    if constexpr (Tanh) {
-      const Fraction<S> tanh_z = tanh_fraction(z[0]);
-      h = tanh_z.numerator / tanh_z.denominator;
-    } else {
-      h = relu(z[0]);
-    }
+    if constexpr (Tanh) h = divide(tanh_fraction(z[0]));
+    else h = relu(z[0]);
     units.save_gate(0, h);
     units.save_h_factor(h);
     return h;

@@ -91,7 +91,7 @@ template <class S>
 void dense_backward(const DenseShape& shape, const S* parameters, const S* x, const S* y, const S* dy, S* dx,
                     S* gradients, int threads) {
   constexpr Index panel_width = max_packets * pack_size<S>, features_per_task = 64, rows_per_chunk = 128;
-  const Sizes sizes{shape.features, shape.units, GateLayout::uniform(1)};
+  const Sizes sizes{shape.features, shape.units, shape.units, GateLayout::uniform(1)};
   const Groups<S> groups(shape.units, 1);
   Panels<S> dz = column_panels<S>(shape.rows, shape.units, nullptr);  // [panel][row][width]
   Panels<S> weights = column_panels<S>(shape.units, shape.features, nullptr);
@@ -105,7 +105,8 @@ void dense_backward(const DenseShape& shape, const S* parameters, const S* x, co
   dz.values = dz_values;
   weights.values = weight_values;
   if (dx)
-    pack_backward(sizes, sizes.gates.weight_ih, groups, parameters, shape.features, 0, weights.count, weight_values);
+    pack_backward(sizes, sizes.gates.weight_ih, groups, parameters, shape.features, shape.features, 0, weights.count,
+                  weight_values);
 
   const auto width_of = [&](int panel) {
     return (panel < dz.whole ? dz.packets : dz.last_packets) * Index(pack_size<S>);

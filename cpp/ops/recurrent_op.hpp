@@ -9,78 +9,87 @@ namespace fusedlstm {
 // Weights that are packed once and shared by any number of calls, threads and streams.
 template <class S>
 struct PackedRecurrent {
-  const Cell<S>* cell;
+  Cell<S> cell;
   LayerShape shape;  // of one step of one sequence
   ForwardPanels<S> panels;
 
   PackedRecurrent(const Cell<S>& layer_cell, const LayerShape& layer_shape, const S* parameters)
-      : cell(&layer_cell), shape(layer_shape), panels(shape, groups()) {
+      : cell(layer_cell), shape(layer_shape), panels(cell, shape, groups()) {
     const FlushSubnormals flush;
-    pack_layer(*cell, shape, groups(), parameters, panels, Team(0, 1));
+    panels.pack(cell, shape, groups(), parameters, Team(0, 1));
   }
-  Groups<S> groups() const { return Groups<S>(shape.sizes.hidden_size, cell->gates.count); }
+  Groups<S> groups() const { return Groups<S>(shape.sizes.hidden_size, cell.gates.count); }
 };
 
 template <class S>
 struct RecurrentConfig {
-  const Cell<S>* cell;
+  Cell<S> cell;
   LayerShape shape;  // of one step of one sequence
   std::shared_ptr<const PackedRecurrent<S>> packed;
   const S* parameters;                  // used if `packed` is null
-  std::vector<S> initial_h, initial_c;  // (directions, hidden); empty: zero
+  std::vector<S> initial_h, initial_c;  // (directions, numbers of the state); empty: zero
   bool all_steps;                       // false: LastStep follows, which reads only the final states
 };
+
+// The numbers of each state of a sequence: h, c and the gates that the next step reads.
+template <class S>
+std::vector<Index> state_sizes(const Cell<S>& cell, const Sizes& sizes) {
+  std::vector<Index> numbers{sizes.output_size};
+  if (cell.recurrent_state == RecurrentState::c) numbers.push_back(sizes.hidden_size);
+  if (sizes.carried_gates() > 0) numbers.push_back(sizes.carried_gates());
+  return numbers;
+}
 
 // One step at a time for any number of sequences.
 template <class S>
 class RecurrentStream final : public OpStream<S> {
  public:
   RecurrentStream(const RecurrentConfig<S>& config, Index rows)
-      : config_(config), rows_(rows), plan_(rows, 1, nullptr, 1) {
+      : config_(config), rows_(rows), plan_(rows, 1, nullptr, 1), columns_(state_sizes(config.cell, sizes())) {
     LayerShape shape = config.shape;
     shape.batch = rows;
-    const Index inputs = shape.sizes.input_size;
-    h_.resize(static_cast<std::size_t>(rows * units()));
-    c_.resize(h_.size());
+    const Index inputs = sizes().input_size;
+    for (Index columns : columns_) states_.emplace_back(static_cast<std::size_t>(rows * columns));
     reset();
-    const States<S> states{h_.data(), has_c() ? c_.data() : nullptr};
-    call_ = std::make_unique<ForwardCall<S>>(
-        forward_call(*config.cell, shape, config.packed->groups(), config.packed->panels, 0, {nullptr, inputs, inputs},
-                     {states.h, states.c}, {}, states, plan_, static_cast<const SavedDirection<S>*>(nullptr)));
+    States<S> states{states_[0].data()};
+    std::size_t next = 1;
+    if (config_.cell.recurrent_state == RecurrentState::c) states.c = states_[next++].data();
+    if (sizes().carried_gates() > 0) states.gates = states_[next].data();
+    call_ = std::make_unique<ForwardCall<S>>(forward_call(
+        config_.cell, shape, config_.packed->panels.direction(0), 0, {nullptr, inputs, inputs},
+        {states.h, states.c, states.gates}, {}, states, plan_, static_cast<const SavedDirection<S>*>(nullptr)));
     pass_ = std::make_unique<ForwardPass<S>>(*call_, plan_.shards[0]);
   }
   const S* step(const S* x) override {
     call_->x.values = x;
     pass_->run();
-    return h_.data();
+    return states_[0].data();
   }
   void reset() override {
-    start(config_.initial_h, h_);
-    start(config_.initial_c, c_);
+    const std::vector<S> zeros, *initial[] = {&config_.initial_h, &config_.initial_c, &zeros};
+    for (std::size_t k = 0; k < states_.size(); k++) {
+      const std::vector<S>& from = *initial[k];
+      std::fill(states_[k].begin(), states_[k].end(), S(0));
+      for (Index row = 0; row < rows_ && !from.empty(); row++)
+        std::copy(from.begin(), from.end(), states_[k].begin() + row * columns_[k]);
+    }
   }
-  std::vector<Index> state_columns() const override { return std::vector<Index>(has_c() ? 2 : 1, units()); }
+  std::vector<Index> state_columns() const override { return columns_; }
   void copy_state(S* const* arrays) const override {
-    std::copy(h_.begin(), h_.end(), arrays[0]);
-    if (has_c()) std::copy(c_.begin(), c_.end(), arrays[1]);
+    for (std::size_t k = 0; k < states_.size(); k++) std::copy(states_[k].begin(), states_[k].end(), arrays[k]);
   }
   void set_state(const S* const* arrays) override {
-    std::copy_n(arrays[0], h_.size(), h_.begin());
-    if (has_c()) std::copy_n(arrays[1], c_.size(), c_.begin());
+    for (std::size_t k = 0; k < states_.size(); k++) std::copy_n(arrays[k], states_[k].size(), states_[k].begin());
   }
 
  private:
-  Index units() const { return config_.shape.sizes.hidden_size; }
-  bool has_c() const { return config_.cell->recurrent_state == RecurrentState::c; }
-  void start(const std::vector<S>& initial, std::vector<S>& rows) const {
-    std::fill(rows.begin(), rows.end(), S(0));
-    for (Index row = 0; row < rows_ && !initial.empty(); row++)
-      std::copy(initial.begin(), initial.end(), rows.begin() + row * units());
-  }
+  const Sizes& sizes() const { return config_.shape.sizes; }
 
   RecurrentConfig<S> config_;
   Index rows_;
   RowPlan plan_;
-  std::vector<S> h_, c_;  // (rows, hidden)
+  std::vector<Index> columns_;
+  std::vector<std::vector<S>> states_;  // (rows, columns) each
   std::unique_ptr<ForwardCall<S>> call_;
   std::unique_ptr<ForwardPass<S>> pass_;
 };
@@ -91,9 +100,10 @@ class RowStream final : public OpStream<S> {
  public:
   static bool supports(const RecurrentConfig<S>& config, Index rows) {
     const bool whole_packets = config.packed->groups().tail_units == pack_size<S>;
-    return rows == 1 && config.cell->forward_row && whole_packets && !config.shape.regularizers.zones_out();
+    return rows == 1 && config.cell.forward_row && whole_packets && !config.shape.sizes.projection &&
+           !config.shape.regularizers.zones_out();
   }
-  explicit RowStream(const RecurrentConfig<S>& config) : config_(config), cell_(*config.cell) {
+  explicit RowStream(const RecurrentConfig<S>& config) : config_(config), cell_(config_.cell) {
     const PackedRecurrent<S>& weights = *config.packed;
     const Groups<S> groups = weights.groups();
     const Sizes& sizes = weights.shape.sizes;
@@ -109,16 +119,17 @@ class RowStream final : public OpStream<S> {
     tile_.c = {c_, pack_size<S>, pack_size<S>};
     tile_.c_prev = tile_.c;
     tile_.h = {next_h_, pack_size<S>, hidden};
-    tile_.unit_weights = {weights.panels.unit_weights[0], hidden};
+    const PackedDirection<S>& packed = weights.panels.direction(0);
+    tile_.spec = &cell_.spec;
+    tile_.unit_weights = packed.unit_weights;
     operands_[0] = {nullptr, inputs, 0, inputs, FedGates(sizes.gates, sizes.gates.weight_ih).span};
     operands_[1] = {nullptr, hidden, inputs, hidden, FedGates(sizes.gates, sizes.gates.weight_hh).span};
-    const Panels<S> panels = groups.forward_panels(weights.panels.panels[0], inputs + hidden, cell_.gates.partly_fed());
     product_.operands = operands_;
     product_.count = 2;
-    product_.panel = panels.values;
-    product_.panel_stride = panels.stride;
+    product_.panel = packed.panels.values;
+    product_.panel_stride = packed.panels.stride;
     product_.k_stride = product_.c_panel_stride = groups.width();
-    product_.initial_c = weights.panels.bias[0];
+    product_.initial_c = packed.bias;
     reset();
   }
   const S* step(const S* x) override {
@@ -169,22 +180,23 @@ class RecurrentOp final : public Op<S> {
     LayerShape shape = config_.shape;
     shape.steps = values.steps;
     shape.batch = values.batch;
-    const Index batch = shape.batch, steps = shape.steps;
-    const Index states = shape.directions * batch * shape.sizes.hidden_size;
+    const Index batch = shape.batch, steps = shape.steps, rows = shape.directions * batch;
+    const Index h_states = rows * shape.sizes.output_size, c_states = rows * shape.sizes.hidden_size;
     const bool repeats = !config_.initial_h.empty();
-    const MemoryBlock memory(repeats ? std::size_t(2 * states) * sizeof(S) : 0);
+    const MemoryBlock memory(repeats ? std::size_t(h_states + c_states) * sizeof(S) : 0);
     States<const S> initial;
     if (repeats) {
-      S* rows = static_cast<S*>(memory.memory());
-      initial.h = repeat(config_.initial_h, batch, rows);
-      if (!config_.initial_c.empty()) initial.c = repeat(config_.initial_c, batch, rows + states);
+      S* states = static_cast<S*>(memory.memory());
+      initial.h = repeat(config_.initial_h, batch, shape.sizes.output_size, states);
+      if (!config_.initial_c.empty())
+        initial.c = repeat(config_.initial_c, batch, shape.sizes.hidden_size, states + h_states);
     }
     S *all = nullptr, *final_h = nullptr;
     if (config_.all_steps) all = values.output(batch * steps * shape.features());
-    else final_h = values.output(states);
-    layer_forward(*config_.cell, shape, values.lengths, config_.parameters,
+    else final_h = values.output(h_states);
+    layer_forward(config_.cell, shape, values.lengths, config_.parameters,
                   config_.packed ? &config_.packed->panels : nullptr, values.x, initial,
-                  contiguous_view(all, steps, shape.features()), States<S>{final_h, nullptr}, false,
+                  contiguous_view(all, steps, shape.features()), States<S>{final_h}, false,
                   threads_for(batch * steps * work_of(shape), values.threads));
     values.become_steps(all, shape.features());
     values.directions = shape.directions;
@@ -210,11 +222,10 @@ class RecurrentOp final : public Op<S> {
     traits.gives_steps = config.all_steps;
     return traits;
   }
-  // Copies a state (directions, hidden) to every sequence of the batch: (directions, batch, hidden).
-  const S* repeat(const std::vector<S>& row, Index batch, S* to) const {
-    const Index hidden = config_.shape.sizes.hidden_size;
-    for (Index k = 0; k * hidden < Index(row.size()); k++)
-      for (Index b = 0; b < batch; b++) std::copy_n(row.data() + k * hidden, hidden, to + (k * batch + b) * hidden);
+  // Copies a state (directions, numbers) to every sequence of the batch: (directions, batch, numbers).
+  const S* repeat(const std::vector<S>& row, Index batch, Index numbers, S* to) const {
+    for (Index k = 0; k * numbers < Index(row.size()); k++)
+      for (Index b = 0; b < batch; b++) std::copy_n(row.data() + k * numbers, numbers, to + (k * batch + b) * numbers);
     return to;
   }
 

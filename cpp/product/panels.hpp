@@ -14,6 +14,11 @@
 
 namespace fusedlstm {
 
+template <class S>
+constexpr Index whole_packets(Index units) {
+  return (units + pack_size<S> - 1) / pack_size<S> * pack_size<S>;
+}
+
 // The units of a layer in groups.
 template <class S>
 struct Groups {
@@ -114,16 +119,18 @@ struct FedGates {
   int first = 0, count = 0;
   Span span = Span::all;  // their packets in a whole panel
   FedGates(const GateLayout& gates, const int (&rows)[max_gates]) : count(gates.present(rows)) {
-    while (rows[first] < 0) first++;
+    while (count > 0 && rows[first] < 0) first++;
     if (count < gates.count) span = first == 0 ? Span::but_last : Span::but_first;
   }
 };
 
-// Packs the groups [first, last) for forward. Along k, a panel holds W_ih, then W_hh. bias: [group][width].
+// Packs the groups [first, last) for forward. Along k, a panel holds W_ih, W_hh and W_gates. bias: [group][width].
+// Layer normalization reads the products of W_ih and W_hh without input scale.
 template <class S>
 void pack_forward(const Sizes& sizes, const Groups<S>& groups, const Weights<const S>& weights,
                   const double* input_scale, int first, int last, S* panels, S* bias) {
-  const Index inputs = sizes.input_size, hidden = sizes.hidden_size, k_count = inputs + hidden;
+  const Index inputs = sizes.input_size, hidden = sizes.hidden_size, outputs = sizes.output_size;
+  const Index carried = sizes.carried_gates(), k_count = sizes.forward_k();
   const GateLayout& gates = sizes.gates;
   for (int group = first; group < last; group++) {
     const int units = groups.units_of(group), per_panel = groups.groups_per_panel();
@@ -138,27 +145,41 @@ void pack_forward(const Sizes& sizes, const Groups<S>& groups, const Weights<con
     std::fill_n(group_bias, groups.width_of(group), S(0));
     for (int gate = 0; gate < groups.gates; gate++) {
       const auto row_of = [&](int rows) { return rows * hidden + Index(group) * pack_size<S>; };
-      const S scale = S(input_scale[gate]);
+      const S scale = S(input_scale[gate]), product_scale = sizes.layer_norm ? S(1) : scale;
       S* lanes = panel + gate * units;
       if (gates.weight_ih[gate] >= 0)
-        transpose_scaled(weights.weight_ih + row_of(gates.weight_ih[gate]) * inputs, inputs, units, inputs, scale,
-                         lanes, width);
+        transpose_scaled(weights.weight_ih + row_of(gates.weight_ih[gate]) * inputs, inputs, units, inputs,
+                         product_scale, lanes, width);
       if (gates.weight_hh[gate] >= 0)
-        transpose_scaled(weights.weight_hh + row_of(gates.weight_hh[gate]) * hidden, hidden, units, hidden, scale,
-                         lanes + inputs * width, width);
+        transpose_scaled(weights.weight_hh + row_of(gates.weight_hh[gate]) * outputs, outputs, units, outputs,
+                         product_scale, lanes + inputs * width, width);
+      if (gates.weight_gates[gate] >= 0)
+        transpose_scaled(weights.weight_gates + row_of(gates.weight_gates[gate]) * carried, carried, units, carried,
+                         scale, lanes + (inputs + outputs) * width, width);
       const S* from = weights.bias + row_of(gates.bias[gate]);
       for (int u = 0; u < units; u++) group_bias[gate * units + u] = from[u] * scale;
     }
   }
 }
 
-// Packs the unit weights, times a scale and padded with zeros: [weight][padded units].
+// Packs a vector with one number per gate and unit like the bias: [group][width], times the scale of each gate.
 template <class S>
-void pack_unit_weights(const Sizes& sizes, const Groups<S>& groups, const S* unit_weights, S scale, S* packed) {
-  for (int w = 0; w < sizes.gates.unit_weights; w++)
-    for (Index u = 0; u < groups.padded_units(); u++)
-      packed[w * groups.padded_units() + u] =
-          u < sizes.hidden_size ? unit_weights[w * sizes.hidden_size + u] * scale : S(0);
+void pack_gate_vector(const Sizes& sizes, const Groups<S>& groups, const S* vector, const double* scale, S* packed) {
+  std::fill_n(packed, groups.count * groups.width(), S(0));
+  for (int group = 0; group < groups.count; group++)
+    for (int gate = 0; gate < groups.gates; gate++) {
+      const S* from = vector + sizes.gates.bias[gate] * sizes.hidden_size + Index(group) * pack_size<S>;
+      const int units = groups.units_of(group);
+      for (int u = 0; u < units; u++) packed[group * groups.width() + gate * units + u] = from[u] * S(scale[gate]);
+    }
+}
+
+// Packs `count` vectors, times a scale and padded with zeros: [vector][padded units].
+template <class S>
+void pack_unit_vectors(const S* vectors, Index count, Index units, S scale, S* packed) {
+  const Index padded = whole_packets<S>(units);
+  for (Index v = 0; v < count; v++)
+    for (Index u = 0; u < padded; u++) packed[v * padded + u] = u < units ? vectors[v * units + u] * scale : S(0);
 }
 
 // Panels of up to four packets of columns.
@@ -171,17 +192,34 @@ Panels<S> column_panels(Index k_count, Index columns, const S* values) {
           count,       last_packets == max_packets ? count : count - 1,
           max_packets, last_packets};
 }
+// Packs the column panels [first, last) of the transpose of a matrix (columns, k_count), row-major, times a scale.
+template <class S>
+void pack_transposed(const S* matrix, Index columns, Index k_count, S scale, int first, int last, S* values) {
+  const Panels<S> panels = column_panels<S>(k_count, columns, values);
+  for (int panel = first; panel < last; panel++) {
+    const int packets = panel < panels.whole ? panels.packets : panels.last_packets;
+    const Index width = Index(packets) * pack_size<S>;
+    for (int packet = 0; packet < packets; packet++) {
+      const Index column = (Index(panel) * max_packets + packet) * pack_size<S>;
+      const int units = int(std::min(Index(pack_size<S>), columns - column));
+      S* lanes = values + panel * panels.stride + packet * pack_size<S>;
+      if (units < pack_size<S>)
+        for (Index k = 0; k < k_count; k++) store(lanes + k * width, zero<S>());
+      transpose_scaled(matrix + column * k_count, k_count, units, k_count, scale, lanes, width);
+    }
+  }
+}
 // The numbers in all column panels.
 template <class S>
 Index column_panel_size(Index k_count, Index columns) {
   const Panels<S> panels = column_panels<S>(k_count, columns, nullptr);
   return panels.stride * panels.count;
 }
-// Packs the column panels [first, last) of a matrix of weights. k runs over the groups, and in each group over the
-// gates that have rows in the matrix.
+// Packs the column panels [first, last) of some columns of a matrix of weights, whose rows are `stride` apart. k runs
+// over the groups, and in each group over the gates that have rows in the matrix.
 template <class S>
 void pack_backward(const Sizes& sizes, const int (&rows)[max_gates], const Groups<S>& groups, const S* matrix,
-                   Index columns, int first, int last, S* values) {
+                   Index stride, Index columns, int first, int last, S* values) {
   const Panels<S> panels = column_panels<S>(sizes.gates.present(rows) * sizes.hidden_size, columns, values);
   for (int panel = first; panel < last; panel++) {
     const Index width = (panel == panels.count - 1 ? panels.last_packets : panels.packets) * pack_size<S>;
@@ -191,8 +229,8 @@ void pack_backward(const Sizes& sizes, const int (&rows)[max_gates], const Group
     for (int group = 0; group < groups.count; group++) {
       for (int gate = 0; gate < groups.gates; gate++) {
         if (rows[gate] < 0) continue;
-        const S* from = matrix + (rows[gate] * sizes.hidden_size + Index(group) * pack_size<S>)*columns + column;
-        for (int u = 0; u < groups.units_of(group); u++, from += columns, to += width) {
+        const S* from = matrix + (rows[gate] * sizes.hidden_size + Index(group) * pack_size<S>)*stride + column;
+        for (int u = 0; u < groups.units_of(group); u++, from += stride, to += width) {
           for (Index j = 0; j < width; j += pack_size<S>)
             store(to + j, j < present ? load_first(from + j, present - j) : zero<S>());
         }

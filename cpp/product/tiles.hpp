@@ -284,7 +284,7 @@ template <class S, bool Transposed>
 TileFunction<S> tile_function(int rows, int packets, bool spans) {
   const std::size_t r = static_cast<std::size_t>(rows - 1);
   if constexpr (!Transposed)
-    if (spans) return compiled_tiles<S, max_packets, false, true>[r];
+    if (spans) return packets == 3 ? compiled_tiles<S, 3, false, true>[r] : compiled_tiles<S, 4, false, true>[r];
   switch (packets) {
     case 1: return compiled_tiles<S, 1, Transposed>[r];
     case 2: return compiled_tiles<S, 2, Transposed>[r];

@@ -31,11 +31,29 @@ SequenceView<S> contiguous_view(S* values, Index steps, Index features) {
   return {values, steps * features, features};
 }
 
-// h and c, each (batch, hidden); null if absent.
+// h (batch, outputs), c (batch, hidden) and the gates i, f and o that the next step reads (batch, 3 hidden); null if
+// absent.
 template <class S>
 struct States {
   S* h = nullptr;
   S* c = nullptr;
+  S* gates = nullptr;
+};
+
+// The phases of a step.
+template <class Phase>
+struct Phases {
+  Phase of[5];
+  int count = 0;
+  void add(Phase phase) { of[count++] = phase; }
+};
+// Rows of numbers in memory.
+template <class S>
+struct Rows {
+  S* values = nullptr;
+  Index stride = 0;
+  S* at(Index row) const { return values + row * stride; }
+  explicit operator bool() const { return values != nullptr; }
 };
 
 }  // namespace fusedlstm

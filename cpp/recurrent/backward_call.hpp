@@ -18,7 +18,11 @@ struct BackwardCall {
   DirectionShape shape;
   Panels<S> hh_panels;  // W_hh
   Panels<S> ih_panels;  // W_ih; without values if dx is not wanted
+  Panels<S> hn_panels, hr_panels;
+  Panels<S> gates_panels[3];  // the columns of i, f and o of W_gates
   UnitWeights<S> unit_weights;
+  const S *gain_ih, *gain_hh;  // [group][width]
+  const S* gain_c;             // (padded units,)
   SequenceView<const S> x;
   SequenceView<const S> dy;
   States<const S> dfinal;
@@ -27,18 +31,27 @@ struct BackwardCall {
   States<S> dinitial;
   Weights<S> gradients;  // added to
   const SavedDirection<S>* saved;
+  Rows<S> norm_sums;  // gradients of the vectors of layer normalization, one row per sorted row (backward_norm.hpp)
 
   Index row_of(Index sorted) const { return saved->plan.row_of[static_cast<std::size_t>(sorted)]; }
   Index length(Index sorted) const { return saved->plan.lengths[static_cast<std::size_t>(sorted)]; }
   Index time(Index t, Index sorted) const { return shape.time(t, length(sorted)); }
 };
 
-// The gradients of the pre-activations as A of a product with W_hh or W_ih: one operand per group, with the gates that
-// h or x feeds.
+// The gradients of the pre-activations as A of a product with W_hh, W_ih, W_hn or W_gates: one operand per group, with
+// the gates that have rows in the matrix. Of layer normalization, the gradients of W_ih x or W_hh h_prev: one operand.
 template <class S>
 class GateOperands {
  public:
-  GateOperands(const Groups<S>& groups, const GateLayout& gates, const int (&rows)[max_gates]) : fed_(gates, rows) {
+  GateOperands(const SavedDirection<S>& saved, const GateLayout& gates, const int (&rows)[max_gates],
+               const Rows<S>& part = {})
+      : saved_(saved), part_(part), fed_(gates, rows) {
+    const Groups<S>& groups = saved.groups;
+    if (fed_.count == 0) return;
+    if (part) {
+      operands_.push_back({nullptr, part.stride, 0, groups.gates * groups.units});
+      return;
+    }
     Index first_k = 0;
     for (int g = 0; g < groups.count; g++) {
       const Index k_count = Index(fed_.count) * groups.units_of(g);
@@ -47,15 +60,21 @@ class GateOperands {
     }
   }
   // The operands, beginning with this saved row.
-  const OperandA<S>* at(const SavedDirection<S>& saved, Index saved_row) {
-    for (int g = 0; g < saved.groups.count; g++)
+  const OperandA<S>* at(Index saved_row) {
+    if (part_) {
+      operands_[0].values = part_.at(saved_row);
+      return operands_.data();
+    }
+    for (int g = 0; g < saved_.groups.count; g++)
       operands_[static_cast<std::size_t>(g)].values =
-          saved.gates_of(g, saved_row) + fed_.first * saved.groups.units_of(g);
+          saved_.gates_of(g, saved_row) + fed_.first * saved_.groups.units_of(g);
     return operands_.data();
   }
   int count() const { return int(operands_.size()); }
 
  private:
+  const SavedDirection<S>& saved_;
+  Rows<S> part_;
   FedGates fed_;
   std::vector<OperandA<S>> operands_;
 };

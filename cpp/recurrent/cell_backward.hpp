@@ -18,28 +18,34 @@ class CellBackward {
       : call_(call),
         shard_(shard),
         groups_(call.saved->groups),
-        masks_(call.shape.regularizers, call.shape.direction, shard.rows, groups_.padded_units()) {}
+        outputs_(whole_packets<S>(call.shape.sizes.output_size)),
+        masks_(call.shape.regularizers, call.shape.direction, shard.rows, groups_.padded_units(), outputs_) {}
 
   void lay_out(Arena& arena) {
     const Index numbers = shard_.rows * groups_.padded_units();
     dc_ = arena.take<S>(numbers);
     masks_.lay_out(arena);
-    if (masks_.zoneout_h) bypass_dh_ = arena.take<S>(numbers);
+    if (masks_.zoneout_h) bypass_dh_ = arena.take<S>(shard_.rows * outputs_);
     if (masks_.zoneout_c) bypass_dc_ = arena.take<S>(numbers);
     if (groups_.tail_units < pack_size<S>) tail_gates_ = arena.take<S>(max_epilogue_rows * groups_.width());
   }
 
-  // dc of the last steps is the gradient of the final c.
-  void start(const UnitShard& units) {
+  // dc of the last steps is the gradient of the final c. dcarried_gates: [row][3][padded units], or null.
+  void start(const UnitShard& units, S* dcarried_gates) {
     const SavedDirection<S>& saved = *call_.saved;
     const Grid<S> dc = grid(dc_);
+    step_tile_.spec = &call_.cell->spec;
     step_tile_.dc = dc;
     step_tile_.c_prev = saved.grid(saved.c_after_zoneout, 0, 0);
+    step_tile_.c = saved.grid(saved.c, 0, 0);
     step_tile_.unit_weights = call_.unit_weights;
     if (masks_.candidate) step_tile_.candidate_mask = row_major(masks_.candidate.values(), groups_.padded_units());
+    if (masks_.recurrent) step_tile_.recurrent_mask = row_major(masks_.recurrent.values(), outputs_);
+    step_tile_.dcarried_gates = row_major(dcarried_gates, 3 * groups_.padded_units());
+    step_tile_.by_carried_gate = groups_.padded_units();
     masks_.start(shard_.rows, [&](Index r) { return call_.row_of(shard_.first_row + r); });
-    for (S* bypass : {bypass_dh_, bypass_dc_})
-      if (bypass) std::fill_n(bypass, shard_.rows * groups_.padded_units(), S(0));
+    if (bypass_dh_) std::fill_n(bypass_dh_, shard_.rows * outputs_, S(0));
+    if (bypass_dc_) std::fill_n(bypass_dc_, shard_.rows * groups_.padded_units(), S(0));
     step_tile_.h_factor = saved.grid(saved.h_factor, 0, 0);
     step_tile_.gates = {saved.gates, saved.plan.saved_rows * groups_.width(), groups_.width()};
     for (Index r = 0; r < shard_.rows; r++)
@@ -56,31 +62,36 @@ class CellBackward {
     const Index first = shard_.saved_row(t);
     if (saved.c_after_zoneout)
       step_tile_.c_prev.values = saved.c_after_zoneout + shard_.saved_row(t - 1) * pack_size<S>;
+    if (saved.c) step_tile_.c.values = saved.c + first * pack_size<S>;
     step_tile_.gates.values = saved.gates + first * groups_.width_of(0);
     step_tile_.h_factor.values = saved.h_factor + first * pack_size<S>;
     masks_.draw(t, active);
   }
 
-  // The equations on `groups` groups of some rows at step t. dh: [row][unit], `width` numbers per row.
+  // The equations on `groups` groups of some rows at step t. dh: [row][unit], `width` numbers per row. Layer
+  // normalization: only those of h; dh is then dL/d(gain_c norm(c) + bias_c).
   void differentiate(Index t, Index row, int rows, int first_group, int groups, S* dh, Index width) {
-    const int last_group = groups_.count - 1;
-    const bool has_tail = groups_.is_tail(last_group) && first_group + groups == groups_.count;
-    BackwardTile<S> tile = step_tile_.from(first_group, row);
-    tile.groups = groups - has_tail;
-    tile.rows = rows;
-    tile.dh = {dh, pack_size<S>, width};
-    if (tile.groups > 0) zone_out_and_apply(tile, first_group, row);
-    if (!has_tail) return;
-    const Index gate_width = groups_.width_of(last_group);
-    S* gate_rows = call_.saved->gates_of(last_group, shard_.saved_row(t) + row);
-    unpack_tail(gate_rows, gate_width, gate_width, groups_.tail_units, groups_.gates, rows, tail_gates_);
-    tile = step_tile_.from(last_group, row);
-    tile.groups = 1;
-    tile.rows = rows;
-    tile.dh = {dh + (groups - 1) * pack_size<S>, 0, width};
-    tile.gates = {tail_gates_, 0, groups_.width()};
-    zone_out_and_apply(tile, last_group, row);
-    pack_tail(tail_gates_, groups_.tail_units, groups_.gates, rows, gate_rows, gate_width);
+    for_parts(t, row, rows, first_group, groups, {dh, pack_size<S>, width},
+              [&](const BackwardTile<S>& tile, int group) {
+                zone_out(tile, group, row);
+                if (call_.shape.sizes.layer_norm) call_.cell->backward_h(tile);
+                else call_.cell->backward(tile);
+              });
+  }
+  // Layer normalization: the equations of c.
+  void differentiate_c(Index t, Index row, int rows, int group) {
+    for_parts(t, row, rows, group, 1, {}, [&](const BackwardTile<S>& tile, int) { call_.cell->backward(tile); });
+  }
+  // Reset before the product: the equations of r. dreset_h: as dh.
+  void differentiate_reset(Index t, Index row, int rows, int first_group, int groups, S* dreset_h, Index width) {
+    for_parts(t, row, rows, first_group, groups, {dreset_h, pack_size<S>, width},
+              [&](const BackwardTile<S>& tile, int) { call_.cell->backward_h(tile); });
+  }
+  // Zoneout of the h of a projection: dh, [row][unit], becomes the gradient of the projection.
+  void zone_out_projected(Index row, int rows, int first_group, int groups, S* dh, Index width) {
+    if (!masks_.zoneout_h) return;
+    zone_out_backward<S>(groups, rows, row_major(masks_.zoneout_h.values(), outputs_).from(first_group, row),
+                         {dh, pack_size<S>, width}, bypass_dh().from(first_group, row));
   }
 
   const LayerMasks<S>& masks() const { return masks_; }
@@ -92,11 +103,35 @@ class CellBackward {
  private:
   Grid<S> grid(S* values) const { return group_major(values, shard_.rows); }
 
-  void zone_out_and_apply(const BackwardTile<S>& tile, int group, Index row) {
+  // Calls work(tile, first group) for the whole groups and for the tail.
+  template <class Work>
+  void for_parts(Index t, Index row, int rows, int first_group, int groups, Grid<S> dh, Work&& work) {
+    const int last_group = groups_.count - 1;
+    const bool has_tail = groups_.is_tail(last_group) && first_group + groups == groups_.count;
+    BackwardTile<S> tile = step_tile_.from(first_group, row);
+    tile.groups = groups - has_tail;
+    tile.rows = rows;
+    tile.dh = dh;
+    if (tile.groups > 0) work(tile, first_group);
+    if (!has_tail) return;
+    const Index gate_width = groups_.width_of(last_group);
+    S* gate_rows = call_.saved->gates_of(last_group, shard_.saved_row(t) + row);
+    unpack_tail(gate_rows, gate_width, gate_width, groups_.tail_units, groups_.gates, rows, tail_gates_);
+    tile = step_tile_.from(last_group, row);
+    tile.groups = 1;
+    tile.rows = rows;
+    tile.dh = {dh.values + (groups - 1) * pack_size<S>, 0, dh.by_row};
+    tile.gates = {tail_gates_, 0, groups_.width()};
+    work(tile, last_group);
+    pack_tail(tail_gates_, groups_.tail_units, groups_.gates, rows, gate_rows, gate_width);
+  }
+
+  void zone_out(const BackwardTile<S>& tile, int group, Index row) {
     const auto mask = [&](const RowMasks<S>& masks) {
       return row_major(masks.values(), groups_.padded_units()).from(group, row);
     };
-    if (masks_.zoneout_h && call_.cell->recurrent_state == RecurrentState::h) {
+    const bool zones_h = masks_.zoneout_h && !call_.shape.sizes.projection;
+    if (zones_h && call_.cell->recurrent_state == RecurrentState::h) {
       // dL/dh has three parts: tile.dh from the product, tile.dc along the recurrent state, and the bypass. tile.dc is
       // added to the bypass before zoneout.
       const Grid<S> bypass = bypass_dh().from(group, row);
@@ -106,18 +141,18 @@ class CellBackward {
           store(tile.dc.at(g, r), zero<S>());
         }
       zone_out_backward<S>(tile.groups, tile.rows, mask(masks_.zoneout_h), tile.dh, bypass);
-    } else {
-      if (masks_.zoneout_h)
-        zone_out_backward<S>(tile.groups, tile.rows, mask(masks_.zoneout_h), tile.dh, bypass_dh().from(group, row));
-      if (masks_.zoneout_c)
-        zone_out_backward<S>(tile.groups, tile.rows, mask(masks_.zoneout_c), tile.dc, bypass_dc().from(group, row));
+      return;
     }
-    call_.cell->backward(tile);
+    if (zones_h)
+      zone_out_backward<S>(tile.groups, tile.rows, mask(masks_.zoneout_h), tile.dh, bypass_dh().from(group, row));
+    if (masks_.zoneout_c)
+      zone_out_backward<S>(tile.groups, tile.rows, mask(masks_.zoneout_c), tile.dc, bypass_dc().from(group, row));
   }
 
   const BackwardCall<S>& call_;
   const RowShard& shard_;
   Groups<S> groups_;
+  const Index outputs_;  // padded
   LayerMasks<S> masks_;
   S* dc_ = nullptr;         // [group][row]
   S* bypass_dh_ = nullptr;  // [group][row], the gradient that zoneout leads past the cell

@@ -6,25 +6,11 @@
 #include <optional>
 
 #include "recurrent/forward.hpp"
+#include "recurrent/packed_weights.hpp"
 #include "recurrent/weight_gradients.hpp"
 #include "runtime/step_barrier.hpp"
 
 namespace fusedlstm {
-
-inline constexpr int max_directions = 2;  // the second direction goes from the last step to the first
-
-// The sizes of a call. Parameters and gradients hold the weights of the first direction, then those of the second.
-struct LayerShape {
-  Sizes sizes;
-  Index steps, batch;
-  int directions;
-  bool reverse;  // the only direction goes from the last step to the first
-  Regularizers regularizers;
-  DirectionShape direction_shape(int direction) const {
-    return {sizes, steps, batch, direction, reverse || direction == 1, regularizers};
-  }
-  Index features() const { return directions * sizes.hidden_size; }  // of an output step
-};
 
 // The division of a call among threads. Each thread has a shard of the rows. If there are not more rows than threads
 // and there is enough work, each thread has all rows and a shard of the units.
@@ -51,71 +37,20 @@ struct Division {
 template <class S>
 struct SavedLayer {
   LayerShape shape;
-  const Cell<S>* cell;
+  Cell<S> cell;
   Division division;
   std::vector<SavedDirection<S>> directions;
 };
 
-// One direction of arrays (directions, batch, hidden).
-template <class S>
-States<S> states_of(const States<S>& all, const LayerShape& shape, int direction) {
-  const Index offset = direction * shape.batch * shape.sizes.hidden_size;
-  return {all.h ? all.h + offset : nullptr, all.c ? all.c + offset : nullptr};
-}
-// The columns of one direction in arrays (batch, steps, features).
-template <class S>
-SequenceView<S> columns_of(SequenceView<S> all, const LayerShape& shape, int direction) {
-  if (all) all.values += direction * shape.sizes.hidden_size;
-  return all;
-}
-
-// The weights of all directions, packed for forward.
-template <class S>
-struct ForwardPanels {
-  S* panels[max_directions] = {};
-  S* bias[max_directions] = {};
-  S* unit_weights[max_directions] = {};
-  MemoryBlock memory;
-
-  ForwardPanels(const LayerShape& shape, const Groups<S>& groups) {
-    memory = allocate([&](Arena arena) {
-      for (int d = 0; d < shape.directions; d++) {
-        panels[d] = arena.take<S>(groups.forward_panel_size(shape.sizes.input_size + shape.sizes.hidden_size));
-        bias[d] = arena.take<S>(groups.count * groups.width());
-        unit_weights[d] = arena.take<S>(shape.sizes.gates.unit_weights * groups.padded_units());
-      }
-      return arena.used();
-    });
-  }
-};
-
-// Packs the groups of a team member.
-template <class S>
-void pack_layer(const Cell<S>& cell, const LayerShape& shape, const Groups<S>& groups, const S* parameters,
-                const ForwardPanels<S>& packed, const Team& team) {
-  const auto [first, last] = team.range(groups.count);
-  for (int d = 0; d < shape.directions; d++) {
-    const Weights<const S> weights = split_weights(parameters + d * weight_count(shape.sizes), shape.sizes);
-    pack_forward(shape.sizes, groups, weights, cell.input_scale, int(first), int(last), packed.panels[d],
-                 packed.bias[d]);
-    if (team.member() == 0)
-      pack_unit_weights(shape.sizes, groups, weights.unit_weights, S(cell.unit_weight_scale), packed.unit_weights[d]);
-  }
-}
-
 // The call of forward for one direction.
 template <class S>
-ForwardCall<S> forward_call(const Cell<S>& cell, const LayerShape& shape, const Groups<S>& groups,
-                            const ForwardPanels<S>& packed, int direction, SequenceView<const S> x,
-                            States<const S> initial, SequenceView<S> y, States<S> final, const RowPlan& plan,
-                            const SavedDirection<S>* saved) {
-  const Index k_count = shape.sizes.input_size + shape.sizes.hidden_size;
+ForwardCall<S> forward_call(const Cell<S>& cell, const LayerShape& shape, const PackedDirection<S>& weights,
+                            int direction, SequenceView<const S> x, States<const S> initial, SequenceView<S> y,
+                            States<S> final, const RowPlan& plan, const SavedDirection<S>* saved) {
   ForwardCall<S> call{};
   call.cell = &cell;
   call.shape = shape.direction_shape(direction);
-  call.panels = groups.forward_panels(packed.panels[direction], k_count, cell.gates.partly_fed());
-  call.bias = packed.bias[direction];
-  call.unit_weights = {packed.unit_weights[direction], groups.padded_units()};
+  call.weights = weights;
   call.x = x;
   call.initial = states_of(initial, shape, direction);
   call.y = columns_of(y, shape, direction);
@@ -143,24 +78,26 @@ std::unique_ptr<SavedLayer<S>> layer_forward(const Cell<S>& cell, const LayerSha
   const Division division = Division::of<S>(shape, threads);
   const RowPlan plan(shape.batch, shape.steps, lengths, division.row_shards());
   std::optional<ForwardPanels<S>> fresh;
-  const ForwardPanels<S>& packed = ready ? *ready : fresh.emplace(shape, groups);
+  const ForwardPanels<S>& packed = ready ? *ready : fresh.emplace(cell, shape, groups);
   std::unique_ptr<SavedLayer<S>> saved;
   if (training) {
-    saved = std::make_unique<SavedLayer<S>>(SavedLayer<S>{shape, &cell, division, {}});
-    for (int d = 0; d < shape.directions; d++) saved->directions.emplace_back(plan, groups, cell, shape.regularizers);
+    saved = std::make_unique<SavedLayer<S>>(SavedLayer<S>{shape, cell, division, {}});
+    for (int d = 0; d < shape.directions; d++)
+      saved->directions.emplace_back(plan, groups, cell, shape.direction_shape(d));
   }
 
   std::vector<ForwardCall<S>> calls;
   calls.reserve(std::size_t(shape.directions));
   for (int d = 0; d < shape.directions; d++)
-    calls.push_back(forward_call(cell, shape, groups, packed, d, x, initial, y, final, plan,
+    calls.push_back(forward_call(cell, shape, packed.direction(d), d, x, initial, y, final, plan,
                                  saved ? &saved->directions[std::size_t(d)] : nullptr));
   const int unit_shards = division.unit_shards;
-  std::vector<HBuffers<S>> h(calls.size());  // shared by the unit shards
-  MemoryBlock h_memory;
+  std::vector<StepRows<S>> rows(calls.size());  // shared by the unit shards
+  MemoryBlock rows_memory;
   if (unit_shards > 1) {
-    h_memory = allocate([&](Arena arena) {
-      for (HBuffers<S>& buffers : h) buffers.lay_out(arena, shape.batch * groups.padded_units());
+    rows_memory = allocate([&](Arena arena) {
+      for (std::size_t d = 0; d < calls.size(); d++)
+        rows[d].lay_out(ForwardRange<S>(calls[d], plan.shards[0], 0, 1), arena);
       return arena.used();
     });
   }
@@ -168,62 +105,27 @@ std::unique_ptr<SavedLayer<S>> layer_forward(const Cell<S>& cell, const LayerSha
   passes.reserve(std::size_t(division.threads) * calls.size());
   for (const RowShard& shard : plan.shards)
     for (int k = 0; k < unit_shards; k++)
-      for (std::size_t d = 0; d < calls.size(); d++) passes.emplace_back(calls[d], shard, k, unit_shards, h[d]);
+      for (std::size_t d = 0; d < calls.size(); d++)
+        passes.emplace_back(calls[d], shard, k, unit_shards, unit_shards > 1 ? &rows[d] : nullptr);
 
   StepBarrier barrier;
   run_team(division.threads, [&](const Team& team) {
     if (!ready) {
-      pack_layer(cell, shape, groups, parameters, packed, team);
+      packed.pack(cell, shape, groups, parameters, team);
       team.wait_for_all();
     }
     if (unit_shards == 1)
       return for_own_items(passes, shape.directions, team, [](ForwardPass<S>& pass) { pass.run(); });
-    barrier.run_steps(team, 1 + plan.longest(), [&](Index s, const Team& acting) {
+    const int phases = forward_phases(cell.spec).count;
+    barrier.run_steps(team, 1 + plan.longest() * phases, [&](Index s, const Team& acting) {
       for_own_items(passes, shape.directions, acting, [&](ForwardPass<S>& pass) {
         if (s == 0) pass.start();
-        else pass.step(s - 1);
+        else pass.step((s - 1) / phases, int((s - 1) % phases));
       });
     });
   });
   return saved;
 }
-
-// The weights of all directions, packed for backward.
-template <class S>
-struct BackwardPanels {
-  S* weight_hh[max_directions] = {};
-  S* weight_ih[max_directions] = {};
-  S* unit_weights[max_directions] = {};
-  MemoryBlock memory;
-
-  BackwardPanels(const LayerShape& shape, const Groups<S>& groups, bool with_ih) {
-    const Sizes& sizes = shape.sizes;
-    memory = allocate([&](Arena arena) {
-      for (int d = 0; d < shape.directions; d++) {
-        weight_hh[d] = arena.take<S>(column_panel_size<S>(sizes.hh_rows(), sizes.hidden_size));
-        if (with_ih) weight_ih[d] = arena.take<S>(column_panel_size<S>(sizes.ih_rows(), sizes.input_size));
-        unit_weights[d] = arena.take<S>(sizes.gates.unit_weights * groups.padded_units());
-      }
-      return arena.used();
-    });
-  }
-
-  // Packs the panels of a team member.
-  void pack(const LayerShape& shape, const Groups<S>& groups, const S* parameters, bool with_ih,
-            const Team& team) const {
-    const Sizes& sizes = shape.sizes;
-    for (int d = 0; d < shape.directions; d++) {
-      const Weights<const S> weights = split_weights(parameters + d * weight_count(sizes), sizes);
-      const auto pack_matrix = [&](const int(&rows)[max_gates], const S* matrix, Index columns, S* to) {
-        const auto [first, last] = team.range(column_panels<S>(0, columns, to).count);
-        pack_backward(sizes, rows, groups, matrix, columns, int(first), int(last), to);
-      };
-      pack_matrix(sizes.gates.weight_hh, weights.weight_hh, sizes.hidden_size, weight_hh[d]);
-      if (with_ih) pack_matrix(sizes.gates.weight_ih, weights.weight_ih, sizes.input_size, weight_ih[d]);
-      if (team.member() == 0) pack_unit_weights(sizes, groups, weights.unit_weights, S(1), unit_weights[d]);
-    }
-  }
-};
 
 // Consumes `saved`. dy, dfinal and dx may be null. The gradients of the weights are added to `gradients`.
 template <class S>
@@ -234,16 +136,16 @@ void layer_backward(const SavedLayer<S>& saved, const S* parameters, SequenceVie
   const RowPlan& plan = saved.directions[0].plan;
   const Groups<S>& groups = saved.directions[0].groups;
   const BackwardPanels<S> panels(shape, groups, bool(dx));
+  const Index norm_stride = shape.sizes.layer_norm ? odd_cache_lines<S>(NormSums<S>(groups).count) : 0;
+  const MemoryBlock norm_memory(std::size_t(shape.directions * shape.batch * norm_stride) * sizeof(S));
 
   std::vector<BackwardCall<S>> calls;
   calls.reserve(std::size_t(shape.directions));
   for (int d = 0; d < shape.directions; d++) {
     BackwardCall<S> call{};
-    call.cell = saved.cell;
+    call.cell = &saved.cell;
     call.shape = shape.direction_shape(d);
-    call.hh_panels = column_panels<S>(sizes.hh_rows(), sizes.hidden_size, panels.weight_hh[d]);
-    call.ih_panels = column_panels<S>(sizes.ih_rows(), sizes.input_size, panels.weight_ih[d]);
-    call.unit_weights = {panels.unit_weights[d], groups.padded_units()};
+    panels.attach(shape, groups, call);
     call.x = x;
     call.dy = columns_of(dy, shape, d);
     call.dfinal = states_of(dfinal, shape, d);
@@ -252,27 +154,38 @@ void layer_backward(const SavedLayer<S>& saved, const S* parameters, SequenceVie
     call.dinitial = states_of(dinitial, shape, d);
     call.gradients = split_weights(gradients + d * weight_count(sizes), sizes);
     call.saved = &saved.directions[std::size_t(d)];
+    if (norm_stride > 0)
+      call.norm_sums = {static_cast<S*>(norm_memory.memory()) + d * shape.batch * norm_stride, norm_stride};
     calls.push_back(call);
   }
   const int unit_shards = saved.division.unit_shards;
+  std::vector<S*> shared_rows(calls.size());  // of layer normalization, for unit shards
+  MemoryBlock shared_memory;
+  if (unit_shards > 1 && sizes.layer_norm) {
+    shared_memory = allocate([&](Arena arena) {
+      for (S*& rows : shared_rows) rows = arena.take<S>(shape.batch * groups.padded_units());
+      return arena.used();
+    });
+  }
   std::vector<BackwardPass<S>> passes;  // [shard][direction]
   passes.reserve(std::size_t(saved.division.threads) * calls.size());
   for (const RowShard& shard : plan.shards)
     for (int k = 0; k < unit_shards; k++)
-      for (const BackwardCall<S>& call : calls) passes.emplace_back(call, shard, k, unit_shards);
+      for (std::size_t d = 0; d < calls.size(); d++)
+        passes.emplace_back(calls[d], shard, k, unit_shards, shared_rows[d]);
   std::vector<WeightGradients<S>> sums;
   sums.reserve(calls.size());
   for (const BackwardCall<S>& call : calls) sums.emplace_back(call);
   const std::vector<SumChunk> chunks = sum_chunks(plan);
   std::vector<WeightGradientWorker<S>> workers;  // [thread][direction]
-  const Index count = saved.division.threads, steps = plan.longest();
+  const int phases = backward_phases(saved.cell.spec).count;
+  const Index count = saved.division.threads, steps = plan.longest() * phases;  // the phases of all steps
   for (Index k = 0; k < count; k++)
-    for (const WeightGradients<S>& sum : sums)
-      workers.emplace_back(sum, sum.tasks() * k / count, sum.tasks() * (k + 1) / count);
+    for (const WeightGradients<S>& sum : sums) workers.emplace_back(sum, k, count);
 
   StepBarrier barrier;
   run_team(int(count), [&](const Team& team) {
-    panels.pack(shape, groups, parameters, bool(dx), team);
+    panels.pack(shape, groups, parameters, team);
     team.wait_for_all();
 
     const bool one_thread = count == 1;
@@ -283,7 +196,7 @@ void layer_backward(const SavedLayer<S>& saved, const S* parameters, SequenceVie
         barrier.run_steps(team, 1 + steps + shape.directions, [&](Index s, const Team& acting) {
           for_own_items(passes, shape.directions, acting, [&](BackwardPass<S>& pass) {
             if (s == 0) pass.start();
-            else if (s <= steps) pass.step(steps - s);
+            else if (s <= steps) pass.step((steps - s) / phases, int((s - 1) % phases));
             else pass.input_gradient_of(int(s - 1 - steps));
             if (s == steps + 1) pass.write_initial_gradients();
           });
@@ -300,6 +213,8 @@ void layer_backward(const SavedLayer<S>& saved, const S* parameters, SequenceVie
       }
       workers[std::size_t(k)].add_to_gradients();
     }
+    if (sizes.layer_norm && team.member() == 0)
+      for (const BackwardCall<S>& call : calls) add_norm_gradients(call);
   });
 }
 

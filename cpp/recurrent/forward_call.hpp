@@ -9,14 +9,25 @@
 
 namespace fusedlstm {
 
+// The weights of one direction, packed for forward.
+template <class S>
+struct PackedDirection {
+  Panels<S> panels;  // W_ih, W_hh and W_gates
+  const S* bias;     // [group][width]
+  UnitWeights<S> unit_weights;
+  Panels<S> hn_panels;         // W_hn
+  Panels<S> hr_panels;         // W_hr
+  const S* bias_hr;            // (padded outputs,); zero without a bias
+  const S *gain_ih, *gain_hh;  // [group][width], with input scale
+  const S *gain_c, *bias_c;    // (padded units,)
+};
+
 // One direction of a layer.
 template <class S>
 struct ForwardCall {
   const Cell<S>* cell;
   DirectionShape shape;
-  Panels<S> panels;
-  const S* bias;  // [group][width]
-  UnitWeights<S> unit_weights;
+  PackedDirection<S> weights;
   SequenceView<const S> x;
   States<const S> initial;
   SequenceView<S> y;  // zeros past the end of a sequence
@@ -30,20 +41,31 @@ template <class S>
 struct ForwardRange {
   const ForwardCall<S>& call;
   const RowShard& shard;
-  Groups<S> groups;
-  UnitShard unit_shard;
+  Groups<S> groups;      // of units
+  Groups<S> outputs;     // of the units of h
+  UnitShard gate_shard;  // the groups whose gates this unit shard computes
+  UnitShard h_shard;     // the groups of h
 
   ForwardRange(const ForwardCall<S>& forward_call, const RowShard& row_shard, int index, int shards)
       : call(forward_call),
         shard(row_shard),
         groups(call.shape.sizes.hidden_size, call.shape.sizes.gates.count),
-        unit_shard(groups.count, groups.groups_per_panel(), index, shards) {}
+        outputs(call.shape.sizes.output_size, call.shape.sizes.gates.count),
+        gate_shard(groups.count, groups.groups_per_panel(), index, shards),
+        h_shard(call.shape.sizes.projection || call.shape.sizes.reset_before
+                    ? UnitShard(outputs.count, max_packets, index, shards)
+                    : gate_shard) {}
 
-  Index input_size() const { return call.shape.sizes.input_size; }
-  Index first_unit() const { return Index(unit_shard.first) * pack_size<S>; }
-  Index own_units() const { return std::min(groups.units - first_unit(), Index(unit_shard.count()) * pack_size<S>); }
-  Index own_width() const { return unit_shard.count() * groups.width(); }  // the numbers in a row of own gates
-  const S* bias() const { return call.bias + unit_shard.first * groups.width(); }
+  const Sizes& sizes() const { return call.shape.sizes; }
+  Index input_size() const { return sizes().input_size; }
+  Index own_width() const { return gate_shard.count() * groups.width(); }  // the numbers in a row of own gates
+  const S* bias() const { return call.weights.bias + gate_shard.first * groups.width(); }
+  Index first_output() const { return Index(h_shard.first) * pack_size<S>; }
+  Index own_outputs() const { return std::min(outputs.units - first_output(), Index(h_shard.count()) * pack_size<S>); }
+  // The groups of the recurrent state of the equations.
+  const UnitShard& state_shard() const {
+    return call.cell->recurrent_state == RecurrentState::h ? h_shard : gate_shard;
+  }
   // The caller's number of a row.
   Index row_of(Index row) const { return call.plan->row_of[static_cast<std::size_t>(shard.first_row + row)]; }
   Index length(Index row) const { return call.plan->lengths[static_cast<std::size_t>(shard.first_row + row)]; }
@@ -57,8 +79,8 @@ Grid<S> group_major(S* values, Index rows) {
   return {values, rows * pack_size<S>, pack_size<S>};
 }
 template <class S>
-Grid<S> row_major(S* values, Index padded_units) {
-  return {values, pack_size<S>, padded_units};
+Grid<S> row_major(S* values, Index stride) {
+  return {values, pack_size<S>, stride};
 }
 
 }  // namespace fusedlstm

@@ -14,7 +14,7 @@ class InputGradient {
   InputGradient(const BackwardCall<S>& call, const RowShard& shard)
       : call_(call),
         shard_(shard),
-        operands_(call.saved->groups, call.shape.sizes.gates, call.shape.sizes.gates.weight_ih),
+        operands_(*call.saved, call.shape.sizes.gates, call.shape.sizes.gates.weight_ih, call.saved->x_part),
         done_from_(shard.steps) {
     destinations_.reserve(static_cast<std::size_t>(shard.rows + min_rows));
   }
@@ -30,7 +30,7 @@ class InputGradient {
     for (Index t = first; t < done_from_; t++)
       for (Index r = shard_.first_row; r < shard_.first_row + shard_.active(t); r++)
         destinations_.push_back(call_.dx.at(call_.row_of(r), call_.time(t, r)));
-    const OperandA<S>* operands = operands_.at(*call_.saved, shard_.saved_row(first));
+    const OperandA<S>* operands = operands_.at(shard_.saved_row(first));
     PanelProduct<S>(call_.ih_panels, Index(destinations_.size()))
         .compute(operands, operands_.count(), InitialC<S>{nullptr, 0}, [&](const Tile<S>& tile) {
           for (int k = 0; k < tile.rows; k++)

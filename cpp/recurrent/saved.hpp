@@ -8,10 +8,23 @@
 #include "cells/cell.hpp"
 #include "cells/regularizers.hpp"
 #include "product/panels.hpp"
+#include "recurrent/arrays.hpp"
 #include "recurrent/row_plan.hpp"
 #include "runtime/memory.hpp"
 
 namespace fusedlstm {
+
+// An odd number of cache lines between rows: the rows are then in different sets of the cache.
+template <class S>
+constexpr Index odd_cache_lines(Index numbers) {
+  constexpr Index line = Index(cache_line / sizeof(S));
+  return ((numbers + line - 1) / line | 1) * line;
+}
+
+// The means of W_ih x, W_hh h_prev and c over all units, and the inverses of their standard deviations.
+struct NormStatistics {
+  enum { x, h, c, count };
+};
 
 // One direction.
 template <class S>
@@ -24,28 +37,49 @@ struct SavedDirection {
   // The states that the next step reads. They differ from c and h_factor only with zoneout.
   S* c_after_zoneout = nullptr;
   S* h_after_zoneout = nullptr;  // null without zoneout of h
+  // Arrays of some cells, [saved row][number].
+  Rows<S> projected_h, dprojected_h;  // h with a projection, and its gradient
+  Rows<S> carried_gates;              // i, f and o, each padded to whole packets
+  Rows<S> reset_h;                    // r h_prev
+  Rows<S> x_part, h_part;             // W_ih x and W_hh h_prev as gate rows; backward: their gradients
+  Rows<S> statistics;                 // mean and inverse of each of NormStatistics
   MemoryBlock memory;
 
-  SavedDirection(RowPlan row_plan, const Groups<S>& unit_groups, const Cell<S>& cell, const Regularizers& regularizers)
+  SavedDirection(RowPlan row_plan, const Groups<S>& unit_groups, const Cell<S>& cell, const DirectionShape& shape)
       : plan(std::move(row_plan)), groups(unit_groups) {
-    const bool zones_h = regularizers.zoneout_h > 0, zones_c = regularizers.zoneout_c > 0;
+    const Sizes& sizes = shape.sizes;
+    const bool zones_h = shape.regularizers.zoneout_h > 0, zones_c = shape.regularizers.zoneout_c > 0;
     memory = allocate([&](Arena arena) {
       const Index numbers = plan.saved_rows * groups.padded_units();
       gates = arena.take<S>(groups.gate_row_size(plan.saved_rows));
       h_factor = arena.take<S>(numbers);
-      if (zones_h) h_after_zoneout = arena.take<S>(numbers);
+      if (zones_h && !sizes.projection) h_after_zoneout = arena.take<S>(numbers);
       if (cell.recurrent_state == RecurrentState::h) c = h_factor;
       if (cell.recurrent_state == RecurrentState::c) c = arena.take<S>(numbers);
       c_after_zoneout = c;
       if (zones_h && cell.recurrent_state == RecurrentState::h) c_after_zoneout = h_after_zoneout;
-      // Peephole gradients need c of the cell beside the c that the next step reads.
-      if (zones_c && cell.recurrent_state == RecurrentState::c && cell.sum_unit_weights)
-        c_after_zoneout = arena.take<S>(numbers);
+      // The gradients of peepholes, clipping and layer normalization need c of the cell beside the c that the next
+      // step reads.
+      const bool needs_c = cell.sum_unit_weights || cell.spec.clips() || sizes.layer_norm;
+      if (zones_c && cell.recurrent_state == RecurrentState::c && needs_c) c_after_zoneout = arena.take<S>(numbers);
+      const auto take = [&](Rows<S>& rows, bool wanted, Index count) {
+        if (!wanted) return;
+        rows.stride = odd_cache_lines<S>(count);
+        rows.values = arena.take<S>(plan.saved_rows * rows.stride);
+      };
+      take(projected_h, sizes.projection, whole_packets<S>(sizes.output_size));
+      take(dprojected_h, sizes.projection, whole_packets<S>(sizes.output_size));
+      take(carried_gates, sizes.carried_gates() > 0, 3 * groups.padded_units());
+      take(reset_h, sizes.reset_before, groups.padded_units());
+      take(x_part, sizes.layer_norm, groups.gate_row_size(1));
+      take(h_part, sizes.layer_norm, groups.gate_row_size(1));
+      take(statistics, sizes.layer_norm, 2 * NormStatistics::count);
       return arena.used();
     });
   }
 
-  // The h that the next step reads. Without zoneout, the h of a step is there only after backward of that step.
+  // The h that the next step reads, without projection. Without zoneout, the h of a step is there only after backward
+  // of that step.
   S* h() const { return h_after_zoneout ? h_after_zoneout : h_factor; }
   S* gates_of(int group, Index saved_row) const {
     return gates + group * plan.saved_rows * groups.width() + saved_row * groups.width_of(group);

@@ -1,15 +1,12 @@
-// The gradients of the weights. For each group of units, they are the product of [x, 1, h_prev], transposed, with the
-// gate gradients that BackwardPass left in the saved gate rows, summed over all rows and steps:
+// The gradients of the weights: sums over the saved rows of products of the gradients that BackwardPass left there with
+// their sources (gradient_terms.hpp).
 //
-//   dW_ih = sum dz x^T      db = sum dz      dW_hh = sum dz h_prev^T
-//
-// The sum over the saved rows is computed chunk by chunk, from the last steps to the first. The chunks and the order
-// within a chunk depend only on the lengths. Threads do not divide the sums. They divide the elements of the gradients
-// into tasks: the gates of one group times one source, which is the inputs, the hidden units of one group, or the unit
-// weights.
+// The sum is computed chunk by chunk, from the last steps to the first. The chunks and the order within a chunk depend
+// only on the lengths. Threads do not divide the sums. They divide the elements of the gradients into tasks.
 #pragma once
 
 #include "recurrent/backward.hpp"
+#include "recurrent/gradient_terms.hpp"
 
 namespace fusedlstm {
 
@@ -43,90 +40,91 @@ inline std::vector<SumChunk> sum_chunks(const RowPlan& plan) {
   return chunks;
 }
 
-template <class S>
-class WeightGradientWorker;
-
 // The sums of one direction.
 template <class S>
 class WeightGradients {
  public:
-  explicit WeightGradients(const BackwardCall<S>& call)
-      : call_(call),
-        saved_(*call.saved),
-        groups_(saved_.groups),
-        gates_(call.shape.sizes.gates),
-        hh_fed_(gates_, gates_.weight_hh),
-        inputs_(call.shape.sizes.input_size + 1),
-        sum_rows_(inputs_ + groups_.units + gates_.unit_weights),
-        block_(static_cast<std::size_t>(groups_.count * sum_rows_ * groups_.width()) * sizeof(S)),
-        sums_(static_cast<S*>(block_.memory())) {}
+  // A slice of the gradients of a term times a block of its source. Without a term: the unit weights of a group.
+  struct Task {
+    const GradientTerm<S>* term;
+    int slice;
+    Index block, columns;  // of the source
+    S* sums;               // [column][numbers of the slice]
+    Index cost;
+  };
 
-  // Task (group, source). Source 0: the inputs and the 1 of the bias. Source s: the hidden units of group s - 1. The
-  // last source: the unit weights, if there are any.
-  Index tasks() const { return groups_.count * sources(); }
+  explicit WeightGradients(const BackwardCall<S>& backward_call)
+      : call(backward_call), terms(gradient_terms(backward_call)) {
+    memory_ = allocate([&](Arena arena) { return lay_out(arena); });
+  }
+  WeightGradients(WeightGradients&&) = default;
+  WeightGradients(const WeightGradients&) = delete;
+
+  const BackwardCall<S>& call;
+  std::vector<GradientTerm<S>> terms;
+  std::vector<Task> tasks;
 
  private:
-  friend class WeightGradientWorker<S>;
+  std::size_t lay_out(Arena& arena) {
+    constexpr Index unit_weight_cost = 4;
+    const Groups<S>& groups = call.saved->groups;
+    const int weights = call.shape.sizes.gates.unit_weights;
+    int slices = groups.count;
+    for (const GradientTerm<S>& term : terms) slices = std::max(slices, term.gradients.slices());
+    tasks.clear();
+    // All tasks of a slice come one after the other: the gradients stay in cache.
+    for (int slice = 0; slice < slices; slice++) {
+      for (const GradientTerm<S>& term : terms) {
+        if (slice >= term.gradients.slices()) continue;
+        const Index packets = term.gradients.slice(slice).packets;
+        for (Index block = 0; block < term.source.blocks(); block++) {
+          const Index columns =
+              std::min(term.source.block_columns, term.source.columns - block * term.source.block_columns);
+          tasks.push_back(
+              {&term, slice, block, columns, arena.take<S>(columns * packets * pack_size<S>), columns * packets});
+        }
+      }
+      if (weights > 0 && slice < groups.count)
+        tasks.push_back(
+            {nullptr, slice, 0, weights, arena.take<S>(weights * pack_size<S>), unit_weight_cost * weights});
+    }
+    return arena.used();
+  }
 
-  Index sources() const { return 1 + groups_.count + (gates_.unit_weights > 0); }
-  bool is_unit_weights(int source) const { return source > groups_.count; }
-  // Hidden units are multiplied only with the gates that h feeds. Inputs are multiplied with all gates; the sums of
-  // gates that x does not feed are ignored.
-  bool uses_fed_gates(int group, int source) const { return source > 0 && !groups_.is_tail(group); }
-  PanelSlice<S> gates_of(const Panels<S>& panels, int group, int source) const {
-    return uses_fed_gates(group, source) ? panel_slice(panels, group, hh_fed_.first, hh_fed_.count)
-                                         : panel_slice(panels, group);
-  }
-  // The sums of a task: [input, hidden unit or unit weight][gates].
-  S* sums_of(int group, int source) const {
-    const Index hidden = is_unit_weights(source) ? groups_.units : Index(source - 1) * pack_size<S>;
-    const Index row = source == 0 ? 0 : inputs_ + hidden;
-    return sums_ + group * sum_rows_ * groups_.width() + row * groups_.width_of(group);
-  }
-  Index rows_of(int source) const {
-    if (is_unit_weights(source)) return gates_.unit_weights;
-    return source == 0 ? inputs_ : groups_.units_of(source - 1);
-  }
-
-  const BackwardCall<S>& call_;
-  const SavedDirection<S>& saved_;
-  Groups<S> groups_;
-  GateLayout gates_;
-  FedGates hh_fed_;
-  Index inputs_;    // I + 1
-  Index sum_rows_;  // I + 1 + H + unit weights
-  MemoryBlock block_;
-  S* sums_;
+  MemoryBlock memory_;
 };
 
-// The tasks [first, last), for one thread.
+// Consecutive tasks with about the same cost as those of every other thread.
 template <class S>
 class WeightGradientWorker {
  public:
-  WeightGradientWorker(const WeightGradients<S>& all, Index first, Index last)
+  using Task = typename WeightGradients<S>::Task;
+
+  WeightGradientWorker(const WeightGradients<S>& all, Index member, Index members)
       : all_(all),
-        first_(first),
-        last_(last),
-        gathered_stride_(odd_cache_lines(all.inputs_)),
+        saved_(*all.call.saved),
+        operands_(all.terms.size()),
+        gathered_stride_(odd_cache_lines<S>(all.call.shape.sizes.input_size + 1)),
         gathered_block_(static_cast<std::size_t>(max_chunk_rows * gathered_stride_) * sizeof(S)),
         gathered_(static_cast<S*>(gathered_block_.memory())) {
-    inputs_.reserve(max_chunk_rows);
-    h_prev_.reserve(max_chunk_rows);
+    Index cost = 0, done = 0;
+    for (const Task& task : all.tasks) cost += task.cost;
+    const auto find_end = [&](std::size_t from, Index share) {
+      for (; from < all.tasks.size() && done * members < cost * share; from++) done += all.tasks[from].cost;
+      return from;
+    };
+    first_ = find_end(0, member);
+    last_ = member + 1 == members ? all.tasks.size() : find_end(first_, member + 1);
   }
 
   void add(const SumChunk& chunk) {
     gather(chunk);
-    const SavedDirection<S>& saved = all_.saved_;
-    const Panels<S> gates = all_.groups_.gate_panels(saved.gates, saved.plan.saved_rows);
-    for_tasks([&](int group, int source) {
-      if (all_.is_unit_weights(source)) return add_unit_weights(group);
-      const std::vector<OperandA<S>>& operands = source == 0 ? inputs_ : h_prev_;
-      S* sums = all_.sums_of(group, source);
-      // The operands point to the h of group 0. `shift` is the distance to the h of the source's group.
-      const Index shift = source == 0 ? 0 : (source - 1) * saved.plan.saved_rows * pack_size<S>;
-      multiply_transposed(all_.gates_of(gates, group, source), operands.data(), int(operands.size()), shift,
-                          all_.rows_of(source), [&](const Tile<S>& tile) {
-                            S* to = sums + tile.first_row * tile.width;
+    for_tasks([&](const Task& task) {
+      if (!task.term) return add_unit_weights(task);
+      const std::vector<OperandA<S>>& operands = operands_of(*task.term);
+      multiply_transposed(task.term->gradients.slice(task.slice), operands.data(), int(operands.size()),
+                          task.block * task.term->source.by_block, task.columns, [&](const Tile<S>& tile) {
+                            S* to = task.sums + tile.first_row * tile.width;
                             for (Index j = 0; j < tile.rows * tile.width; j += pack_size<S>) {
                               const Pack<S> sum = load(tile.values + j);
                               store(to + j, started_ ? load(to + j) + sum : sum);
@@ -138,94 +136,90 @@ class WeightGradientWorker {
 
   // Adds the sums to the gradients, which have the layout of the weights.
   void add_to_gradients() {
-    const Sizes& sizes = all_.call_.shape.sizes;
-    const Weights<S>& gradients = all_.call_.gradients;
-    const Panels<S> gates = all_.groups_.gate_panels(nullptr, 0);
-    for_tasks([&](int group, int source) {
-      const Index width = all_.gates_of(gates, group, source).packets * pack_size<S>;
-      const int units = all_.groups_.units_of(group);
-      const auto row_of = [&](int rows) { return rows * sizes.hidden_size + Index(group) * pack_size<S>; };
-      const S* all_sums = all_.sums_of(group, source);
-      if (all_.is_unit_weights(source)) {
-        for (int w = 0; w < all_.gates_.unit_weights; w++)
-          for (int u = 0; u < units; u++) gradients.unit_weights[row_of(w) + u] += all_sums[w * pack_size<S> + u];
-        return;
-      }
-      const int first = all_.uses_fed_gates(group, source) ? all_.hh_fed_.first : 0;
-      for (int gate = 0; gate < all_.groups_.gates; gate++) {
-        const S* sums = all_sums + (gate - first) * units;
-        const int ih = all_.gates_.weight_ih[gate], hh = all_.gates_.weight_hh[gate];
-        if (source > 0) {
-          if (hh >= 0)
-            add_transposed(sums, width, units, all_.rows_of(source),
-                           gradients.weight_hh + row_of(hh) * sizes.hidden_size + Index(source - 1) * pack_size<S>,
-                           sizes.hidden_size);
-          continue;
+    for_tasks([&](const Task& task) {
+      if (!task.term) return add_unit_weights_to_gradients(task);
+      const GradientTerm<S>& term = *task.term;
+      const GradientRows<S>& gradients = term.gradients;
+      const Index width = gradients.slice(task.slice).packets * pack_size<S>, units = gradients.units_of(task.slice);
+      const Index first_unit = Index(task.slice) * gradients.groups_per_slice * pack_size<S>;
+      const Index first_column = task.block * term.source.block_columns;
+      const Index columns = std::min(task.columns, term.columns() - first_column);
+      const int gates = gradients.groups.gates, first_gate = gradients.first_gate_of(task.slice);
+      const int last_gate = gradients.is_tail(task.slice) || gates == 1 ? gates : first_gate + gradients.gate_count;
+      for (int gate = first_gate; gate < last_gate; gate++) {
+        const S* sums = task.sums + (gate - first_gate) * (gates == 1 ? Index(pack_size<S>) : units);
+        if (term.row_blocks[gate] >= 0) {
+          S* to = term.matrix + (term.row_blocks[gate] * gradients.groups.units + first_unit) * term.matrix_columns +
+                  first_column;
+          for (Index unit = 0; unit < units; unit += pack_size<S>)
+            add_transposed(sums + unit, width, int(std::min(Index(pack_size<S>), units - unit)), columns,
+                           to + unit * term.matrix_columns, term.matrix_columns);
         }
-        if (ih >= 0)
-          add_transposed(sums, width, units, sizes.input_size, gradients.weight_ih + row_of(ih) * sizes.input_size,
-                         sizes.input_size);
-        const S* ones = sums + sizes.input_size * width;
-        for (int u = 0; u < units; u++) gradients.bias[row_of(all_.gates_.bias[gate]) + u] += ones[u];
+        if (!term.bias) continue;
+        S* bias = term.bias + term.bias_blocks[gate] * gradients.groups.units + first_unit;
+        for (Index u = 0; u < units; u++) bias[u] += sums[columns * width + u];
       }
     });
   }
 
  private:
-  // An odd number of cache lines between rows: the rows are then in different sets of the cache.
-  static Index odd_cache_lines(Index numbers) {
-    const Index line = Index(cache_line / sizeof(S));
-    return ((numbers + line - 1) / line | 1) * line;
-  }
-
-  // Calls work(group, source).
+  // Calls work(task).
   template <class Work>
   void for_tasks(Work&& work) const {
-    for (Index task = first_; task < last_; task++) work(int(task / all_.sources()), int(task % all_.sources()));
+    for (std::size_t task = first_; task < last_; task++) work(all_.tasks[task]);
+  }
+  std::vector<OperandA<S>>& operands_of(const GradientTerm<S>& term) {
+    return operands_[static_cast<std::size_t>(&term - all_.terms.data())];
   }
 
   // The gradients of the unit weights from the saved rows of a chunk, in their order.
-  void add_unit_weights(int group) {
-    const SavedDirection<S>& saved = all_.saved_;
-    const Groups<S>& groups = all_.groups_;
-    S* sums = all_.sums_of(group, int(all_.sources()) - 1);
-    if (!started_) std::fill_n(sums, all_.gates_.unit_weights * pack_size<S>, S(0));
-    for (const OperandA<S>& rows : h_prev_) {
-      // c_prev is in the same saved rows as h_prev.
-      const Index prev = (rows.values - saved.h()) / pack_size<S>;
-      for (Index done = 0; done < rows.k_count;) {
-        const bool is_tail = groups.is_tail(group);
-        const Index count = is_tail ? std::min(rows.k_count - done, Index(max_epilogue_rows)) : rows.k_count;
-        const S* gate_rows = saved.gates_of(group, rows.first_k + done);
+  void add_unit_weights(const Task& task) {
+    const Groups<S>& groups = saved_.groups;
+    const int group = task.slice;
+    const bool is_tail = groups.is_tail(group);
+    if (!started_) std::fill_n(task.sums, task.columns * pack_size<S>, S(0));
+    for (const SavedRun& run : runs_)
+      for (Index done = 0; done < run.rows;) {
+        const Index count = is_tail ? std::min(run.rows - done, Index(max_epilogue_rows)) : run.rows;
+        const S* gate_rows = saved_.gates_of(group, run.row + done);
         Grid<const S> dgates{gate_rows, 0, groups.width()};
         if (is_tail) {
           unpack_tail(gate_rows, groups.width_of(group), groups.width_of(group), groups.tail_units, groups.gates, count,
                       tail_gates_);
           dgates.values = tail_gates_;
         }
-        all_.call_.cell->sum_unit_weights({dgates, saved.grid(saved.c_after_zoneout, group, prev + done),
-                                           saved.grid(saved.c, group, rows.first_k + done), count, sums});
+        all_.call.cell->sum_unit_weights({dgates, saved_.grid(saved_.c_after_zoneout, group, run.previous_row + done),
+                                          saved_.grid(saved_.c, group, run.row + done), count, task.sums},
+                                         all_.call.cell->spec);
         done += count;
       }
-    }
+  }
+  void add_unit_weights_to_gradients(const Task& task) {
+    const Index hidden = saved_.groups.units;
+    for (Index w = 0; w < task.columns; w++)
+      for (int u = 0; u < saved_.groups.units_of(task.slice); u++)
+        all_.call.gradients.unit_weights[w * hidden + task.slice * Index(pack_size<S>) + u] +=
+            task.sums[w * pack_size<S> + u];
   }
 
-  // The operands of a chunk, step by step and row by row. Consecutive saved rows make one operand.
+  // Consecutive saved rows, and those of the previous step.
+  struct SavedRun {
+    Index row, previous_row, rows;
+    Index gathered;  // the first of their rows in `gathered_`
+  };
+
+  // The saved rows of a chunk, step by step and row by row, and the operands of each term.
   void gather(const SumChunk& chunk) {
-    const BackwardCall<S>& call = all_.call_;
+    const BackwardCall<S>& call = all_.call;
     const Index inputs = call.shape.sizes.input_size;
-    inputs_.clear();
-    h_prev_.clear();
+    runs_.clear();
     Index gathered = 0;
     for (Index t = chunk.first; t < chunk.last; t++) {
-      for (const RowShard& shard : all_.saved_.plan.shards) {
+      for (const RowShard& shard : saved_.plan.shards) {
         const Index first = std::max(chunk.first_row - shard.first_row, Index(0));
         const Index last = std::min(chunk.last_row - shard.first_row, shard.active(t));
         if (first >= last) continue;
-        const S* h_prev = all_.saved_.h() + (shard.saved_row(t - 1) + first) * pack_size<S>;
-        append(h_prev_, {h_prev, pack_size<S>, shard.saved_row(t) + first, last - first});
-        append(inputs_,
-               {gathered_ + gathered * gathered_stride_, gathered_stride_, shard.saved_row(t) + first, last - first});
+        runs_.push_back({shard.saved_row(t) + first, shard.saved_row(t - 1) + first, last - first, gathered});
         for (Index r = shard.first_row + first; r < shard.first_row + last; r++, gathered++) {
           S* row = gathered_ + gathered * gathered_stride_;
           copy(call.x.at(call.row_of(r), call.time(t, r)), inputs, row);
@@ -233,6 +227,16 @@ class WeightGradientWorker {
         }
       }
     }
+    for (const GradientTerm<S>& term : all_.terms) {
+      std::vector<OperandA<S>>& operands = operands_of(term);
+      operands.clear();
+      for (const SavedRun& run : runs_) append(operands, operand(term.source, run));
+    }
+  }
+  OperandA<S> operand(const SourceRows<S>& source, const SavedRun& run) const {
+    if (!source.values) return {gathered_ + run.gathered * gathered_stride_, gathered_stride_, run.row, run.rows};
+    const Index row = source.of_previous_step ? run.previous_row : run.row;
+    return {source.values + row * source.by_row, source.by_row, run.row, run.rows};
   }
   static void append(std::vector<OperandA<S>>& operands, const OperandA<S>& next) {
     if (!operands.empty()) {
@@ -246,9 +250,11 @@ class WeightGradientWorker {
   }
 
   const WeightGradients<S>& all_;
-  Index first_, last_;
+  const SavedDirection<S>& saved_;
+  std::size_t first_ = 0, last_ = 0;  // the own tasks
   bool started_ = false;
-  std::vector<OperandA<S>> inputs_, h_prev_;  // of the chunk, for group 0
+  std::vector<SavedRun> runs_;                      // of the chunk
+  std::vector<std::vector<OperandA<S>>> operands_;  // of each term, for block 0
   Index gathered_stride_;
   MemoryBlock gathered_block_;
   S* gathered_;                                                               // [saved row][x, 1]

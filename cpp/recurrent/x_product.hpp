@@ -1,7 +1,8 @@
 // The part of the pre-activations that comes from x: W_ih x + b.
 //
 // With three or more rows, x is an operand of the product of each step, beside h. One or two rows do not fill a tile.
-// For them, W_ih x + b is computed in advance for many steps, which are then the rows of the tiles.
+// For them, W_ih x + b is computed in advance for many steps, which are then the rows of the tiles. Layer normalization
+// reads W_ih x alone.
 #pragma once
 
 #include "product/panels.hpp"
@@ -13,7 +14,8 @@ template <class S>
 class XProduct {
  public:
   explicit XProduct(const ForwardRange<S>& range)
-      : fed_(range.call.shape.sizes.gates, range.call.shape.sizes.gates.weight_ih), in_advance_(range.shard.rows <= 2) {
+      : fed_(range.sizes().gates, range.sizes().gates.weight_ih),
+        in_advance_(range.shard.rows <= 2 && !range.sizes().layer_norm) {
     if (in_advance_) steps_ahead_ = count_steps_ahead(range);
   }
   bool in_advance() const { return in_advance_; }

@@ -33,9 +33,11 @@ SPECS = {
     "lstm": cells.lstm_spec(),
     "peephole": cells.lstm_spec(peepholes=True),
     "cifg": cells.lstm_spec(coupled=True),
+    "cifg peephole": cells.lstm_spec(coupled=True, peepholes=True),
     "no input gate": cells.lstm_spec(input_gate=False),
     "no forget gate": cells.lstm_spec(forget_gate=False),
-    "no output gate": cells.lstm_spec(output_gate=False, peepholes=True),
+    "no output gate": cells.lstm_spec(output_gate=False),
+    "no output gate, peepholes": cells.lstm_spec(output_gate=False, peepholes=True),
     "full gate recurrence": cells.lstm_spec(full_gate_recurrence=True),
     "layer norm": cells.lstm_spec(layer_norm=True),
     "clipped": cells.lstm_spec(cell_clip=0.5),
@@ -49,29 +51,16 @@ SPECS = {
         projection_bias=True,
     ),
     "relu lstm": cells.lstm_spec(activations=(GATES[0], OTHERS[2], OTHERS[2])),
+    "linear candidate": cells.lstm_spec(activations=(GATES[0], OTHERS[1], OTHERS[0])),
+    "linear output": cells.lstm_spec(activations=(GATES[0], OTHERS[0], OTHERS[1])),
     "gru": cells.gru_spec(),
     "gru reset before": cells.gru_spec(reset_after=False),
+    "hard gru": cells.gru_spec(activations=(GATES[1], OTHERS[0])),
     "rnn": cells.rnn_spec(),
     "relu rnn": cells.rnn_spec("relu"),
+    "elu rnn": cells.rnn_spec("elu", 1.0),
 }
-
-FUSED = {
-    "lstm": cells.lstm_spec(),
-    "peephole_lstm": cells.lstm_spec(peepholes=True),
-    "cifg_lstm": cells.lstm_spec(coupled=True),
-    "cifg_peephole_lstm": cells.lstm_spec(coupled=True, peepholes=True),
-    "no_input_gate_lstm": cells.lstm_spec(input_gate=False),
-    "no_forget_gate_lstm": cells.lstm_spec(forget_gate=False),
-    "no_output_gate_lstm": cells.lstm_spec(output_gate=False),
-    "linear_candidate_lstm": cells.lstm_spec(activations=(GATES[0], OTHERS[1], OTHERS[0])),
-    "linear_output_lstm": cells.lstm_spec(activations=(GATES[0], OTHERS[0], OTHERS[1])),
-    "gru": cells.gru_spec(),
-    "rnn_tanh": cells.rnn_spec(),
-    "rnn_relu": cells.rnn_spec("relu"),
-}
-"""The cells of the fused driver by their names in the core."""
-
-SPECS |= {f"fused {name}": {**spec, "fused": name} for name, spec in FUSED.items()}
+"""Specifications that cover all cells of the core."""
 
 DRAWN = (12345678901234567, 0.3, 0.4, 0.2, 0.3)
 
@@ -100,6 +89,8 @@ class RecurrentProblem:
     dy: np.ndarray
     dh: np.ndarray
     dc: np.ndarray | None
+    gates: np.ndarray | None = None
+    dgates: np.ndarray | None = None
     directions: int = 1
     reverse: bool = False
     regularizers: tuple | None = None
@@ -120,8 +111,10 @@ class RecurrentProblem:
                 yield mean + draw(*shape, scale=0.5 / np.sqrt(hidden)).ravel()
 
         has_state = spec["family"] == "lstm"
+        has_gates = spec.get("full_gate_recurrence", False)
         outputs = cells.output_size(spec, hidden)
         states, cell_states = (directions, batch, outputs), (directions, batch, hidden)
+        gate_states = (directions, batch, 3 * hidden)
         return cls(
             spec=spec,
             hidden=hidden,
@@ -135,48 +128,60 @@ class RecurrentProblem:
             dy=draw(batch, steps, directions * outputs),
             dh=draw(*states),
             dc=draw(*cell_states) if has_state else None,
+            gates=draw(*gate_states) if has_gates else None,
+            dgates=draw(*gate_states) if has_gates else None,
             **options,
         )
 
     def astype(self, dtype):
-        names = ("params", "x", "h", "c", "dy", "dh", "dc")
+        names = ("params", "x", "h", "c", "gates", "dy", "dh", "dc", "dgates")
         arrays = {name: getattr(self, name) for name in names}
         return replace(
             self, **{name: a if a is None else a.astype(dtype) for name, a in arrays.items()}
         )
 
+    @property
+    def state_names(self):
+        names = ["h"]
+        if self.spec["family"] == "lstm":
+            names.append("c")
+        if self.spec.get("full_gate_recurrence"):
+            names.append("gates")
+        return names
+
+    def states(self, prefix=""):
+        """Return the states, or their gradients with the prefix "d", as the core takes them."""
+        return tuple(getattr(self, prefix + name) for name in self.state_names)
+
     def forward(self, core, training=False, threads=1, all_steps=True):
-        fused = self.spec.get("fused")
-        return (core.recurrent_forward if fused else core.staged_forward)(
-            fused or self.spec,
+        """Return y, the final states and the object for `recurrent_backward`."""
+        return core.recurrent_forward(
+            core.Cell(self.spec),
             self.directions,
             self.reverse,
             self.hidden,
             self.params,
             self.x,
             self.lengths,
-            self.h,
-            self.c,
+            self.states(),
             all_steps,
             training,
             self.regularizers,
             threads,
         )
 
-    def backward_of(self, core):
-        return core.recurrent_backward if "fused" in self.spec else core.staged_backward
-
     def run(self, core, threads=1):
         """Return all results of forward and backward by name."""
-        y, h, c, saved = self.forward(core, True, threads)
+        y, states, saved = self.forward(core, True, threads)
         grads = np.zeros_like(self.params)
-        given = (saved, self.params, self.x, self.dy, self.dh, self.dc)
-        dx, dh, dc = self.backward_of(core)(*given, True, True, grads)
-        results = {"y": y, "h": h, "c": c, "grads": grads, "dx": dx, "dh": dh, "dc": dc}
-        return {name: value for name, value in results.items() if value is not None}
+        given = (saved, self.params, self.x, self.dy, self.states("d"))
+        dx, dstates = core.recurrent_backward(*given, True, True, grads)
+        results = {"y": y, **dict(zip(self.state_names, states, strict=True))}
+        results |= {"grads": grads, "dx": dx}
+        return results | {f"d{n}": d for n, d in zip(self.state_names, dstates, strict=True)}
 
     def reference(self):
-        """Return y, h and c (or None) by the NumPy equations."""
+        """Return y and the final states by the NumPy equations."""
         masks_of = None
         if self.regularizers is not None:
 
@@ -188,8 +193,7 @@ class RecurrentProblem:
             self.params,
             self.hidden,
             self.x,
-            self.h,
-            self.c,
+            self.states(),
             self.lengths,
             self.directions,
             self.reverse,
@@ -197,9 +201,9 @@ class RecurrentProblem:
         )
 
     def reference_loss(self):
-        y, h, c = self.reference()
-        loss = (y * self.dy).sum() + (h * self.dh).sum()
-        return float(loss if c is None else loss + (c * self.dc).sum())
+        y, states = self.reference()
+        loss = (y * self.dy).sum()
+        return float(loss + sum((s * d).sum() for s, d in zip(states, self.states("d"), strict=True)))
 
     def slope_along(self, name, direction, step=1e-6):
         """Return the central difference of the reference loss along a direction of one array."""
@@ -215,15 +219,13 @@ def assert_forward_right(problem, core, threads=1):
     if problem.spec.get("layer_norm") and dtype == "float32":
         tolerance *= LAYER_NORM_AMPLIFIES
     draws = problem.regularizers is not None and problem.regularizers[0] is not None
-    y, h, c, _ = problem.forward(core, training=draws, threads=threads)
-    for value, expected in zip((y, h, c), problem.reference(), strict=True):
-        if expected is None:
-            assert value is None
-        else:
-            assert relative_error(value, expected) <= tolerance
+    y, states, _ = problem.forward(core, training=draws, threads=threads)
+    expected_y, expected_states = problem.reference()
+    for value, expected in zip((y, *states), (expected_y, *expected_states), strict=True):
+        assert relative_error(value, expected) <= tolerance
 
 
-GRADIENT_OF = {"params": "grads", "x": "dx", "h": "dh", "c": "dc"}
+GRADIENT_OF = {"params": "grads", "x": "dx", "h": "dh", "c": "dc", "gates": "dgates"}
 
 
 def assert_gradients_right(problem, core, threads=1, directions=2):

@@ -17,6 +17,7 @@ import numpy as np
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
 from fusedlstm.layers import GRU, LSTM, RNN, Dense, Layer, Recurrent
+from fusedlstm.layers.activations import RELU, TANH, as_activation
 from fusedlstm.models.sequential import Sequential
 
 if TYPE_CHECKING:
@@ -251,7 +252,7 @@ def _torch_kind(layer: Layer[Any]) -> type[Layer[Any]]:
                 and layer.param_shapes(1) == plain.param_shapes(1)
                 and layer.merge == plain.merge
                 and layer.reverse == plain.reverse
-                and not (kind is RNN and isinstance(layer.core_cell(), dict))
+                and not (kind is RNN and as_activation("activation", layer.activation) not in (TANH, RELU))
             ):
                 return kind
     raise ValueError(

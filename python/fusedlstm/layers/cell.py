@@ -19,11 +19,12 @@ class Cell(abc.ABC):
     """
 
     hidden_size: int
-    state_names: ClassVar[tuple[str, ...]] = ("h",)
+    trainable_states: ClassVar[tuple[str, ...]] = ("h",)
+    """Names of the first states, which `trainable_state` makes parameters."""
 
     @abc.abstractmethod
-    def core_cell(self) -> str | dict[str, Any]:
-        """Return the name of a cell of the fused driver, or a description for the staged driver."""
+    def core_cell(self) -> dict[str, Any]:
+        """Return the family of the cell in the core, and the options that differ from its defaults."""
 
     @abc.abstractmethod
     def cell_shapes(self, input_size: int) -> Shapes:

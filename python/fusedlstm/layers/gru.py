@@ -10,7 +10,7 @@ import numpy as np
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
-from fusedlstm.layers.activations import SIGMOID, TANH, Activation, as_activation
+from fusedlstm.layers.activations import SIGMOID, Activation, as_activation
 from fusedlstm.layers.initializers import lecun_uniform, orthogonal, spread_gate_bias
 from fusedlstm.layers.recurrent import Recurrent
 from fusedlstm.layers.shapes import Shapes
@@ -90,11 +90,12 @@ class GRU(Recurrent):
             as_activation("activation", self.activation),
         )
 
-    def core_cell(self) -> str | dict[str, Any]:
-        activations = self._activations()
-        if self.reset_after and activations == (SIGMOID, TANH):
-            return "gru"
-        return {"family": "gru", "activations": activations, "reset_after": self.reset_after}
+    def core_cell(self) -> dict[str, Any]:
+        return {
+            "family": "gru",
+            "activations": self._activations(),
+            "reset_after": self.reset_after,
+        }
 
     def candidate_rates(self) -> tuple[float, float]:
         return self.candidate_dropout, 0.0

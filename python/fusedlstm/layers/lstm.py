@@ -10,7 +10,7 @@ import numpy as np
 
 from fusedlstm._core import Array
 from fusedlstm._utils import validation as check
-from fusedlstm.layers.activations import LINEAR, SIGMOID, TANH, Activation, as_activation
+from fusedlstm.layers.activations import SIGMOID, Activation, as_activation
 from fusedlstm.layers.initializers import (
     lecun_uniform,
     orthogonal,
@@ -19,19 +19,6 @@ from fusedlstm.layers.initializers import (
 )
 from fusedlstm.layers.recurrent import Recurrent
 from fusedlstm.layers.shapes import Shapes
-
-# Names of the fused cells in the core, by the options in which a cell differs from the plain LSTM.
-_FUSED = {
-    frozenset[str](): "lstm",
-    frozenset(["peepholes"]): "peephole_lstm",
-    frozenset(["coupled_gates"]): "cifg_lstm",
-    frozenset(["coupled_gates", "peepholes"]): "cifg_peephole_lstm",
-    frozenset(["input_gate"]): "no_input_gate_lstm",
-    frozenset(["forget_gate"]): "no_forget_gate_lstm",
-    frozenset(["output_gate"]): "no_output_gate_lstm",
-    frozenset(["linear_candidate"]): "linear_candidate_lstm",
-    frozenset(["linear_output"]): "linear_output_lstm",
-}
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,8 +54,8 @@ class LSTM(Recurrent):
         False: the gate is always 1.
     full_gate_recurrence : bool, default False
         Add the gates of the previous step, times ``weight_gates``, to the inputs of the gates [6]_.
-        The gates are not part of the state. So streams, truncated back-propagation, and
-        `Sequential.run` and `Sequential.forward` with a given state refuse the layer.
+        The state then consists of h, c and the gates i, f and o, side by side. The gates before the
+        first step are zero, also with ``trainable_state``.
     activation : str or tuple, default "tanh"
         Activation of the candidate g: the name of an activation of ONNX in snake case, or a
         tuple of a name and its parameters, such as ``("leaky_relu", 0.1)``.
@@ -145,7 +132,7 @@ class LSTM(Recurrent):
     projection_size: int | None = None
     projection_bias: bool = False
 
-    state_names: ClassVar[tuple[str, ...]] = ("h", "c")
+    trainable_states: ClassVar[tuple[str, ...]] = ("h", "c")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -195,28 +182,10 @@ class LSTM(Recurrent):
             output = as_activation("output_activation", self.output_activation)
         return as_activation("recurrent_activation", self.recurrent_activation), candidate, output
 
-    def core_cell(self) -> str | dict[str, Any]:
-        options = {
-            "peepholes": self.peepholes,
-            "coupled_gates": self.coupled_gates,
-            "input_gate": not self.input_gate,
-            "forget_gate": not self.forget_gate,
-            "output_gate": not self.output_gate,
-            "full_gate_recurrence": self.full_gate_recurrence,
-            "cell_clip": self.cell_clip is not None,
-            "layer_norm": self.layer_norm,
-            "projection": self.projection_size is not None,
-        }
-        gates, candidate, output = self._activations()
-        options["linear_candidate"] = candidate == LINEAR
-        options["linear_output"] = output == LINEAR
-        standard = gates == SIGMOID and {candidate, output} <= {TANH, LINEAR}
-        fused = _FUSED.get(frozenset(name for name, set_ in options.items() if set_))
-        if fused is not None and standard:
-            return fused
+    def core_cell(self) -> dict[str, Any]:
         return {
             "family": "lstm",
-            "activations": (gates, candidate, output),
+            "activations": self._activations(),
             "peepholes": self.peepholes,
             "coupled": self.coupled_gates,
             "input_gate": self.input_gate,
@@ -230,11 +199,8 @@ class LSTM(Recurrent):
         }
 
     def state_sizes(self) -> tuple[int, ...]:
-        return (self.projection_size or self.hidden_size, self.hidden_size)
-
-    @property
-    def has_complete_state(self) -> bool:
-        return not self.full_gate_recurrence  # the state does not contain the gates
+        sizes = (self.projection_size or self.hidden_size, self.hidden_size)
+        return (*sizes, 3 * self.hidden_size) if self.full_gate_recurrence else sizes
 
     def candidate_rates(self) -> tuple[float, float]:
         return self.candidate_dropout, self.zoneout_cell

@@ -136,7 +136,7 @@ class Recurrent(ShortRepr, Cell, Layer[RecurrentSaved]):
     def param_shapes(self, input_size: int) -> Shapes:
         shapes = self._weight_shapes(input_size)
         if self.trainable_state:
-            for name, size in zip(self.state_names, self.state_sizes(), strict=True):
+            for name, size in zip(self.trainable_states, self.state_sizes(), strict=False):
                 shapes[f"initial_{name}"] = (len(self.directions) * size,)
         return shapes
 
@@ -156,7 +156,7 @@ class Recurrent(ShortRepr, Cell, Layer[RecurrentSaved]):
             self.reverse,
             self.hidden_size,
             self.state_sizes(),
-            self.trainable_state,
+            len(self.trainable_states) if self.trainable_state else 0,
             (self.recurrent_dropout, candidate, self.zoneout, zoneout_c),
         )
 
@@ -206,21 +206,19 @@ class Recurrent(ShortRepr, Cell, Layer[RecurrentSaved]):
         input_gradient: bool = True,
     ) -> tuple[Sequence | None, State]:
         core, merge, directions = self._core, self.merge, len(self.directions)
-        dh, *rest = dstate if dstate is not None else (None,)
-        dc = rest[0] if rest else None
         if dseq.last is not None:
             dlast = unmerged_last(merge, directions, dseq.last)
-            dh = dlast if dh is None else dh + dlast
+            dh, *rest = dstate if dstate is not None else (None,) * len(self.state_sizes())
+            dstate = (dlast if dh is None else dh + dlast, *rest)
         count = core.weight_count(grads)
         weight_grads = np.zeros_like(grads[:count]) if saved.weight_masks else grads[:count]
         trains_state = saved.from_own_state and self.trainable_state
-        dx, dh0, dc0 = core.backward_function(
+        dx, before = core.backward(
             saved.core,
             saved.params[:count],
             saved.x,
             unmerged(merge, directions, dseq.x),
-            dh,
-            dc,
+            dstate,
             input_gradient,
             trains_state or not saved.from_own_state,
             weight_grads,
@@ -230,10 +228,10 @@ class Recurrent(ShortRepr, Cell, Layer[RecurrentSaved]):
             for name, mask in saved.weight_masks.items():
                 views[name] *= mask
             grads[:count] += weight_grads
-        before = tuple(d for d in (dh0, dc0) if d is not None)
         if trains_state:
-            grads[count:] += np.concatenate([np.ravel(d.sum(axis=1)) for d in before])
-        return (Sequence(dx, saved.lengths) if input_gradient else None), before or None
+            trained = before[: len(self.trainable_states)]
+            grads[count:] += np.concatenate([np.ravel(d.sum(axis=1)) for d in trained])
+        return (Sequence(dx, saved.lengths) if input_gradient else None), before
 
     def lower(self, program: Any, params: Any, input_size: int, all_steps: bool) -> bool:
         if self.bidirectional and self.merge != "concat":

@@ -33,49 +33,45 @@ class RecurrentCore:
 
     Parameters
     ----------
-    cell : str or dict
+    spec : dict
         The result of `Cell.core_cell`.
     directions : int
         Number of directions.
     reverse : bool
     hidden_size : int
     state_sizes : tuple of int
-        Sizes of h and, for an LSTM, c.
-    trainable_state : bool
+        Size of each state.
+    n_trainable_states : int
+        Number of the first states that the initial state in the parameters contains.
     rates : tuple of float
         See `Rates`.
     """
 
     def __init__(
         self,
-        cell: str | dict[str, Any],
+        spec: dict[str, Any],
         directions: int,
         reverse: bool,
         hidden_size: int,
         state_sizes: tuple[int, ...],
-        trainable_state: bool,
+        n_trainable_states: int,
         rates: Rates,
     ) -> None:
-        self.config: tuple[Any, int, bool, int] = (cell, directions, reverse, hidden_size)
-        self.fused = isinstance(cell, str)
-        self.state_sizes, self.trainable_state = state_sizes, trainable_state
-        self.n_initial = directions * sum(state_sizes) if trainable_state else 0
+        self.config: tuple[Any, int, bool, int] = (core.Cell(spec), directions, reverse, hidden_size)
+        self.state_sizes = state_sizes
+        self.trainable_sizes = state_sizes[:n_trainable_states]
+        self.n_initial = directions * sum(self.trainable_sizes)
         self.rates, self.is_random = rates, any(rates)
         self.at_inference: Regularizers | None = (None, *rates) if any(rates[2:]) else None
-        self.forward_function: Any = core.recurrent_forward
-        self.backward_function: Any = core.recurrent_backward
-        if not self.fused:
-            self.forward_function = core.staged_forward
-            self.backward_function = core.staged_backward
+
+    backward: Any = staticmethod(core.recurrent_backward)
 
     def weight_count(self, flat: Array) -> int:
         """Return the number of parameters without the initial state, which comes after them."""
         return len(flat) - self.n_initial
 
-    def pack(self, params: Array, input_size: int) -> PackedRecurrent | None:
-        """Return packed parameters. None if the staged driver computes the cell."""
-        if not self.fused:
-            return None
+    def pack(self, params: Array, input_size: int) -> PackedRecurrent:
+        """Return packed parameters."""
         cell, directions, _, hidden_size = self.config
         count = self.weight_count(params)
         packed = core.pack_recurrent(cell, directions, input_size, hidden_size, params[:count])
@@ -94,35 +90,33 @@ class RecurrentCore:
         x = seq.steps()
         if isinstance(params, PackedRecurrent):
             weights, initial = params
-        elif self.trainable_state:
+        elif self.n_initial:
             count = self.weight_count(params)
             weights, initial = params[:count], params[count:]
         else:
             weights = params
-        if self.trainable_state and state is None:
+        if self.n_initial and state is None:
             state = self._initial_state(initial, len(x))
-        h, *rest = state if state is not None else (None,)
-        y, h, c, saved = self.forward_function(
+        return core.recurrent_forward(
             *self.config,
             weights,
             x,
             seq.lengths,
-            h,
-            rest[0] if rest else None,
+            state,
             all_steps,
             training,
             regularizers,
             get_num_threads(),
         )
-        return y, ((h,) if c is None else (h, c)), saved
 
-    def _initial_state(self, values: Array, batch: int) -> tuple[Array, ...]:
+    def _initial_state(self, values: Array, batch: int) -> tuple[Array | None, ...]:
         directions = self.config[1]
-        states, start = [], 0
-        for size in self.state_sizes:
+        states: list[Array | None] = [None] * len(self.state_sizes)
+        start = 0
+        for k, size in enumerate(self.trainable_sizes):
             stop = start + directions * size
             rows = values[start:stop].reshape(-1, 1, size)
-            states.append(np.repeat(rows, batch, axis=1))
+            states[k] = np.repeat(rows, batch, axis=1)
             start = stop
         return tuple(states)
 
@@ -130,11 +124,11 @@ class RecurrentCore:
         """Add the layer to a program of the core. Return False if the core cannot compute it."""
         packed = params if isinstance(params, PackedRecurrent) else None
         # A program copies the initial state, so it cannot follow later changes of the parameters.
-        if not self.fused or (packed is None and self.trainable_state):
+        if packed is None and self.n_initial:
             return False
         initial: list[Array | None] = [None, None]
-        if packed is not None and self.trainable_state:
-            sizes = self.config[1] * np.array(self.state_sizes)
+        if packed is not None and self.n_initial:
+            sizes = self.config[1] * np.array(self.trainable_sizes)
             initial[: len(sizes)] = np.split(packed.initial_state, np.cumsum(sizes)[:-1])
         program.add_recurrent(
             *self.config,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fusedlstm._core import Array
-from fusedlstm.layers.activations import RELU, TANH, Activation, as_activation
+from fusedlstm.layers.activations import Activation, as_activation
 from fusedlstm.layers.initializers import lecun_uniform, orthogonal
 from fusedlstm.layers.recurrent import Recurrent
 from fusedlstm.layers.shapes import Shapes
@@ -63,11 +63,8 @@ class RNN(Recurrent):
         super().__post_init__()
         as_activation("activation", self.activation)
 
-    def core_cell(self) -> str | dict[str, Any]:
-        activation = as_activation("activation", self.activation)
-        if activation in (TANH, RELU):
-            return f"rnn_{activation[0]}"
-        return {"family": "rnn", "activations": (activation,)}
+    def core_cell(self) -> dict[str, Any]:
+        return {"family": "rnn", "activations": (as_activation("activation", self.activation),)}
 
     def cell_shapes(self, input_size: int) -> Shapes:
         return {

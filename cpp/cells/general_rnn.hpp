@@ -1,0 +1,37 @@
+// The vanilla recurrent network with any activation: h = act(W_ih x + W_hh h_prev + b).
+#pragma once
+
+#include "cells/tile_activations.hpp"
+
+namespace fusedlstm {
+
+template <class S>
+struct GeneralRnn {
+  static bool matches(const CellSpec&) { return true; }
+  static Cell<S> cell(const CellSpec& spec) {
+    Cell<S> cell{};
+    cell.gates = GateLayout::uniform(1);
+    cell.input_scale[0] = input_scale_of(spec.candidate);
+    cell.recurrent_state = RecurrentState::none;
+    cell.forward = &forward;
+    cell.backward = &backward;
+    return cell;
+  }
+
+ private:
+  static void forward(const ForwardTile<S>& tile) {
+    activate_tile<S>(tile.spec->candidate, tile.groups, tile.rows, 1, tile.z, tile.h);
+    if (!tile.gates.values) return;
+    for (int group = 0; group < tile.groups; group++)
+      for (int row = 0; row < tile.rows; row++) {
+        const Pack<S> h = load(tile.h.at(group, row));
+        store(tile.gates.at(group, row), h);
+        store(tile.h_factor.at(group, row), h);
+      }
+  }
+  static void backward(const BackwardTile<S>& tile) {
+    activation_gradient_tile<S>(tile.spec->candidate, tile.groups, tile.rows, tile.dh, tile.gates, tile.gates);
+  }
+};
+
+}  // namespace fusedlstm
