@@ -73,6 +73,7 @@ class PanelProduct {
     p.out = buffer;
     p.out_panel_stride = rows_ * panel_width;
     p.out_row_stride = panel_width;
+    const Index prefetched = prefetched_by(operands, count);
     for (int panel = 0; panel < panels_.count;) {
       const int side = panels_.packets == max_packets ? side_by_side(rows_, panels_.whole - panel) : 1;
       p.row = 0;
@@ -85,7 +86,9 @@ class PanelProduct {
         const bool whole = panel < panels_.whole;
         const Index width = p.out_row_stride = (whole ? panels_.packets : panels_.last_packets) * pack_size<S>;
         Index first_row = 0;  // the first row in the buffer
+        const S* next = p.prefetch = next_panel(p, panel);
         (whole ? whole_ : last_).compute(p, [&](Index tile_rows) {
+          advance_prefetch(p, next, prefetched);
           const Index done = p.row + tile_rows;
           p.out += tile_rows * width;
           if (done - first_row < detail::epilogue_rows && done < rows_) return;
@@ -105,10 +108,15 @@ class PanelProduct {
     const Index panel_width = panels_.packets * pack_size<S>;
     TileProduct<S> p = tile_product(operands, count, initial_c);
     p.out_row_stride = out_stride;
+    const Index prefetched = prefetched_by(operands, count);
     for (int panel = 0; panel < panels_.count; panel++) {
       p.row = 0;
       p.out = out + panel * panel_width;
-      (panel < panels_.whole ? whole_ : last_).compute(p, [&](Index tile_rows) { p.out += tile_rows * out_stride; });
+      const S* next = p.prefetch = next_panel(p, panel);
+      (panel < panels_.whole ? whole_ : last_).compute(p, [&](Index tile_rows) {
+        advance_prefetch(p, next, prefetched);
+        p.out += tile_rows * out_stride;
+      });
       p.panel += panels_.stride;
       if (p.initial_c) p.initial_c += panel_width;
     }
@@ -126,6 +134,16 @@ class PanelProduct {
     p.c_panel_stride = p.k_stride;
     p.c_row_stride = initial_c.stride;
     return p;
+  }
+
+  // The panel that the next tiles read. After the last panel it is the first one, for the next step.
+  const S* next_panel(const TileProduct<S>& p, int panel) const {
+    return panel + 1 < panels_.count ? p.panel + panels_.stride : panels_.values;
+  }
+  // The tiles of a panel divide the next panel among them. Further tiles begin again.
+  void advance_prefetch(TileProduct<S>& p, const S* next, Index prefetched) const {
+    p.prefetch += prefetched;
+    if (p.prefetch >= next + panels_.stride) p.prefetch = next;
   }
 
   Panels<S> panels_;

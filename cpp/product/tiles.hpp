@@ -112,7 +112,21 @@ struct TileProduct {
   Index c_panel_stride = 0, c_row_stride = 0;
   S* out = nullptr;
   Index out_panel_stride = 0, out_row_stride = 0;
+  const S* prefetch = nullptr;  // the next panel: see `prefetches`
 };
+
+// Large tiles read a cache line of the next panel into the L2 cache for every two k. Otherwise the first tile of each
+// panel would wait for memory if the panels are larger than the cache.
+template <bool Transposed, int Side, int Rows, int Packets>
+inline constexpr bool prefetches = !Transposed && Side == 1 && 2 * Rows > max_rows(Packets);
+
+// The numbers that a tile prefetches.
+template <class S>
+Index prefetched_by(const OperandA<S>* operands, int count) {
+  Index lines = 0;
+  for (int o = 0; o < count; o++) lines += operands[o].k_count / 2;
+  return lines * line_size<S>;
+}
 
 // Side: the number of panels side by side.
 template <class S, int Side, int Rows, int Packets>
@@ -121,7 +135,7 @@ using TileSums = Pack<S>[Side][Rows][Packets];
 // Adds an operand times the packets [First, First + Count) of a panel.
 template <bool Transposed, int First, int Count, class S, int Side, int Rows, int Packets>
 FUSEDLSTM_INLINE void add_product(const TileProduct<S>& p, const OperandA<S>& operand, const S* panel,
-                                  TileSums<S, Side, Rows, Packets>& sums) {
+                                  const S*& prefetch, TileSums<S, Side, Rows, Packets>& sums) {
   constexpr int size = pack_size<S>;
   // A compile-time constant unless A is transposed.
   const Index width = Transposed ? p.k_stride : Packets * size;
@@ -137,7 +151,7 @@ FUSEDLSTM_INLINE void add_product(const TileProduct<S>& p, const OperandA<S>& op
     if constexpr (Transposed) return fill(values[0][r]);
     else return fill(values[r][k]);
   };
-  for (Index k = 0; k < operand.k_count; k++) {
+  const auto add_k = [&](Index k) FUSEDLSTM_LAMBDA_INLINE {
     if constexpr (Side == 1 && Packets <= Rows) {
       Pack<S> w[Count];
       FUSEDLSTM_UNROLL
@@ -168,7 +182,17 @@ FUSEDLSTM_INLINE void add_product(const TileProduct<S>& p, const OperandA<S>& op
     }
     weights += width;
     if constexpr (Transposed) values[0] += operand.stride;
+  };
+  Index k = 0;
+  if constexpr (prefetches<Transposed, Side, Rows, Packets>) {
+    for (; k + 1 < operand.k_count; k += 2) {
+      prefetch_to_l2(prefetch);
+      prefetch += line_size<S>;
+      add_k(k);
+      add_k(k + 1);
+    }
   }
+  for (; k < operand.k_count; k++) add_k(k);
 }
 
 // The sums of a tile over all operands, beginning with the initial C. The tile begins `skipped` panels after p.panel.
@@ -177,6 +201,7 @@ FUSEDLSTM_INLINE void sum_tile(const TileProduct<S>& p, TileSums<S, Side, Rows, 
   constexpr int size = pack_size<S>;
   const S* initial_c = p.initial_c ? p.initial_c + skipped * p.c_panel_stride + p.row * p.c_row_stride : nullptr;
   const S* panel = p.panel + skipped * p.panel_stride;
+  const S* prefetch = p.prefetch;
   FUSEDLSTM_UNROLL
   for (int s = 0; s < Side; s++) {
     FUSEDLSTM_UNROLL
@@ -189,11 +214,12 @@ FUSEDLSTM_INLINE void sum_tile(const TileProduct<S>& p, TileSums<S, Side, Rows, 
   for (int o = 0; o < p.count; o++) {
     const OperandA<S> operand = p.operands[o];
     if constexpr (Spans) {
-      if (operand.span == Span::but_last) add_product<Transposed, 0, Packets - 1>(p, operand, panel, sums);
-      else if (operand.span == Span::but_first) add_product<Transposed, 1, Packets - 1>(p, operand, panel, sums);
-      else add_product<Transposed, 0, Packets>(p, operand, panel, sums);
+      if (operand.span == Span::but_last) add_product<Transposed, 0, Packets - 1>(p, operand, panel, prefetch, sums);
+      else if (operand.span == Span::but_first)
+        add_product<Transposed, 1, Packets - 1>(p, operand, panel, prefetch, sums);
+      else add_product<Transposed, 0, Packets>(p, operand, panel, prefetch, sums);
     } else {
-      add_product<Transposed, 0, Packets>(p, operand, panel, sums);
+      add_product<Transposed, 0, Packets>(p, operand, panel, prefetch, sums);
     }
   }
 }

@@ -41,6 +41,10 @@ namespace fusedlstm {
 
 using Index = std::ptrdiff_t;
 
+// The numbers of a cache line.
+template <class S>
+inline constexpr Index line_size = Index(64 / sizeof(S));
+
 template <class S>
 constexpr bool is_nan(S value) {
   return value != value;  // NOLINT(misc-redundant-expression)
@@ -58,6 +62,17 @@ inline void pause_briefly() {
   _mm_pause();
 #elif defined(__aarch64__)
   asm volatile("yield");
+#endif
+}
+
+// Starts to read a cache line. The address need not be valid. GCC removes calls that it does not inline early.
+FUSEDLSTM_INLINE void prefetch_to_l2(const void* address) {
+#if defined(__GNUC__)
+  __builtin_prefetch(address, 0, 2);
+#elif defined(FUSEDLSTM_X86)
+  _mm_prefetch(static_cast<const char*>(address), _MM_HINT_T1);
+#else
+  (void)address;
 #endif
 }
 
