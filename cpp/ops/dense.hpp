@@ -160,11 +160,7 @@ void dense_backward(const DenseShape& shape, const S* parameters, const S* x, co
       for (Index row = 0; row < shape.rows; row += rows_per_chunk) {
         const Index k_count = std::min(rows_per_chunk, shape.rows - row);
         const OperandA<S> operand{x + row * shape.features, shape.features, row, k_count};
-        multiply_transposed(panel_slice(dz, panel), &operand, 1, first_feature, features, [&](const Tile<S>& tile) {
-          S* to = task_sums + tile.first_row * width;
-          for (Index j = 0; j < tile.rows * width; j += pack_size<S>)
-            store(to + j, load(to + j) + load(tile.values + j));
-        });
+        multiply_transposed_into(panel_slice(dz, panel), &operand, 1, first_feature, features, task_sums, true);
         if (first_feature > 0) continue;
         for (Index j = 0; j < width; j += pack_size<S>) {
           Pack<S> total = zero<S>();

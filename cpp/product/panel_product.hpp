@@ -180,9 +180,31 @@ void multiply_transposed(const PanelSlice<S>& slice, const OperandA<S>* operands
   p.panel = slice.values;
   p.k_stride = slice.k_stride;
   p.out = buffer;
+  p.prefetch = buffer;
   p.out_row_stride = width;
   detail::TileRows<S, true>(rows, slice.packets).compute(p, [&](Index tile_rows) {
     epilogue(Tile<S>{buffer, width, p.row - first_row, int(tile_rows), 0, 1});
+  });
+}
+
+// The same product, added to `out`, or stored there. The rows of `out` are contiguous.
+template <class S>
+void multiply_transposed_into(const PanelSlice<S>& slice, const OperandA<S>* operands, int count, Index first_row,
+                              Index rows, S* out, bool add) {
+  const Index width = slice.packets * pack_size<S>;
+  TileProduct<S> p;
+  p.operands = operands;
+  p.count = count;
+  p.row = first_row;
+  p.panel = slice.values;
+  p.k_stride = slice.k_stride;
+  p.out = out;
+  p.out_row_stride = width;
+  p.add = add;
+  p.prefetch = out;
+  detail::TileRows<S, true>(rows, slice.packets).compute(p, [&](Index tile_rows) {
+    p.out += tile_rows * width;
+    p.prefetch = p.out;
   });
 }
 

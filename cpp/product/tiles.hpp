@@ -112,13 +112,15 @@ struct TileProduct {
   Index c_panel_stride = 0, c_row_stride = 0;
   S* out = nullptr;
   Index out_panel_stride = 0, out_row_stride = 0;
-  const S* prefetch = nullptr;  // the next panel: see `prefetches`
+  bool add = false;             // adds to `out`
+  const S* prefetch = nullptr;  // see `prefetches`
 };
 
-// Large tiles read a cache line of the next panel into the L2 cache for every two k. Otherwise the first tile of each
-// panel would wait for memory if the panels are larger than the cache.
-template <bool Transposed, int Side, int Rows, int Packets>
-inline constexpr bool prefetches = !Transposed && Side == 1 && 2 * Rows > max_rows(Packets);
+// Large tiles read a cache line of later operands into the L2 cache for every two k: the next panel, or for a
+// transposed A the sums of the next tiles. Otherwise they would wait for memory if the weights are larger than the
+// cache.
+template <int Side, int Rows, int Packets>
+inline constexpr bool prefetches = Side == 1 && 2 * Rows > max_rows(Packets);
 
 // The numbers that a tile prefetches.
 template <class S>
@@ -184,7 +186,7 @@ FUSEDLSTM_INLINE void add_product(const TileProduct<S>& p, const OperandA<S>& op
     if constexpr (Transposed) values[0] += operand.stride;
   };
   Index k = 0;
-  if constexpr (prefetches<Transposed, Side, Rows, Packets>) {
+  if constexpr (prefetches<Side, Rows, Packets>) {
     for (; k + 1 < operand.k_count; k += 2) {
       prefetch_to_l2(prefetch);
       prefetch += line_size<S>;
@@ -235,8 +237,11 @@ void multiply_tile(const TileProduct<S>& p) {
     FUSEDLSTM_UNROLL
     for (int r = 0; r < Rows; r++) {
       FUSEDLSTM_UNROLL
-      for (int j = 0; j < Packets; j++)
-        store(p.out + s * p.out_panel_stride + r * p.out_row_stride + j * pack_size<S>, sums[s][r][j]);
+      for (int j = 0; j < Packets; j++) {
+        S* out = p.out + s * p.out_panel_stride + r * p.out_row_stride + j * pack_size<S>;
+        if constexpr (Transposed) store(out, p.add ? load(out) + sums[s][r][j] : sums[s][r][j]);
+        else store(out, sums[s][r][j]);
+      }
     }
   }
 }

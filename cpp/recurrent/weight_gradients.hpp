@@ -122,14 +122,8 @@ class WeightGradientWorker {
     for_tasks([&](const Task& task) {
       if (!task.term) return add_unit_weights(task);
       const std::vector<OperandA<S>>& operands = operands_of(*task.term);
-      multiply_transposed(task.term->gradients.slice(task.slice), operands.data(), int(operands.size()),
-                          task.block * task.term->source.by_block, task.columns, [&](const Tile<S>& tile) {
-                            S* to = task.sums + tile.first_row * tile.width;
-                            for (Index j = 0; j < tile.rows * tile.width; j += pack_size<S>) {
-                              const Pack<S> sum = load(tile.values + j);
-                              store(to + j, started_ ? load(to + j) + sum : sum);
-                            }
-                          });
+      multiply_transposed_into(task.term->gradients.slice(task.slice), operands.data(), int(operands.size()),
+                               task.block * task.term->source.by_block, task.columns, task.sums, started_);
     });
     started_ = true;
   }
