@@ -1,8 +1,8 @@
 // sigmoid and tanh on packets, and their derivatives as functions of their own output.
 //
 // They are computed from 2^z = 2^n 2^r, where n is the integer nearest to z and r = z - n. A polynomial approximates
-// 2^r. Adding a large constant to z rounds it to n and leaves n in the lowest bits. A shift then turns n into an
-// exponent.
+// 2^r. AVX-512 has instructions for r and 2^n. Otherwise, adding a large constant to z rounds it to n and leaves n in
+// the lowest bits, and a shift turns n into an exponent.
 //
 // Cells pass z: the packed weights contain the input scales below. The plain forms, `sigmoid` and `tanh`, take x.
 //
@@ -86,17 +86,24 @@ FUSEDLSTM_INLINE Pack<S> polynomial(const S (&coefficients)[Count], Pack<S> x) {
   return value;
 }
 
-// z = n + r and scale = 2^n, for z clamped to [-limit, limit].
+// z = n + r and scale = 2^n, for z clamped to [-limit, limit]. With the instructions for 2^n, only the upper limit is
+// needed: 2^n becomes 0.
 template <class S>
 struct SplitExp2 {
   Pack<S> n, r, scale;
 };
 template <class S>
 FUSEDLSTM_INLINE SplitExp2<S> split_exp2(S limit, Pack<S> z) {
-  const Pack<S> rounder = fill(Exponential<S>::rounder);
-  z = clamp(z, fill(-limit), fill(limit));
-  const Pack<S> shifted = z + rounder, n = shifted - rounder;
-  return {n, z - n, shift_left<Exponential<S>::mantissa_bits>(shifted)};
+  if constexpr (has_exp2_instructions) {
+    z = min(z, fill(limit));
+    const Pack<S> r = distance_to_integer(z), n = z - r;
+    return {n, r, times_exp2(fill(S(1)), n)};
+  } else {
+    const Pack<S> rounder = fill(Exponential<S>::rounder);
+    z = clamp(z, fill(-limit), fill(limit));
+    const Pack<S> shifted = z + rounder, n = shifted - rounder;
+    return {n, z - n, shift_left<Exponential<S>::mantissa_bits>(shifted)};
+  }
 }
 // An activation as numerator / denominator. Division is by far the slowest operation here. A cell multiplies the
 // fractions first and divides once. The denominators are at most about 2^product_limit (sigmoid) and 2^tanh_largest

@@ -56,6 +56,13 @@ inline constexpr int vector_registers = 32;
 inline constexpr int vector_registers = 16;
 #endif
 
+// The instruction set has distance_to_integer and times_exp2.
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+inline constexpr bool has_exp2_instructions = true;
+#else
+inline constexpr bool has_exp2_instructions = false;
+#endif
+
 // For a loop that waits for another thread.
 inline void pause_briefly() {
 #if defined(FUSEDLSTM_X86)
@@ -156,7 +163,11 @@ template <class S>
 FUSEDLSTM_INLINE Pack<S> clamp(Pack<S> a, Pack<S> low, Pack<S> high) {
   return {Eigen::internal::pmax(Eigen::internal::pmin(a.raw, high.raw), low.raw)};
 }
-// max(a, b). NaN in a stays NaN.
+// min(a, b) and max(a, b). NaN in a stays NaN.
+template <class S>
+FUSEDLSTM_INLINE Pack<S> min(Pack<S> a, Pack<S> b) {
+  return {Eigen::internal::pmin(a.raw, b.raw)};
+}
 template <class S>
 FUSEDLSTM_INLINE Pack<S> max(Pack<S> a, Pack<S> b) {
   return {Eigen::internal::pmax(a.raw, b.raw)};
@@ -210,6 +221,15 @@ FUSEDLSTM_INLINE Pack<double> shift_left(Pack<double> a) {
   return a;
 #endif
 }
+
+// Instructions for 2^z: the distance to the nearest integer (0 for infinities), and a * 2^n for an integer n. A result
+// too small for a number is 0.
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+FUSEDLSTM_INLINE Pack<float> distance_to_integer(Pack<float> a) { return {_mm512_reduce_ps(a.raw, 0)}; }
+FUSEDLSTM_INLINE Pack<double> distance_to_integer(Pack<double> a) { return {_mm512_reduce_pd(a.raw, 0)}; }
+FUSEDLSTM_INLINE Pack<float> times_exp2(Pack<float> a, Pack<float> n) { return {_mm512_scalef_ps(a.raw, n.raw)}; }
+FUSEDLSTM_INLINE Pack<double> times_exp2(Pack<double> a, Pack<double> n) { return {_mm512_scalef_pd(a.raw, n.raw)}; }
+#endif
 
 // Keeps a loaded packet in a register. Otherwise GCC would fold the load into each multiplication that uses the packet,
 // and with few rows the load port would become the limit. Compilers without such a statement (MSVC) lose only speed.
