@@ -21,8 +21,8 @@ FUSEDLSTM_TILE_ACTIVATIONS(, double);
 FUSEDLSTM_CELLS(, float);
 FUSEDLSTM_CELLS(, double);
 
-template bool all_finite(const float*, Index);
-template bool all_finite(const double*, Index);
+template bool all_within(const float*, Index, float);
+template bool all_within(const double*, Index, double);
 
 template bool standardize(const float*, Index, const double*, const double*, float*);
 template bool standardize(const float*, Index, const double*, const double*, double*);

@@ -1,5 +1,6 @@
 // The classes of the compiled modules: programs, decoders, standardizers and streams. They are not in module.cpp,
 // because the compiler would need too much memory for both on a small machine.
+#include "bindings/estimator_program.hpp"
 #include "bindings/estimator_stream.hpp"
 #include "bindings/predictions.hpp"
 #include "bindings/program.hpp"
@@ -14,6 +15,7 @@ void define_models(py::module_& module) {
   define_standardizer(module);
   define_stream(module);
   define_estimator_stream(module);
+  define_estimator_program(module);
 }
 
 }  // namespace fusedlstm

@@ -30,7 +30,8 @@ PyObject* predict_into_new(const Program<S>& program, Index batch, Index steps, 
   require_room<S>(batch, steps, program.features(), program.widest());
   const Index work = checked_product(batch * steps, program.work());
   const bool small = work < min_work_without_gil;
-  const int threads = small && !force_threads() ? 1 : result_of(max_threads).template cast<int>();
+  const bool one_thread = work < 2 * min_work_of_thread && !force_threads();
+  const int threads = one_thread ? 1 : result_of(max_threads).template cast<int>();
   Py_ssize_t shape[3] = {batch, steps, program.outputs()};
   if (program.reduces()) shape[1] = program.outputs();
   auto y = py::reinterpret_steal<py::object>(new_array<S>(program.reduces() ? 2 : 3, shape));

@@ -85,12 +85,13 @@ inline int default_threads() {
 #endif
 }
 
+inline constexpr Index min_work_of_thread = Index(1) << 22;  // in multiply-adds, about 50 microseconds
+
 // The number of threads for a call. Results do not depend on it.
 inline int threads_for(Index multiply_adds, int threads) {
-  constexpr Index min_work_per_thread = Index(1) << 22;  // about 50 microseconds
   if (threads == 1 || force_threads()) return threads;
   if (BackOff::active()) return 1;
-  return int(std::max(Index(1), std::min(Index(threads), multiply_adds / min_work_per_thread)));
+  return int(std::max(Index(1), std::min(Index(threads), multiply_adds / min_work_of_thread)));
 }
 
 template <class Work>

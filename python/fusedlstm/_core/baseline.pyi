@@ -124,6 +124,17 @@ class EstimatorStream:
     def step(self, x: npt.ArrayLike, /) -> Any:
         """Run one step and return the prediction."""
 
+class EstimatorProgram:
+    """A program with standardization of the input, for small arrays."""
+
+    def __init__(self, program: Program, standardizer: Standardizer | None, /) -> None: ...
+    def outputs(self, x: Any, n_features: int, max_threads: Callable[[], int], /) -> Array | None:
+        """Return the raw outputs of the program.
+
+        The result is None if x is not a contiguous array (n, T, n_features) of floats or a list of
+        one array (T, n_features), if it is large, or if a number is not finite or out of range.
+        """
+
 class Standardizer:
     """The function (x - mean) / scale of each feature, computed in float64."""
 

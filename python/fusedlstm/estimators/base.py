@@ -14,7 +14,7 @@ from fusedlstm._core.threads import thread_limit
 from fusedlstm._utils.callbacks import CallbackSupportMixin, with_callbacks
 from fusedlstm._utils.transaction import rollback_on_error
 from fusedlstm.data.frames import step_names_check
-from fusedlstm.data.reading import Data, SequenceInputMixin, read_weights, relative_weights
+from fusedlstm.data.reading import Data, read_weights, relative_weights
 from fusedlstm.data.standardization import warn_of_constant_features
 from fusedlstm.estimators.fitting.callbacks import FitCallbacks
 from fusedlstm.estimators.fitting.checkpoints import CheckpointFile, problem_of
@@ -34,10 +34,8 @@ from fusedlstm.estimators.model_building import (
 from fusedlstm.estimators.parameters import Parameters, draw_seed, generators
 from fusedlstm.estimators.snapshot import (
     OutputTransform,
-    Snapshot,
-    is_current,
+    SnapshotMixin,
     standardizer_of,
-    take_snapshot,
 )
 from fusedlstm.estimators.stream import EstimatorStream
 from fusedlstm.estimators.tasks import Task
@@ -52,7 +50,7 @@ from fusedlstm.schedules import ScheduleState
 
 class SequenceEstimator(
     CallbackSupportMixin,  # type: ignore[misc]
-    SequenceInputMixin,
+    SnapshotMixin,
     Savable,
     Parameters,
     BaseEstimator,  # type: ignore[misc]
@@ -310,20 +308,6 @@ class SequenceEstimator(
         self.__dict__.update({**result.attributes(), "_schedule_state": result.schedule})
         self._take_snapshot()  # if Ctrl-C prevents it, predictions use the model itself
 
-    def _take_snapshot(self) -> Snapshot:
-        """Take the snapshot for predictions until the next training."""
-        transform, standardizer = self._task().output_transform(), standardizer_of(self)
-        self._snapshot = take_snapshot(self.model_, transform, standardizer)
-        return self._snapshot
-
-    def _current_snapshot(self) -> Snapshot:
-        """Return the snapshot; during the training, a snapshot with the model in training."""
-        snapshot: Snapshot | None = vars(self).get("_snapshot")
-        if snapshot is None:
-            transform, standardizer = self._task().output_transform(), standardizer_of(self)
-            return Snapshot(self.model_, self.model_, transform, standardizer)
-        return snapshot if is_current(snapshot, self.model_) else self._take_snapshot()
-
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
         return {name: value for name, value in state.items() if name != "_snapshot"}
@@ -385,14 +369,6 @@ class SequenceEstimator(
         """
         check_is_fitted(self, "model_")
         return summary(self.model_, standardizes=standardizer_of(self) is not None)
-
-    def _outputs_for(self, X: Any) -> Array:
-        """Return the raw outputs of the model, in the dtype of the model."""
-        if "model_" not in vars(self):  # check_is_fitted takes longer than a short prediction
-            check_is_fitted(self, "model_")
-        with thread_limit(self.n_threads):
-            sequences = self._read_X(X, self.model_.dtype, reset=False)
-            return self._current_snapshot().outputs(sequences)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -41,6 +41,15 @@ class StepEstimator(SequenceEstimator):
         if "model_" not in vars(self):
             check_is_fitted(self, "model_")
         with thread_limit(self.n_threads):
+            small = self._outputs_of_small(X)
+            if small is not None:
+                n, steps, n_outputs = small.shape
+                of_steps = (transform or self._current_snapshot().transform)(
+                    small.reshape(n * steps, n_outputs)
+                )
+                if type(X) is list:
+                    return [of_steps]
+                return of_steps.reshape(n, steps, *of_steps.shape[1:])
             sequences = self._read_X(X, self.model_.dtype, reset=False)
             snapshot = self._current_snapshot()
             rows = [
