@@ -64,6 +64,7 @@ inline PyObject* number_type() {
 inline void prepare_views() {
   descriptor_of<float>();
   descriptor_of<double>();
+  descriptor_of<Py_ssize_t>();
   number_type();
 }
 
@@ -91,6 +92,11 @@ void add_fast_method(Class& type, PyMethodDef& method) {
       py::reinterpret_steal<py::object>(PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), &method));
   if (!descriptor) throw py::error_already_set();
   type.attr(method.ml_name) = descriptor;
+}
+
+template <class Module>
+void add_fast_function(Module& module, PyMethodDef& function) {
+  module.add_object(function.ml_name, py::reinterpret_steal<py::object>(PyCFunction_New(&function, nullptr)));
 }
 
 // For functions that Python calls directly: turns C++ exceptions into Python's errors.

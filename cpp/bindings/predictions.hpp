@@ -1,10 +1,9 @@
 // Decoders for Python: from a model's outputs to predictions.
 #pragma once
 
-#include <functional>
 #include <numeric>
 
-#include "bindings/arrays.hpp"
+#include "bindings/numpy_views.hpp"
 #include "ops/predictions.hpp"
 
 namespace fusedlstm {
@@ -17,27 +16,28 @@ class PyDecoder {
       : shape_(std::move(shape)), arguments_(py::make_tuple(kind, outputs, shape_, scale, mean)) {
     const Index results = std::accumulate(shape_.begin(), shape_.end(), Index(1), checked_product);
     decoder_ = {kind_of(kind), outputs, numbers(scale), numbers(mean), results};
-    require(outputs > 0 && results > 0 && fits(), "sizes do not fit together");
+    require(outputs > 0 && results > 0 && shape_.size() < max_axes && fits(), "sizes do not fit together");
   }
 
   // outputs: (n, outputs). Returns float64, (n, *shape).
-  py::object call(const py::array& outputs) const {
-    return with_dtype(outputs, [&](auto tag) -> py::object {
-      using S = decltype(tag);
-      require(outputs.ndim() == 2 && outputs.shape(1) == decoder_.outputs, "outputs must be (n, outputs)");
-      const Index rows = outputs.shape(0);
-      const S* z = input_of<S>(outputs, rows * decoder_.outputs);
-      std::vector<py::ssize_t> shape(1, rows);
-      shape.insert(shape.end(), shape_.begin(), shape_.end());
-      auto y = empty<double>(std::move(shape));
-      double* to = y.mutable_data();
-      if (rows * decoder_.outputs < min_numbers_without_gil) {
-        decoder_.rows(z, rows, to);
-      } else {
-        const ReleaseGil release;
-        decoder_.rows(z, rows, to);
-      }
-      return y;
+  static PyObject* call(PyObject* self, PyObject* outputs) {
+    return with_python_errors([&] {
+      const auto* held = held_by<PyDecoder>(self);
+      require(held, "__init__ has not run");
+      return with_rows(outputs, [&](auto* z, const Py_ssize_t* shape) { return held->decoded(z, shape); });
+    });
+  }
+
+  // class_numbers(outputs): the number of the class of each row, (n,).
+  static PyObject* class_numbers(PyObject*, PyObject* outputs) {
+    return with_python_errors([&] {
+      return with_rows(outputs, [&](auto* z, const Py_ssize_t* shape) {
+        PyObject* numbers = new_array<Py_ssize_t>(1, shape);
+        if (!numbers) return numbers;
+        for (Index row = 0; row < shape[0]; row++)
+          values_of_new<Py_ssize_t>(numbers)[row] = class_of(z + row * shape[1], shape[1]);
+        return numbers;
+      });
     });
   }
 
@@ -48,6 +48,37 @@ class PyDecoder {
 
  private:
   static constexpr Index min_numbers_without_gil = 1024;
+  static constexpr std::size_t max_axes = 4;  // of a result
+
+  // Calls work(values, shape) for an array (n, outputs), which must be contiguous and aligned.
+  template <class Work>
+  static PyObject* with_rows(PyObject* outputs, Work&& work) {
+    const Py_ssize_t* shape = shape_of_array(outputs, 2);
+    require(shape && shape[1] > 0, "outputs must be (n, outputs)");
+    if (const auto* floats = values_of<float>(outputs, 2, shape, false)) return work(floats, shape);
+    const auto* doubles = values_of<double>(outputs, 2, shape, false);
+    require(doubles, "outputs must be a contiguous array of float32 or float64");
+    return work(doubles, shape);
+  }
+
+  // Null, with Python's error set, if there is no memory.
+  template <class S>
+  PyObject* decoded(const S* z, const Py_ssize_t* shape) const {
+    require(shape[1] == decoder_.outputs, "outputs must be (n, outputs)");
+    const Index rows = shape[0];
+    Py_ssize_t of_result[max_axes] = {rows};
+    std::copy(shape_.begin(), shape_.end(), of_result + 1);
+    PyObject* y = new_array<double>(int(shape_.size() + 1), of_result);
+    if (!y) return nullptr;
+    double* to = values_of_new<double>(y);
+    if (rows * decoder_.outputs < min_numbers_without_gil) {
+      decoder_.rows(z, rows, to);
+    } else {
+      const ReleaseGil release;
+      decoder_.rows(z, rows, to);
+    }
+    return y;
+  }
 
   static Decoding kind_of(const std::string& name) {
     const char* const names[] = {"classes", "two_classes", "labels", "values", "exponentials", "quantiles"};
@@ -81,12 +112,15 @@ class PyDecoder {
 };
 
 inline void define_decoder(py::module_& module) {
-  py::class_<PyDecoder>(module, "Decoder", py::module_local())
-      .def(py::init<const std::string&, Index, std::vector<Index>, const py::object&, const py::object&>())
-      .def("__call__", &PyDecoder::call)
+  py::class_<PyDecoder> decoder(module, "Decoder", py::module_local());
+  decoder.def(py::init<const std::string&, Index, std::vector<Index>, const py::object&, const py::object&>())
       .def("__reduce__", [](const py::object& self) {
         return py::make_tuple(py::type::of(self), py::cast<const PyDecoder&>(self).arguments());
       });
+  static PyMethodDef call = {"__call__", &PyDecoder::call, METH_O, nullptr};
+  add_fast_method(decoder, call);
+  static PyMethodDef class_numbers = {"class_numbers", &PyDecoder::class_numbers, METH_O, nullptr};
+  add_fast_function(module, class_numbers);
 }
 
 }  // namespace fusedlstm

@@ -27,6 +27,17 @@ inline double sigmoid(double z) {
 }
 inline double softplus(double z) { return std::max(z, 0.0) + std::log1p(std::exp(-std::abs(z))); }
 
+// The number of the class with the largest of the outputs z. For one output, class 1 if it is positive. As in NumPy's
+// argmax, the first of equal numbers is taken, and NaN counts as the largest number.
+template <class S>
+Index class_of(const S* z, Index outputs) {
+  if (outputs == 1) return z[0] > 0;
+  Index best = 0;
+  for (Index k = 1; k < outputs && !std::isnan(z[best]); k++)
+    if (z[k] > z[best] || std::isnan(z[k])) best = k;
+  return best;
+}
+
 struct Decoder {
   Decoding decoding;
   Index outputs;                    // of the model, per sequence

@@ -88,6 +88,12 @@ class Decoder:
     ) -> None: ...
     def __call__(self, outputs: Array, /) -> Any: ...
 
+def class_numbers(outputs: Array, /) -> npt.NDArray[np.intp]:
+    """Return the class of each row of raw outputs (n, n_outputs), which must be contiguous.
+
+    It is the class with the largest output or, for one output, 1 if it is positive and 0 if not.
+    """
+
 class Stream:
     """A program that runs one step at a time. Without a program, a subclass computes the steps."""
 

@@ -11,7 +11,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target
 
-from fusedlstm._core import Array
+from fusedlstm._core import Array, core
 from fusedlstm._utils import validation as check
 from fusedlstm.estimators.parameters import takes_batches
 from fusedlstm.estimators.pooled_estimator import PooledEstimator
@@ -226,9 +226,7 @@ class LSTMClassifier(ClassifierMixin, PooledEstimator):  # type: ignore[misc]
         outputs = self._outputs_for(X)
         if self._multilabel:
             return (outputs > 0).astype(np.intp)
-        one = outputs.shape[1] == 1
-        numbers = (outputs[:, 0] > 0).astype(np.intp) if one else np.argmax(outputs, axis=1)
-        labels: Array = self.classes_[numbers]
+        labels: Array = self.classes_[core.class_numbers(outputs)]
         return labels
 
     def decision_function(self, X: Any) -> Array:
