@@ -94,3 +94,25 @@ def test_errors_of_decoders(core, arguments):
 def test_outputs_of_another_shape_are_an_error(core, outputs):
     with pytest.raises(ValueError, match=r"outputs must be|array must be|arrays must be"):
         core.Decoder("classes", 4, [4], None, None)(outputs)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2, 3, 50])
+def test_class_numbers_are_those_of_numpy(core, rng, dtype, n_outputs):
+    z = rng.integers(-2, 3, (400, n_outputs)).astype(dtype)  # many are equal
+    z[rng.random(z.shape) < 0.02] = np.nan
+    z[rng.random(z.shape) < 0.02] = np.inf
+    z[rng.random(z.shape) < 0.02] = -np.inf
+    expected = z[:, 0] > 0 if n_outputs == 1 else np.argmax(z, axis=1)
+    given = core.class_numbers(z)
+    assert given.dtype == np.intp
+    np.testing.assert_array_equal(given, expected)
+    assert core.class_numbers(z[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [None, [[1.0]], np.zeros(4), np.zeros((2, 0)), np.zeros((2, 4), int), np.zeros((4, 2)).T],
+)
+def test_class_numbers_of_other_outputs_are_an_error(core, outputs):
+    with pytest.raises(ValueError, match=r"^outputs must be"):
+        core.class_numbers(outputs)

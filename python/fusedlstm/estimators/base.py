@@ -32,11 +32,8 @@ from fusedlstm.estimators.model_building import (
     set_output_bias,
 )
 from fusedlstm.estimators.parameters import Parameters, draw_seed, generators
-from fusedlstm.estimators.snapshot import (
-    OutputTransform,
-    SnapshotMixin,
-    standardizer_of,
-)
+from fusedlstm.estimators.prediction import SnapshotMixin
+from fusedlstm.estimators.snapshot import OutputTransform, standardizer_of
 from fusedlstm.estimators.stream import EstimatorStream
 from fusedlstm.estimators.tasks import Task
 from fusedlstm.files.format import FileName
