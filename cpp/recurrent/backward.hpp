@@ -37,7 +37,7 @@ inline Phases<BackwardPhase> backward_phases(const CellSpec& spec) {
 
 // The rows of a shard, or of a unit shard. Unit shards of the same rows share `dargument`.
 template <class S>
-class BackwardPass {
+class alignas(thread_alignment) BackwardPass {
  public:
   BackwardPass(const BackwardCall<S>& call, const RowShard& shard, int index = 0, int shards = 1,
                S* dargument = nullptr)

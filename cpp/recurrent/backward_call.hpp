@@ -76,7 +76,7 @@ class GateOperands {
   const SavedDirection<S>& saved_;
   Rows<S> part_;
   FedGates fed_;
-  std::vector<OperandA<S>> operands_;
+  ThreadVector<OperandA<S>> operands_;
 };
 
 // Stores or adds packets of one row: to[column + j] = from[j] for j < width, up to the last of `columns` columns.

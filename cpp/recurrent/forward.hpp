@@ -31,7 +31,7 @@ inline Phases<ForwardPhase> forward_phases(const CellSpec& spec) {
 
 // The rows of a shard, or of a unit shard, through all steps. Unit shards of the same rows share `rows`.
 template <class S>
-class ForwardPass {
+class alignas(thread_alignment) ForwardPass {
  public:
   ForwardPass(const ForwardCall<S>& call, const RowShard& shard, int unit_shard = 0, int unit_shards = 1,
               const StepRows<S>* rows = nullptr)

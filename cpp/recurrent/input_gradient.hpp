@@ -61,8 +61,8 @@ class InputGradient {
   const BackwardCall<S>& call_;
   const RowShard& shard_;
   GateOperands<S> operands_;
-  std::vector<S*> destinations_;  // the rows of dx of a product
-  Index done_from_;               // dx of this step and later steps is complete
+  ThreadVector<S*> destinations_;  // the rows of dx of a product
+  Index done_from_;                // dx of this step and later steps is complete
 };
 
 }  // namespace fusedlstm

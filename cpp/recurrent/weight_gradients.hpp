@@ -96,7 +96,7 @@ class WeightGradients {
 
 // Consecutive tasks with about the same cost as those of every other thread.
 template <class S>
-class WeightGradientWorker {
+class alignas(thread_alignment) WeightGradientWorker {
  public:
   using Task = typename WeightGradients<S>::Task;
 
@@ -121,7 +121,7 @@ class WeightGradientWorker {
     gather(chunk);
     for_tasks([&](const Task& task) {
       if (!task.term) return add_unit_weights(task);
-      const std::vector<OperandA<S>>& operands = operands_of(*task.term);
+      const ThreadVector<OperandA<S>>& operands = operands_of(*task.term);
       multiply_transposed_into(task.term->gradients.slice(task.slice), operands.data(), int(operands.size()),
                                task.block * task.term->source.by_block, task.columns, task.sums, started_);
     });
@@ -162,7 +162,7 @@ class WeightGradientWorker {
   void for_tasks(Work&& work) const {
     for (std::size_t task = first_; task < last_; task++) work(all_.tasks[task]);
   }
-  std::vector<OperandA<S>>& operands_of(const GradientTerm<S>& term) {
+  ThreadVector<OperandA<S>>& operands_of(const GradientTerm<S>& term) {
     return operands_[static_cast<std::size_t>(&term - all_.terms.data())];
   }
 
@@ -222,7 +222,7 @@ class WeightGradientWorker {
       }
     }
     for (const GradientTerm<S>& term : all_.terms) {
-      std::vector<OperandA<S>>& operands = operands_of(term);
+      ThreadVector<OperandA<S>>& operands = operands_of(term);
       operands.clear();
       for (const SavedRun& run : runs_) append(operands, operand(term.source, run));
     }
@@ -232,7 +232,7 @@ class WeightGradientWorker {
     const Index row = source.of_previous_step ? run.previous_row : run.row;
     return {source.values + row * source.by_row, source.by_row, run.row, run.rows};
   }
-  static void append(std::vector<OperandA<S>>& operands, const OperandA<S>& next) {
+  static void append(ThreadVector<OperandA<S>>& operands, const OperandA<S>& next) {
     if (!operands.empty()) {
       OperandA<S>& last = operands.back();
       if (last.values + last.k_count * last.stride == next.values && last.first_k + last.k_count == next.first_k) {
@@ -247,8 +247,8 @@ class WeightGradientWorker {
   const SavedDirection<S>& saved_;
   std::size_t first_ = 0, last_ = 0;  // the own tasks
   bool started_ = false;
-  std::vector<SavedRun> runs_;                      // of the chunk
-  std::vector<std::vector<OperandA<S>>> operands_;  // of each term, for block 0
+  ThreadVector<SavedRun> runs_;                      // of the chunk
+  std::vector<ThreadVector<OperandA<S>>> operands_;  // of each term, for block 0
   Index gathered_stride_;
   MemoryBlock gathered_block_;
   S* gathered_;                                                               // [saved row][x, 1]

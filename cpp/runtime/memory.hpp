@@ -28,6 +28,28 @@ namespace fusedlstm {
 
 inline constexpr std::size_t cache_line = 64;
 inline constexpr std::size_t page = 4096;
+// The alignment of an object that one thread writes often, beside objects of other threads: processors fetch cache
+// lines in pairs.
+inline constexpr std::size_t thread_alignment = 2 * cache_line;
+
+// Allocates cache lines that no other object uses.
+template <class T>
+struct ThreadAllocator {
+  using value_type = T;
+  ThreadAllocator() = default;
+  template <class U>
+  ThreadAllocator(const ThreadAllocator<U>&) {}
+  T* allocate(std::size_t count) {
+    const std::size_t bytes = (count * sizeof(T) + thread_alignment - 1) / thread_alignment * thread_alignment;
+    return static_cast<T*>(::operator new(bytes, std::align_val_t(thread_alignment)));
+  }
+  void deallocate(T* memory, std::size_t) { ::operator delete(memory, std::align_val_t(thread_alignment)); }
+  bool operator==(const ThreadAllocator&) const { return true; }
+  bool operator!=(const ThreadAllocator&) const { return false; }
+};
+// A vector that one thread writes.
+template <class T>
+using ThreadVector = std::vector<T, ThreadAllocator<T>>;
 
 // The product of two counts, which are not negative. Throws std::bad_alloc on overflow: no memory can hold that many.
 inline std::ptrdiff_t checked_product(std::ptrdiff_t a, std::ptrdiff_t b) {
