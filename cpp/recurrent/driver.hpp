@@ -25,12 +25,16 @@ struct Division {
     const Index panels = column_panels<S>(0, shape.sizes.hidden_size, nullptr).count;
     const int unit_shards = int(std::min({Index(threads), useful_threads, panels}));
     if (unit_shards > 1 && unit_shards >= shape.batch) return {unit_shards, unit_shards};
+    const bool is_even = unit_shards == threads && panels % threads == 0;
+    if (unit_shards > 1 && is_even && weight_count(shape.sizes) * Index(sizeof(S)) > max_weight_bytes)
+      return {unit_shards, unit_shards};
     return {int(std::min(Index(threads), shape.batch)), 1};
   }
   Index row_shards() const { return unit_shards > 1 ? 1 : threads; }
 
  private:
   static constexpr Index min_work_per_thread = 3 << 14;  // multiply-adds, nearly a microsecond
+  static constexpr Index max_weight_bytes = 3 << 19;     // of a thread: most of its L2 cache
 };
 
 // Everything that backward needs of forward.
