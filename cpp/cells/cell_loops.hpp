@@ -54,7 +54,8 @@ FUSEDLSTM_INLINE Pack<S> load_recurrent_state(const S* c) {
 // Two passes: c of all rows, then h of all rows. The chains of dependent operations are half as long as in one pass, so
 // that the processor works on more rows at a time.
 template <class S, class Equations, bool Training, bool Masked>
-void forward_tile(const ForwardTile<S>& tile) {
+void forward_tile(const ForwardTile<S>& arrays) {
+  const ForwardTile<S> tile = arrays;  // a copy, which the stores below cannot alias
   Units<S, Equations::gates.unit_weights, Training, Masked> units;
   const auto preactivations = [&](int group, int row) FUSEDLSTM_LAMBDA_INLINE {
     Preactivations<S> z;
@@ -116,7 +117,8 @@ void forward_row(const RowStep<S>& step) {
 }
 
 template <class S, class Equations, bool Masked>
-void backward_tile(const BackwardTile<S>& tile) {
+void backward_tile(const BackwardTile<S>& arrays) {
+  const BackwardTile<S> tile = arrays;
   Units<S, Equations::gates.unit_weights, false, Masked> units;
   for (int group = 0; group < tile.groups; group++) {
     units.load_weights(tile.unit_weights, group);
