@@ -51,37 +51,49 @@ FUSEDLSTM_INLINE Pack<S> load_recurrent_state(const S* c) {
   else return zero<S>();
 }
 
-// Two passes: c of all rows, then h of all rows. The chains of dependent operations are half as long as in one pass, so
-// that the processor works on more rows at a time.
+template <class S, class Equations>
+FUSEDLSTM_INLINE Preactivations<S> load_preactivations(const ForwardTile<S>& tile, int group, int row) {
+  Preactivations<S> z;
+  FUSEDLSTM_UNROLL
+  for (int gate = 0; gate < Equations::gates.count; gate++)
+    z.of_gate[gate] = load(tile.z.at(group, row) + gate * pack_size<S>);
+  return z;
+}
+
+// c of all rows.
 template <class S, class Equations, bool Training, bool Masked>
-void forward_tile(const ForwardTile<S>& arrays) {
-  const ForwardTile<S> tile = arrays;  // a copy, which the stores below cannot alias
+FUSEDLSTM_INLINE void forward_c(const ForwardTile<S>& tile) {
   Units<S, Equations::gates.unit_weights, Training, Masked> units;
-  const auto preactivations = [&](int group, int row) FUSEDLSTM_LAMBDA_INLINE {
-    Preactivations<S> z;
-    FUSEDLSTM_UNROLL
-    for (int gate = 0; gate < Equations::gates.count; gate++)
-      z.of_gate[gate] = load(tile.z.at(group, row) + gate * pack_size<S>);
-    return z;
-  };
-  if constexpr (has_recurrent_state<S, Equations>) {
-    for (int group = 0; group < tile.groups; group++) {
-      units.load_weights(tile.unit_weights, group);
-      for (int row = 0; row < tile.rows; row++) {
-        units.move_to(tile, group, row);
-        store(tile.c.at(group, row),
-              Equations::next_c(preactivations(group, row), load(tile.c_prev.at(group, row)), units));
-      }
-    }
-  }
   for (int group = 0; group < tile.groups; group++) {
     units.load_weights(tile.unit_weights, group);
     for (int row = 0; row < tile.rows; row++) {
       units.move_to(tile, group, row);
-      store(tile.h.at(group, row), Equations::next_h(preactivations(group, row),
-                                                     load_recurrent_state<S, Equations>(tile.c.at(group, row)), units));
+      const Preactivations<S> z = load_preactivations<S, Equations>(tile, group, row);
+      store(tile.c.at(group, row), Equations::next_c(z, load(tile.c_prev.at(group, row)), units));
     }
   }
+}
+// h of all rows from c.
+template <class S, class Equations, bool Training, bool Masked>
+FUSEDLSTM_INLINE void forward_h(const ForwardTile<S>& tile, Grid<const S> c) {
+  Units<S, Equations::gates.unit_weights, Training, Masked> units;
+  for (int group = 0; group < tile.groups; group++) {
+    units.load_weights(tile.unit_weights, group);
+    for (int row = 0; row < tile.rows; row++) {
+      units.move_to(tile, group, row);
+      const Preactivations<S> z = load_preactivations<S, Equations>(tile, group, row);
+      store(tile.h.at(group, row), Equations::next_h(z, load_recurrent_state<S, Equations>(c.at(group, row)), units));
+    }
+  }
+}
+
+// Two passes: c of all rows, then h of all rows. The chains of dependent operations are half as long as in one pass, so
+// that the processor works on more rows at a time.
+template <class S, class Equations, bool Training, bool Masked>
+void forward_tile(const ForwardTile<S>& arrays) {
+  const ForwardTile<S> tile = arrays;  // a copy, which the stores cannot alias
+  if constexpr (has_recurrent_state<S, Equations>) forward_c<S, Equations, Training, Masked>(tile);
+  forward_h<S, Equations, Training, Masked>(tile, tile.c);
 }
 
 // Product and equations of one row, for `Side` groups at a time.

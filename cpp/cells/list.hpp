@@ -9,6 +9,7 @@
 #include "cells/general_rnn.hpp"
 #include "cells/gru.hpp"
 #include "cells/lstm.hpp"
+#include "cells/lstm_options.hpp"
 #include "cells/lstm_variants.hpp"
 #include "cells/rnn.hpp"
 
@@ -38,6 +39,7 @@ constexpr CellEntry<S> general_entry(const char* family, const char* name) {
 template <class S>
 inline constexpr CellEntry<S> all_cells[] = {
     entry<S, LstmEquations<S>, true>("lstm", "lstm"),
+    general_entry<S, LstmWithOptions<S>>("lstm", "lstm with layer norm or clipping"),
     entry<S, LstmVariantEquations<S, PeepholeLstm>, true>("lstm", "peephole lstm"),
     entry<S, LstmVariantEquations<S, CoupledLstm>, true>("lstm", "coupled lstm"),
     entry<S, LstmVariantEquations<S, CoupledPeepholeLstm>>("lstm", "coupled peephole lstm"),

@@ -50,20 +50,30 @@ struct LstmEquations {
   //
   // gates: in, the activations; out, dz. dc: in, from the next step; out, dc_prev. h_factor: in, tanh(c); out, h.
   template <class Units>
-  static FUSEDLSTM_INLINE void backward(Pack<S> dh, Pack<S> c_prev, const Units& units, S* dc_array, S* gates_array,
+  static FUSEDLSTM_INLINE void backward(Pack<S> dh, Pack<S> c_prev, const Units& units, S* dc, S* gates_array,
                                         S* h_factor) {
-    constexpr int size = pack_size<S>;
-    const Pack<S> one = fill(S(1)), tanh_c = load(h_factor);
-    const Pack<S> i = load(gates_array + I * size), f = load(gates_array + F * size);
-    const Pack<S> g = load(gates_array + G * size), o = load(gates_array + O * size);
-    const Pack<S> h = o * tanh_c;
-    const Pack<S> dc = fma(dh, o - h * tanh_c, load(dc_array)), dc_prev = dc * f;
-    store(gates_array + I * size, dc * units.dropout(g) * sigmoid_slope(i));
-    store(gates_array + F * size, dc_prev * c_prev * (one - f));
-    store(gates_array + G * size, units.dropout(dc * i) * tanh_slope(g));
-    store(gates_array + O * size, dh * h * (one - o));
-    store(dc_array, dc_prev);
+    const Pack<S> slope = backward_h(dh, gates_array, h_factor);
+    backward_c(fma(dh, slope, load(dc)), c_prev, units, dc, gates_array);
+  }
+
+  // dz_o and h. Returns dh/dc = o (1 - tanh(c)^2).
+  static FUSEDLSTM_INLINE Pack<S> backward_h(Pack<S> dh, S* gates_array, S* h_factor) {
+    const Pack<S> o = load(gates_array + O * pack_size<S>), tanh_c = load(h_factor), h = o * tanh_c;
+    store(gates_array + O * pack_size<S>, dh * h * (fill(S(1)) - o));
     store(h_factor, h);
+    return o - h * tanh_c;
+  }
+
+  // dz_i, dz_f, dz_g and dc_prev.
+  template <class Units>
+  static FUSEDLSTM_INLINE void backward_c(Pack<S> dc, Pack<S> c_prev, const Units& units, S* dc_prev, S* gates_array) {
+    constexpr int size = pack_size<S>;
+    const Pack<S> i = load(gates_array + I * size), f = load(gates_array + F * size);
+    const Pack<S> g = load(gates_array + G * size), dc_f = dc * f;
+    store(gates_array + I * size, dc * units.dropout(g) * sigmoid_slope(i));
+    store(gates_array + F * size, dc_f * c_prev * (fill(S(1)) - f));
+    store(gates_array + G * size, units.dropout(dc * i) * tanh_slope(g));
+    store(dc_prev, dc_f);
   }
 };
 

@@ -28,7 +28,6 @@ class BackwardNorm {
 
   void lay_out(Arena& arena) {
     if (!call_.shape.sizes.layer_norm) return;
-    dz_ = arena.take<S>(groups_.gate_row_size(1));
     part_gradients_ = arena.take<NormGradient<S>>(2 * shard_.rows);
   }
 
@@ -43,20 +42,22 @@ class BackwardNorm {
     for (Index r = 0; r < active; r++) {
       const NormOfRow<S> norm = norm_at(t, r, NormStatistics::c);
       const Grid<S> c = saved_.grid(saved_.c, 0, shard_.saved_row(t) + r);
-      const auto gain = [&](int g) { return load(call_.gain_c + g * pack_size<S>); };
-      const auto dnormalized = [&](Index k) FUSEDLSTM_LAMBDA_INLINE {
-        const int g = int(k / pack_size<S>);
-        return load_first(call_.gain_c + k, units - k) * load_first(dargument.at(g, r), units - k);
+      const auto normalized = [&](Index g) FUSEDLSTM_LAMBDA_INLINE { return norm.normalize(load(c.at(g, 0))); };
+      const auto dnormalized = [&](Index g) FUSEDLSTM_LAMBDA_INLINE {
+        return load(call_.gain_c + g * pack_size<S>) * load(dargument.at(g, r));
       };
-      const auto normalized = [&](Index k) FUSEDLSTM_LAMBDA_INLINE {
-        return norm.normalize(load_first(c.at(int(k / pack_size<S>), 0), units - k));
-      };
-      const NormGradient<S> gradient = norm_gradient<S>(units, dnormalized, normalized);
+      NormGradientSums<S> sums;
+      for_packets_of<S>(units, [&](Index k, bool all) FUSEDLSTM_LAMBDA_INLINE {
+        const Index g = k / pack_size<S>;
+        sums.add(all ? dnormalized(g) : first_lanes(dnormalized(g), units - k),
+                 all ? normalized(g) : first_lanes(normalized(g), units - k));
+      });
+      const NormGradient<S> gradient = sums.means(units);
       for (int g = own.first; g < own.last; g++) {
-        const Pack<S> d = load(dargument.at(g, r)), of_c = norm.normalize(load(c.at(g, 0)));
+        const Pack<S> d = load(dargument.at(g, r)), of_c = normalized(g);
         add(sums_at(r) + sums_.gain_c + g * pack_size<S>, d * of_c);
         add(sums_at(r) + sums_.bias_c + g * pack_size<S>, d);
-        add(dc.at(g, r), gradient(gain(g) * d, of_c, norm.inverse));
+        add(dc.at(g, r), gradient(dnormalized(g), of_c, norm.inverse));
       }
     }
   }
@@ -65,51 +66,59 @@ class BackwardNorm {
   void measure_parts(Index t, Index active) {
     const Index count = groups_.gates * groups_.units;
     for (Index r = 0; r < active; r++) {
-      gather_dz(t, r, 0, groups_.count);
-      for (int part = 0; part < 2; part++) {
-        const S *gain = gain_of(part), *row = part_of(part).at(shard_.saved_row(t) + r);
-        const NormOfRow<S> norm = norm_at(t, r, part);
-        part_gradients_[2 * r + part] = norm_gradient<S>(
-            count,
-            [&](Index k)
-                FUSEDLSTM_LAMBDA_INLINE { return load_first(gain + k, count - k) * load_first(dz_ + k, count - k); },
-            [&](Index k) FUSEDLSTM_LAMBDA_INLINE { return norm.normalize(load_first(row + k, count - k)); });
-      }
+      const Index saved_row = shard_.saved_row(t) + r;
+      const NormOfRow<S> x_norm = norm_at(t, r, NormStatistics::x), h_norm = norm_at(t, r, NormStatistics::h);
+      const S *x = saved_.x_part.at(saved_row), *h = saved_.h_part.at(saved_row);
+      NormGradientSums<S> x_sums, h_sums;
+      for_groups(saved_row, 0, groups_.count, [&](Index first, Index width, const S* dz) FUSEDLSTM_LAMBDA_INLINE {
+        for (Index j = 0; j < width; j += pack_size<S>) {
+          const Index k = first + j;
+          Pack<S> d = load(dz + j), of_x = x_norm.normalize(load(x + k)), of_h = h_norm.normalize(load(h + k));
+          if (k + pack_size<S> > count) {
+            d = first_lanes(d, count - k);
+            of_x = first_lanes(of_x, count - k);
+            of_h = first_lanes(of_h, count - k);
+          }
+          x_sums.add(load(call_.gain_ih + k) * d, of_x);
+          h_sums.add(load(call_.gain_hh + k) * d, of_h);
+        }
+      });
+      part_gradients_[2 * r] = x_sums.means(count);
+      part_gradients_[2 * r + 1] = h_sums.means(count);
     }
   }
   // Replaces the parts of the own groups by their gradients.
   void differentiate_parts(Index t, Index active, const UnitShard& own) {
-    const Index first = own.first * groups_.width();
-    const Index last = own.last == groups_.count ? groups_.gate_row_size(1) : own.last * groups_.width();
     for (Index r = 0; r < active; r++) {
-      gather_dz(t, r, own.first, own.last);
-      for (Index j = first; j < last; j += pack_size<S>) add(sums_at(r) + sums_.bias + j, load(dz_ + j));
-      for (int part = 0; part < 2; part++) {
-        const NormOfRow<S> norm = norm_at(t, r, part);
-        S* row = part_of(part).at(shard_.saved_row(t) + r);
-        S* sums = sums_at(r) + (part == NormStatistics::x ? sums_.gain_ih : sums_.gain_hh);
-        for (Index j = first; j < last; j += pack_size<S>) {
-          const Pack<S> dz = load(dz_ + j), normalized = norm.normalize(load(row + j));
-          add(sums + j, dz * normalized);
-          store(row + j, part_gradients_[2 * r + part](load(gain_of(part) + j) * dz, normalized, norm.inverse));
+      const Index saved_row = shard_.saved_row(t) + r;
+      const NormOfRow<S> x_norm = norm_at(t, r, NormStatistics::x), h_norm = norm_at(t, r, NormStatistics::h);
+      const NormGradient<S> x_gradient = part_gradients_[2 * r], h_gradient = part_gradients_[2 * r + 1];
+      S *x = saved_.x_part.at(saved_row), *h = saved_.h_part.at(saved_row), *sums = sums_at(r);
+      for_groups(saved_row, own.first, own.last, [&](Index first, Index width, const S* dz) FUSEDLSTM_LAMBDA_INLINE {
+        for (Index j = 0; j < width; j += pack_size<S>) {
+          const Index k = first + j;
+          const Pack<S> d = load(dz + j), of_x = x_norm.normalize(load(x + k)), of_h = h_norm.normalize(load(h + k));
+          add(sums + sums_.bias + k, d);
+          add(sums + sums_.gain_ih + k, d * of_x);
+          add(sums + sums_.gain_hh + k, d * of_h);
+          store(x + k, x_gradient(load(call_.gain_ih + k) * d, of_x, x_norm.inverse));
+          store(h + k, h_gradient(load(call_.gain_hh + k) * d, of_h, h_norm.inverse));
         }
-      }
+      });
     }
   }
 
  private:
   static FUSEDLSTM_INLINE void add(S* to, Pack<S> value) { store(to, load(to) + value); }
   S* sums_at(Index row) const { return call_.norm_sums.at(shard_.first_row + row); }
-  const Rows<S>& part_of(int part) const { return part == NormStatistics::x ? saved_.x_part : saved_.h_part; }
-  const S* gain_of(int part) const { return part == NormStatistics::x ? call_.gain_ih : call_.gain_hh; }
   NormOfRow<S> norm_at(Index t, Index row, int kind) const {
     const S* statistics = saved_.statistics.at(shard_.saved_row(t) + row);
     return {statistics[2 * kind], statistics[2 * kind + 1]};
   }
-  // dz of one row and some groups, side by side.
-  void gather_dz(Index t, Index row, int first, int last) {
-    for (int g = first; g < last; g++)
-      copy(saved_.gates_of(g, shard_.saved_row(t) + row), groups_.width_of(g), dz_ + g * groups_.width());
+  // Calls work(first number, numbers, dz) for the groups [first, last) of a row.
+  template <class Work>
+  FUSEDLSTM_INLINE void for_groups(Index saved_row, int first, int last, Work&& work) const {
+    for (int g = first; g < last; g++) work(g * groups_.width(), groups_.width_of(g), saved_.gates_of(g, saved_row));
   }
 
   const BackwardCall<S>& call_;
@@ -117,7 +126,6 @@ class BackwardNorm {
   const SavedDirection<S>& saved_;
   Groups<S> groups_;
   NormSums<S> sums_;
-  S* dz_ = nullptr;
   NormGradient<S>* part_gradients_ = nullptr;  // [row][part]
 };
 

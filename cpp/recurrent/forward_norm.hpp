@@ -41,13 +41,16 @@ class ForwardNorm {
   // The norms of the parts of all groups.
   void measure_parts(const ForwardRange<S>& range, Index rows, const Rows<S>& x_part, const Rows<S>& h_part) {
     const Index count = range.groups.gates * range.groups.units;
-    for (Index r = 0; r < rows; r++) {
-      norm(r, NormStatistics::x) = norm_of_row<S>(x_part.at(r), count);
-      norm(r, NormStatistics::h) = norm_of_row<S>(h_part.at(r), count);
-    }
+    for (const auto& [part, kind] : {std::pair{&x_part, NormStatistics::x}, std::pair{&h_part, NormStatistics::h}})
+      norms_of_rows<S>(
+          rows, count, [p = *part](Index r, Index k) FUSEDLSTM_LAMBDA_INLINE { return load(p.at(r) + k); },
+          norms_ + kind, NormStatistics::count);
   }
   void measure_c(const ForwardRange<S>& range, Index rows, Grid<const S> c) {
-    for (Index r = 0; r < rows; r++) norm(r, NormStatistics::c) = norm_of_units<S>(c, r, range.groups.units);
+    norms_of_rows<S>(
+        rows, range.groups.units,
+        [c](Index r, Index k) FUSEDLSTM_LAMBDA_INLINE { return load(c.at(k / pack_size<S>, r)); },
+        norms_ + NormStatistics::c, NormStatistics::count);
   }
   // Saves the norms of some rows for backward.
   void save(Index rows, const Rows<S>& statistics) const {

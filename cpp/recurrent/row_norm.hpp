@@ -3,8 +3,7 @@
 
 #include <cmath>
 
-#include "cells/cell.hpp"
-#include "recurrent/arrays.hpp"
+#include "simd/packets.hpp"
 
 namespace fusedlstm {
 
@@ -17,37 +16,61 @@ struct NormOfRow {
   FUSEDLSTM_INLINE Pack<S> normalize(Pack<S> value) const { return (value - fill(mean)) * fill(inverse); }
 };
 
-// value(k): `size` numbers of the row, beginning with number k; the lanes beyond `count` numbers are zero.
-template <class S, class Value>
-FUSEDLSTM_INLINE NormOfRow<S> norm_of(Index count, Value&& value) {
-  const S one_over_count = S(1) / S(count);
-  Pack<S> total = zero<S>();
-  for (Index k = 0; k < count; k += pack_size<S>) total = total + value(k);
-  const S mean = sum(total) * one_over_count;
-  Pack<S> squares = zero<S>();
+// Calls work(k, all lanes) for the packets of a row of `count` numbers; all lanes is false for a last packet that has
+// more lanes than the row has numbers.
+template <class S, class Work>
+FUSEDLSTM_INLINE void for_packets_of(Index count, Work&& work) {
   Index k = 0;
-  for (; k + pack_size<S> <= count; k += pack_size<S>) {
-    const Pack<S> centered = value(k) - fill(mean);
-    squares = fma(centered, centered, squares);
-  }
-  S all_squares = sum(squares);
-  if (k < count) {
-    alignas(64) S lanes[pack_size<S>];
-    store(lanes, value(k) - fill(mean));
-    for (Index j = 0; j < count - k; j++) all_squares += lanes[j] * lanes[j];
-  }
-  return {mean, S(1) / std::sqrt(all_squares * one_over_count + S(variance_epsilon))};
+  for (; k + pack_size<S> <= count; k += pack_size<S>) work(k, true);
+  if (k < count) work(k, false);
 }
-// The norm of a contiguous row.
+// The first n lanes of a packet; zero in the others.
 template <class S>
-NormOfRow<S> norm_of_row(const S* row, Index count) {
-  return norm_of<S>(count, [&](Index k) FUSEDLSTM_LAMBDA_INLINE { return load_first(row + k, count - k); });
+FUSEDLSTM_INLINE Pack<S> first_lanes(Pack<S> a, Index n) {
+  alignas(64) S lanes[pack_size<S>];
+  store(lanes, a);
+  return load_first(lanes, n);
 }
-// The norm of one row of a grid of units.
-template <class S>
-NormOfRow<S> norm_of_units(Grid<const S> grid, Index row, Index units) {
-  return norm_of<S>(
-      units, [&](Index k) FUSEDLSTM_LAMBDA_INLINE { return load_first(grid.at(k / pack_size<S>, row), units - k); });
+
+// The norms of `Rows` rows, which are computed together: each is a chain of dependent additions. value(row, k): the
+// packet beginning with number k.
+template <int Rows, class S, class Value>
+FUSEDLSTM_INLINE void norms_of(Index count, Value&& value, NormOfRow<S>* norms, Index by_row) {
+  const S one_over_count = S(1) / S(count);
+  Pack<S> sums[Rows], means[Rows];
+  for (int r = 0; r < Rows; r++) sums[r] = zero<S>();
+  for_packets_of<S>(count, [&](Index k, bool all) FUSEDLSTM_LAMBDA_INLINE {
+    FUSEDLSTM_UNROLL
+    for (int r = 0; r < Rows; r++) sums[r] = sums[r] + (all ? value(r, k) : first_lanes(value(r, k), count - k));
+  });
+  FUSEDLSTM_UNROLL
+  for (int r = 0; r < Rows; r++) {
+    norms[r * by_row].mean = sum(sums[r]) * one_over_count;
+    means[r] = fill(norms[r * by_row].mean);
+    sums[r] = zero<S>();
+  }
+  for_packets_of<S>(count, [&](Index k, bool all) FUSEDLSTM_LAMBDA_INLINE {
+    FUSEDLSTM_UNROLL
+    for (int r = 0; r < Rows; r++) {
+      Pack<S> centered = value(r, k) - means[r];
+      if (!all) centered = first_lanes(centered, count - k);
+      sums[r] = fma(centered, centered, sums[r]);
+    }
+  });
+  FUSEDLSTM_UNROLL
+  for (int r = 0; r < Rows; r++)
+    norms[r * by_row].inverse = S(1) / std::sqrt(sum(sums[r]) * one_over_count + S(variance_epsilon));
+}
+// The norms of rows. value(row, k): as above. The norm of row r is written to norms[r * by_row].
+template <class S, class Value>
+FUSEDLSTM_INLINE void norms_of_rows(Index rows, Index count, Value&& value, NormOfRow<S>* norms, Index by_row) {
+  Index r = 0;
+  for (; r + 4 <= rows; r += 4)
+    norms_of<4, S>(
+        count, [&](int row, Index k) FUSEDLSTM_LAMBDA_INLINE { return value(r + row, k); }, norms + r * by_row, by_row);
+  for (; r < rows; r++)
+    norms_of<1, S>(
+        count, [&](int row, Index k) FUSEDLSTM_LAMBDA_INLINE { return value(r + row, k); }, norms + r * by_row, by_row);
 }
 
 // The gradient of a row from the gradient of the normalized row, dnormalized:
@@ -59,17 +82,18 @@ struct NormGradient {
     return (dnormalized - fill(mean) - normalized * fill(slope)) * fill(inverse);
   }
 };
-// dnormalized(k): zero beyond `count` numbers. normalized(k): any finite or infinite number there.
-template <class S, class DNormalized, class Normalized>
-FUSEDLSTM_INLINE NormGradient<S> norm_gradient(Index count, DNormalized&& dnormalized, Normalized&& normalized) {
+// The sums of a NormGradient.
+template <class S>
+struct NormGradientSums {
   Pack<S> total = zero<S>(), along = zero<S>();
-  for (Index k = 0; k < count; k += pack_size<S>) {
-    const Pack<S> d = dnormalized(k);
-    total = total + d;
-    along = fma(d, normalized(k), along);
+  FUSEDLSTM_INLINE void add(Pack<S> dnormalized, Pack<S> normalized) {
+    total = total + dnormalized;
+    along = fma(dnormalized, normalized, along);
   }
-  const S one_over_count = S(1) / S(count);
-  return {sum(total) * one_over_count, sum(along) * one_over_count};
-}
+  FUSEDLSTM_INLINE NormGradient<S> means(Index count) const {
+    const S one_over_count = S(1) / S(count);
+    return {sum(total) * one_over_count, sum(along) * one_over_count};
+  }
+};
 
 }  // namespace fusedlstm

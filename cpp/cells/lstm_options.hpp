@@ -1,0 +1,123 @@
+// The LSTM of lstm.hpp with layer normalization (Ba, Kiros and Hinton 2016), or with c clipped to +-cell_clip.
+//
+// The equations are those of lstm.hpp. With layer normalization, h = o tanh(gain_c norm(c) + bias_c): the driver
+// computes the argument of tanh between the equations of c and those of h.
+#pragma once
+
+#include "cells/lstm.hpp"
+
+namespace fusedlstm {
+
+template <class S>
+class LstmWithOptions {
+  using Equations = LstmEquations<S>;
+
+ public:
+  static bool matches(const CellSpec& spec) {
+    CellSpec without = spec;
+    without.layer_norm = false;
+    without.cell_clip = CellSpec().cell_clip;
+    return Equations::matches(without);
+  }
+  static Cell<S> cell(const CellSpec& spec) {
+    Cell<S> cell = CellLoops<S, Equations>::template cell<false>();
+    cell.forward = spec.layer_norm ? &forward_c : &forward;
+    cell.backward = spec.layer_norm ? &backward_c : &backward;
+    if (spec.layer_norm) {
+      cell.forward_h = &forward_h;
+      cell.backward_h = &backward_h;
+    }
+    return cell;
+  }
+
+ private:
+  static constexpr int size = pack_size<S>;
+
+  static void forward(const ForwardTile<S>& tile) {
+    if (tile.candidate_mask.values) return forward_both<true, true>(tile);
+    if (tile.gates.values) forward_both<true, false>(tile);
+    else forward_both<false, false>(tile);
+  }
+  template <bool Training, bool Masked>
+  static void forward_both(const ForwardTile<S>& arrays) {
+    const ForwardTile<S> tile = arrays;  // a copy, which the stores cannot alias
+    detail::forward_c<S, Equations, Training, Masked>(tile);
+    clip(tile);
+    detail::forward_h<S, Equations, Training, Masked>(tile, tile.c);
+  }
+  static void clip(const ForwardTile<S>& tile) {
+    const Pack<S> limit = fill(S(tile.spec->cell_clip));
+    for (int group = 0; group < tile.groups; group++)
+      for (int row = 0; row < tile.rows; row++) {
+        S* c = tile.c.at(group, row);
+        store(c, clamp(load(c), zero<S>() - limit, limit));
+      }
+  }
+
+  // Layer normalization: c. z_o stays among the gates.
+  static void forward_c(const ForwardTile<S>& arrays) {
+    const ForwardTile<S> tile = arrays;
+    if (tile.candidate_mask.values) detail::forward_c<S, Equations, true, true>(tile);
+    else if (tile.h_factor.values) detail::forward_c<S, Equations, true, false>(tile);
+    else detail::forward_c<S, Equations, false, false>(tile);
+    if (tile.spec->clips()) clip(tile);
+    constexpr int o = Equations::O * size;
+    for (int group = 0; group < tile.groups; group++)
+      for (int row = 0; row < tile.rows; row++) store(tile.gates.at(group, row) + o, load(tile.z.at(group, row) + o));
+  }
+  // tile.h: in, the argument of tanh; out, h. tile.z: the gates.
+  static void forward_h(const ForwardTile<S>& arrays) {
+    const ForwardTile<S> tile = arrays;
+    if (tile.h_factor.values) detail::forward_h<S, Equations, true, false>(tile, tile.h);
+    else detail::forward_h<S, Equations, false, false>(tile, tile.h);
+  }
+
+  // dc is zero where c is clipped.
+  static Pack<S> clip_gradient(const BackwardTile<S>& tile, int group, int row, Pack<S> dc) {
+    if (!tile.spec->clips()) return dc;
+    const Pack<S> c = load(tile.c.at(group, row)), limit = fill(S(tile.spec->cell_clip));
+    return where_positive(limit - max(c, zero<S>() - c), dc);
+  }
+  template <bool Masked>
+  static FUSEDLSTM_INLINE void differentiate_c(const BackwardTile<S>& tile, int group, int row, Pack<S> dc) {
+    detail::Units<S, 0, false, Masked> units;
+    if constexpr (Masked) units.mask = tile.candidate_mask.at(group, row);
+    Equations::backward_c(clip_gradient(tile, group, row, dc), load(tile.c_prev.at(group, row)), units,
+                          tile.dc.at(group, row), tile.gates.at(group, row));
+  }
+  template <class Work>
+  static FUSEDLSTM_INLINE void for_packets(const BackwardTile<S>& tile, Work&& work) {
+    for (int group = 0; group < tile.groups; group++)
+      for (int row = 0; row < tile.rows; row++) work(group, row);
+  }
+
+  static void backward(const BackwardTile<S>& tile) {
+    if (tile.candidate_mask.values) backward_both<true>(tile);
+    else backward_both<false>(tile);
+  }
+  template <bool Masked>
+  static void backward_both(const BackwardTile<S>& tile) {
+    for_packets(tile, [&](int group, int row) FUSEDLSTM_LAMBDA_INLINE {
+      const Pack<S> dh = load(tile.dh.at(group, row));
+      const Pack<S> slope = Equations::backward_h(dh, tile.gates.at(group, row), tile.h_factor.at(group, row));
+      differentiate_c<Masked>(tile, group, row, fma(dh, slope, load(tile.dc.at(group, row))));
+    });
+  }
+  // Layer normalization: dh becomes the gradient of the argument of tanh.
+  static void backward_h(const BackwardTile<S>& tile) {
+    for_packets(tile, [&](int group, int row) FUSEDLSTM_LAMBDA_INLINE {
+      S* dh = tile.dh.at(group, row);
+      const Pack<S> d = load(dh);
+      store(dh, d * Equations::backward_h(d, tile.gates.at(group, row), tile.h_factor.at(group, row)));
+    });
+  }
+  static void backward_c(const BackwardTile<S>& tile) {
+    for_packets(tile, [&](int group, int row) FUSEDLSTM_LAMBDA_INLINE {
+      const Pack<S> dc = load(tile.dc.at(group, row));
+      if (tile.candidate_mask.values) differentiate_c<true>(tile, group, row, dc);
+      else differentiate_c<false>(tile, group, row, dc);
+    });
+  }
+};
+
+}  // namespace fusedlstm
