@@ -259,11 +259,9 @@ def flat_array(name: str, value: object, like: Array | None = None) -> Array:
     """Return a flat, writeable array of the size and dtype of ``like``."""
     if (
         not isinstance(value, np.ndarray)
-        or value.dtype not in _FLOATS
         or value.ndim != 1
-        or not (flags := value.flags).c_contiguous
-        or not flags.aligned
-        or not flags.writeable
+        or not value.flags.carray  # contiguous, aligned and writeable
+        or value.dtype not in _FLOATS
         or (like is not None and (value.shape != like.shape or value.dtype != like.dtype))
     ):
         what = "numbers" if like is None else f"{like.size} numbers of {like.dtype}"

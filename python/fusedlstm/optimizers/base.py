@@ -206,13 +206,14 @@ class Optimizer(ShortRepr, abc.ABC):
         ValueError
             If an array is missing or has another shape or dtype than ``params``.
         """
+        if isinstance(state, OptimizerState):
+            shape, dtype = params.shape, params.dtype
+            arrays = map(state.averages.get, self.averages())
+            if all(a is not None and a.shape == shape and a.dtype == dtype for a in arrays):
+                return
         needed = f"a state from init of {type(self).__name__} for params of this shape and dtype"
-        if not isinstance(state, OptimizerState):
-            raise TypeError(check.needs("state", needed, state))
-        for name in self.averages():
-            average = state.averages.get(name)
-            if average is None or average.shape != params.shape or average.dtype != params.dtype:
-                raise ValueError(check.needs("state", needed, state))
+        error = ValueError if isinstance(state, OptimizerState) else TypeError
+        raise error(check.needs("state", needed, state))
 
     @abc.abstractmethod
     def _update(self, step: StepArguments, state: OptimizerState) -> None:

@@ -155,7 +155,7 @@ def epochs(
         model_state: State = None
         for i in range(len(source)):
             batch = source.batch(order, i)
-            grads[:] = 0
+            grads.fill(0)
             before = model_state if batch.goes_on else None
             if tbptt_steps is None:
                 result = whole_pass(model, batch, loss, rng, grads, before)
