@@ -1,7 +1,8 @@
 // Instantiates the functions that run once per element or tile: register tiles, cells, the check for NaN and infinity,
-// standardization, and the multiply-add peak.
+// standardization, losses, and the multiply-add peak.
 #include "cells/list.hpp"
 #include "ops/all_finite.hpp"
+#include "ops/losses.hpp"
 #include "ops/standardize.hpp"
 #include "runtime/build_info.hpp"
 #include "runtime/peak.hpp"
@@ -28,6 +29,9 @@ template bool standardize(const float*, Index, const double*, const double*, flo
 template bool standardize(const float*, Index, const double*, const double*, double*);
 template bool standardize(const double*, Index, const double*, const double*, float*);
 template bool standardize(const double*, Index, const double*, const double*, double*);
+
+FUSEDLSTM_LOSSES(, float);
+FUSEDLSTM_LOSSES(, double);
 
 template double multiply_add_peak<float>(double, int);
 template double multiply_add_peak<double>(double, int);

@@ -64,7 +64,7 @@ inline PyObject* number_type() {
 inline void prepare_views() {
   descriptor_of<float>();
   descriptor_of<double>();
-  descriptor_of<Py_ssize_t>();
+  descriptor_of<std::int64_t>();
   number_type();
 }
 
@@ -94,9 +94,15 @@ void add_fast_method(Class& type, PyMethodDef& method) {
   type.attr(method.ml_name) = descriptor;
 }
 
-template <class Module>
-void add_fast_function(Module& module, PyMethodDef& function) {
-  module.add_object(function.ml_name, py::reinterpret_steal<py::object>(PyCFunction_New(&function, nullptr)));
+// Adds a function that Python calls as function(module, args, count).
+using FastFunction = PyObject* (*)(PyObject*, PyObject* const*, Py_ssize_t);
+inline void add_fast_function(py::module_& module, const char* name, FastFunction function) {
+  // The definition is never freed: the function refers to it.
+  auto* definition = new PyMethodDef{name, reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(function)),
+                                     METH_FASTCALL, nullptr};
+  const auto made = py::reinterpret_steal<py::object>(PyCFunction_NewEx(definition, nullptr, module.ptr()));
+  if (!made) throw py::error_already_set();
+  module.add_object(name, made);
 }
 
 // For functions that Python calls directly: turns C++ exceptions into Python's errors.

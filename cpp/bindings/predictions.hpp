@@ -29,13 +29,14 @@ class PyDecoder {
   }
 
   // class_numbers(outputs): the number of the class of each row, (n,).
-  static PyObject* class_numbers(PyObject*, PyObject* outputs) {
+  static PyObject* class_numbers(PyObject*, PyObject* const* args, Py_ssize_t count) {
     return with_python_errors([&] {
-      return with_rows(outputs, [&](auto* z, const Py_ssize_t* shape) {
-        PyObject* numbers = new_array<Py_ssize_t>(1, shape);
+      require(count == 1, "one argument is needed");
+      return with_rows(args[0], [&](auto* z, const Py_ssize_t* shape) {
+        PyObject* numbers = new_array<std::int64_t>(1, shape);
         if (!numbers) return numbers;
         for (Index row = 0; row < shape[0]; row++)
-          values_of_new<Py_ssize_t>(numbers)[row] = class_of(z + row * shape[1], shape[1]);
+          values_of_new<std::int64_t>(numbers)[row] = class_of(z + row * shape[1], shape[1]);
         return numbers;
       });
     });
@@ -119,8 +120,7 @@ inline void define_decoder(py::module_& module) {
       });
   static PyMethodDef call = {"__call__", &PyDecoder::call, METH_O, nullptr};
   add_fast_method(decoder, call);
-  static PyMethodDef class_numbers = {"class_numbers", &PyDecoder::class_numbers, METH_O, nullptr};
-  add_fast_function(module, class_numbers);
+  add_fast_function(module, "class_numbers", &PyDecoder::class_numbers);
 }
 
 }  // namespace fusedlstm

@@ -52,15 +52,15 @@ def test_an_interrupted_fit_ends_with_the_last_complete_epoch(at):
 
 def test_a_fit_interrupted_within_an_epoch_ends_with_the_epoch_before(monkeypatch):
     model = quick(max_iter=5, batch_size=10)
-    add, calls = type(model._task().loss).of_targets, []
+    add, calls = type(model._task().loss).__call__, []
 
-    def interrupt(self, z, y):
+    def interrupt(self, z, y, weights):
         calls.append(1)
         if len(calls) == 2 * 4 + 3:
             raise KeyboardInterrupt
-        return add(self, z, y)
+        return add(self, z, y, weights)
 
-    monkeypatch.setattr(type(model._task().loss), "of_targets", interrupt)
+    monkeypatch.setattr(type(model._task().loss), "__call__", interrupt)
     with pytest.warns(UserWarning, match="interrupted in epoch 3"):
         model.fit(X, TOTAL)
     monkeypatch.undo()
@@ -121,16 +121,16 @@ def test_an_interrupted_partial_fit_can_be_repeated(monkeypatch):
     before = model.predict(X)
     expected = copy.deepcopy(model).partial_fit(X, TOTAL)
 
-    add, calls = type(model._task().loss).of_targets, []
+    add, calls = type(model._task().loss).__call__, []
 
-    def interrupt(self, z, y):
+    def interrupt(self, z, y, weights):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return add(self, z, y)
+        return add(self, z, y, weights)
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(model._task().loss), "of_targets", interrupt)
+        patch.setattr(type(model._task().loss), "__call__", interrupt)
         with pytest.raises(KeyboardInterrupt):
             model.partial_fit(X, TOTAL)
     assert model.predict(X).tobytes() == before.tobytes()

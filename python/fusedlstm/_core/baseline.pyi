@@ -148,6 +148,24 @@ class Standardizer:
     def standardize(self, x: Array, /) -> Array | None:
         """Return a new contiguous array; None if x is not a contiguous array of floats."""
 
+    def take(self, x: Array, first: Any, lengths: Any, /) -> Array | None:
+        """Return the standardized result of `take_sequences`; None also if x has no features."""
+
+def take_sequences(x: Array, first: Any, lengths: Any, /) -> Array | None:
+    """Return some sequences as an array (B, T, F) or (B, T), with zeros after their ends.
+
+    x is (n, T, F), or concatenated sequences (N, F) or (N,). Sequence i starts at ``x[first[i]]``.
+    Returns None if the arguments are not contiguous arrays, or out of range.
+    """
+
+def log_loss(
+    z: Array, y: Array, weights: Array | None, smoothing: float, /
+) -> tuple[float, Array] | None:
+    """Return the mean cross-entropy and its gradient; None for wrong classes or other dtypes."""
+
+def squared_error(z: Array, y: Array, weights: Array | None, /) -> tuple[float, Array] | None:
+    """Return the mean squared error and its gradient; None for arguments of other kinds."""
+
 def cells() -> list[str]:
     """Return the names of the fused cells."""
 

@@ -8,16 +8,26 @@ from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from fusedlstm._core import Array
+from fusedlstm._core import Array, core
 from fusedlstm._utils import validation as check
 
 Lengths = npt.NDArray[np.int64]
 Form = Literal["2d", "3d", "ragged"]
+
+
+class Standardizing(Protocol):
+    """Interface of the standardization of X."""
+
+    def __call__(self, x: Array) -> Array:
+        """Return the standardized array (..., n_features)."""
+
+    def take(self, x: Array, first: Any, lengths: Lengths | None) -> Array | None:
+        """Return the standardized result of `core.take_sequences`."""
 
 
 class Sequences(abc.ABC):
@@ -55,6 +65,13 @@ class Sequences(abc.ABC):
         lengths : int64 array (B,) or None
             None if all sequences have T steps.
         """
+
+    def take_standardized(
+        self, rows: Any, standardizer: Standardizing
+    ) -> tuple[Array, Lengths | None]:
+        """Return the result of `take`, standardized."""
+        x, lengths = self.take(rows, None)
+        return standardizer(x), lengths
 
     def select(self, rows: npt.NDArray[np.intp]) -> Sequences:
         """Return a view of the sequences ``rows``."""
@@ -115,11 +132,18 @@ class PaddedSequences(Sequences):
         return len(self.x)
 
     def take(self, rows: Any, dtype: npt.DTypeLike | None) -> tuple[Array, Lengths | None]:
-        if self.real_steps is None:
-            x = self.x[rows]
-            return (x if dtype is None else x.astype(dtype, copy=False)), None
-        lengths = self.real_steps[rows]
-        return _in_dtype(self.x[rows, : lengths.max()], dtype), lengths
+        lengths = None if self.real_steps is None else self.real_steps[rows]
+        x = core.take_sequences(self.x, rows, lengths)
+        if x is None:
+            x = self.x[rows] if lengths is None else self.x[rows, : lengths.max()]
+        return _in_dtype(x, dtype), lengths
+
+    def take_standardized(
+        self, rows: Any, standardizer: Standardizing
+    ) -> tuple[Array, Lengths | None]:
+        lengths = None if self.real_steps is None else self.real_steps[rows]
+        x = standardizer.take(self.x, rows, lengths)
+        return super().take_standardized(rows, standardizer) if x is None else (x, lengths)
 
     def lengths(self) -> Lengths:
         if self.real_steps is not None:
@@ -159,10 +183,27 @@ class PackedSequences(Sequences):
     def take(self, rows: Any, dtype: npt.DTypeLike | None) -> tuple[Array, Lengths | None]:
         starts = self.starts[:-1][rows]
         lengths = self.starts[1:][rows] - starts
+        x = core.take_sequences(self.values, starts, lengths)
+        if x is None:
+            x = self._padded(starts, lengths)
+        return _in_dtype(x, dtype), lengths
+
+    def take_standardized(
+        self, rows: Any, standardizer: Standardizing
+    ) -> tuple[Array, Lengths | None]:
+        starts = self.starts[:-1][rows]
+        lengths = self.starts[1:][rows] - starts
+        x = standardizer.take(self.values, starts, lengths)
+        if x is None:
+            x = standardizer(self._padded(starts, lengths))
+        return x, lengths
+
+    def _padded(self, starts: Lengths, lengths: Lengths) -> Array:
         steps = np.arange(lengths.max())
         # The padding repeats the last step of a sequence. These values are never read.
         index = starts[:, np.newaxis] + np.minimum(steps, lengths[:, np.newaxis] - 1)
-        return _in_dtype(self.values.take(index, axis=0), dtype), lengths
+        padded: Array = self.values.take(index, axis=0)
+        return padded
 
     def lengths(self) -> Lengths:
         return np.diff(self.starts)
@@ -203,6 +244,11 @@ class SelectedSequences(Sequences):
     def take(self, rows: Any, dtype: npt.DTypeLike | None) -> tuple[Array, Lengths | None]:
         return self.base.take(self.rows[rows], dtype)
 
+    def take_standardized(
+        self, rows: Any, standardizer: Standardizing
+    ) -> tuple[Array, Lengths | None]:
+        return self.base.take_standardized(self.rows[rows], standardizer)
+
     def lengths(self) -> Lengths:
         return self.base.lengths()[self.rows]
 
@@ -232,7 +278,7 @@ def all_steps(sequences: Sequences) -> Array:
 
 
 def _in_dtype(array: Array, dtype: npt.DTypeLike | None) -> Array:
-    return array if dtype is None else array.astype(dtype, copy=False)
+    return array if dtype is None or array.dtype == dtype else array.astype(dtype)
 
 
 def pack(arrays: list[Array]) -> PackedSequences:

@@ -38,6 +38,7 @@ class Standardizer:
     def __init__(self, mean: Array, scale: Array, dtype: npt.DTypeLike) -> None:
         self.core = core.Standardizer(np.dtype(dtype).name, mean, scale)
         self._standardize = self.core.standardize
+        self.take: Any = self.core.take
 
     def __call__(self, x: Array) -> Array:
         """Return the standardized array, contiguous."""
@@ -67,8 +68,7 @@ class StandardizedSequences(Sequences):
 
     def take(self, rows: Any, dtype: npt.DTypeLike | None) -> tuple[Array, Lengths | None]:
         """Return the standardized sequences ``rows`` in the standardizer's data type."""
-        x, lengths = self.base.take(rows, None)
-        return self.standardizer(x), lengths
+        return self.base.take_standardized(rows, self.standardizer)
 
     def lengths(self) -> Lengths:
         """Return the number of steps of each sequence."""

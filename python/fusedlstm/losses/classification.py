@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusedlstm._core import Array
+from fusedlstm._core import Array, core
 from fusedlstm._utils import validation as check
 from fusedlstm._utils.representation import ShortRepr
 from fusedlstm.losses.base import (
@@ -186,6 +186,17 @@ class LogLoss(ClassificationLoss):
 
     def __post_init__(self) -> None:
         check.fraction("label_smoothing", self.label_smoothing)
+
+    def __call__(
+        self, y_pred: Array, y: Array, weights: Array | None = None
+    ) -> tuple[float, Array]:
+        if type(self) is LogLoss:  # a subclass may define `of_classes` or `of_labels`
+            y = np.asarray(y)
+            classes = y.astype(np.int64) if y.dtype == np.bool_ else y
+            evaluated = core.log_loss(y_pred, classes, weights, self.label_smoothing)
+            if evaluated is not None:
+                return evaluated
+        return super().__call__(y_pred, y, weights)
 
     def of_classes(self, z: Array, y: Array) -> tuple[Array, Array]:
         smoothing = self.label_smoothing
