@@ -1,9 +1,10 @@
 // Instantiates the functions that run once per element or tile: register tiles, cells, the check for NaN and infinity,
-// standardization, losses, and the multiply-add peak.
+// standardization, losses, and the peaks for benchmarks.
 #include "cells/list.hpp"
 #include "ops/all_finite.hpp"
 #include "ops/losses.hpp"
 #include "ops/standardize.hpp"
+#include "recurrent/tile_rates.hpp"
 #include "runtime/build_info.hpp"
 #include "runtime/peak.hpp"
 
@@ -35,6 +36,10 @@ FUSEDLSTM_LOSSES(, double);
 
 template double multiply_add_peak<float>(double, int);
 template double multiply_add_peak<double>(double, int);
+template double multiply_add_overlap<float>(double);
+
+template TileRates tile_rates<float>(double, int);
+template TileRates tile_rates<double>(double, int);
 
 const BuildInfo& build_info() {
   static const BuildInfo info = {FUSEDLSTM_TEXT(FUSEDLSTM_VARIANT), Eigen::SimdInstructionSetsInUse(),

@@ -7,6 +7,7 @@
 #include "bindings/functions.hpp"
 #include "bindings/optimizers.hpp"
 #include "bindings/recurrent.hpp"
+#include "recurrent/tile_rates.hpp"
 #include "runtime/build_info.hpp"
 #include "runtime/cpu.hpp"
 #include "runtime/peak.hpp"
@@ -20,6 +21,21 @@ namespace {
 double peak(const std::string& dtype, double seconds, int threads) {
   const ReleaseGil release;
   return dtype == "float32" ? multiply_add_peak<float>(seconds, threads) : multiply_add_peak<double>(seconds, threads);
+}
+
+double overlap(double seconds) {
+  const ReleaseGil release;
+  return multiply_add_overlap<float>(seconds);
+}
+
+// (product, forward, saving, backward)
+py::tuple rates_of_tiles(const std::string& dtype, double seconds, int threads) {
+  TileRates rates;
+  {
+    const ReleaseGil release;
+    rates = dtype == "float32" ? tile_rates<float>(seconds, threads) : tile_rates<double>(seconds, threads);
+  }
+  return py::make_tuple(rates.product, rates.forward, rates.saving, rates.backward);
 }
 
 void define_module(py::module_& module) {
@@ -53,6 +69,8 @@ void define_module(py::module_& module) {
   module.def("activation_gradient", &gradient_of_activation);
   module.def("all_finite", &all_finite_array);
   module.def("multiply_add_peak", &peak);
+  module.def("multiply_add_overlap", &overlap);
+  module.def("tile_rates", &rates_of_tiles);
 }
 
 }  // namespace

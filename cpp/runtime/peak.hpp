@@ -3,16 +3,18 @@
 
 #include <algorithm>
 #include <chrono>
+#include <vector>
 
 #include "runtime/team.hpp"
 
 namespace fusedlstm {
 
-// Floating-point operations per second on this many threads, over at least `seconds`.
-template <class S>
-double multiply_add_peak(double seconds, int threads) {
-  constexpr int chains = vector_registers == 32 ? 24 : 12;
-  constexpr long burst = 100000;
+namespace detail {
+
+// Floating-point operations per second of chains of multiply-adds, where each depends on the one before.
+template <class S, int chains>
+double rate_of_chains(double seconds, int threads) {
+  constexpr long burst = 2400000 / chains;
   std::vector<double> rates(std::size_t(threads), 0.0);
   run_full_team(threads, [&](const Team& team) {
     Pack<S> sums[chains];
@@ -41,8 +43,24 @@ double multiply_add_peak(double seconds, int threads) {
   return total;
 }
 
+}  // namespace detail
+
+// Floating-point operations per second on this many threads, over at least `seconds`.
+template <class S>
+double multiply_add_peak(double seconds, int threads) {
+  return detail::rate_of_chains < S, vector_registers == 32 ? 24 : 12 > (seconds, threads);
+}
+
+// The number of multiply-adds of whole registers that a core completes in the latency of one. With a latency of 4
+// cycles: 8 with two units as wide as a register, 4 with two units half as wide. Measured over at least 2 x `seconds`.
+template <class S>
+double multiply_add_overlap(double seconds) {
+  return multiply_add_peak<S>(seconds, 1) / detail::rate_of_chains<S, 1>(seconds, 1);
+}
+
 // Compiled in kernels.cpp.
 extern template double multiply_add_peak<float>(double, int);
 extern template double multiply_add_peak<double>(double, int);
+extern template double multiply_add_overlap<float>(double);
 
 }  // namespace fusedlstm

@@ -128,3 +128,12 @@ def test_submodules_are_attributes_of_the_package():
 
 def test_multiply_add_peak_is_a_positive_rate(core):
     assert 0 < core.multiply_add_peak("float32", 0.01, 1) < 1e13
+    assert 0 < core.multiply_add_overlap(0.001) < 1e3
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_tile_rates_are_positive(core, dtype, threads):
+    rates = core.tile_rates(dtype, 1e-4, threads)
+    assert len(rates) == 4
+    assert all(0 < rate < 1e14 for rate in rates)

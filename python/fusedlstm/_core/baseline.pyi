@@ -415,3 +415,18 @@ def multiply_add_peak(
     dtype: Literal["float32", "float64"], seconds: float, threads: int, /
 ) -> float:
     """Return the FLOP/s of a loop of multiply-adds on registers, the upper bound of a kernel."""
+
+def multiply_add_overlap(seconds: float, /) -> float:
+    """Return the number of multiply-adds that a core completes in the latency of one.
+
+    It is about 8 with two units as wide as a register, and about 4 with units half as wide.
+    """
+
+def tile_rates(
+    dtype: Literal["float32", "float64"], seconds: float, threads: int, /
+) -> tuple[float, float, float, float]:
+    """Return the speed of the parts of an LSTM step on data in the L1 cache.
+
+    The FLOP/s of the product in register tiles, and the hidden units per second of the forward
+    equations, of the forward equations that save activations, and of the backward equations.
+    """
