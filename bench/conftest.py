@@ -15,7 +15,7 @@ from fusedlstm.benchmark import table
 from fusedlstm.benchmark.peers import PEERS, installed
 from fusedlstm.benchmark.problems import Problem
 from fusedlstm.benchmark.shapes import GRIDS
-from fusedlstm.benchmark.timing import OURS, Call, Rounds, Row
+from fusedlstm.benchmark.timing import OURS, Call, Rounds, Row, Work
 
 TABLES = pytest.StashKey[dict[str, list[Row]]]()
 
@@ -51,9 +51,9 @@ def problem(shape, request):
 def compare(benchmark, request):
     """Time calls side by side and add a row to a table."""
 
-    def run(title: str, name: str, calls: dict[str, Call], flops: int) -> None:
+    def run(title: str, name: str, calls: dict[str, Call], work: Work) -> None:
         option = request.config.getoption
-        rounds = Rounds(calls, flops, option("--dtype"), option("--threads"))
+        rounds = Rounds(calls, work, option("--dtype"), option("--threads"))
         benchmark.group = title
         benchmark.pedantic(
             lambda: rounds.time(OURS), setup=rounds.time_others, rounds=option("--rounds")

@@ -2,4 +2,4 @@
 
 
 def test_training(problem, compare):
-    compare("training", problem.name, problem.training(), 3 * problem.flops)
+    compare("training", problem.name, problem.training(), problem.work("training"))

@@ -10,6 +10,7 @@ from pathlib import Path
 from fusedlstm._core.config import show_config
 from fusedlstm._core.version import __version__
 from fusedlstm.benchmark import GRIDS, PEERS, cells, installed
+from fusedlstm.benchmark.peers import ONNX_PEERS
 from fusedlstm.benchmark.run import Options, run
 
 
@@ -32,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("show", help="print the version, the variant and the number of threads")
     bench = commands.add_parser(
         "bench",
-        help="compare the speed with PyTorch and onnxruntime",
+        help="compare the speed with PyTorch, onnxruntime and OpenVINO",
         description="Time one layer with fusedlstm and with other libraries, in interleaved "
         "rounds. The output contains medians and the 10th and 90th percentiles.",
     )
@@ -99,9 +100,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for name in peers:
             if not installed(name):
                 parser.error(f"--peers must be installed libraries; got {name!r}")
-    if given.dtype == "float64" and "onnxruntime" in peers:
-        print("onnxruntime is skipped: it has no LSTM in float64", file=sys.stderr)
-        peers.remove("onnxruntime")
+    if given.dtype == "float64":
+        for name in set(peers).intersection(ONNX_PEERS):
+            print(f"{name} is skipped: it has no LSTM in float64", file=sys.stderr)
+            peers.remove(name)
     chosen = _names(parser, "--cells", given.cells, list(cells.layers(1)))
     if given.json is not None and not given.json.absolute().parent.is_dir():
         parser.error(f"--json must be a file in an existing folder; got '{given.json}'")

@@ -11,7 +11,8 @@ import pytest
 import fusedlstm
 from fusedlstm import __main__ as command
 from fusedlstm.benchmark import PEERS, Problem, cells, installed, shapes, table, timing
-from fusedlstm.benchmark.timing import OURS, Rounds, Row, Spread
+from fusedlstm.benchmark.peers import ONNX_PEERS
+from fusedlstm.benchmark.timing import OURS, Rounds, Row, Spread, Work
 
 TINY = shapes.Shape(2, 5, 3, 4)
 
@@ -40,6 +41,7 @@ def test_bench_prints_and_writes_its_figures(capsys, tmp_path, dtype):
     assert figures["dtype"] == dtype
     assert figures["threads"] == 2
     assert figures["multiply-add loop, GFLOP/s"] > 0
+    assert figures["multiply-add units, bits"] in (64, 128, 256, 512)
     for what in ("inference", "training"):
         assert [row["name"] for row in figures[what]] == [
             str(TINY),
@@ -49,6 +51,7 @@ def test_bench_prints_and_writes_its_figures(capsys, tmp_path, dtype):
         for row in figures[what]:
             assert row["name"] in out
             assert row["first"] > 0
+            assert row["ceiling"]["median"] > 0
             assert 0 < row["seconds"]["low"] <= row["seconds"]["median"] <= row["seconds"]["high"]
 
 
@@ -74,7 +77,7 @@ def test_every_cell_can_be_measured():
         ([], "required"),
         (
             ["bench", "--peers", "keras"],
-            "--peers must be names from torch, onnxruntime; got 'keras'",
+            "--peers must be names from torch, onnxruntime, openvino; got 'keras'",
         ),
         (["bench", "--cells", "LTSM"], "--cells must be names from LSTM, GRU"),
         (["bench", "--threads", "0"], "invalid positive integer value: '0'"),
@@ -99,10 +102,10 @@ def test_peers_compute_the_same_outputs(peer, kind, dtype):
         pytest.skip(f"{peer} is not installed")
     problem = Problem(shapes.Shape(4, 20, 3, 5), dtype, 1, [peer], **kind)
     calls = problem.inference()
-    assert (peer in calls) == (peer != "onnxruntime" or dtype == "float32")
+    assert (peer in calls) == (peer not in ONNX_PEERS or dtype == "float32")
     outputs = {name: np.asarray(call()) for name, call in calls.items()}
-    if "onnxruntime" in outputs:  # (T, D, B, H)
-        outputs["onnxruntime"] = outputs["onnxruntime"][:, 0].transpose(1, 0, 2)
+    for name in outputs.keys() & set(ONNX_PEERS):  # (T, D, B, H)
+        outputs[name] = outputs[name][:, 0].transpose(1, 0, 2)
     for y in outputs.values():
         np.testing.assert_allclose(y, outputs[OURS], rtol=0, atol=1e-5)
     for call in problem.training().values():
@@ -116,20 +119,22 @@ def test_spread_holds_median_and_deciles():
 
 def test_rows_hold_the_figures_of_the_rounds():
     calls = dict.fromkeys((OURS, "other"), lambda: None)
-    rounds = Rounds(calls, 5 * 10**9, "float32", 1)
+    rounds = Rounds(calls, Work(5 * 10**9, saving=4e9, backward=6e9), "float32", 1)
     rounds.times = {OURS: [1.0, 2.0, 1.0], "other": [2.0, 6.0, 3.0]}
     rounds.peaks = [10e9, 5e9, 10e9]
+    rounds.tile_rates = [(10e9, 1.0, 40e9, 40e9), (5e9, 1.0, 20e9, 20e9), (10e9, 1.0, 40e9, 40e9)]
     row = rounds.row("name")
     assert row.gflops == 5
     assert row.share == (0.5, 0.5, 0.5)
+    assert row.ceiling == (0.75, 0.75, 0.75)
     assert row.ratios == {"other": (3, 2, 3)}
 
 
 def test_the_table_shows_what_was_measured():
     one = Spread(1.0, 1.0, 1.0)
     rows = [
-        Row("a", 1.0, one, 7.0, one, {"torch": Spread(2, 1, 3), "onnxruntime": Spread(8, 8, 8)}),
-        Row("b", 1.0, one, 7.0, one, {"torch": Spread(8, 8, 8), "onnxruntime": Spread(2, 2, 2)}),
+        Row("a", 1, one, 7, one, one, {"torch": Spread(2, 1, 3), "onnxruntime": Spread(8, 8, 8)}),
+        Row("b", 1, one, 7, one, one, {"torch": Spread(8, 8, 8), "onnxruntime": Spread(2, 2, 2)}),
     ]
     lines = table.heading(PEERS).splitlines()
     lines += [table.row_line(row, PEERS) for row in rows]
@@ -137,14 +142,14 @@ def test_the_table_shows_what_was_measured():
     assert "2.00 [1.00 to 3.00]" in table.row_line(rows[0], PEERS)
     means = [float(line.rpartition(" ")[2]) for line in table.means(rows, PEERS)]
     assert means == pytest.approx([4, 4, 2])
-    assert not table.means([Row("a", 1.0, one, 7.0, one, {})], [])
+    assert not table.means([Row("a", 1, one, 7, one, one, {})], [])
 
 
 @pytest.mark.parametrize(("share", "shown"), [(0.5, "50%"), (1.05, "105%"), (2.51, "noisy")])
 def test_shares_above_the_peak_are_marked_as_noisy(share, shown):
     one, of_peak = Spread(1.0, 1.0, 1.0), Spread(share, share, share)
-    line = table.row_line(Row("a", 1.0, one, 7.0, of_peak, {}), [])
-    assert line.split("|")[-2].strip() == shown
+    line = table.row_line(Row("a", 1, one, 7, of_peak, one, {}), [])
+    assert line.split("|")[-3].strip() == shown
     assert str(cells.Entry("GRU", one, of_peak, None)).split() == ["1.00", shown]
 
 

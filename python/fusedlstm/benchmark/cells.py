@@ -11,7 +11,7 @@ from fusedlstm.benchmark.peers import torch_inference, torch_training
 from fusedlstm.benchmark.problems import inference, training
 from fusedlstm.benchmark.shapes import Shape
 from fusedlstm.benchmark.table import share
-from fusedlstm.benchmark.timing import OURS, Call, DType, Rounds, Spread
+from fusedlstm.benchmark.timing import OURS, Call, DType, Rounds, Spread, Work
 from fusedlstm.layers import (
     CIFGLSTM,
     GRU,
@@ -121,7 +121,7 @@ def measure(
         ("inference", inference_calls, 1),
         ("training", training_calls, 3),
     ):
-        timed = Rounds(calls, passes * shape.flops, dtype, threads).run(rounds)
+        timed = Rounds(calls, Work(passes * shape.flops), dtype, threads).run(rounds)
         results[title] = [
             Entry(
                 name,

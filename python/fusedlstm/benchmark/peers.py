@@ -1,9 +1,10 @@
-"""The computations of the benchmark with PyTorch and onnxruntime."""
+"""The computations of the benchmark with PyTorch, onnxruntime and OpenVINO."""
 
 from __future__ import annotations
 
 import importlib.util
 import warnings
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,7 +14,10 @@ from fusedlstm._core import Array
 from fusedlstm.benchmark.timing import Call
 from fusedlstm.models.sequential import Sequential
 
-PEERS = ("torch", "onnxruntime")
+ONNX_PEERS = ("onnxruntime", "openvino")
+"""Libraries that run an ONNX model. They have no training, and no LSTM in float64."""
+
+PEERS = ("torch", *ONNX_PEERS)
 """Libraries that the benchmark compares with this package."""
 
 Lengths: TypeAlias = "npt.NDArray[np.int64] | None"
@@ -21,7 +25,7 @@ Lengths: TypeAlias = "npt.NDArray[np.int64] | None"
 
 def installed(name: str) -> bool:
     """Return True if a library of `PEERS` is installed."""
-    needed = ("onnx", "onnxruntime") if name == "onnxruntime" else (name,)
+    needed = ("onnx", name) if name in ONNX_PEERS else (name,)
     return all(importlib.util.find_spec(module) is not None for module in needed)
 
 
@@ -86,13 +90,12 @@ def _torch_outputs(module: Any, x: Any, lengths: Lengths) -> Any:
     return pad_packed_sequence(module(packed)[0], True, total_length=x.shape[1])[0]
 
 
-def onnxruntime_inference(model: Sequential, x: Array, lengths: Lengths, threads: int) -> Call:
-    """Return a call that computes the outputs of all steps of an LSTM with onnxruntime.
+def onnx_lstm(model: Sequential, x: Array, lengths: Lengths) -> tuple[bytes, Array]:
+    """Return an ONNX model of an LSTM and its input, of shape (T, B, I).
 
-    The call returns outputs of shape (T, 1, B, H). onnxruntime has no LSTM in float64.
+    The output has shape (T, 1, B, H).
     """
     import onnx
-    import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
 
     def to_onnx(array: Array) -> Array:
@@ -119,9 +122,47 @@ def onnxruntime_inference(model: Sequential, x: Array, lengths: Lengths, threads
     )
     onnx_model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(onnx_model)
+    return onnx_model.SerializeToString(), time_first
+
+
+def onnxruntime_inference(model: Sequential, x: Array, lengths: Lengths, threads: int) -> Call:
+    """Return a call that computes the outputs of all steps of an LSTM with onnxruntime.
+
+    The call returns outputs of shape (T, 1, B, H).
+    """
+    import onnxruntime
+
+    onnx_model, time_first = onnx_lstm(model, x, lengths)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(
-        onnx_model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(onnx_model, options, providers=["CPUExecutionProvider"])
     return lambda: session.run(None, {"X": time_first})[0]
+
+
+def openvino_inference(model: Sequential, x: Array, lengths: Lengths, threads: int) -> Call:
+    """Return a call that computes the outputs of all steps of an LSTM with OpenVINO in float32.
+
+    The default precision of OpenVINO is bfloat16 if the processor has instructions for it. The call
+    returns outputs of shape (T, 1, B, H), always in the same memory.
+    """
+    import openvino
+
+    onnx_model, time_first = onnx_lstm(model, x, lengths)
+    options = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+    }
+    core = openvino.Core()
+    compiled = core.compile_model(core.read_model(onnx_model), "CPU", options)
+    request = compiled.create_infer_request()
+    request.set_input_tensor(openvino.Tensor(time_first, shared_memory=True))
+    return lambda: request.infer(share_outputs=True)[0]
+
+
+INFERENCE: dict[str, Callable[[Sequential, Array, Lengths, int], Call]] = {
+    "torch": torch_inference,
+    "onnxruntime": onnxruntime_inference,
+    "openvino": openvino_inference,
+}
+"""The function that returns the call at inference, for each library of `PEERS`."""

@@ -8,13 +8,13 @@ import numpy as np
 
 from fusedlstm._core import Array
 from fusedlstm.benchmark.peers import (
+    INFERENCE,
+    ONNX_PEERS,
     Lengths,
-    onnxruntime_inference,
-    torch_inference,
     torch_training,
 )
 from fusedlstm.benchmark.shapes import Shape
-from fusedlstm.benchmark.timing import OURS, Call, DType
+from fusedlstm.benchmark.timing import OURS, Call, DType, Work
 from fusedlstm.layers import LSTM
 from fusedlstm.models.sequential import Sequential
 
@@ -76,21 +76,21 @@ class Problem:
         subnormal: bool = False,
     ) -> None:
         self.shape, self.threads = shape, threads
-        # onnxruntime has no LSTM in float64.
-        self.peers = [name for name in peers if name != "onnxruntime" or dtype == "float32"]
+        # These peers have no LSTM in float64.
+        self.peers = [name for name in peers if name not in ONNX_PEERS or dtype == "float32"]
         rng = np.random.default_rng(0)
         self.model = Sequential([LSTM(shape.hidden)], shape.inputs, dtype, random_state=0)
         size = (shape.batch, shape.steps)
         self.x: Array = rng.standard_normal((*size, shape.inputs)).astype(dtype)
         self.dy: Array = rng.standard_normal((*size, shape.hidden)).astype(dtype)
         self.lengths: Lengths = None
-        self.name, self.flops = str(shape), shape.flops
+        self.name, self.real_steps = str(shape), shape.batch * shape.steps
         if ragged:
             shortest = max(1, shape.steps // 10)
             self.lengths = rng.integers(shortest, shape.steps, shape.batch, endpoint=True)
             self.dy *= (np.arange(shape.steps) < self.lengths[:, np.newaxis])[..., np.newaxis]
             self.name += " ragged"
-            self.flops = shape.flops_of(int(self.lengths.sum()))
+            self.real_steps = int(self.lengths.sum())
         if subnormal:
             self.x[:] = SUBNORMAL[dtype]
             self.dy[:] = SUBNORMAL[dtype]
@@ -100,9 +100,8 @@ class Problem:
     def inference(self) -> dict[str, Call]:
         """Return one call per library that computes the outputs of all steps."""
         calls = {OURS: inference(self.model, self.x, self.lengths)}
-        for name, peer in (("torch", torch_inference), ("onnxruntime", onnxruntime_inference)):
-            if name in self.peers:
-                calls[name] = peer(self.model, self.x, self.lengths, self.threads)
+        for name in self.peers:
+            calls[name] = INFERENCE[name](self.model, self.x, self.lengths, self.threads)
         return calls
 
     def training(self) -> dict[str, Call]:
@@ -111,3 +110,10 @@ class Problem:
         if "torch" in self.peers:
             calls["torch"] = torch_training(self.model, self.x, self.dy, self.lengths, self.threads)
         return calls
+
+    def work(self, title: str) -> Work:
+        """Return the work of the calls of `inference` or `training`."""
+        flops, units = self.shape.flops_of(self.real_steps), self.real_steps * self.shape.hidden
+        if title == "inference":
+            return Work(flops, forward=units)
+        return Work(3 * flops, saving=units, backward=units)

@@ -19,6 +19,10 @@ from fusedlstm.benchmark.shapes import GRIDS, SMALL
 from fusedlstm.benchmark.timing import DType, Rounds, Row
 
 
+FULL_WIDTH = 6
+"""Multiply-adds in the latency of one, above which the units are as wide as a register."""
+
+
 class Options(NamedTuple):
     """Options of the benchmark.
 
@@ -58,17 +62,20 @@ def run(options: Options, file: Path | None = None) -> None:
 
 def _about(options: Options) -> dict[str, Any]:
     peaks = [core.multiply_add_peak(options.dtype, 0.02, options.threads) for _ in range(15)]
+    overlap = statistics.median(core.multiply_add_overlap(0.005) for _ in range(15))
+    register = {"x86_64_v4": 512, "x86_64_v3": 256}.get(core.variant, 128)
     return {
         "machine": f"{_processor()}, {platform.system()} {platform.machine()}",
         "date": datetime.date.today().isoformat(),
         "versions": ", ".join(
-            f"{name} {importlib.import_module(name).__version__}"
+            f"{name} {importlib.import_module(name).__version__.partition('-')[0]}"
             for name in ("fusedlstm", "numpy", *options.peers)
         ),
         "variant": f"{core.variant}, {core.compiler}",
         "threads": options.threads,
         "dtype": options.dtype,
         "rounds": options.rounds,
+        "multiply-add units, bits": register if overlap > FULL_WIDTH else register // 2,
         "multiply-add loop, GFLOP/s": round(statistics.median(peaks) / 1e9, 1),
     }
 
@@ -101,8 +108,8 @@ def _lstm(options: Options) -> dict[str, Any]:
         print(f"\n{title}: {_EXPLAINED[title]}\n\n{table.heading(peers)}", flush=True)
         rows: list[Row] = []
         for problem in problems(options):
-            flops = problem.flops * (1 if title == "inference" else 3)
-            rounds = Rounds(getattr(problem, title)(), flops, options.dtype, options.threads)
+            calls, work = getattr(problem, title)(), problem.work(title)
+            rounds = Rounds(calls, work, options.dtype, options.threads)
             rows.append(rounds.run(options.rounds).row(problem.name))
             print(table.row_line(rows[-1], peers), flush=True)
         grid_rows = rows[: len(GRIDS[options.grid])]

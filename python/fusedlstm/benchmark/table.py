@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from fusedlstm.benchmark.timing import Row, Spread
 
-NAME, SHORT, SPREAD = 23, 9, 28  # widths of columns
+NAME, SHORT, SPREAD, RATIO = 23, 10, 28, 26  # widths of columns
 
 MAX_SHARE = 1.05
 """Largest share of the peak that can result from an error of measurement."""
@@ -20,6 +20,9 @@ GFLOP/s:   10^9 floating-point operations per second of the matrix products, wit
 of peak:   GFLOP/s divided by the peak, which is the GFLOP/s of a loop of multiply-adds on
            registers, measured in the same round; "noisy" above {MAX_SHARE:.0%}, because other
            processes then slowed down the measurement of the peak
+of ceiling: least time divided by the time. The least time is the time of the products at the
+           speed of register tiles in the L1 cache plus the time of the equations in the L1 cache,
+           both measured in the same round
 x NAME:    time of library NAME divided by the time of fusedlstm; above 1 fusedlstm is faster"""
 """Explanation of the columns."""
 
@@ -51,7 +54,8 @@ def row_line(row: Row, peers: Sequence[str]) -> str:
             (_spread(milliseconds, ".4g"), SPREAD),
             (f"{row.gflops:.1f}", SHORT),
             (share(row.share.median), SHORT),
-            *((_spread(row.ratios.get(peer), ".2f"), SPREAD) for peer in peers),
+            (share(row.ceiling.median), SHORT),
+            *((_spread(row.ratios.get(peer), ".2f"), RATIO) for peer in peers),
         ],
     )
 
@@ -59,7 +63,7 @@ def row_line(row: Row, peers: Sequence[str]) -> str:
 def heading(peers: Sequence[str]) -> str:
     """Return the names of the columns and the line below the names."""
     columns = [("first, ms", SHORT), ("then, ms", SPREAD), ("GFLOP/s", SHORT), ("of peak", SHORT)]
-    columns += [(f"x {peer}", SPREAD) for peer in peers]
+    columns += [("of ceiling", SHORT), *((f"x {peer}", RATIO) for peer in peers)]
     rules = (f"{'-' * (width + 1)}:" for _, width in columns)
     return f"{_line('B x T x I - H', columns)}\n|:{'-' * (NAME + 1)}|{'|'.join(rules)}|"
 

@@ -17,7 +17,7 @@ OURS = "fusedlstm"
 """Name of the calls of this package."""
 
 PEAK_SECONDS = 0.002
-"""Duration of one measurement of the peak."""
+"""Duration of one measurement of the peak. The parts of the ceiling take a quarter each."""
 
 REST_SECONDS = 0.06
 """Time after which the threads of other libraries no longer spin (onnxruntime: about 50 ms)."""
@@ -41,6 +41,28 @@ class Spread(NamedTuple):
         return cls(statistics.median(ordered), ordered[tenth], ordered[-1 - tenth])
 
 
+class Work(NamedTuple):
+    """Work of one call.
+
+    Attributes
+    ----------
+    flops : float
+        Floating-point operations of the matrix products, without padding.
+    forward, saving, backward : float
+        Hidden units, summed over the steps of all sequences, in the equations of the LSTM: forward,
+        forward with saved activations, and backward.
+    """
+
+    flops: float
+    forward: float = 0
+    saving: float = 0
+    backward: float = 0
+
+    def least_seconds(self, rates: tuple[float, ...]) -> float:
+        """Return the seconds of this work at the rates of `core.tile_rates`."""
+        return sum(amount / rate for amount, rate in zip(self, rates, strict=True))
+
+
 class Row(NamedTuple):
     """Figures of one problem.
 
@@ -56,6 +78,9 @@ class Row(NamedTuple):
         10^9 floating-point operations per second, at the median time.
     share : Spread
         Floating-point operations per second divided by the peak of the same round.
+    ceiling : Spread
+        Least time of the products and equations in the L1 cache, measured in the same round,
+        divided by the time.
     ratios : dict of str to Spread
         Time of each other library divided by the time of this package.
     """
@@ -65,6 +90,7 @@ class Row(NamedTuple):
     seconds: Spread
     gflops: float
     share: Spread
+    ceiling: Spread
     ratios: dict[str, Spread]
 
     def as_dict(self) -> dict[str, Any]:
@@ -73,6 +99,7 @@ class Row(NamedTuple):
             **self._asdict(),
             "seconds": self.seconds._asdict(),
             "share": self.share._asdict(),
+            "ceiling": self.ceiling._asdict(),
             "ratios": {name: ratio._asdict() for name, ratio in self.ratios.items()},
         }
 
@@ -86,24 +113,25 @@ class Rounds:
     ----------
     calls : mapping of str to function
         The calls by name. ``fusedlstm`` must be one of the names.
-    flops : int
-        Number of floating-point operations of one call of ``fusedlstm``. It determines the number
-        of calls per round, which take about a millisecond. The number of calls does not depend on
-        measured times, so that runs can be compared.
+    work : Work
+        Work of one call of ``fusedlstm``. It determines the number of calls per round, which take
+        about a millisecond. The number of calls does not depend on measured times, so that runs can
+        be compared.
     dtype : {"float32", "float64"}
         The dtype of the multiply-add loop.
     threads : int
         Number of threads of the multiply-add loop.
     """
 
-    def __init__(self, calls: Mapping[str, Call], flops: int, dtype: DType, threads: int) -> None:
-        self._calls, self._flops, self._dtype, self._threads = calls, flops, dtype, threads
-        self._repeats = min(100, math.ceil(1e8 / flops))
+    def __init__(self, calls: Mapping[str, Call], work: Work, dtype: DType, threads: int) -> None:
+        self._calls, self._work, self._dtype, self._threads = calls, work, dtype, threads
+        self._repeats = min(100, math.ceil(1e8 / work.flops))
         self.first = {name: _seconds(call) for name, call in calls.items()}
         for call in calls.values():
             call()
         self.times: dict[str, list[float]] = {name: [] for name in calls}
         self.peaks: list[float] = []
+        self.tile_rates: list[tuple[float, ...]] = []
 
     def warm(self, name: str) -> None:
         """Call a function without timing, when the threads of other libraries no longer spin."""
@@ -119,12 +147,13 @@ class Rounds:
         self.times[name].append(_seconds(self._calls[name], self._repeats))
 
     def time_others(self) -> None:
-        """Time all functions except ``fusedlstm``, measure the peak and warm up ``fusedlstm``."""
+        """Time the other functions, measure peak and ceiling, and warm up ``fusedlstm``."""
         for name in self._calls:
             if name != OURS:
                 self.warm(name)
                 self.time(name)
         self.peaks.append(core.multiply_add_peak(self._dtype, PEAK_SECONDS, self._threads))
+        self.tile_rates.append(core.tile_rates(self._dtype, PEAK_SECONDS / 4, self._threads))
         self.warm(OURS)
 
     def run(self, rounds: int) -> Rounds:
@@ -139,10 +168,15 @@ class Rounds:
         pairs = zip(self.times[name], self.times[base], strict=True)
         return Spread.of(a / b for a, b in pairs)
 
-    def share(self, name: str, flops: int) -> Spread:
+    def share(self, name: str, flops: float) -> Spread:
         """Return the operations per second of a call divided by the peak of the same round."""
         pairs = zip(self.times[name], self.peaks, strict=True)
         return Spread.of(flops / seconds / peak for seconds, peak in pairs)
+
+    def ceiling(self) -> Spread:
+        """Return the least time of the work in the L1 cache divided by the time of a call."""
+        pairs = zip(self.times[OURS], self.tile_rates, strict=True)
+        return Spread.of(self._work.least_seconds(rates) / seconds for seconds, rates in pairs)
 
     def row(self, name: str) -> Row:
         """Return the figures of ``fusedlstm``."""
@@ -151,8 +185,9 @@ class Rounds:
             name,
             self.first[OURS],
             seconds,
-            self._flops / seconds.median / 1e9,
-            self.share(OURS, self._flops),
+            self._work.flops / seconds.median / 1e9,
+            self.share(OURS, self._work.flops),
+            self.ceiling(),
             {other: self.ratio(other) for other in self._calls if other != OURS},
         )
 
