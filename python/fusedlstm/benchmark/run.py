@@ -18,7 +18,6 @@ from fusedlstm.benchmark.problems import Problem
 from fusedlstm.benchmark.shapes import GRIDS, SMALL
 from fusedlstm.benchmark.timing import DType, Rounds, Row
 
-
 FULL_WIDTH = 6
 """Multiply-adds in the latency of one, above which the units are as wide as a register."""
 
