@@ -49,6 +49,12 @@ def _parser() -> argparse.ArgumentParser:
         help="compare cells with the plain LSTM: a comma-separated list, or no value for all cells",
     )
     bench.add_argument(
+        "--table",
+        choices=("lengths", "threads", "calls"),
+        help="other figures of fusedlstm alone: unequal lengths, the speedup by threads, or calls "
+        "with one short sequence",
+    )
+    bench.add_argument(
         "--threads",
         type=_positive,
         default=1,
@@ -107,7 +113,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = _names(parser, "--cells", given.cells, list(cells.layers(1)))
     if given.json is not None and not given.json.absolute().parent.is_dir():
         parser.error(f"--json must be a file in an existing folder; got '{given.json}'")
-    run(Options(given.grid, chosen, given.threads, given.dtype, peers, given.rounds), given.json)
+    if given.table == "threads" and given.threads == 1:
+        given.threads = 2
+    run(
+        Options(given.grid, chosen, given.threads, given.dtype, peers, given.rounds, given.table),
+        given.json,
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 
 import fusedlstm
 from fusedlstm import __main__ as command
-from fusedlstm.benchmark import PEERS, Problem, cells, installed, shapes, table, timing
+from fusedlstm.benchmark import PEERS, Problem, cells, installed, ratios, shapes, table, timing
 from fusedlstm.benchmark.peers import ONNX_PEERS
 from fusedlstm.benchmark.timing import OURS, Rounds, Row, Spread, Work
 
@@ -64,6 +64,25 @@ def test_bench_compares_cells(capsys, tmp_path):
         names = [entry["cell"] for entry in figures[str(TINY)][what]]
         assert names == ["LSTM", "GRU", "layer norm"]
     assert "layer norm" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("table", ["lengths", "threads", "calls"])
+def test_bench_prints_other_tables(capsys, tmp_path, monkeypatch, table):
+    monkeypatch.setattr(ratios, "CALLS", 1)
+    monkeypatch.setitem(shapes.GRIDS, "small", (shapes.Shape(16, 5, 3, 4),))
+    file = tmp_path / "figures.json"
+    arguments = ["--grid", "small", "--rounds", "1", "--peers", "", "--table", table]
+    command.main(["bench", *arguments, "--json", str(file)])
+    out = capsys.readouterr().out
+    assert ("LSTMTagger" if table == "calls" else "16x5x3-4") in out
+    figures = json.loads(file.read_text())
+    if table == "lengths":
+        assert figures["16x5x3-4"]["training"]["median"] > 0
+    elif table == "threads":
+        assert figures["threads"] == 2
+        assert all(value > 0 for value in figures["16x5x3-4"].values())
+    else:
+        assert all(value["median"] > 0 for value in list(figures.values())[-1].values())
 
 
 def test_every_cell_can_be_measured():
@@ -150,7 +169,7 @@ def test_shares_above_the_peak_are_marked_as_noisy(share, shown):
     one, of_peak = Spread(1.0, 1.0, 1.0), Spread(share, share, share)
     line = table.row_line(Row("a", 1, one, 7, of_peak, one, {}), [])
     assert line.split("|")[-3].strip() == shown
-    assert str(cells.Entry("GRU", one, of_peak, None)).split() == ["1.00", shown]
+    assert str(cells.Entry("GRU", one, one, of_peak, None)).split() == ["1.00", "1.00", shown]
 
 
 def test_flops_of_a_shape():

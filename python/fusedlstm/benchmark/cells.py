@@ -65,6 +65,8 @@ class Entry(NamedTuple):
         Name of the cell.
     over_lstm : Spread
         Time divided by the time of the plain LSTM.
+    per_flop : Spread
+        Time per floating-point operation divided by that of the plain LSTM.
     share : Spread
         Floating-point operations per second divided by the peak of the same round.
     torch : Spread or None
@@ -73,6 +75,7 @@ class Entry(NamedTuple):
 
     cell: str
     over_lstm: Spread
+    per_flop: Spread
     share: Spread
     torch: Spread | None
 
@@ -87,7 +90,8 @@ class Entry(NamedTuple):
 
     def __str__(self) -> str:
         """Return the medians as text."""
-        text = f"{self.over_lstm.median:.2f} {share(self.share.median):>4}"
+        text = f"{self.over_lstm.median:.2f} {self.per_flop.median:.2f}"
+        text += f" {share(self.share.median):>4}"
         return text + (f" x{self.torch.median:.1f}" if self.torch else "")
 
 
@@ -126,6 +130,7 @@ def measure(
             Entry(
                 name,
                 timed.ratio(key),
+                Spread(*(value * shape.flops / _flops(model, shape) for value in timed.ratio(key))),
                 timed.share(key, passes * _flops(model, shape)),
                 timed.ratio("torch " + name, key) if "torch " + name in calls else None,
             )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from fusedlstm._core import core
 from fusedlstm._core.threads import set_num_threads
-from fusedlstm.benchmark import cells, table
+from fusedlstm.benchmark import cells, ratios, table
 from fusedlstm.benchmark.problems import Problem
 from fusedlstm.benchmark.shapes import GRIDS, SMALL
 from fusedlstm.benchmark.timing import DType, Rounds, Row
@@ -39,6 +39,8 @@ class Options(NamedTuple):
         Libraries to compare with. They must be installed.
     rounds : int
         Number of rounds per shape.
+    table : {"lengths", "threads", "calls"} or None
+        One of the tables of `ratios` instead of the comparison with the peers.
     """
 
     grid: str = "full"
@@ -47,6 +49,7 @@ class Options(NamedTuple):
     dtype: DType = "float32"
     peers: Sequence[str] = ()
     rounds: int = 20
+    table: str | None = None
 
 
 def run(options: Options, file: Path | None = None) -> None:
@@ -54,14 +57,25 @@ def run(options: Options, file: Path | None = None) -> None:
     set_num_threads(options.threads)
     about = _about(options)
     print("\n".join(f"{name}: {value}" for name, value in about.items()))
-    results = _cells(options) if options.cells else _lstm(options)
+    results = _results(options)
     if file is not None:
         file.write_text(json.dumps({**about, **results}, indent=1) + "\n")
 
 
+def _results(options: Options) -> dict[str, Any]:
+    shapes = GRIDS[options.grid]
+    if options.table == "lengths":
+        return ratios.lengths(shapes, options.dtype, options.threads, options.rounds)
+    if options.table == "threads":
+        return ratios.threads(shapes, options.dtype, options.threads, options.rounds)
+    if options.table == "calls":
+        return ratios.small_calls(options.dtype, options.rounds)
+    return _cells(options) if options.cells else _lstm(options)
+
+
 def _about(options: Options) -> dict[str, Any]:
     peaks = [core.multiply_add_peak(options.dtype, 0.02, options.threads) for _ in range(15)]
-    overlap = statistics.median(core.multiply_add_overlap(0.005) for _ in range(15))
+    overlap = core.multiply_add_overlap(0.01)
     register = {"x86_64_v4": 512, "x86_64_v3": 256}.get(core.variant, 128)
     return {
         "machine": f"{_processor()}, {platform.system()} {platform.machine()}",
@@ -133,10 +147,10 @@ def _cells(options: Options) -> dict[str, Any]:
     }
     print(f"\n{_CELLS_LEGEND}")
     for title in _EXPLAINED:
-        print(f"\n{title}\n{'':<22}" + "".join(f"{shape!s:>20}" for shape in shapes))
+        print(f"\n{title}\n{'':<22}" + "".join(f"{shape!s:>22}" for shape in shapes))
         columns = (measured[str(shape)][title] for shape in shapes)
         for entries in zip(*columns, strict=True):
-            print(f"{entries[0].cell:<22}" + "".join(f"{entry!s:>20}" for entry in entries))
+            print(f"{entries[0].cell:<22}" + "".join(f"{entry!s:>22}" for entry in entries))
     return {
         shape: {title: [entry.as_dict() for entry in entries] for title, entries in result.items()}
         for shape, result in measured.items()
@@ -146,6 +160,7 @@ def _cells(options: Options) -> dict[str, Any]:
 _CELLS_LEGEND = """\
 Each entry has these figures:
 1. the time divided by the time of the plain LSTM
-2. the floating-point operations per second, in percent of a loop of multiply-adds on registers that
+2. the time per floating-point operation of the matrix products, divided by that of the plain LSTM
+3. the floating-point operations per second, in percent of a loop of multiply-adds on registers that
    is measured in the same round; "noisy" if other processes slowed down this loop
-3. after x, for cells that PyTorch has, the time of PyTorch divided by the time of fusedlstm"""
+4. after x, for cells that PyTorch has, the time of PyTorch divided by the time of fusedlstm"""

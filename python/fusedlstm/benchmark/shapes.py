@@ -40,6 +40,7 @@ GRIDS = {  # the shapes that the option --grid selects
         Shape(256, 28, 28, 128),
         Shape(16, 1000, 4, 32),
     ),
+    "cells": (*SMALL[1:], Shape(32, 100, 64, 128)),
     "batches": tuple(
         Shape(batch, 50, 16, hidden)
         for batch in (1, 2, 4, 8)

@@ -58,7 +58,7 @@ class Work(NamedTuple):
     saving: float = 0
     backward: float = 0
 
-    def least_seconds(self, rates: tuple[float, ...]) -> float:
+    def leastseconds_of(self, rates: tuple[float, ...]) -> float:
         """Return the seconds of this work at the rates of `core.tile_rates`."""
         return sum(amount / rate for amount, rate in zip(self, rates, strict=True))
 
@@ -126,7 +126,7 @@ class Rounds:
     def __init__(self, calls: Mapping[str, Call], work: Work, dtype: DType, threads: int) -> None:
         self._calls, self._work, self._dtype, self._threads = calls, work, dtype, threads
         self._repeats = min(100, math.ceil(1e8 / work.flops))
-        self.first = {name: _seconds(call) for name, call in calls.items()}
+        self.first = {name: seconds_of(call) for name, call in calls.items()}
         for call in calls.values():
             call()
         self.times: dict[str, list[float]] = {name: [] for name in calls}
@@ -144,7 +144,7 @@ class Rounds:
 
     def time(self, name: str) -> None:
         """Time the calls of one function in a round. Call `warm` first."""
-        self.times[name].append(_seconds(self._calls[name], self._repeats))
+        self.times[name].append(seconds_of(self._calls[name], self._repeats))
 
     def time_others(self) -> None:
         """Time the other functions, measure peak and ceiling, and warm up ``fusedlstm``."""
@@ -176,7 +176,7 @@ class Rounds:
     def ceiling(self) -> Spread:
         """Return the least time of the work in the L1 cache divided by the time of a call."""
         pairs = zip(self.times[OURS], self.tile_rates, strict=True)
-        return Spread.of(self._work.least_seconds(rates) / seconds for seconds, rates in pairs)
+        return Spread.of(self._work.leastseconds_of(rates) / seconds for seconds, rates in pairs)
 
     def row(self, name: str) -> Row:
         """Return the figures of ``fusedlstm``."""
@@ -192,7 +192,8 @@ class Rounds:
         )
 
 
-def _seconds(call: Call, repeats: int = 1) -> float:
+def seconds_of(call: Call, repeats: int = 1) -> float:
+    """Return the seconds per call."""
     start = time.perf_counter()
     for _ in range(repeats):
         call()
