@@ -156,7 +156,7 @@ def openvino_inference(model: Sequential, x: Array, lengths: Lengths, threads: i
     core = openvino.Core()
     compiled = core.compile_model(core.read_model(onnx_model), "CPU", options)
     request = compiled.create_infer_request()
-    request.set_input_tensor(openvino.Tensor(time_first, shared_memory=True))
+    request.get_input_tensor().data[:] = time_first
     return lambda: request.infer(share_outputs=True)[0]
 
 
