@@ -66,9 +66,12 @@ TileRates tile_rates_of_thread(double seconds) {
   fill_with_fractions(gates);
   for (auto& state : states) fill_with_fractions(state);
   const auto grid = [&](int k) { return Grid<S>{states[k], 0, size}; };
-  const Cell<S>& cell = *find_cell<S>("lstm");
+  CellSpec spec;
+  spec.family = "lstm";
+  const Cell<S> cell = make_cell<S>(spec);
 
   ForwardTile<S> forward;
+  forward.spec = &cell.spec;
   forward.groups = 1;
   forward.rows = rows;
   forward.z = {z, 0, width};
@@ -81,6 +84,7 @@ TileRates tile_rates_of_thread(double seconds) {
   rates.saving = rows * size * call_rate(seconds, [&] { cell.forward(forward); });
 
   BackwardTile<S> backward;
+  backward.spec = &cell.spec;
   backward.groups = 1;
   backward.rows = rows;
   backward.dh = grid(2);
