@@ -22,15 +22,14 @@ struct RnnEquations {
     Pack<S> h;
     if constexpr (Tanh) h = divide(tanh_fraction(z[0]));
     else h = relu(z[0]);
-    units.save_gate(0, h);
     units.save_h_factor(h);
     return h;
   }
 
-  // tanh: dz = dh (1 - h^2). max(z, 0): dz = dh if h > 0, otherwise 0.
+  // tanh: dz = dh (1 - h^2). max(z, 0): dz = dh if h > 0, otherwise 0. h_factor is h, so forward saves no gate.
   template <class Units>
-  static FUSEDLSTM_INLINE void backward(Pack<S> dh, Pack<S>, const Units&, S*, S* gates_array, S*) {
-    const Pack<S> h = load(gates_array);
+  static FUSEDLSTM_INLINE void backward(Pack<S> dh, Pack<S>, const Units&, S*, S* gates_array, S* h_factor) {
+    const Pack<S> h = load(h_factor);
     store(gates_array, Tanh ? dh * tanh_slope(h) : where_positive(h, dh));
   }
 };

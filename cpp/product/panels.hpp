@@ -3,7 +3,8 @@
 // Units are divided into groups of one packet. A forward panel holds one group: for each k (the inputs, then the hidden
 // units), the weights of all gates of the group side by side, [k][gate][unit]. The last group may have fewer units. It
 // is packed densely, [k][gate][remaining units], so that it costs only the packets that it needs. The activations that
-// are saved for backward have the same layout: one gate row per step, sequence and group.
+// are saved for backward have the same layout: one gate row per step, sequence and group. With a single gate, a panel
+// and a gate row hold up to four groups, as many as fill a tile.
 //
 // Backward multiplies gate rows with the weights as they are stored. Its panels hold up to four packets of columns, and
 // k runs over the rows of the weights in the order of the gate rows.
@@ -43,8 +44,18 @@ struct Groups {
   Index padded_units() const { return Index(count) * pack_size<S>; }
   // The numbers in `rows` gate rows of all groups. The rows of a group are contiguous.
   Index gate_row_size(Index rows) const { return rows * ((count - 1) * width() + width_of(count - 1)); }
-  // With one gate, a forward panel holds as many groups as fill a tile.
+  // With one gate, a forward panel and a gate row hold as many groups as fill a tile.
   int groups_per_panel() const { return gates == 1 ? max_packets : 1; }
+  int panel_count() const { return (count + groups_per_panel() - 1) / groups_per_panel(); }
+  int groups_in_panel(int panel) const { return std::min(groups_per_panel(), count - panel * groups_per_panel()); }
+  Index panel_units(int panel) const {
+    const int last = panel * groups_per_panel() + groups_in_panel(panel) - 1;
+    return Index(groups_in_panel(panel) - 1) * pack_size<S> + units_of(last);
+  }
+  // The numbers in a gate row of a panel.
+  Index panel_width(int panel) const {
+    return gates > 1 ? width_of(panel) : Index(groups_in_panel(panel)) * pack_size<S>;
+  }
   Panels<S> forward_panels(const S* values, Index k_count, bool partly_fed) const {
     if (gates > 1) return gate_panels(values, k_count, partly_fed);
     const int panels = (count + max_packets - 1) / max_packets, last = count - (panels - 1) * max_packets;

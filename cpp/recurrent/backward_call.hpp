@@ -38,7 +38,7 @@ struct BackwardCall {
   Index time(Index t, Index sorted) const { return shape.time(t, length(sorted)); }
 };
 
-// The gradients of the pre-activations as A of a product with W_hh, W_ih, W_hn or W_gates: one operand per group, with
+// The gradients of the pre-activations as A of a product with W_hh, W_ih, W_hn or W_gates: one operand per panel, with
 // the gates that have rows in the matrix. Of layer normalization, the gradients of W_ih x or W_hh h_prev: one operand.
 template <class S>
 class GateOperands {
@@ -53,9 +53,9 @@ class GateOperands {
       return;
     }
     Index first_k = 0;
-    for (int g = 0; g < groups.count; g++) {
-      const Index k_count = Index(fed_.count) * groups.units_of(g);
-      operands_.push_back({nullptr, groups.width_of(g), first_k, k_count});
+    for (int p = 0; p < groups.panel_count(); p++) {
+      const Index k_count = Index(fed_.count) * groups.panel_units(p);
+      operands_.push_back({nullptr, groups.panel_width(p), first_k, k_count});
       first_k += k_count;
     }
   }
@@ -65,9 +65,9 @@ class GateOperands {
       operands_[0].values = part_.at(saved_row);
       return operands_.data();
     }
-    for (int g = 0; g < saved_.groups.count; g++)
-      operands_[static_cast<std::size_t>(g)].values =
-          saved_.gates_of(g, saved_row) + fed_.first * saved_.groups.units_of(g);
+    for (int p = 0; p < count(); p++)
+      operands_[static_cast<std::size_t>(p)].values =
+          saved_.gates_of(p, saved_row) + fed_.first * saved_.groups.panel_units(p);
     return operands_.data();
   }
   int count() const { return int(operands_.size()); }

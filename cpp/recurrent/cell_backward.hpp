@@ -47,7 +47,6 @@ class CellBackward {
     if (bypass_dh_) std::fill_n(bypass_dh_, shard_.rows * outputs_, S(0));
     if (bypass_dc_) std::fill_n(bypass_dc_, shard_.rows * groups_.padded_units(), S(0));
     step_tile_.h_factor = saved.grid(saved.h_factor, 0, 0);
-    step_tile_.gates = {saved.gates, saved.plan.saved_rows * groups_.width(), groups_.width()};
     for (Index r = 0; r < shard_.rows; r++)
       for (int g = units.first; g < units.last; g++) {
         const S* from = call_.dfinal.c;
@@ -63,7 +62,6 @@ class CellBackward {
     if (saved.c_after_zoneout)
       step_tile_.c_prev.values = saved.c_after_zoneout + shard_.saved_row(t - 1) * pack_size<S>;
     if (saved.c) step_tile_.c.values = saved.c + first * pack_size<S>;
-    step_tile_.gates.values = saved.gates + first * groups_.width_of(0);
     step_tile_.h_factor.values = saved.h_factor + first * pack_size<S>;
     masks_.draw(t, active);
   }
@@ -107,8 +105,9 @@ class CellBackward {
   template <class Work>
   void for_parts(Index t, Index row, int rows, int first_group, int groups, Grid<S> dh, Work&& work) {
     const int last_group = groups_.count - 1;
-    const bool has_tail = groups_.is_tail(last_group) && first_group + groups == groups_.count;
+    const bool has_tail = groups_.gates > 1 && groups_.is_tail(last_group) && first_group + groups == groups_.count;
     BackwardTile<S> tile = step_tile_.from(first_group, row);
+    tile.gates = call_.saved->gate_grid(first_group, shard_.saved_row(t) + row);
     tile.groups = groups - has_tail;
     tile.rows = rows;
     tile.dh = dh;
@@ -157,8 +156,8 @@ class CellBackward {
   S* dc_ = nullptr;         // [group][row]
   S* bypass_dh_ = nullptr;  // [group][row], the gradient that zoneout leads past the cell
   S* bypass_dc_ = nullptr;
-  S* tail_gates_ = nullptr;  // [row][gate][unit]
-  BackwardTile<S> step_tile_{};
+  S* tail_gates_ = nullptr;      // [row][gate][unit]
+  BackwardTile<S> step_tile_{};  // without gates
 };
 
 }  // namespace fusedlstm

@@ -88,12 +88,11 @@ class alignas(thread_alignment) ForwardPass {
     step_tile_.h_prev = row_major(dropped_h_, padded);
     if (masks_.candidate) step_tile_.candidate_mask = row_major(masks_.candidate.values(), padded);
     masks_.start(shard_.rows, [&](Index r) { return range_.row_of(r); });
-    x_product_.restart();
+    x_product_.start(range_);
     load_initial_states();
-    if (!call_.y) return;
-    for (Index r = 0; r < shard_.rows; r++)
-      for (Index time = range_.length(r); time < call_.shape.steps; time++)
-        std::fill_n(call_.y.at(range_.row_of(r), time) + range_.first_output(), range_.own_outputs(), S(0));
+    if (first_y_)
+      for (Index r = 0; r < shard_.rows; r++) first_y_[r] = range_.y_at(r, 0);
+    if (call_.y) clear_past_ends();
   }
 
   void step(Index t, int phase) {
@@ -117,7 +116,22 @@ class alignas(thread_alignment) ForwardPass {
     x_product_.lay_out(range_, arena);
     tail_tile_.lay_out(range_, arena);
     norm_.lay_out(range_, arena);
+    if (call_.y && !call_.plan->equal) first_y_ = arena.take<S*>(shard_.rows);
     return arena.used();
+  }
+
+  // y is zero past the end of a sequence.
+  void clear_past_ends() {
+    const Index outputs = range_.own_outputs();
+    for (Index r = 0; r < shard_.rows; r++) {
+      const Index length = range_.length(r), count = call_.shape.steps - length;
+      S* y = call_.y.at(range_.row_of(r), length) + range_.first_output();
+      if (outputs == call_.y.by_step) {
+        std::fill_n(y, count * outputs, S(0));
+        continue;
+      }
+      for (Index k = 0; k < count; k++) std::fill_n(y + k * call_.y.by_step, outputs, S(0));
+    }
   }
 
   // The recurrent state that step t + 1 reads. Training keeps one per step, inference only the current one.
@@ -261,6 +275,7 @@ class alignas(thread_alignment) ForwardPass {
     cell_tile.groups = groups;
     cell_tile.rows = tile.rows;
     cell_tile.z = {tile.values, by_group, tile.width};
+    if (call_.saved && groups_.gates == 1) cell_tile.gates = call_.saved->gate_grid(group, shard_.saved_row(t) + row);
     if (groups_.is_tail(group) && groups_.gates > 1)
       tail_tile_.forward(range_, tile, cell_tile, group, kept_gates(t, group, row), [&](Index r) {
         return FeedingRows<S>{range_.x_at(r, t), h_ + r * outputs_.padded_units(),
@@ -417,7 +432,7 @@ class alignas(thread_alignment) ForwardPass {
     }
   }
   S* output_row(Index t, Index row) const {
-    return call_.plan->equal ? y_ + row * call_.y.by_row : range_.y_at(row, t);
+    return call_.plan->equal ? y_ + row * call_.y.by_row : first_y_[row] + t * range_.step_stride(call_.y.by_step);
   }
 
   // The final states of the rows that end with step t.
@@ -457,7 +472,8 @@ class alignas(thread_alignment) ForwardPass {
   const S* h_ = nullptr;    // the h_prev that the products read
   MemoryBlock scratch_;
   ForwardTile<S> step_tile_{};
-  S* y_ = nullptr;  // the output of the first row at this step, if all lengths are equal
+  S* y_ = nullptr;         // the output of the first row at this step, if all lengths are equal
+  S** first_y_ = nullptr;  // the output of each row at step 0, if lengths are unequal
 };
 
 }  // namespace fusedlstm

@@ -71,6 +71,8 @@ struct ForwardRange {
   Index length(Index row) const { return call.plan->lengths[static_cast<std::size_t>(shard.first_row + row)]; }
   const S* x_at(Index row, Index t) const { return call.x.at(row_of(row), call.shape.time(t, length(row))); }
   S* y_at(Index row, Index t) const { return call.y.at(row_of(row), call.shape.time(t, length(row))); }
+  // Between two steps of a row of x or y.
+  Index step_stride(Index by_step) const { return call.shape.reverse ? -by_step : by_step; }
 };
 
 // Arrays of the rows of a shard as grids: [group][row][unit] and [row][padded units].

@@ -15,7 +15,7 @@ template <class S>
 struct GradientRows {
   const S* values;               // saved row 0 of slice 0
   Index by_slice;                // numbers between slices
-  Index by_row, by_row_of_tail;  // numbers between saved rows
+  Index by_row, by_row_of_last;  // numbers between saved rows, and those of the last slice
   Groups<S> groups;
   int groups_per_slice;
   int first_gate, gate_count;  // of a slice that is not the tail; the tail has all gates
@@ -29,9 +29,10 @@ struct GradientRows {
   }
   PanelSlice<S> slice(int number) const {
     const S* from = values + number * by_slice;
-    if (is_tail(number)) return {from, by_row_of_tail, groups.packets_of(number)};
+    const Index between = number == slices() - 1 ? by_row_of_last : by_row;
+    if (is_tail(number)) return {from, between, groups.packets_of(number)};
     const int packets = groups.gates > 1 ? gate_count : int(whole_packets<S>(units_of(number)) / pack_size<S>);
-    return {from + first_gate * pack_size<S>, by_row, packets};
+    return {from + first_gate * pack_size<S>, between, packets};
   }
 };
 
@@ -71,9 +72,15 @@ std::vector<GradientTerm<S>> gradient_terms(const BackwardCall<S>& call) {
 
   const auto gate_rows = [&](int first, int count, const Rows<S>& part = {}) -> GradientRows<S> {
     if (part) return {part.values, groups.width(), part.stride, part.stride, groups, 1, first, count};
-    return {
-        saved.gates, saved_rows * groups.width(), groups.width(), groups.width_of(groups.count - 1), groups, 1, first,
-        count};
+    const int per_panel = groups.groups_per_panel();
+    return {saved.gates,
+            saved_rows * per_panel * groups.width(),
+            per_panel * groups.width(),
+            groups.panel_width(groups.panel_count() - 1),
+            groups,
+            per_panel,
+            first,
+            count};
   };
   const auto fed_rows = [&](const int(&rows)[max_gates], const Rows<S>& part = {}) {
     const FedGates fed(gates, rows);

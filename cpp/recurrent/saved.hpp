@@ -31,7 +31,7 @@ template <class S>
 struct SavedDirection {
   RowPlan plan;
   Groups<S> groups;
-  S* gates = nullptr;     // gate rows, [group][saved row][gates]
+  S* gates = nullptr;     // gate rows, [panel][saved row][gates]
   S* c = nullptr;         // [group][saved row][unit]; h if that is the recurrent state; null if there is none
   S* h_factor = nullptr;  // [group][saved row][unit]
   // The states that the next step reads. They differ from c and h_factor only with zoneout.
@@ -81,8 +81,16 @@ struct SavedDirection {
   // The h that the next step reads, without projection. Without zoneout, the h of a step is there only after backward
   // of that step.
   S* h() const { return h_after_zoneout ? h_after_zoneout : h_factor; }
-  S* gates_of(int group, Index saved_row) const {
-    return gates + group * plan.saved_rows * groups.width() + saved_row * groups.width_of(group);
+  // A gate row of a panel. A panel is a group, or several groups with a single gate (product/panels.hpp).
+  S* gates_of(int panel, Index saved_row) const {
+    return gates + panel * plan.saved_rows * groups.groups_per_panel() * groups.width() +
+           saved_row * groups.panel_width(panel);
+  }
+  // The gates of the groups of one panel, starting at this group and saved row.
+  Grid<S> gate_grid(int group, Index saved_row) const {
+    const int per_panel = groups.groups_per_panel(), panel = group / per_panel;
+    S* values = gates_of(panel, saved_row) + group % per_panel * groups.width();
+    return {values, per_panel > 1 ? groups.width() : plan.saved_rows * groups.width(), groups.panel_width(panel)};
   }
   // One packet per group and row, starting at this group and saved row.
   Grid<S> grid(S* values, int group, Index saved_row) const {

@@ -22,9 +22,16 @@ class XProduct {
 
   void lay_out(const ForwardRange<S>& range, Arena& arena) {
     if (in_advance_) ahead_ = arena.take<S>(range.shard.rows * steps_ahead_ * range.own_width());
-    else if (!range.call.plan->equal) gathered_ = arena.take<S>(range.shard.rows * range.input_size());
+    if (in_advance_ || range.call.plan->equal) return;
+    gathered_stride_ = whole_packets<S>(range.input_size());
+    gathered_ = arena.take<S>(range.shard.rows * gathered_stride_);
+    first_x_ = arena.take<const S*>(range.shard.rows);
   }
-  void restart() { end_ = 0; }
+  void start(const ForwardRange<S>& range) {
+    end_ = 0;
+    if (first_x_)
+      for (Index r = 0; r < range.shard.rows; r++) first_x_[r] = range.x_at(r, 0);
+  }
 
   // x of step t for the active rows: in place if all lengths are equal, otherwise gathered.
   OperandA<S> operand(const ForwardRange<S>& range, Index t, Index active) {
@@ -33,8 +40,11 @@ class XProduct {
       const Index time = range.call.shape.time(t, range.shard.steps);
       return {range.call.x.at(range.shard.first_row, time), range.call.x.by_row, 0, inputs, fed_.span};
     }
-    for (Index r = 0; r < active; r++) copy(range.x_at(r, t), inputs, gathered_ + r * inputs);
-    return {gathered_, inputs, 0, inputs, fed_.span};
+    const Index offset = t * range.step_stride(range.call.x.by_step);
+    for (Index r = 0; r < active; r++)
+      for (Index j = 0; j < inputs; j += pack_size<S>)
+        store(gathered_ + r * gathered_stride_ + j, load_first(first_x_[r] + offset + j, inputs - j));
+    return {gathered_, gathered_stride_, 0, inputs, fed_.span};
   }
 
   // W_ih x + b of step t as the initial value of the product with h.
@@ -70,7 +80,10 @@ class XProduct {
   bool in_advance_;
   Index steps_ahead_ = 0, end_ = 0;  // the steps [end - steps_ahead, end) are in `ahead_`
   S* ahead_ = nullptr;               // [row][step][group][width]
-  S* gathered_ = nullptr;            // [row][input]
+  // With unequal lengths: x of a step, [row][input], and x of step 0 of each row in the caller's array.
+  S* gathered_ = nullptr;
+  Index gathered_stride_ = 0;
+  const S** first_x_ = nullptr;
 };
 
 }  // namespace fusedlstm
