@@ -22,18 +22,20 @@ struct TileRates {
 
 namespace detail {
 
-// Calls per second, over at least `seconds`.
+// Calls per second of the fastest burst within about `seconds`: other processes slow down some bursts.
 template <class Work>
 double call_rate(double seconds, Work&& work) {
-  constexpr int burst = 64;
-  double calls = 0, elapsed = 0;
-  const auto start = Clock::now();
-  while (elapsed < seconds) {
+  constexpr int burst = 32;
+  double least = 1e300;
+  const Clock::time_point start = Clock::now();
+  Clock::time_point before = start;
+  while (std::chrono::duration<double>(before - start).count() < seconds) {
     for (int k = 0; k < burst; k++) work();
-    calls += burst;
-    elapsed = std::chrono::duration<double>(Clock::now() - start).count();
+    const Clock::time_point now = Clock::now();
+    least = std::min(least, std::chrono::duration<double>(now - before).count());
+    before = now;
   }
-  return calls / elapsed;
+  return burst / least;
 }
 
 template <class S, std::size_t N>
@@ -98,7 +100,7 @@ TileRates tile_rates_of_thread(double seconds) {
 
 }  // namespace detail
 
-// Each measurement takes at least `seconds`.
+// Each of the four measurements takes about `seconds`.
 template <class S>
 TileRates tile_rates(double seconds, int threads) {
   std::vector<TileRates> rates(std::size_t(threads), TileRates{});
