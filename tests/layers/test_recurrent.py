@@ -190,18 +190,17 @@ def test_reverse_reads_each_sequence_from_its_last_step(layer):
 @pytest.mark.parametrize("bidirectional", [False, True])
 @each_cell
 def test_trainable_states_are_initial_states_with_gradients(layer, bidirectional):
-    if not layer.has_complete_state:
-        pytest.skip("the layer has no complete state")
     layer = replace(layer, bidirectional=bidirectional)
     trained = model_of(replace(layer, trainable_state=True))
     named = trained.named_params()
     plain = Sequential.from_named_params(
         [layer], 2, {n: a for n, a in named.items() if "initial" not in n}, "float64"
     )
-    state = tuple(
-        np.repeat(named[f"0.initial_{name}"].reshape(shape[0], 1, shape[2]), len(X), axis=1)
-        for name, shape in zip(layer.state_names, layer.state_shapes(len(X)), strict=True)
-    )
+    # The gates of full gate recurrence have no initial parameters and start at zero.
+    state = [np.zeros(shape) for shape in layer.state_shapes(len(X))]
+    for array, name in zip(state, layer.trainable_states, strict=False):
+        array[:] = named[f"0.initial_{name}"].reshape(array.shape[0], 1, array.shape[2])
+    state = tuple(state)
     np.testing.assert_array_equal(trained.predict(X), plain.run(X, (state,))[0])
 
     given = tuple(np.full_like(array, 0.5) for array in state)
@@ -211,6 +210,20 @@ def test_trainable_states_are_initial_states_with_gradients(layer, bidirectional
     recurrent.backward(trained.params, saved, out, None, grads)
     for name, gradient in trained.views(grads).items():
         assert gradient.any() == ("initial" not in name), name
+
+
+@each_cell
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_initial_states_are_parameters_of_h_and_c_only(layer, bidirectional):
+    layer = replace(layer, bidirectional=bidirectional)
+    directions = 2 if bidirectional else 1
+    names = ("h", "c") if isinstance(layer, LSTM) else ("h",)
+    sizes = (layer.output_size(2) // directions, layer.hidden_size)
+    expected = {f"initial_{n}": (directions * s,) for n, s in zip(names, sizes, strict=False)}
+    shapes = replace(layer, trainable_state=True).param_shapes(2)
+    assert {name: shape for name, shape in shapes.items() if "initial" in name} == expected
+    assert {n: s for n, s in shapes.items() if "initial" not in n} == layer.param_shapes(2)
+    assert list(shapes)[-len(names) :] == list(expected)
 
 
 def test_trainable_states_start_at_zero():
@@ -285,8 +298,6 @@ def test_dropout_and_zoneout_depend_only_on_the_generator(name, rate, dtype):
 
 @each_cell
 def test_zoneout_at_inference_is_the_mean_over_its_masks(layer):
-    if not layer.has_complete_state:
-        pytest.skip("the layer has no complete state")
     draws, rng = 20000, np.random.default_rng(0)
     model = model_of(with_options(layer, {"zoneout": 0.25, "zoneout_cell": 0.15}))
     state = tuple(
