@@ -129,7 +129,7 @@ class Cell:
         self.p = split(flat, spec, inputs, hidden)
         self.functions = [
             lambda x, name=name, a=alpha, b=beta: ACTIVATIONS[name](x, a, b)
-            for name, alpha, beta in spec["activations"]
+            for name, alpha, beta in spec.get("activations", ())
         ]
 
     @staticmethod

@@ -18,7 +18,7 @@ def is_bounded(spec):
     """Return True if no activation of the cell passes large numbers on."""
     bounded = {"sigmoid", "tanh", "hard_sigmoid", "softsign", "scaled_tanh"}
     # The last activation of an LSTM is that of c, whose size is at most the number of steps.
-    return {name for name, _, _ in spec["activations"][:2]} <= bounded
+    return {name for name, _, _ in spec.get("activations", ())[:2]} <= bounded
 
 
 BOUNDED = [name for name, spec in SPECS.items() if is_bounded(spec)]
