@@ -11,24 +11,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fusedlstm import LSTMRegressor, Sequential
-from fusedlstm.layers import (
-    CIFGLSTM,
-    GRU,
-    LSTM,
-    RNN,
-    Dense,
-    LastStep,
-    LayerNormLSTM,
-    PeepholeLSTM,
-)
+from fusedlstm.layers import LSTM, Dense, LastStep
 from fusedlstm.layers.activations import ACTIVATIONS
 from fusedlstm.losses import each_step, squared_error
 from fusedlstm.optimizers import LBFGS, SGD
 from fusedlstm.training import SequenceBatches, SeriesBatches, epochs, full_batch_epochs
+from recurrent_layers import RECURRENT
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-CELLS = (LSTM, PeepholeLSTM, CIFGLSTM, LayerNormLSTM, GRU, RNN)
 RATES = st.sampled_from([0.0, 0.3])
 OPTIONS = {
     "hidden_size": st.integers(1, 9),
@@ -44,7 +35,7 @@ PLAIN = {"bidirectional", "merge", "reverse"}  # a second direction needs the en
 @st.composite
 def drawn_layers(draw):
     """Draw a layer of any cell with any options; most options have their defaults."""
-    kind = draw(st.sampled_from(CELLS))
+    kind = draw(st.sampled_from(list(RECURRENT.values())))
     chosen = {"hidden_size": draw(OPTIONS["hidden_size"])}
     for field in dataclasses.fields(kind):
         if field.name in chosen or field.name in PLAIN or draw(st.integers(0, 2)):
