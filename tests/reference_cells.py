@@ -59,43 +59,27 @@ def rnn_spec(name="tanh", alpha=0.0, beta=0.0):
 
 def gates_of(spec):
     """Return the names of the blocks of the stacked weights, in order."""
-    if spec["family"] == "rnn":
-        return "h"
-    if spec["family"] == "gru":
-        return "rzn"
-    present = {
-        "i": spec["input_gate"] and not spec["coupled"],
-        "f": spec["forget_gate"],
-        "g": True,
-        "o": spec["output_gate"],
-    }
-    return "".join(gate for gate, there in present.items() if there)
+    return FAMILIES[spec["family"]].gates_of(spec)
 
 
 def output_size(spec, hidden):
-    return spec.get("projection") or hidden
+    return state_sizes(spec, hidden)["h"]
+
+
+def state_sizes(spec, hidden):
+    """Return the size of each state by name. h is first."""
+    return FAMILIES[spec["family"]].state_sizes(spec, hidden)
 
 
 def param_shapes(spec, inputs, hidden):
     """Return names and shapes of one direction's parameters in the order of the flat vector."""
-    gates, outputs = gates_of(spec), output_size(spec, hidden)
-    rows = len(gates) * hidden
-    shapes = {"weight_ih": (rows, inputs), "weight_hh": (rows, outputs), "bias": (rows,)}
-    if spec["family"] == "gru" and spec["reset_after"]:
-        shapes["bias_hn"] = (hidden,)
-    if spec["family"] != "lstm":
-        return shapes
-    if spec["peepholes"]:
-        shapes |= {f"peephole_{gate}": (hidden,) for gate in gates if gate != "g"}
-    if spec["full_gate_recurrence"]:
-        shapes["weight_gates"] = (3 * hidden, 3 * hidden)
-    if spec["layer_norm"]:
-        shapes |= {"gain_ih": (rows,), "gain_hh": (rows,), "gain_c": (hidden,), "bias_c": (hidden,)}
-    if spec["projection"]:
-        shapes["weight_hr"] = (outputs, hidden)
-        if spec["projection_bias"]:
-            shapes["bias_hr"] = (outputs,)
-    return shapes
+    rows = len(gates_of(spec)) * hidden
+    shapes = {
+        "weight_ih": (rows, inputs),
+        "weight_hh": (rows, output_size(spec, hidden)),
+        "bias": (rows,),
+    }
+    return shapes | FAMILIES[spec["family"]].more_params(spec, hidden)
 
 
 def param_count(spec, inputs, hidden):
@@ -134,51 +118,91 @@ class Masks:
 
 
 class Cell:
-    """One direction of a layer."""
+    """One direction of a layer. The subclasses have the equations of one family of cells."""
+
+    has_candidate = True  # the cell has dropout of the candidate
 
     def __init__(self, spec, flat, inputs, hidden):
         self.spec = spec
-        self.gates = gates_of(spec)
+        self.gates = self.gates_of(spec)
         self.hidden = hidden
         self.p = split(flat, spec, inputs, hidden)
         self.functions = [
             lambda x, name=name, a=alpha, b=beta: ACTIVATIONS[name](x, a, b)
-            for name, alpha, beta in spec["activations"]
+            for name, alpha, beta in spec.get("activations", ())
         ]
 
+    @staticmethod
+    def state_sizes(spec, hidden):
+        return {"h": hidden}
+
+    @staticmethod
+    def more_params(spec, hidden):
+        """Return the shapes of parameters other than weights and bias."""
+        return {}
+
+    def step(self, x, states, masks, t):
+        """Return the states after step t, without zoneout."""
+        raise NotImplementedError
+
     def sequence(self, x, states, masks=None):
-        """Run all steps of x (T, I); return y (T, R) and the states: h, c and the carried gates."""
+        """Run all steps of x (T, I); return y (T, R) and the final states by name."""
         masks = masks or Masks()
-        h, c, gates = (*states, None, None)[:3]
         y = []
         for t, x_t in enumerate(x):
-            if self.spec["family"] == "lstm":
-                new_h, new_c, gates = self.lstm(x_t, h, c, gates, masks, t)
-                c = masks.zoneout_c(t, c, new_c)
-            elif self.spec["family"] == "gru":
-                new_h = self.gru(x_t, h, masks, t)
-            else:
-                new_h = self.rnn(x_t, h, masks)
-            h = masks.zoneout_h(t, h, new_h)
-            y.append(h)
-        return np.array(y), (h, c, gates)[: len(states)]
+            new = self.step(x_t, states, masks, t)
+            new["h"] = masks.zoneout_h(t, states["h"], new["h"])
+            if "c" in new:
+                new["c"] = masks.zoneout_c(t, states["c"], new["c"])
+            states = new
+            y.append(states["h"])
+        return np.array(y), states
 
-    def lstm(self, x, h, c, gates_before, masks, t):
-        p, spec = self.p, self.spec
+
+class Lstm(Cell):
+    @staticmethod
+    def gates_of(spec):
+        present = {
+            "i": spec["input_gate"] and not spec["coupled"],
+            "f": spec["forget_gate"],
+            "g": True,
+            "o": spec["output_gate"],
+        }
+        return "".join(gate for gate, there in present.items() if there)
+
+    @staticmethod
+    def state_sizes(spec, hidden):
+        sizes = {"h": spec["projection"] or hidden, "c": hidden}
+        return sizes | ({"gates": 3 * hidden} if spec["full_gate_recurrence"] else {})
+
+    @staticmethod
+    def more_params(spec, hidden):
+        gates, shapes = Lstm.gates_of(spec), {}
+        rows = len(gates) * hidden
+        if spec["peepholes"]:
+            shapes |= {f"peephole_{gate}": (hidden,) for gate in gates if gate != "g"}
+        if spec["full_gate_recurrence"]:
+            shapes["weight_gates"] = (3 * hidden, 3 * hidden)
+        if spec["layer_norm"]:
+            shapes |= {"gain_ih": (rows,), "gain_hh": (rows,)}
+            shapes |= {"gain_c": (hidden,), "bias_c": (hidden,)}
+        if spec["projection"]:
+            shapes["weight_hr"] = (spec["projection"], hidden)
+            if spec["projection_bias"]:
+                shapes["bias_hr"] = (spec["projection"],)
+        return shapes
+
+    def step(self, x, states, masks, t):
+        p, spec, c = self.p, self.spec, states["c"]
         act_gate, act_candidate, act_output = self.functions
-        by_input, by_hidden = p["weight_ih"] @ x, p["weight_hh"] @ masks.recurrent(h)
+        by_input, by_hidden = p["weight_ih"] @ x, p["weight_hh"] @ masks.recurrent(states["h"])
         if spec["layer_norm"]:
             by_input = p["gain_ih"] * normalized(by_input)
             by_hidden = p["gain_hh"] * normalized(by_hidden)
-        z = dict(
-            zip(
-                self.gates,
-                np.split(by_input + by_hidden + p["bias"], len(self.gates)),
-                strict=True,
-            )
-        )
+        sums = np.split(by_input + by_hidden + p["bias"], len(self.gates))
+        z = dict(zip(self.gates, sums, strict=True))
         if spec["full_gate_recurrence"]:
-            extra = np.split(p["weight_gates"] @ gates_before, 3)
+            extra = np.split(p["weight_gates"] @ states["gates"], 3)
             for gate, more in zip("ifo", extra, strict=True):
                 z[gate] = z[gate] + more
         for gate in "if":
@@ -199,11 +223,21 @@ class Cell:
         h = o * act_output(inside)
         if spec["projection"]:
             h = p["weight_hr"] @ h + p.get("bias_hr", 0.0)
-        gates = np.concatenate([i, f, o]) if spec["full_gate_recurrence"] else None
-        return h, c, gates
+        gates = {"gates": np.concatenate([i, f, o])} if spec["full_gate_recurrence"] else {}
+        return {"h": h, "c": c} | gates
 
-    def gru(self, x, h, masks, t):
-        p, hidden = self.p, self.hidden
+
+class Gru(Cell):
+    @staticmethod
+    def gates_of(spec):
+        return "rzn"
+
+    @staticmethod
+    def more_params(spec, hidden):
+        return {"bias_hn": (hidden,)} if spec["reset_after"] else {}
+
+    def step(self, x, states, masks, t):
+        p, h = self.p, states["h"]
         act_gate, act_candidate = self.functions
         seen = masks.recurrent(h)
         x_r, x_z, x_n = np.split(p["weight_ih"] @ x + p["bias"], 3)
@@ -214,23 +248,23 @@ class Cell:
             n = act_candidate(x_n + r * (w_n @ seen + p["bias_hn"]))
         else:
             n = act_candidate(x_n + w_n @ (r * seen))
-        assert n.shape == (hidden,)
-        return (1 - z) * masks.candidate(t, n) + z * h
+        return {"h": (1 - z) * masks.candidate(t, n) + z * h}
 
-    def rnn(self, x, h, masks):
+
+class Rnn(Cell):
+    has_candidate = False
+
+    @staticmethod
+    def gates_of(spec):
+        return "h"
+
+    def step(self, x, states, masks, t):
         p = self.p
-        seen = masks.recurrent(h)
-        return self.functions[0](p["weight_ih"] @ x + p["weight_hh"] @ seen + p["bias"])
+        z = p["weight_ih"] @ x + p["weight_hh"] @ masks.recurrent(states["h"]) + p["bias"]
+        return {"h": self.functions[0](z)}
 
 
-def state_sizes(spec, hidden):
-    """Return the size of each state: h, c and the gates that the next step reads."""
-    sizes = [output_size(spec, hidden)]
-    if spec["family"] == "lstm":
-        sizes.append(hidden)
-    if spec.get("full_gate_recurrence"):
-        sizes.append(3 * hidden)
-    return sizes
+FAMILIES = {"lstm": Lstm, "gru": Gru, "rnn": Rnn}
 
 
 def forward(
@@ -241,21 +275,25 @@ def forward(
     A state of None is zero. ``masks_of(direction, row)`` returns the regularizers of a sequence.
     """
     batch, steps, inputs = x.shape
-    size = output_size(spec, hidden)
-    y = np.zeros((batch, steps, directions * size))
-    last = [np.zeros((directions, batch, n)) for n in state_sizes(spec, hidden)]
+    sizes = state_sizes(spec, hidden)
+    y = np.zeros((batch, steps, directions * sizes["h"]))
+    last = {name: np.zeros((directions, batch, size)) for name, size in sizes.items()}
+    given = {
+        name: np.zeros_like(zeros) if state is None else state
+        for (name, zeros), state in zip(last.items(), states, strict=True)
+    }
     for d, flat in enumerate(np.split(np.asarray(params, np.float64), directions)):
-        cell = Cell(spec, flat, inputs, hidden)
+        cell = FAMILIES[spec["family"]](spec, flat, inputs, hidden)
         order = slice(None, None, -1 if reverse or d else 1)
         for b in range(batch):
             n = steps if lengths is None else lengths[b]
-            first = [np.zeros(l.shape[2]) if s is None else s[d, b] for s, l in zip(states, last, strict=True)]
             masks = masks_of(d, b) if masks_of else None
+            first = {name: state[d, b] for name, state in given.items()}
             out, final = cell.sequence(x[b, :n][order], first, masks)
-            for array, value in zip(last, final, strict=True):
-                array[d, b] = value
-            y[b, :n, d * size : (d + 1) * size] = out[order]
-    return y, tuple(last)
+            for name, value in final.items():
+                last[name][d, b] = value
+            y[b, :n, d * sizes["h"] : (d + 1) * sizes["h"]] = out[order]
+    return y, tuple(last.values())
 
 
 def mixed(x):

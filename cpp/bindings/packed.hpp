@@ -1,6 +1,7 @@
 // Python capsules that own objects of the core: packed weights, which may have several owners, and saved layers.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -85,8 +86,11 @@ inline Index widest_state(const LayerShape& shape) {
 template <class S>
 bool is_packed_for(const PackedRecurrent<S>& packed, const Cell<S>& cell, const LayerShape& shape) {
   const Sizes &a = packed.shape.sizes, &b = shape.sizes;
-  return packed.cell.name == cell.name && packed.shape.directions == shape.directions && a.input_size == b.input_size &&
-         a.hidden_size == b.hidden_size && a.output_size == b.output_size && weight_count(a) == weight_count(b);
+  // Packed weights contain the input scales of the activations.
+  const bool same_scale = std::equal(cell.input_scale, cell.input_scale + max_gates, packed.cell.input_scale);
+  return packed.cell.name == cell.name && same_scale && packed.shape.directions == shape.directions &&
+         a.input_size == b.input_size && a.hidden_size == b.hidden_size && a.output_size == b.output_size &&
+         weight_count(a) == weight_count(b);
 }
 
 inline py::capsule pack_recurrent(const PyCell& cell, int directions, Index input_size, Index hidden_size,

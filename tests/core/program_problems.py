@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusedlstm.layers import GRU, LSTM, RNN, PeepholeLSTM
+import reference_cells as cells
+from recurrent_problems import SPECS
 
-CELLS = {"lstm": LSTM, "peephole_lstm": PeepholeLSTM, "gru": GRU, "rnn_tanh": RNN}
 FEATURES, STEPS = 3, 7
 PROGRAMS = {
-    "lstm": [("lstm", 16)],
+    **{name: [(name, 17), ("dense", 2)] for name in SPECS},
+    "one group": [("lstm", 16)],
     "a narrow last group": [("lstm", 17), ("dense", 4), ("last",)],
-    "gru": [("gru", 16), ("dense", 2)],
-    "rnn": [("rnn_tanh", 5), ("lstm", 6)],
-    "peepholes": [("peephole_lstm", 16), ("gru", 3)],
+    "two recurrent layers": [("rnn", 5), ("lstm", 6)],
+    "a cell with h and a cell with c": [("peephole", 16), ("gru", 3)],
+    "all options twice": [("everything", 20), ("everything", 9), ("last",)],
     "mean": [("dense", 6), ("lstm", 16), ("mean",), ("dense", 2)],
     "max": [("gru", 70), ("max",)],
     "the mean of x": [("mean",)],
@@ -49,17 +50,17 @@ class ProgramProblem:
                 calls.append(lambda x, n, p=packed, units=sizes[0]: self.dense(p, x, n, units))
                 width = sizes[0]
             else:
-                shapes = CELLS[name](*sizes).param_shapes(width).values()
-                weights = self.numbers(sum(int(np.prod(shape)) for shape in shapes)) / 4
-                packed = core.pack_recurrent(name, 1, width, *sizes, weights)
-                whole.add_recurrent(name, 1, False, *sizes, packed, None, True, None, None)
-                given = (name, 1, False, *sizes, packed)
+                spec, cell = SPECS[name], core.Cell(SPECS[name])
+                weights = self.numbers(cells.param_count(spec, width, *sizes)) / 4
+                packed = core.pack_recurrent(cell, 1, width, *sizes, weights)
+                whole.add_recurrent(cell, 1, False, *sizes, packed, None, True, None, None)
+                given = (cell, 1, False, *sizes, packed)
                 calls.append(
                     lambda x, n, given=given: core.recurrent_forward(
-                        *given, x, n, None, None, True, False, None, 1
+                        *given, x, n, None, True, False, None, 1
                     )[0]
                 )
-                width = sizes[0]
+                width = cells.output_size(spec, *sizes)
 
         def run(x, lengths=None):
             lengths = np.full(len(x), x.shape[1]) if lengths is None else lengths

@@ -68,9 +68,9 @@ DRAWN = (12345678901234567, 0.3, 0.4, 0.2, 0.3)
 def regularizers_for(spec, values=DRAWN):
     """Return the regularizers without those that the family does not have."""
     key, recurrent, candidate, zoneout_h, zoneout_c = values
-    if spec["family"] == "rnn":
+    if not cells.FAMILIES[spec["family"]].has_candidate:
         candidate = 0.0
-    if spec["family"] != "lstm":
+    if "c" not in cells.state_sizes(spec, 1):
         zoneout_c = 0.0
     return key, recurrent, candidate, zoneout_h, zoneout_c
 
@@ -84,11 +84,11 @@ class RecurrentProblem:
     params: np.ndarray
     x: np.ndarray
     lengths: np.ndarray | None
-    h: np.ndarray
-    c: np.ndarray | None
     dy: np.ndarray
+    h: np.ndarray
     dh: np.ndarray
-    dc: np.ndarray | None
+    c: np.ndarray | None = None
+    dc: np.ndarray | None = None
     gates: np.ndarray | None = None
     dgates: np.ndarray | None = None
     directions: int = 1
@@ -110,26 +110,18 @@ class RecurrentProblem:
                 mean = 1 if name.startswith("gain") else 0
                 yield mean + draw(*shape, scale=0.5 / np.sqrt(hidden)).ravel()
 
-        has_state = spec["family"] == "lstm"
-        has_gates = spec.get("full_gate_recurrence", False)
-        outputs = cells.output_size(spec, hidden)
-        states, cell_states = (directions, batch, outputs), (directions, batch, hidden)
-        gate_states = (directions, batch, 3 * hidden)
+        sizes = cells.state_sizes(spec, hidden)
+        states = {name: (directions, batch, size) for name, size in sizes.items()}
+        params = [p for _ in range(directions) for p in draw_params()]
         return cls(
             spec=spec,
             hidden=hidden,
-            params=np.concatenate(
-                [p for _ in range(directions) for p in draw_params()], dtype=dtype
-            ),
+            params=np.concatenate(params, dtype=dtype),
             x=draw(batch, steps, inputs),
             lengths=rng.integers(1, steps + 1, batch) if ragged else None,
-            h=draw(*states),
-            c=draw(*cell_states) if has_state else None,
-            dy=draw(batch, steps, directions * outputs),
-            dh=draw(*states),
-            dc=draw(*cell_states) if has_state else None,
-            gates=draw(*gate_states) if has_gates else None,
-            dgates=draw(*gate_states) if has_gates else None,
+            dy=draw(batch, steps, directions * sizes["h"]),
+            **{name: draw(*shape) for name, shape in states.items()},
+            **{f"d{name}": draw(*shape) for name, shape in states.items()},
             **options,
         )
 
@@ -142,25 +134,39 @@ class RecurrentProblem:
 
     @property
     def state_names(self):
-        names = ["h"]
-        if self.spec["family"] == "lstm":
-            names.append("c")
-        if self.spec.get("full_gate_recurrence"):
-            names.append("gates")
-        return names
+        return list(cells.state_sizes(self.spec, self.hidden))
 
     def states(self, prefix=""):
         """Return the states, or their gradients with the prefix "d", as the core takes them."""
         return tuple(getattr(self, prefix + name) for name in self.state_names)
 
-    def forward(self, core, training=False, threads=1, all_steps=True):
+    def with_states(self, states):
+        """Return the problem with other states, in the order of the core."""
+        return replace(self, **dict(zip(self.state_names, states, strict=True)))
+
+    def rows(self, rows):
+        """Return the problem of some of the sequences."""
+        names = [prefix + name for prefix in ("", "d") for name in self.state_names]
+        states = {
+            name: None if (given := getattr(self, name)) is None else given[:, rows].copy()
+            for name in names
+        }
+        lengths = None if self.lengths is None else self.lengths[rows]
+        dy = None if self.dy is None else self.dy[rows]
+        return replace(self, x=self.x[rows], dy=dy, lengths=lengths, **states)
+
+    def packed(self, core):
+        config = (core.Cell(self.spec), self.directions, self.x.shape[2], self.hidden)
+        return core.pack_recurrent(*config, self.params)
+
+    def forward(self, core, training=False, threads=1, all_steps=True, packed=None):
         """Return y, the final states and the object for `recurrent_backward`."""
         return core.recurrent_forward(
             core.Cell(self.spec),
             self.directions,
             self.reverse,
             self.hidden,
-            self.params,
+            self.params if packed is None else packed,
             self.x,
             self.lengths,
             self.states(),
@@ -202,8 +208,8 @@ class RecurrentProblem:
 
     def reference_loss(self):
         y, states = self.reference()
-        loss = (y * self.dy).sum()
-        return float(loss + sum((s * d).sum() for s, d in zip(states, self.states("d"), strict=True)))
+        pairs = zip((y, *states), (self.dy, *self.states("d")), strict=True)
+        return float(sum((value * gradient).sum() for value, gradient in pairs))
 
     def slope_along(self, name, direction, step=1e-6):
         """Return the central difference of the reference loss along a direction of one array."""

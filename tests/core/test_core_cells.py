@@ -135,6 +135,9 @@ def test_every_element_of_the_gradients_agrees_with_central_differences(core, na
         at = getattr(problem, of)
         if at is not None:
             numeric = numeric_gradient(problem.reference_loss, at)
+            if problem.spec.get("layer_norm"):  # large curvature: eliminate the error of order 2
+                wide = numeric_gradient(problem.reference_loss, at, 2e-5)
+                numeric = (4 * numeric - wide) / 3
             assert relative_error(results[gradient], numeric) < 1e-8, of
 
 

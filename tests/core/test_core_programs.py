@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from program_problems import FEATURES, PROGRAMS, STEPS, ProgramProblem, single_thread
+from recurrent_problems import SPECS, RecurrentProblem, regularizers_for
 
 
 @pytest.fixture
@@ -43,28 +44,54 @@ def test_dense_computes_real_steps_only(problem):
         assert whole.predict(given, lengths, single_thread).tobytes() == expected.tobytes()
 
 
+@pytest.mark.parametrize("name", SPECS)
 @pytest.mark.parametrize(("directions", "reverse"), [(1, False), (1, True), (2, False)])
-def test_the_last_step_is_taken_per_direction(problem, directions, reverse):
-    core, x = problem.core, problem.numbers(3, STEPS, FEATURES)
-    weights = problem.numbers(directions * 4 * 5 * (FEATURES + 5 + 1))
+def test_the_last_step_is_taken_per_direction(core, dtype, name, directions, reverse):
+    given = {"directions": directions, "reverse": reverse}
+    problem = RecurrentProblem.random(SPECS[name], 3, 3, STEPS, FEATURES, 5, dtype, **given)
     results = []
-    for all_steps in (False, True):
-        whole = core.Program(problem.dtype.name, FEATURES)
-        whole.add_recurrent("lstm", directions, reverse, 5, weights, None, all_steps, None, None)
-        whole.add_last_step()
-        results.append([whole.predict(x, n, single_thread) for n in (None, np.array([3, 7, 1]))])
-    _, h, _, _ = core.recurrent_forward(
-        "lstm", directions, reverse, 5, weights, x, None, None, None, False, False, None, 1
-    )
+    for weights in (problem.params, problem.packed(core)):
+        for all_steps in (False, True):
+            whole = core.Program(dtype.name, FEATURES)
+            config = (core.Cell(problem.spec), directions, reverse, 5, weights)
+            whole.add_recurrent(*config, None, all_steps, None, None)
+            whole.add_last_step()
+            lengths = (None, np.array([3, 7, 1]))
+            results.append([whole.predict(problem.x, n, single_thread) for n in lengths])
+    zeros = [np.zeros_like(state) for state in problem.states()]
+    h = problem.with_states(zeros).forward(core, all_steps=False)[1][0]
     np.testing.assert_array_equal(results[0][0], np.concatenate(h, axis=1))
-    np.testing.assert_array_equal(results[0], results[1])
+    for result in results[1:]:
+        np.testing.assert_array_equal(results[0], result)
+
+
+@pytest.mark.usefixtures("force_threads")
+@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("shape", [(5, STEPS, FEATURES, 20), (1, STEPS, FEATURES, 150)], ids=str)
+def test_initial_states_zoneout_and_threads_give_the_bits_of_the_layer(core, dtype, name, shape):
+    problem = RecurrentProblem.random(SPECS[name], 4, *shape, dtype, ragged=True, directions=2)
+    problem.regularizers = regularizers_for(SPECS[name], (None, 0.0, 0.0, 0.2, 0.3))
+    # A program has one initial state for all sequences, and none for the gates of an LSTM.
+    first = [
+        np.zeros_like(state) if which == "gates" else np.repeat(state[:, :1], shape[0], axis=1)
+        for which, state in zip(problem.state_names, problem.states(), strict=True)
+    ]
+    expected = problem.with_states(first).forward(core)[0]
+    initial = [np.ascontiguousarray(state[:, 0]) for state in first[:2]] + [None]
+    for weights in (problem.params, problem.packed(core)):
+        whole = core.Program(dtype.name, FEATURES)
+        config = (core.Cell(problem.spec), 2, False, problem.hidden, weights)
+        whole.add_recurrent(*config, problem.regularizers, True, *initial[:2])
+        for threads in (1, 2, 5):
+            y = whole.predict(problem.x, problem.lengths, lambda threads=threads: threads)
+            assert y.tobytes() == expected.tobytes()
 
 
 def test_wrong_orders_of_layers_are_an_error(core):
-    weights = np.zeros(4 * 2 * (2 + 2 + 1), "f")
+    weights, lstm = np.zeros(4 * 2 * (2 + 2 + 1), "f"), core.Cell(SPECS["lstm"])
 
     def recurrent(whole, all_steps=True):
-        whole.add_recurrent("lstm", 1, False, 2, weights, None, all_steps, None, None)
+        whole.add_recurrent(lstm, 1, False, 2, weights, None, all_steps, None, None)
 
     whole = core.Program("float32", 2)
     with pytest.raises(ValueError, match="'mean' or 'max'"):
@@ -81,8 +108,8 @@ def test_wrong_orders_of_layers_are_an_error(core):
             add()
     with pytest.raises(ValueError, match="must give its steps"):
         whole.predict(np.ones((1, 3, 2), "f"), None, single_thread)
-    packed = core.pack_recurrent("lstm", 1, 2, 2, weights)
+    packed = core.pack_recurrent(lstm, 1, 2, 2, weights)
     whole = core.Program("float32", 2)
-    whole.add_recurrent("lstm", 1, True, 2, packed, None, True, None, None)
+    whole.add_recurrent(lstm, 1, True, 2, packed, None, True, None, None)
     with pytest.raises(ValueError, match="read forward"):
         core.Stream(whole, True, 1)

@@ -9,6 +9,7 @@ import pytest
 
 from fusedlstm import LSTMRegressor
 from program_problems import FEATURES, PROGRAMS, STEPS, ProgramProblem, single_thread
+from recurrent_problems import SPECS
 
 
 @pytest.fixture
@@ -61,7 +62,8 @@ def test_a_state_continues_in_another_stream(problem, name, rows):
 
 
 def test_states_have_one_entry_per_layer(problem):
-    layers = [("lstm", 4), ("gru", 5), ("rnn_tanh", 6), ("dense", 2), ("mean",), ("dense", 1)]
+    cells = [("lstm", 4), ("gru", 5), ("rnn", 6), ("everything", 7)]
+    layers = [*cells, ("dense", 2), ("mean",), ("dense", 1)]
     whole, run = problem.program(layers)
     inner, run_inner = problem.program([("max",)])
     stream = problem.core.Stream(whole, False, 2)
@@ -71,6 +73,7 @@ def test_states_have_one_entry_per_layer(problem):
         [(1, 2, 4), (1, 2, 4)],
         [(1, 2, 5)],
         [(1, 2, 6)],
+        [(1, 2, 4), (1, 2, 7), (1, 2, 21)],
         None,
         [(1, 2, 2), (1, 2, 1)],
         None,
@@ -78,11 +81,11 @@ def test_states_have_one_entry_per_layer(problem):
     assert all((a == 0).all() for entry in zero if entry is not None for a in entry)
     x = problem.numbers(2, STEPS, FEATURES)
     feed(stream, x, range(3))
-    assert stream.state()[4][1].tolist() == [[[3], [3]]]
+    assert stream.state()[5][1].tolist() == [[[3], [3]]]
     stream.set_state(zero)
     assert feed(stream, x, range(3))[2].tobytes() == run(x[:, :3]).tobytes()
     stream.reset()
-    assert stream.state()[4][1].tolist() == [[[0], [0]]]
+    assert stream.state()[5][1].tolist() == [[[0], [0]]]
     stream = problem.core.Stream(inner, True, 1)
     (largest,) = stream.state()[0]
     assert largest.tolist() == [[[-np.inf] * FEATURES]]
@@ -92,9 +95,10 @@ def test_states_have_one_entry_per_layer(problem):
 
 def test_streams_start_from_the_initial_state(problem):
     core, h, c = problem.core, problem.numbers(16), problem.numbers(16)
-    packed = core.pack_recurrent("lstm", 1, FEATURES, 16, problem.numbers(64 * (FEATURES + 17)))
+    lstm, weights = core.Cell(SPECS["lstm"]), problem.numbers(64 * (FEATURES + 17))
+    packed = core.pack_recurrent(lstm, 1, FEATURES, 16, weights)
     whole = core.Program(problem.dtype.name, FEATURES)
-    whole.add_recurrent("lstm", 1, False, 16, packed, None, True, h, c)
+    whole.add_recurrent(lstm, 1, False, 16, packed, None, True, h, c)
     for rows in (1, 2):
         state = core.Stream(whole, False, rows).state()
         for array, expected in zip(state[0], (h, c), strict=True):
@@ -209,17 +213,9 @@ def test_streams_of_estimators_follow_select():
 def test_states_can_be_read_while_other_threads_step(core):
     weights = np.random.default_rng(0).standard_normal(4 * 192 * (8 + 192 + 1)).astype("f") / 20
     whole = core.Program("float32", 8)
-    whole.add_recurrent(
-        "lstm",
-        1,
-        False,
-        192,
-        core.pack_recurrent("lstm", 1, 8, 192, weights),
-        None,
-        True,
-        None,
-        None,
-    )
+    lstm = core.Cell(SPECS["lstm"])
+    packed = core.pack_recurrent(lstm, 1, 8, 192, weights)
+    whole.add_recurrent(lstm, 1, False, 192, packed, None, True, None, None)
     stream, failed = core.Stream(whole, False, 4), []
 
     def work(call):

@@ -14,7 +14,6 @@ from conftest import VARIANTS
 from fusedlstm.layers import GRU, LSTM, RNN, LastStep
 from recurrent_problems import (
     FORWARD,
-    FUSED,
     GRADIENT_OF_FLOAT32,
     LAYER_NORM_AMPLIFIES,
     SPECS,
@@ -26,22 +25,14 @@ from recurrent_problems import (
 from reference import relative_error
 
 SMALL_BATCH = 100
-BATCH_AXIS = {"y": 0, "h": 1, "c": 1, "dx": 0, "dh": 1, "dc": 1}
+BATCH_AXIS = {"y": 0, "dx": 0} | dict.fromkeys(["h", "c", "gates", "dh", "dc", "dgates"], 1)
 
 
 def in_small_batches(problem, core):
     """Return the results of `RecurrentProblem.run`, computed in batches of at most 100 rows."""
     parts = []
     for first in range(0, len(problem.x), SMALL_BATCH):
-        rows = slice(first, first + SMALL_BATCH)
-        states = {
-            name: np.ascontiguousarray(value[:, rows])
-            for name in ("h", "c", "dh", "dc")
-            if (value := getattr(problem, name)) is not None
-        }
-        lengths = None if problem.lengths is None else problem.lengths[rows]
-        arrays = {"x": problem.x[rows], "dy": problem.dy[rows], "lengths": lengths}
-        parts.append(replace(problem, **arrays, **states).run(core))
+        parts.append(problem.rows(slice(first, first + SMALL_BATCH)).run(core))
     whole = {"grads": np.sum([part["grads"] for part in parts], axis=0)}
     for name, axis in BATCH_AXIS.items():
         if name in parts[0]:
@@ -118,28 +109,19 @@ def large_problems(draw, names, smallest, largest, dtypes=("float32", "float64")
     return with_lengths(problem, draw(st.sampled_from(MIXTURES)), draw(st.integers(0, 2**32 - 1)))
 
 
-ALL_FUSED = [f"fused {name}" for name in FUSED]
-STAGED = ["lstm", "gru", "rnn", "layer norm", "everything"]
 variants = st.sampled_from(list(VARIANTS))
 
 
 @pytest.mark.usefixtures("force_threads")
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(problem=large_problems(ALL_FUSED, 129, 1000), threads=st.integers(1, 3), variant=variants)
-def test_fused_cells_agree_with_small_batches(problem, threads, variant):
-    assert_same_in_small_batches(problem, VARIANTS[variant], threads)
-
-
-@pytest.mark.usefixtures("force_threads")
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(problem=large_problems(STAGED, 129, 600), threads=st.integers(1, 3), variant=variants)
-def test_staged_cells_agree_with_small_batches(problem, threads, variant):
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(problem=large_problems(list(SPECS), 129, 1000), threads=st.integers(1, 3), variant=variants)
+def test_cells_agree_with_small_batches(problem, threads, variant):
     assert_same_in_small_batches(problem, VARIANTS[variant], threads)
 
 
 @settings(max_examples=4)
 @given(
-    problem=large_problems(["fused lstm", "fused gru", "fused rnn_tanh"], 258, 320, ["float64"]),
+    problem=large_problems(["lstm", "gru", "rnn", "everything"], 258, 320, ["float64"]),
     regularized=st.booleans(),
     variant=variants,
 )
@@ -153,7 +135,7 @@ def test_large_batches_agree_with_the_equations(problem, regularized, variant):
 @pytest.mark.parametrize("mixture", MIXTURES)
 @pytest.mark.parametrize("batch", [258, 300, 512, 1000])
 def test_mixtures_of_lengths_agree_with_small_batches(core, batch, mixture):
-    problem = RecurrentProblem.random(SPECS["fused lstm"], 1, batch, 3, 8, 4, directions=2)
+    problem = RecurrentProblem.random(SPECS["lstm"], 1, batch, 3, 8, 4, directions=2)
     assert_same_in_small_batches(with_lengths(problem, mixture), core)
 
 
@@ -162,7 +144,7 @@ def test_mixtures_of_lengths_agree_with_small_batches(core, batch, mixture):
 @pytest.mark.parametrize("inputs", [1, 15, 271, 600])
 @pytest.mark.parametrize("running", [127, 129, 200, 257])
 def test_sums_over_the_rows_of_one_step_agree_with_small_batches(core, dtype, inputs, running):
-    problem = RecurrentProblem.random(SPECS["fused lstm"], 2, 258, 2, inputs, 4, dtype)
+    problem = RecurrentProblem.random(SPECS["lstm"], 2, 258, 2, inputs, 4, dtype)
     problem.lengths = np.where(np.arange(258) < running, 2, 1)
     assert_same_in_small_batches(problem, core)
 
@@ -212,7 +194,7 @@ ABSURD = [(1, 2**58), (1, 2**60), (1, 2**61 - 1), (2**58, 1), (2**60, 1), (2**30
 @pytest.mark.parametrize(
     "layers",
     [[LSTM(16), LastStep()], [GRU(5, bidirectional=True)], [LSTM(3, layer_norm=True)]],
-    ids=["fused", "bidirectional", "staged"],
+    ids=["lstm", "bidirectional", "layer norm"],
 )
 def test_sizes_above_the_memory_raise_memory_error(layers, batch, steps):
     model = fusedlstm.Sequential(layers, 1, random_state=0)
@@ -231,12 +213,13 @@ def packed_model(core):
 
 def test_sizes_whose_products_overflow_raise_memory_error(core):
     params, x = np.zeros(8, "f"), np.zeros((1, 1, 1), "f")
+    cell = core.Cell(SPECS["lstm"])
     for hidden in (2**31, 2**62):
-        given = (None, None, None, True, False, None, 1)
+        given = (None, None, True, False, None, 1)
         with pytest.raises(MemoryError):
-            core.recurrent_forward("lstm", 1, False, hidden, params, x, *given)
+            core.recurrent_forward(cell, 1, False, hidden, params, x, *given)
         with pytest.raises(MemoryError):
-            core.pack_recurrent("lstm", 2, 1, hidden, params)
+            core.pack_recurrent(cell, 2, 1, hidden, params)
         with pytest.raises(MemoryError):
             core.pack_dense(params, hidden, hidden)
         with pytest.raises(MemoryError):

@@ -27,7 +27,24 @@ STACKS = {
     "nothing": [Dropout(0.3)],
     "merged by sum": [LSTM(4, bidirectional=True, merge="sum"), LastStep()],
     "an initial state": [LSTM(4, trainable_state=True), LastStep()],
-    "staged": [GRU(4, reset_after=False), LastStep()],
+    "the original gru": [GRU(4, reset_after=False), LastStep()],
+    "all options": [
+        LSTM(
+            9,
+            bidirectional=True,
+            peepholes=True,
+            full_gate_recurrence=True,
+            layer_norm=True,
+            cell_clip=1.0,
+            projection_size=5,
+            projection_bias=True,
+            activation="softsign",
+            zoneout=0.1,
+            zoneout_cell=0.2,
+            trainable_state=True,
+        ),
+        Dense(2),
+    ],
 }
 LENGTHS = np.array([6, 1, 4])
 
@@ -93,7 +110,11 @@ def test_errors_of_whole_models(core):
     with pytest.raises(ValueError, match="another layer"):
         whole.add_dense(3, weights, "linear")
     with pytest.raises(ValueError, match="unknown cell"):
-        whole.add_recurrent("none", 1, False, 2, weights, None, True, None, None)
+        core.Cell({"family": "none"})
+    with pytest.raises(ValueError, match="incorrect name"):
+        whole.add_recurrent(
+            core.Cell({"family": "rnn"}), 1, False, 2, weights, None, True, *[None] * 2
+        )
     whole.add_dense(2, weights, "linear")
     x = np.zeros((2, 4, 3), "f")
     assert whole.predict_contiguous(x, lambda: 1).shape == (2, 4, 2)

@@ -21,7 +21,7 @@ STACKS = {
     "plain": None,
     "bidirectional": (LSTM(4, bidirectional=True), GRU(3)),
     "merged by sum": (LSTM(4, bidirectional=True, merge="sum"),),
-    "staged": (LSTM(4, layer_norm=True),),
+    "layer norm": (LSTM(4, layer_norm=True),),
     "initial state": (GRU(4, trainable_state=True, zoneout=0.1),),
 }
 

@@ -23,8 +23,25 @@ MODELS = {
     "stacked": [GRU(16), Dropout(0.1), RNN(7), Dense(2, ("elu", 0.5))],
     "zoneout and an initial state": [PeepholeLSTM(20, trainable_state=True, zoneout=0.2)],
     "gru with an initial state": [GRU(5, trainable_state=True)],
-    "staged": [LayerNormLSTM(5), CIFGLSTM(6), LastStep()],
+    "layer norm": [LayerNormLSTM(5), CIFGLSTM(6), LastStep()],
     "projection": [LSTM(8, projection_size=3, trainable_state=True)],
+    "all options": [
+        LSTM(
+            7,
+            peepholes=True,
+            full_gate_recurrence=True,
+            layer_norm=True,
+            cell_clip=1.0,
+            projection_size=5,
+            projection_bias=True,
+            activation="softsign",
+            zoneout=0.1,
+            zoneout_cell=0.2,
+            trainable_state=True,
+        ),
+        GRU(6, reset_after=False, recurrent_activation="hard_sigmoid"),
+        RNN(4, activation=("elu", 0.5)),
+    ],
 }
 
 

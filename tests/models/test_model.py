@@ -25,9 +25,9 @@ def model():
 def test_predictions_agree_with_the_equations(model):
     named = model.named_params()
     flat = np.concatenate([named[f"0.{n}"].ravel() for n in ("weight_ih", "weight_hh", "bias")])
-    lstm = reference_cells.Cell(reference_cells.lstm_spec(), flat, 3, 5)
+    lstm = reference_cells.Lstm(reference_cells.lstm_spec(), flat, 3, 5)
     for x, y in zip(X, model.predict(X), strict=True):
-        h = lstm.sequence(x, np.zeros(5), np.zeros(5))[1]
+        h = lstm.sequence(x, {"h": np.zeros(5), "c": np.zeros(5)})[1]["h"]
         np.testing.assert_allclose(y, named["2.weight"] @ h + named["2.bias"], atol=1e-6)
 
 

@@ -60,7 +60,7 @@ def test_steps_may_be_lists_or_other_dtypes():
         np.testing.assert_array_equal(model.stream().step(given), expected)
 
 
-@pytest.mark.parametrize("name", ["lstm", "staged"])
+@pytest.mark.parametrize("name", ["lstm", "layer norm", "all options"])
 @pytest.mark.parametrize(
     ("x", "out", "message"),
     [
@@ -92,7 +92,7 @@ def unaligned(values):
     return array
 
 
-@pytest.mark.parametrize("name", ["lstm", "staged"])
+@pytest.mark.parametrize("name", ["lstm", "layer norm", "all options"])
 def test_steps_may_be_unaligned_or_byte_swapped(name):
     model, x = model_of(MODELS[name])
     expected = model.stream().step(x[0, 0])

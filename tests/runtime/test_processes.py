@@ -43,9 +43,9 @@ x = np.ones((64, 50, 32), "f")
 variants = _core.load_variants()
 if sys.argv[1] == "another variant":
     used, other = list(variants)[0], variants[list(variants)[-1]]
-    args = ("lstm", 1, False, 64, model.params, x, None, None, None, True, False, None, 2)
+    args = (1, False, 64, model.params, x, None, None, True, False, None, 2)
     other.set_force_threads(True)
-    other.recurrent_forward(*args)
+    other.recurrent_forward(other.Cell({"family": "lstm"}), *args)
 else:
     paths = {line.split()[-1] for line in open("/proc/self/maps") if "libgomp" in line}
     if not paths:
@@ -153,7 +153,7 @@ fusedlstm.set_num_threads(1)
 x = np.random.default_rng(0).standard_normal((64, 50, 3)).astype("f")
 lengths = np.arange(64) % 50 + 1
 model = fusedlstm.Sequential([LSTM(64), Dense(3)], 3, random_state=0)
-staged = fusedlstm.Sequential([LSTM(8, layer_norm=True, bidirectional=True)], 3, random_state=0)
+layer_norm = fusedlstm.Sequential([LSTM(8, layer_norm=True, bidirectional=True)], 3, random_state=0)
 predictor, stream = model.predictor(), model.stream(64)
 classifier = fusedlstm.LSTMClassifier(8, max_iter=1, tol=1e9).fit(x[:8], [0, 1] * 4)
 numbers = fusedlstm.LSTMRegressor(8, max_iter=1, tol=1e9).fit(x[:8], range(8)).stream()
@@ -168,7 +168,7 @@ calls = [
     lambda: model.predict(x, lengths),
     lambda: model.predict(x[:1, :2]),
     lambda: predictor.predict(x),
-    lambda: staged.predict(x),
+    lambda: layer_norm.predict(x),
     lambda: stream.step(x[:, 0]),
     lambda: classifier.predict_proba(x),
     lambda: numbers.step(x[0, 0]),

@@ -9,7 +9,6 @@ import fusedlstm
 import reference
 from fusedlstm import LSTMStepRegressor, Sequential
 from fusedlstm.layers import (
-    CIFGLSTM,
     GRU,
     LSTM,
     RNN,
@@ -17,9 +16,7 @@ from fusedlstm.layers import (
     Dense,
     Dropout,
     LastStep,
-    LayerNormLSTM,
     Parallel,
-    PeepholeLSTM,
     Pool,
     Residual,
 )
@@ -32,20 +29,12 @@ from fusedlstm.optimizers import SGD
 from fusedlstm.training import Batch, SequenceBatches, epochs
 from fusedlstm.training.step import whole_pass
 from fusedlstm.training.truncated import truncated_pass
+from recurrent_layers import RECURRENT
 from step_problems import LENGTHS, B, T, chunk_by_chunk
 
-CELLS = {
-    "LSTM": LSTM,
-    "PeepholeLSTM": PeepholeLSTM,
-    "CIFGLSTM": CIFGLSTM,
-    "LayerNormLSTM": LayerNormLSTM,
-    "GRU": GRU,
-    "RNN": RNN,
-}
-
 STACKS = {
-    **{name: [cell(3), Dense(2)] for name, cell in CELLS.items()},
-    **{f"Bi{name}": [cell(2, bidirectional=True), Dense(2)] for name, cell in CELLS.items()},
+    **{name: [cell(3), Dense(2)] for name, cell in RECURRENT.items()},
+    **{f"Bi{name}": [cell(2, bidirectional=True), Dense(2)] for name, cell in RECURRENT.items()},
     "two BiLSTM": [LSTM(2, bidirectional=True), LSTM(2, bidirectional=True), Dense(2)],
     "residual": [LSTM(2), Residual(LSTM(2), Dense(2, "tanh")), Dense(2)],
     "parallel": [Parallel(LSTM(2), Chain(GRU(2), Dense(3, "tanh"))), Dense(2)],

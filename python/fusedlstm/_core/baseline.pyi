@@ -25,10 +25,7 @@ def default_threads() -> int:
     """Return OpenMP's maximum, limited to the number of CPUs that this process may use."""
 
 def set_force_threads(force: bool, /) -> bool:
-    """Use all threads, even for small calls or on a busy machine. For tests.
-
-    Returns the previous value.
-    """
+    """Use all threads, even for small calls or on a busy machine; return the previous value."""
 
 class Program:
     """The ops of a model, which run in one call.
@@ -40,7 +37,7 @@ class Program:
     def __init__(self, dtype: str, input_size: int, /) -> None: ...
     def add_recurrent(
         self,
-        cell: str,
+        cell: Cell,
         directions: int,
         reverse: bool,
         hidden_size: int,
@@ -51,7 +48,10 @@ class Program:
         initial_c: Array | None,
         /,
     ) -> None:
-        """Add a recurrent layer. Without ``all_steps`` it writes only the final output."""
+        """Add a recurrent layer. Without ``all_steps`` it writes only the final output.
+
+        ``initial_h`` (D, R) and ``initial_c`` (D, H) are the initial states of all sequences.
+        """
 
     def add_last_step(self) -> None:
         """Add a layer that returns the last step of each direction."""
@@ -110,9 +110,9 @@ class Stream:
     def state(self) -> list[tuple[Array, ...] | None]:
         """Return the state of each op, None for an op without state.
 
-        The state of a recurrent op is h and, for cells with a cell state, c (1, rows, H). The state
-        of mean pooling is the sums (1, rows, F) and the number of steps (1, rows, 1). The state of
-        max pooling is the largest values (1, rows, F).
+        The state of a recurrent op has the arrays of `recurrent_forward`, with D = 1. The state of
+        mean pooling is the sums (1, rows, F) and the number of steps (1, rows, 1). The state of max
+        pooling is the largest values (1, rows, F).
         """
 
     def set_state(self, state: Sequence[tuple[Array, ...] | None], /) -> None:
@@ -166,14 +166,22 @@ def log_loss(
 def squared_error(z: Array, y: Array, weights: Array | None, /) -> tuple[float, Array] | None:
     """Return the mean squared error and its gradient; None for arguments of other kinds."""
 
+class Cell:
+    """The equations of a cell. ``spec``: "family" and fields of `CellSpec` (cpp/cells/spec.hpp)."""
+
+    def __init__(self, spec: Mapping[str, Any], /) -> None: ...
+    @property
+    def name(self) -> str:
+        """The name in `cells`."""
+
 def cells() -> list[str]:
-    """Return the names of the fused cells."""
+    """Return the names of the cells. Several options may share a cell."""
 
 def all_finite(x: Array, /) -> bool | None:
     """Return True if x contains neither NaN nor infinity; None if x is not contiguous."""
 
 def pack_recurrent(
-    cell: str, directions: int, input_size: int, hidden_size: int, params: Array, /
+    cell: Cell, directions: int, input_size: int, hidden_size: int, params: Array, /
 ) -> object:
     """Return packed weights, which replace arrays in `Program` and `recurrent_forward`."""
 
@@ -181,28 +189,32 @@ def pack_dense(params: Array, features: int, units: int, /) -> object:
     """Return packed weights, which replace arrays in `Program` and `dense_forward`."""
 
 def recurrent_forward(
-    cell: str,
+    cell: Cell,
     directions: int,
     reverse: bool,
     hidden_size: int,
-    params: Array,
+    params: object,
     x: Array,
     lengths: npt.NDArray[np.int64] | None,
-    h: Array | None,
-    c: Array | None,
+    states: tuple[Array | None, ...] | None,
     want_y: bool,
     training: bool,
     regularizers: tuple[int | None, float, float, float, float] | None,
     threads: int,
     /,
-) -> tuple[Array | None, Array, Array | None, object]:
-    """Run a layer of a fused cell over ``x (B, T, I)``. The first two strides of x are arbitrary.
+) -> tuple[Array | None, tuple[Array, ...], object]:
+    """Run a layer over ``x (B, T, I)``. The first two strides of x are arbitrary.
 
-    With ``reverse``, a single direction reads from the last step to the first. ``regularizers`` are
-    a key, the rates of recurrent and candidate dropout, and the rates of zoneout of h and of c.
-    With the key None no random numbers are drawn, and zoneout uses expected values. Returns y
-    (B, T, D * H) with ``want_y``, the final h (D, B, H), the final c (D, B, H) of cells with a cell
-    state, and with ``training`` the activations for `recurrent_backward`.
+    With ``reverse``, a single direction reads from the last step to the first. ``params`` is an
+    array or packed. ``regularizers`` are a key, the rates of recurrent and candidate dropout, and
+    the rates of zoneout of h and of c. With the key None no random numbers are drawn, and zoneout
+    uses expected values.
+
+    The states are h (D, B, R), for an LSTM c (D, B, H), and with full gate recurrence the gates i,
+    f and o side by side (D, B, 3H). R is the size of the projection or H. A state of None is zero.
+
+    Returns y (B, T, D * R) with ``want_y``, the final states, and with ``training`` the activations
+    for `recurrent_backward`.
     """
 
 def recurrent_backward(
@@ -210,58 +222,16 @@ def recurrent_backward(
     params: Array,
     x: Array,
     dy: Array | None,
-    dh: Array | None,
-    dc: Array | None,
+    dstates: tuple[Array | None, ...] | None,
     want_dx: bool,
     want_initial: bool,
     grads: Array,
     /,
-) -> tuple[Array | None, Array | None, Array | None]:
-    """Add to ``grads``. Return dx (B, T, I), and dh and dc (D, B, H) of the initial state.
+) -> tuple[Array | None, tuple[Array, ...] | None]:
+    """Add to ``grads``. Return dx (B, T, I) and the gradients of the initial states.
 
-    dx is None without ``want_dx``. dh and dc are None without ``want_initial``.
-    """
-
-def staged_forward(
-    spec: Mapping[str, Any],
-    directions: int,
-    reverse: bool,
-    hidden_size: int,
-    params: Array,
-    x: Array,
-    lengths: npt.NDArray[np.int64] | None,
-    h: Array | None,
-    c: Array | None,
-    want_y: bool,
-    training: bool,
-    regularizers: tuple[int | None, float, float, float, float] | None,
-    threads: int,
-    /,
-) -> tuple[Array | None, Array, Array | None, object]:
-    """Run a layer of any cell with R outputs over ``x (B, T, I)``.
-
-    The first two strides of x are arbitrary. ``spec`` describes the cell (cpp/staged/spec.hpp):
-    the family "lstm", "gru" or "rnn", the activations and the options. ``reverse`` and
-    ``regularizers`` are as in `recurrent_forward`. Returns y (B, T, D * R) with ``want_y``, the
-    final h (D, B, R), the final c (D, B, H) of cells with a cell state, and with ``training`` the
-    activations for `staged_backward`.
-    """
-
-def staged_backward(
-    saved: object,
-    params: Array,
-    x: Array,
-    dy: Array | None,
-    dh: Array | None,
-    dc: Array | None,
-    want_dx: bool,
-    want_initial: bool,
-    grads: Array,
-    /,
-) -> tuple[Array | None, Array | None, Array | None]:
-    """Add to ``grads``. Return dx (B, T, I), and dh and dc of the initial state.
-
-    dx is None without ``want_dx``. dh and dc are None without ``want_initial``.
+    ``dstates`` are the gradients of the final states. dx is None without ``want_dx``. The gradients
+    of the initial states are None without ``want_initial``.
     """
 
 def dense_forward(
@@ -417,10 +387,7 @@ def multiply_add_peak(
     """Return the FLOP/s of a loop of multiply-adds on registers, the upper bound of a kernel."""
 
 def multiply_add_overlap(seconds: float, /) -> float:
-    """Return the number of multiply-adds that a core completes in the latency of one.
-
-    It is about 8 with two units as wide as a register, and about 4 with units half as wide.
-    """
+    """Return the number of multiply-adds that a core completes in the latency of one."""
 
 def tile_rates(
     dtype: Literal["float32", "float64"], seconds: float, threads: int, /

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from inspect import isabstract
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from fusedlstm import layers as all_layers
 from fusedlstm.benchmark.peers import torch_inference, torch_training
 from fusedlstm.benchmark.problems import inference, training
 from fusedlstm.benchmark.shapes import Shape
@@ -25,8 +27,11 @@ from fusedlstm.models.sequential import Sequential
 
 
 def layers(h: int) -> dict[str, Recurrent]:
-    """Return a layer with ``h`` hidden units for each cell, by the name of the cell."""
-    return {
+    """Return a layer with ``h`` hidden units for each cell, by the name of the cell.
+
+    Cells without a name below have the name of their layer.
+    """
+    named: dict[str, Recurrent] = {
         "LSTM": LSTM(h),
         "GRU": GRU(h),
         "RNN tanh": RNN(h),
@@ -50,6 +55,17 @@ def layers(h: int) -> dict[str, Recurrent]:
         "projection to H / 2": LSTM(h, projection_size=max(1, h // 2)),
         "full gate recurrence": LSTM(h, full_gate_recurrence=True),
     }
+    classes = {name: getattr(all_layers, name) for name in all_layers.__all__}
+    used = {type(layer) for layer in named.values()}
+    others = {
+        name: kind(h)
+        for name, kind in classes.items()
+        if isinstance(kind, type)
+        and issubclass(kind, Recurrent)
+        and not isabstract(kind)
+        and kind not in used
+    }
+    return named | others
 
 
 IN_TORCH = ("LSTM", "GRU", "RNN tanh", "projection to H / 2")

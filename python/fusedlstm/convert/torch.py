@@ -252,7 +252,10 @@ def _torch_kind(layer: Layer[Any]) -> type[Layer[Any]]:
                 and layer.param_shapes(1) == plain.param_shapes(1)
                 and layer.merge == plain.merge
                 and layer.reverse == plain.reverse
-                and not (kind is RNN and as_activation("activation", layer.activation) not in (TANH, RELU))
+                and (
+                    kind is not RNN
+                    or as_activation("activation", own["activation"]) in (TANH, RELU)
+                )
             ):
                 return kind
     raise ValueError(

@@ -334,7 +334,7 @@ class SequenceEstimator(
         Raises
         ------
         ValueError
-            If a layer reads sequences from their last step, or has ``full_gate_recurrence``.
+            If a layer reads sequences from their last step.
         """
         return self._new_stream(n_sequences)
 

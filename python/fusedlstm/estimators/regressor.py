@@ -148,8 +148,8 @@ loss, default "squared_error"
         Raises
         ------
         ValueError
-            If a layer reads sequences from their last step or has ``full_gate_recurrence``, or
-            ``return_std`` is True and the loss is not "gaussian".
+            If a layer reads sequences from their last step, or ``return_std`` is True and the loss
+            is not "gaussian".
 
         Examples
         --------

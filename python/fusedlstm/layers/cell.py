@@ -24,7 +24,7 @@ class Cell(abc.ABC):
 
     @abc.abstractmethod
     def core_cell(self) -> dict[str, Any]:
-        """Return the family of the cell in the core, and the options that differ from its defaults."""
+        """Return the ``family`` of the cell in the core, its activations and its options."""
 
     @abc.abstractmethod
     def cell_shapes(self, input_size: int) -> Shapes:

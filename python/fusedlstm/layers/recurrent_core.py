@@ -57,7 +57,12 @@ class RecurrentCore:
         n_trainable_states: int,
         rates: Rates,
     ) -> None:
-        self.config: tuple[Any, int, bool, int] = (core.Cell(spec), directions, reverse, hidden_size)
+        self.config: tuple[Any, int, bool, int] = (
+            core.Cell(spec),
+            directions,
+            reverse,
+            hidden_size,
+        )
         self.state_sizes = state_sizes
         self.trainable_sizes = state_sizes[:n_trainable_states]
         self.n_initial = directions * sum(self.trainable_sizes)

@@ -95,8 +95,8 @@ class Inference:
         Notes
         -----
         Ctrl-C interrupts a long call on many sequences within about a second. With few sequences
-        it takes effect at the end of the call. With ``mask``, or with cells outside the fused
-        kernel such as ``LSTM(layer_norm=True)``, it takes effect at the end of the current layer.
+        it takes effect at the end of the call. With ``mask``, with merged directions, or with a
+        custom layer, it takes effect at the end of the current layer.
         """
         if mask is not None:
             return self.run(x, None, lengths, mask=mask)[0]
@@ -125,8 +125,7 @@ class Inference:
         x : array (B, T, input_size)
         state : tuple or None, default None
             State from an earlier call with B sequences. None: zero, or the trained initial state of
-            layers with ``trainable_state``. A layer with ``full_gate_recurrence`` accepts only
-            None, because its state is incomplete.
+            layers with ``trainable_state``.
         lengths : int array (B,) or None, default None
         mask : bool array (B, T) or None, default None
             As for `predict`.
@@ -136,11 +135,11 @@ class Inference:
         y : array
             The output, as from `predict`.
         state : tuple or None
-            The state of the layer. The state of an `LSTM` is (h, c), and the state of other
-            recurrent layers is (h,). Each array is (directions, B, size). The state of a layer that
-            contains layers, such as the `Chain` of a `Sequential`, is a tuple with one state per
-            layer. The state is None for a layer without a state. To select sequences of a state,
-            use `fusedlstm.models.select_rows`.
+            The state of the layer. The state of an `LSTM` is (h, c), or (h, c, gates) with
+            ``full_gate_recurrence``. The state of other recurrent layers is (h,). Each array is
+            (directions, B, size). The state of a layer that contains layers, such as the `Chain` of
+            a `Sequential`, is a tuple with one state per layer. The state is None for a layer
+            without a state. To select sequences of a state, use `fusedlstm.models.select_rows`.
 
         Raises
         ------
