@@ -108,15 +108,10 @@ class PanelProduct {
     const Index panel_width = panels_.packets * pack_size<S>;
     TileProduct<S> p = tile_product(operands, count, initial_c);
     p.out_row_stride = out_stride;
-    const Index prefetched = prefetched_by(operands, count);
     for (int panel = 0; panel < panels_.count; panel++) {
       p.row = 0;
       p.out = out + panel * panel_width;
-      const S* next = p.prefetch = next_panel(p, panel);
-      (panel < panels_.whole ? whole_ : last_).compute(p, [&](Index tile_rows) {
-        advance_prefetch(p, next, prefetched);
-        p.out += tile_rows * out_stride;
-      });
+      (panel < panels_.whole ? whole_ : last_).compute(p, [&](Index tile_rows) { p.out += tile_rows * out_stride; });
       p.panel += panels_.stride;
       if (p.initial_c) p.initial_c += panel_width;
     }
@@ -129,6 +124,7 @@ class PanelProduct {
     p.count = count;
     p.panel = panels_.values;
     p.panel_stride = panels_.stride;
+    p.prefetch = panels_.values;
     p.k_stride = panels_.packets * pack_size<S>;
     p.initial_c = initial_c.values;
     p.c_panel_stride = p.k_stride;

@@ -118,9 +118,9 @@ struct TileProduct {
 
 // Large tiles read a cache line of later operands into the L2 cache for every two k: the next panel, or for a
 // transposed A the sums of the next tiles. Otherwise they would wait for memory if the weights are larger than the
-// cache.
+// cache. With 16 registers the two k of an iteration do not fit, and the sums would be spilled.
 template <int Side, int Rows, int Packets>
-inline constexpr bool prefetches = Side == 1 && 2 * Rows > max_rows(Packets);
+inline constexpr bool prefetches = vector_registers == 32 && Side == 1 && 2 * Rows > max_rows(Packets);
 
 // The numbers that a tile prefetches.
 template <class S>
