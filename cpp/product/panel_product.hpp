@@ -73,7 +73,7 @@ class PanelProduct {
     p.out = buffer;
     p.out_panel_stride = rows_ * panel_width;
     p.out_row_stride = panel_width;
-    const Index prefetched = prefetched_by(operands, count);
+    const Index prefetched = rows_ > max_rows(max_packets) ? prefetched_by(operands, count) : 0;
     for (int panel = 0; panel < panels_.count;) {
       const int side = panels_.packets == max_packets ? side_by_side(rows_, panels_.whole - panel) : 1;
       p.row = 0;
