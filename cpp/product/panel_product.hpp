@@ -162,28 +162,8 @@ PanelSlice<S> panel_slice(const Panels<S>& panels, int panel, int first = 0, int
           std::min(count, packets - first)};
 }
 
-// The product of a transposed A with a slice of a panel: the rows [first_row, first_row + rows) of C. The tiles count
-// rows from 0.
-template <class S, class Epilogue>
-void multiply_transposed(const PanelSlice<S>& slice, const OperandA<S>* operands, int count, Index first_row,
-                         Index rows, Epilogue&& epilogue) {
-  alignas(64) S buffer[max_tile_packets * pack_size<S>];
-  const Index width = slice.packets * pack_size<S>;
-  TileProduct<S> p;
-  p.operands = operands;
-  p.count = count;
-  p.row = first_row;
-  p.panel = slice.values;
-  p.k_stride = slice.k_stride;
-  p.out = buffer;
-  p.prefetch = buffer;
-  p.out_row_stride = width;
-  detail::TileRows<S, true>(rows, slice.packets).compute(p, [&](Index tile_rows) {
-    epilogue(Tile<S>{buffer, width, p.row - first_row, int(tile_rows), 0, 1});
-  });
-}
-
-// The same product, added to `out`, or stored there. The rows of `out` are contiguous.
+// The product of a transposed A with a slice of a panel: the rows [first_row, first_row + rows) of C, added to `out` or
+// stored there. The rows of `out` are contiguous.
 template <class S>
 void multiply_transposed_into(const PanelSlice<S>& slice, const OperandA<S>* operands, int count, Index first_row,
                               Index rows, S* out, bool add) {

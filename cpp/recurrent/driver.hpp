@@ -30,12 +30,29 @@ struct Division {
       return {unit_shards, unit_shards};
     return {int(std::min(Index(threads), shape.batch)), 1};
   }
-  Index row_shards() const { return unit_shards > 1 ? 1 : threads; }
+  // The parts are the shards if the threads can divide them evenly.
+  Index row_shards(Index parts) const { return unit_shards > 1 ? 1 : parts % threads == 0 ? parts : threads; }
 
  private:
   static constexpr Index min_work_per_thread = 3 << 14;  // multiply-adds, nearly a microsecond
   static constexpr Index max_weight_bytes = 3 << 19;     // of a thread: most of its L2 cache
 };
+
+// The number of parts of the rows. The weight gradients of a part are summed separately, so that a thread can sum those
+// of its own parts while they are in its cache. Does not depend on the number of threads, because the bits depend on
+// it.
+template <class S>
+Index part_count(const LayerShape& shape, const Index* lengths) {
+  constexpr Index max_parts = 8, min_steps = 512;  // of a part
+  const Index bytes = weight_count(shape.sizes) * Index(sizeof(S));
+  if (bytes > Index(1) << 19) return 1;
+  const Index steps = lengths ? std::accumulate(lengths, lengths + shape.batch, Index(0)) : shape.batch * shape.steps;
+  Index parts = 1;
+  // Longer parts for larger weights, which every part reads in every step.
+  const auto min_rows = [&] { return bytes > Index(1) << 18 ? 32 : parts == 1 ? 8 : 16; };
+  while (parts < max_parts && shape.batch >= 2 * parts * min_rows() && steps >= 2 * parts * min_steps) parts *= 2;
+  return parts;
+}
 
 // Everything that backward needs of forward.
 template <class S>
@@ -80,7 +97,8 @@ std::unique_ptr<SavedLayer<S>> layer_forward(const Cell<S>& cell, const LayerSha
                                              States<S> final, bool training, int threads) {
   const Groups<S> groups(shape.sizes.hidden_size, cell.gates.count);
   const Division division = Division::of<S>(shape, threads);
-  const RowPlan plan(shape.batch, shape.steps, lengths, division.row_shards());
+  const Index parts = training ? part_count<S>(shape, lengths) : 1;
+  const RowPlan plan(shape.batch, shape.steps, lengths, division.row_shards(parts), parts);
   std::optional<ForwardPanels<S>> fresh;
   const ForwardPanels<S>& packed = ready ? *ready : fresh.emplace(cell, shape, groups);
   std::unique_ptr<SavedLayer<S>> saved;
@@ -106,7 +124,7 @@ std::unique_ptr<SavedLayer<S>> layer_forward(const Cell<S>& cell, const LayerSha
     });
   }
   std::vector<ForwardPass<S>> passes;  // [shard][direction]
-  passes.reserve(std::size_t(division.threads) * calls.size());
+  passes.reserve(plan.shards.size() * std::size_t(unit_shards) * calls.size());
   for (const RowShard& shard : plan.shards)
     for (int k = 0; k < unit_shards; k++)
       for (std::size_t d = 0; d < calls.size(); d++)
@@ -172,32 +190,48 @@ void layer_backward(const SavedLayer<S>& saved, const S* parameters, SequenceVie
     });
   }
   std::vector<BackwardPass<S>> passes;  // [shard][direction]
-  passes.reserve(std::size_t(saved.division.threads) * calls.size());
+  passes.reserve(plan.shards.size() * std::size_t(unit_shards) * calls.size());
   for (const RowShard& shard : plan.shards)
     for (int k = 0; k < unit_shards; k++)
       for (std::size_t d = 0; d < calls.size(); d++)
         passes.emplace_back(calls[d], shard, k, unit_shards, shared_rows[d]);
-  std::vector<WeightGradients<S>> sums;
-  sums.reserve(calls.size());
-  for (const BackwardCall<S>& call : calls) sums.emplace_back(call);
-  const std::vector<SumChunk> chunks = sum_chunks(plan);
-  std::vector<WeightGradientWorker<S>> workers;  // [thread][direction]
-  const int phases = backward_phases(saved.cell.spec).count;
-  const Index count = saved.division.threads, steps = plan.longest() * phases;  // the phases of all steps
-  for (Index k = 0; k < count; k++)
-    for (const WeightGradients<S>& sum : sums) workers.emplace_back(sum, k, count);
+  const Index directions = shape.directions, count = saved.division.threads, parts = Index(plan.parts.size());
+  std::vector<std::vector<SumChunk>> chunks;  // of each part
+  std::vector<WeightGradients<S>> sums;       // [part][direction]
+  sums.reserve(plan.parts.size() * calls.size());
+  for (const RowPart& part : plan.parts) {
+    chunks.push_back(sum_chunks(plan, part));
+    for (const BackwardCall<S>& call : calls) sums.emplace_back(call);
+  }
+  // If each thread has its own parts, it sums all of their gradients. Otherwise threads divide the tasks.
+  const bool own_parts = unit_shards == 1 && plan.shards.size() == plan.parts.size();
+  const Index sharers = own_parts ? 1 : count, part_sums = Index(sums.size());
+  std::vector<WeightGradientWorker<S>> workers;  // [thread, if they share][part][direction]
+  workers.reserve(std::size_t(sharers * part_sums));
+  for (Index k = 0; k < sharers; k++)
+    for (const WeightGradients<S>& sum : sums) workers.emplace_back(sum, k, sharers);
 
+  const int phases = backward_phases(saved.cell.spec).count;
+  const Index steps = plan.longest() * phases;  // the phases of all steps
   StepBarrier barrier;
   run_team(int(count), [&](const Team& team) {
     panels.pack(shape, groups, parameters, team);
     team.wait_for_all();
 
-    const bool one_thread = count == 1;
-    if (!one_thread) {
+    if (own_parts) {
+      const auto [first, last] = team.range(parts);
+      for (Index k = first * directions; k < last * directions; k++)
+        for (const SumChunk& chunk : chunks[std::size_t(k / directions)]) {
+          // Each chunk is summed as soon as backward has reached it, while its gradients are in cache. The sum needs
+          // h_prev of the first step of the chunk, which backward of the step before stores.
+          passes[std::size_t(k)].run_down_to(std::max(Index(0), chunk.first - 1));
+          workers[std::size_t(k)].add(chunk);
+        }
+    } else {
       if (unit_shards == 1)
         for_own_items(passes, shape.directions, team, [](BackwardPass<S>& pass) { pass.run_down_to(0); });
       else
-        barrier.run_steps(team, 1 + steps + shape.directions, [&](Index s, const Team& acting) {
+        barrier.run_steps(team, 1 + steps + directions, [&](Index s, const Team& acting) {
           for_own_items(passes, shape.directions, acting, [&](BackwardPass<S>& pass) {
             if (s == 0) pass.start();
             else if (s <= steps) pass.step((steps - s) / phases, int((s - 1) % phases));
@@ -206,17 +240,14 @@ void layer_backward(const SavedLayer<S>& saved, const S* parameters, SequenceVie
           });
         });
       team.wait_for_all();
+      const auto [first, last] = team.range(count);
+      for (Index k = first * part_sums; k < last * part_sums; k++)
+        for (const SumChunk& chunk : chunks[std::size_t(k % part_sums / directions)])
+          workers[std::size_t(k)].add(chunk);
     }
-    const auto [first, last] = team.range(count);
-    for (Index k = first * shape.directions; k < last * shape.directions; k++) {
-      for (const SumChunk& chunk : chunks) {
-        // With one thread, each chunk is summed as soon as backward has reached it, while its gradients are in cache.
-        // The sum needs h_prev of the first step of the chunk, which backward of the step before stores.
-        if (one_thread) passes[std::size_t(k)].run_down_to(std::max(Index(0), chunk.first - 1));
-        workers[std::size_t(k)].add(chunk);
-      }
-      workers[std::size_t(k)].add_to_gradients();
-    }
+    team.wait_for_all();
+    for (Index k = directions; k < part_sums; k++) sums[std::size_t(k % directions)].add(sums[std::size_t(k)], team);
+    for (Index d = 0; d < directions; d++) workers[std::size_t(d)].add_to_gradients(team);
     if (sizes.layer_norm && team.member() == 0)
       for (const BackwardCall<S>& call : calls) add_norm_gradients(call);
   });

@@ -56,10 +56,17 @@ class RowShard {
   std::vector<Index> active_, saved_before_;  // per step; empty if all rows have the same length
 };
 
+// Sorted rows [first, last), which have weight gradients of their own.
+struct RowPart {
+  Index first, last;
+};
+
 class RowPlan {
  public:
-  // given: one length per row, from 1 to steps; null if all rows have all steps.
-  RowPlan(Index batch, Index steps, const Index* given, Index threads) : row_of(at(batch)), lengths(at(batch), steps) {
+  // given: one length per row, from 1 to steps; null if all rows have all steps. shard_count, part_count: at most
+  // `batch`.
+  RowPlan(Index batch, Index steps, const Index* given, Index shard_count, Index part_count = 1)
+      : row_of(at(batch)), lengths(at(batch), steps) {
     std::iota(row_of.begin(), row_of.end(), Index(0));
     if (given) {
       std::stable_sort(row_of.begin(), row_of.end(), [&](Index a, Index b) { return given[a] > given[b]; });
@@ -67,7 +74,11 @@ class RowPlan {
     }
     equal = lengths.front() == lengths.back();
     total_steps = std::accumulate(lengths.begin(), lengths.end(), Index(0));
-    divide(std::max(Index(1), std::min(threads, batch)));
+    divide(part_count, [&](Index first, Index last) { parts.push_back({first, last}); });
+    divide(shard_count, [&](Index first, Index last) {
+      shards.emplace_back(first, last - first, saved_rows, lengths.data() + first);
+      saved_rows += shards.back().saved_rows;
+    });
     // An odd stride between groups, so that the groups of a saved row are in different sets of the cache.
     saved_rows |= 1;
   }
@@ -77,6 +88,7 @@ class RowPlan {
 
   std::vector<Index> row_of;   // sorted row -> the caller's row
   std::vector<Index> lengths;  // of sorted rows
+  std::vector<RowPart> parts;
   std::vector<RowShard> shards;
   Index total_steps = 0;
   Index saved_rows = 0;
@@ -85,17 +97,17 @@ class RowPlan {
  private:
   static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
-  // Makes shards with about the same number of steps: shard k ends at the row at which the steps so far are nearest to
-  // total_steps (k + 1) / count. Each shard has at least one row.
-  void divide(Index count) {
+  // Divides the rows into ranges with about the same number of steps: range k ends at the row at which the steps so far
+  // are nearest to total_steps (k + 1) / count. Each range has at least one row. Calls use(first, last).
+  template <class Use>
+  void divide(Index count, Use&& use) const {
     Index row = 0, done = 0;
     for (Index k = 0; k < count; k++) {
       const Index first = row, still_needed = count - 1 - k;
       do done += lengths[at(row++)];
       while (row < batch() - still_needed &&
              (k == count - 1 || done + lengths[at(row)] / 2 < total_steps * (k + 1) / count));
-      shards.emplace_back(first, row - first, saved_rows, lengths.data() + first);
-      saved_rows += shards.back().saved_rows;
+      use(first, row);
     }
   }
 };

@@ -1,8 +1,9 @@
 // The gradients of the weights: sums over the saved rows of products of the gradients that BackwardPass left there with
 // their sources (gradient_terms.hpp).
 //
-// The sum is computed chunk by chunk, from the last steps to the first. The chunks and the order within a chunk depend
-// only on the lengths. Threads do not divide the sums. They divide the elements of the gradients into tasks.
+// The sum over a part of the rows is computed chunk by chunk, from the last steps to the first. The parts, the chunks
+// and the order within a chunk depend only on the sizes and the lengths. A thread sums all chunks of its own parts, or
+// the threads divide the elements of the gradients into tasks.
 #pragma once
 
 #include "recurrent/backward.hpp"
@@ -19,28 +20,29 @@ struct SumChunk {
 // The maximum number of saved rows in a chunk: the gates of a group stay in or near L1.
 inline constexpr Index max_chunk_rows = 128;
 
-inline std::vector<SumChunk> sum_chunks(const RowPlan& plan) {
+inline std::vector<SumChunk> sum_chunks(const RowPlan& plan, const RowPart& part) {
   std::vector<SumChunk> chunks;
-  Index active = 0;  // at step `first - 1`
-  for (Index last = plan.longest(); last > 0;) {
+  Index end = part.first;  // of the rows that are active at step `first - 1`
+  for (Index last = plan.lengths[static_cast<std::size_t>(part.first)]; last > 0;) {
     Index first = last, saved_rows = 0;
     while (first > 0) {
-      while (active < plan.batch() && plan.lengths[static_cast<std::size_t>(active)] >= first) active++;
-      if (first < last && saved_rows + active > max_chunk_rows) break;
-      saved_rows += active;
+      while (end < part.last && plan.lengths[static_cast<std::size_t>(end)] >= first) end++;
+      if (first < last && saved_rows + end - part.first > max_chunk_rows) break;
+      saved_rows += end - part.first;
       first--;
     }
     // A single step is divided by rows, which are the first ones. A chunk of several steps takes all rows.
     const bool one_step = last - first == 1;
-    const Index rows = one_step ? saved_rows : plan.batch();
+    const Index rows = one_step ? saved_rows : part.last - part.first;
     const Index count = one_step ? (saved_rows + max_chunk_rows - 1) / max_chunk_rows : 1;
-    for (Index k = 0; k < count; k++) chunks.push_back({first, last, rows * k / count, rows * (k + 1) / count});
+    for (Index k = 0; k < count; k++)
+      chunks.push_back({first, last, part.first + rows * k / count, part.first + rows * (k + 1) / count});
     last = first;
   }
   return chunks;
 }
 
-// The sums of one direction.
+// The sums of one direction and one part of the rows.
 template <class S>
 class WeightGradients {
  public:
@@ -50,7 +52,7 @@ class WeightGradients {
     int slice;
     Index block, columns;  // of the source
     S* sums;               // [column][numbers of the slice]
-    Index cost;
+    Index numbers, cost;
   };
 
   explicit WeightGradients(const BackwardCall<S>& backward_call)
@@ -59,6 +61,16 @@ class WeightGradients {
   }
   WeightGradients(WeightGradients&&) = default;
   WeightGradients(const WeightGradients&) = delete;
+
+  // Adds the sums of another part. The members of a team divide the tasks.
+  void add(const WeightGradients& other, const Team& team) {
+    const auto [first, last] = team.range(Index(tasks.size()));
+    for (auto k = std::size_t(first); k < std::size_t(last); k++) {
+      S* sums = tasks[k].sums;
+      for (Index j = 0; j < tasks[k].numbers; j += pack_size<S>)
+        store(sums + j, load(sums + j) + load(other.tasks[k].sums + j));
+    }
+  }
 
   const BackwardCall<S>& call;
   std::vector<GradientTerm<S>> terms;
@@ -80,13 +92,14 @@ class WeightGradients {
         for (Index block = 0; block < term.source.blocks(); block++) {
           const Index columns =
               std::min(term.source.block_columns, term.source.columns - block * term.source.block_columns);
-          tasks.push_back(
-              {&term, slice, block, columns, arena.take<S>(columns * packets * pack_size<S>), columns * packets});
+          const Index numbers = columns * packets * pack_size<S>;
+          tasks.push_back({&term, slice, block, columns, arena.take<S>(numbers), numbers, columns * packets});
         }
       }
-      if (weights > 0 && slice < groups.count)
-        tasks.push_back(
-            {nullptr, slice, 0, weights, arena.take<S>(weights * pack_size<S>), unit_weight_cost * weights});
+      if (weights > 0 && slice < groups.count) {
+        const Index numbers = weights * pack_size<S>;
+        tasks.push_back({nullptr, slice, 0, weights, arena.take<S>(numbers), numbers, unit_weight_cost * weights});
+      }
     }
     return arena.used();
   }
@@ -119,7 +132,7 @@ class alignas(thread_alignment) WeightGradientWorker {
 
   void add(const SumChunk& chunk) {
     gather(chunk);
-    for_tasks([&](const Task& task) {
+    for_tasks(first_, last_, [&](const Task& task) {
       if (!task.term) return add_unit_weights(task);
       const ThreadVector<OperandA<S>>& operands = operands_of(*task.term);
       multiply_transposed_into(task.term->gradients.slice(task.slice), operands.data(), int(operands.size()),
@@ -128,9 +141,10 @@ class alignas(thread_alignment) WeightGradientWorker {
     started_ = true;
   }
 
-  // Adds the sums to the gradients, which have the layout of the weights.
-  void add_to_gradients() {
-    for_tasks([&](const Task& task) {
+  // Adds the sums to the gradients, which have the layout of the weights. The members of a team divide the tasks.
+  void add_to_gradients(const Team& team) {
+    const auto [first, last] = team.range(Index(all_.tasks.size()));
+    for_tasks(std::size_t(first), std::size_t(last), [&](const Task& task) {
       if (!task.term) return add_unit_weights_to_gradients(task);
       const GradientTerm<S>& term = *task.term;
       const GradientRows<S>& gradients = term.gradients;
@@ -159,8 +173,8 @@ class alignas(thread_alignment) WeightGradientWorker {
  private:
   // Calls work(task).
   template <class Work>
-  void for_tasks(Work&& work) const {
-    for (std::size_t task = first_; task < last_; task++) work(all_.tasks[task]);
+  void for_tasks(std::size_t first, std::size_t last, Work&& work) const {
+    for (std::size_t task = first; task < last; task++) work(all_.tasks[task]);
   }
   ThreadVector<OperandA<S>>& operands_of(const GradientTerm<S>& term) {
     return operands_[static_cast<std::size_t>(&term - all_.terms.data())];

@@ -32,18 +32,15 @@ inline constexpr std::size_t page = 4096;
 // lines in pairs.
 inline constexpr std::size_t thread_alignment = 2 * cache_line;
 
-// Allocates cache lines that no other object uses.
+// Keeps a distance behind each array, so that no cache line contains two arrays.
 template <class T>
 struct ThreadAllocator {
   using value_type = T;
   ThreadAllocator() = default;
   template <class U>
   ThreadAllocator(const ThreadAllocator<U>&) {}
-  T* allocate(std::size_t count) {
-    const std::size_t bytes = (count * sizeof(T) + thread_alignment - 1) / thread_alignment * thread_alignment;
-    return static_cast<T*>(::operator new(bytes, std::align_val_t(thread_alignment)));
-  }
-  void deallocate(T* memory, std::size_t) { ::operator delete(memory, std::align_val_t(thread_alignment)); }
+  T* allocate(std::size_t count) { return static_cast<T*>(::operator new(count * sizeof(T) + thread_alignment)); }
+  void deallocate(T* memory, std::size_t) { ::operator delete(memory); }
   bool operator==(const ThreadAllocator&) const { return true; }
   bool operator!=(const ThreadAllocator&) const { return false; }
 };
@@ -69,7 +66,7 @@ inline std::ptrdiff_t checked_product(std::ptrdiff_t a, std::ptrdiff_t b) {
 inline constexpr std::size_t max_kept_blocks = 0, fence = cache_line;
 inline void poison(void* at, std::size_t bytes) { ASAN_POISON_MEMORY_REGION(at, bytes); }
 #else
-inline constexpr std::size_t max_kept_blocks = 16, fence = 0;
+inline constexpr std::size_t max_kept_blocks = 64, fence = 0;
 inline void poison(void*, std::size_t) {}
 #endif
 
