@@ -38,6 +38,18 @@ py::tuple rates_of_tiles(const std::string& dtype, double seconds, int threads) 
   return py::make_tuple(rates.product, rates.forward, rates.saving, rates.backward);
 }
 
+void define_back_off(py::module_& module) {
+  const auto time = [](double seconds) {
+    return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+  };
+  py::class_<BackOff>(module, "BackOff", py::module_local())
+      .def(py::init<>())
+      .def("active_at", [time](const BackOff& self, double now) { return self.active_at(BackOff::Time(time(now))); })
+      .def("record", [time](BackOff& self, double begin, double worked, double lost) {
+        self.record({BackOff::Time(time(begin)), time(worked), time(lost)});
+      });
+}
+
 void define_module(py::module_& module) {
   module.attr("variant") = build_info().variant;
   module.attr("simd") = build_info().simd;
@@ -52,6 +64,7 @@ void define_module(py::module_& module) {
   module.def("runnable_variants", &runnable_variants);
   module.def("default_threads", &default_threads);
   module.def("set_force_threads", [](bool force) { return force_threads().exchange(force); });
+  define_back_off(module);
   define_models(module);
   module.def("recurrent_forward", &recurrent_forward);
   module.def("recurrent_backward", &recurrent_backward);

@@ -14,6 +14,7 @@ using Clock = std::chrono::steady_clock;
 class CallTiming {
  public:
   struct Times {
+    Clock::time_point begin;
     Clock::duration worked, lost;
     // More than 1.5 times the work. Rows are not divided among threads: even on an idle machine, another thread may
     // have twice the work of the caller.
@@ -25,7 +26,7 @@ class CallTiming {
     const Clock::duration all = Clock::now() - start_, processor = processor_time() - processor_start_;
     Clock::duration worked = all - waited;
     if (processor.count() > 0) worked = std::min(worked, processor);  // zero: the processor clock is too coarse
-    return {worked, all - worked};
+    return {start_, worked, all - worked};
   }
 
  private:

@@ -128,7 +128,7 @@ template <class Work>
 void run_team(int threads, Work&& work) {
   if (threads == 1 || BackOff::active()) return run_on_caller(work);
   const CallTiming timing;
-  BackOff::record(timing.elapsed(run_full_team(threads, work)));
+  BackOff::instance().record(timing.elapsed(run_full_team(threads, work)));
 }
 
 }  // namespace fusedlstm

@@ -27,6 +27,19 @@ def default_threads() -> int:
 def set_force_threads(force: bool, /) -> bool:
     """Use all threads, even for small calls or on a busy machine; return the previous value."""
 
+class BackOff:
+    """The rule by which calls run on one thread on a busy machine, with times in seconds.
+
+    A separate object for tests: the calls of the process have their own.
+    """
+
+    def __init__(self) -> None: ...
+    def active_at(self, now: float, /) -> bool:
+        """Return True if a call at this time would run on one thread."""
+
+    def record(self, begin: float, worked: float, lost: float, /) -> None:
+        """Record a call of a team of threads, which ended at ``begin + worked + lost``."""
+
 class Program:
     """The ops of a model, which run in one call.
 
