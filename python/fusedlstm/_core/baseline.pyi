@@ -28,10 +28,7 @@ def set_force_threads(force: bool, /) -> bool:
     """Use all threads, even for small calls or on a busy machine; return the previous value."""
 
 class BackOff:
-    """The rule by which calls run on one thread on a busy machine, with times in seconds.
-
-    A separate object for tests: the calls of the process have their own.
-    """
+    """The rule by which calls run on one thread on a busy machine, for tests. Times in seconds."""
 
     def __init__(self) -> None: ...
     def active_at(self, now: float, /) -> bool:
@@ -102,10 +99,7 @@ class Decoder:
     def __call__(self, outputs: Array, /) -> Any: ...
 
 def class_numbers(outputs: Array, /) -> npt.NDArray[np.intp]:
-    """Return the class of each row of raw outputs (n, n_outputs), which must be contiguous.
-
-    It is the class with the largest output or, for one output, 1 if it is positive and 0 if not.
-    """
+    """Return the class of each row of contiguous raw outputs (n, n_outputs)."""
 
 class Stream:
     """A program that runs one step at a time. Without a program, a subclass computes the steps."""
@@ -123,9 +117,8 @@ class Stream:
     def state(self) -> list[tuple[Array, ...] | None]:
         """Return the state of each op, None for an op without state.
 
-        The state of a recurrent op has the arrays of `recurrent_forward`, with D = 1. The state of
-        mean pooling is the sums (1, rows, F) and the number of steps (1, rows, 1). The state of max
-        pooling is the largest values (1, rows, F).
+        That of a recurrent op has the arrays of `recurrent_forward`, with D = 1, that of mean
+        pooling the sums (1, rows, F) and counts (1, rows, 1), that of max pooling the maxima.
         """
 
     def set_state(self, state: Sequence[tuple[Array, ...] | None], /) -> None:
@@ -148,11 +141,7 @@ class EstimatorProgram:
 
     def __init__(self, program: Program, standardizer: Standardizer | None, /) -> None: ...
     def outputs(self, x: Any, n_features: int, max_threads: Callable[[], int], /) -> Array | None:
-        """Return the raw outputs of the program.
-
-        The result is None if x is not a contiguous array (n, T, n_features) of floats or a list of
-        one array (T, n_features), if it is large, or if a number is not finite or out of range.
-        """
+        """Return the raw outputs; None for x that the estimator must read and check in Python."""
 
 class Standardizer:
     """The function (x - mean) / scale of each feature, computed in float64."""
@@ -167,8 +156,7 @@ class Standardizer:
 def take_sequences(x: Array, first: Any, lengths: Any, /) -> Array | None:
     """Return some sequences as an array (B, T, F) or (B, T), with zeros after their ends.
 
-    x is (n, T, F), or concatenated sequences (N, F) or (N,). Sequence i starts at ``x[first[i]]``.
-    Returns None if the arguments are not contiguous arrays, or out of range.
+    Sequence i starts at ``x[first[i]]``. Returns None for arguments of other kinds.
     """
 
 def log_loss(
