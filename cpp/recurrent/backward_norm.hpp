@@ -118,7 +118,8 @@ class BackwardNorm {
   // Calls work(first number, numbers, dz) for the groups [first, last) of a row.
   template <class Work>
   FUSEDLSTM_INLINE void for_groups(Index saved_row, int first, int last, Work&& work) const {
-    for (int g = first; g < last; g++) work(g * groups_.width(), groups_.width_of(g), saved_.gates_of(g, saved_row));
+    for (int g = first; g < last; g++)
+      work(g * groups_.width(), groups_.width_of(g), saved_.gate_grid(g, saved_row).at(0, 0));
   }
 
   const BackwardCall<S>& call_;

@@ -150,7 +150,7 @@ class alignas(thread_alignment) ForwardPass {
     cell_tile.groups = groups;
     cell_tile.rows = tile.rows;
     cell_tile.z = {tile.values, by_group, tile.width};
-    if (call_.saved && groups_.gates == 1) cell_tile.gates = call_.saved->gate_grid(group, shard_.saved_row(t) + row);
+    if (groups_.gates == 1) cell_tile.gates = states_.kept_gate_grid(t, group, row);
     if (groups_.is_tail(group) && groups_.gates > 1)
       tail_tile_.forward(range_, tile, cell_tile, group, states_.kept_gates(t, group, row), [&](Index r) {
         return FeedingRows<S>{range_.x_at(r, t), states_.h_prev() + r * outputs_.padded_units(),
@@ -189,9 +189,10 @@ class alignas(thread_alignment) ForwardPass {
         tile.groups = 1;
         tile.rows = rows;
         norm_.scale_c(range_, group, row, rows, tile.c, tile.h);
-        if (groups_.is_tail(group)) {
+        if (groups_.is_tail(group) && groups_.gates > 1) {
           tail_tile_.forward_h(range_, tile, group, states_.kept_gates(t, group, row));
         } else {
+          tile.gates = states_.kept_gate_grid(t, group, row);
           tile.z = tile.gates;
           call_.cell->forward_h(tile);
         }

@@ -99,6 +99,11 @@ class ForwardStates {
     if (!rows_.gates) return nullptr;
     return rows_.gates + group * shard_.rows * groups_.width() + row * groups_.width_of(group);
   }
+  // The same gates as a grid, for a group that is not packed densely.
+  Grid<S> kept_gate_grid(Index t, int group, Index row) const {
+    if (call_.saved) return call_.saved->gate_grid(group, shard_.saved_row(t) + row);
+    return step_tile_.gates.values ? step_tile_.gates.from(group, row) : Grid<S>{};
+  }
 
   // Applies zoneout to the c that the next step reads.
   void zone_out_c(Index t, const ForwardTile<S>& tile, int group, Index row) {

@@ -32,7 +32,7 @@ class TailTile {
                RowsOf&& rows_of) {
     const Groups<S>& groups = range.groups;
     unpack_tail(tile.values, tile.width, tile.width, groups.tail_units, groups.gates, tile.rows, z_);
-    if (range.call.cell->gates.partly_fed()) correct_partly_fed_sums(range, tile, group, rows_of);
+    if (range.call.cell->gates.partly_fed() && !range.sizes().layer_norm) correct_partly_fed_sums(range, tile, group, rows_of);
     cell_tile.z = {z_, 0, groups.width()};
     if (gate_rows) cell_tile.gates = {gates_, 0, groups.width()};
     range.call.cell->forward(cell_tile);
@@ -53,6 +53,7 @@ class TailTile {
  private:
   // The panel of the tail holds zeros where an operand does not feed a gate. Infinity or NaN times zero is NaN. A sum
   // of such a gate that is NaN is therefore computed again, in the same order, from the operands that feed the gate.
+  // Layer normalization adds the parts of the operands separately.
   template <class RowsOf>
   void correct_partly_fed_sums(const ForwardRange<S>& range, const Tile<S>& tile, int group, RowsOf&& rows_of) {
     Pack<S> all = zero<S>();

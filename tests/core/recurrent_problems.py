@@ -40,6 +40,9 @@ SPECS = {
     "no output gate, peepholes": cells.lstm_spec(output_gate=False, peepholes=True),
     "full gate recurrence": cells.lstm_spec(full_gate_recurrence=True),
     "layer norm": cells.lstm_spec(layer_norm=True),
+    "layer norm, no gates": cells.lstm_spec(
+        layer_norm=True, input_gate=False, forget_gate=False, output_gate=False
+    ),
     "clipped": cells.lstm_spec(cell_clip=0.5),
     "projection": cells.lstm_spec(projection=3, projection_bias=True),
     "everything": cells.lstm_spec(
