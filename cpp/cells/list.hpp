@@ -8,6 +8,7 @@
 #include "cells/general_lstm.hpp"
 #include "cells/general_rnn.hpp"
 #include "cells/gru.hpp"
+#include "cells/gru_reset_before.hpp"
 #include "cells/lstm.hpp"
 #include "cells/lstm_options.hpp"
 #include "cells/lstm_variants.hpp"
@@ -48,6 +49,7 @@ inline constexpr CellEntry<S> all_cells[] = {
     entry<S, LstmVariantEquations<S, NoOutputGateLstm>>("lstm", "lstm without output gate"),
     general_entry<S, GeneralLstm<S>>("lstm", "general lstm"),
     entry<S, GruEquations<S>, true>("gru", "gru"),
+    general_entry<S, GruResetBefore<S>>("gru", "gru with reset before the product"),
     general_entry<S, GeneralGru<S>>("gru", "general gru"),
     entry<S, RnnEquations<S, true>>("rnn", "tanh rnn"),
     entry<S, RnnEquations<S, false>>("rnn", "relu rnn"),

@@ -1,0 +1,113 @@
+// The original GRU (Cho et al. 2014), in which r multiplies h_prev before the product, with the standard activations:
+//
+//   r = sigmoid(z_r)      z = sigmoid(z_z)      n = tanh(z_n), z_n = W_in x + b_n + W_hn (r h_prev)
+//   h = (1 - z) n + z h_prev
+//
+// The functions have the same parts as those of GeneralGru. Each makes one pass over the tile, and r and z share a
+// division.
+#pragma once
+
+#include "cells/general_gru.hpp"
+#include "simd/activations.hpp"
+
+namespace fusedlstm {
+
+template <class S>
+class GruResetBefore {
+ public:
+  static bool matches(const CellSpec& spec) { return !spec.reset_after && spec.has_default_activations(); }
+  static Cell<S> cell(const CellSpec& spec) {
+    Cell<S> cell = GeneralGru<S>::cell(spec);
+    cell.forward = &forward;
+    cell.forward_h = &forward_h;
+    cell.backward = &backward;
+    cell.backward_h = &backward_h;
+    return cell;
+  }
+
+ private:
+  static constexpr int size = pack_size<S>;
+  static constexpr int N = 0 * size, R = 1 * size, Z = 2 * size;
+
+  // r, z, r h_prev and the part of z_n that comes from x, which tile.h gets.
+  static void forward(const ForwardTile<S>& arrays) {
+    const ForwardTile<S> tile = arrays;  // a copy, which the stores cannot alias
+    for (int group = 0; group < tile.groups; group++)
+      for (int row = 0; row < tile.rows; row++) {
+        const S* from = tile.z.at(group, row);
+        S* gates = tile.gates.at(group, row);
+        const auto [r, z] = divide_once(sigmoid_denominator(load(from + R)), sigmoid_denominator(load(from + Z)));
+        store(gates + R, r);
+        store(gates + Z, z);
+        store(tile.h.at(group, row), load(from + N));
+        store(tile.reset_h.at(group, row), r * load(tile.h_prev.at(group, row)));
+      }
+  }
+
+  // h from z_n, which tile.z holds as one packet per group. c of the tile is h.
+  static void forward_h(const ForwardTile<S>& tile) {
+    if (tile.candidate_mask.values) forward_h_of<true>(tile);
+    else forward_h_of<false>(tile);
+  }
+  template <bool Masked>
+  static void forward_h_of(const ForwardTile<S>& arrays) {
+    const ForwardTile<S> tile = arrays;
+    for (int group = 0; group < tile.groups; group++)
+      for (int row = 0; row < tile.rows; row++) {
+        S* gates = tile.gates.at(group, row);
+        Pack<S> n = divide(tanh_fraction(load(tile.z.at(group, row))));
+        store(gates + N, n);
+        if constexpr (Masked) n = n * load(tile.candidate_mask.at(group, row));
+        const Pack<S> h = fma(load(gates + Z), load(tile.c_prev.at(group, row)) - n, n);
+        store(tile.c.at(group, row), h);
+        store(tile.h.at(group, row), h);
+      }
+  }
+
+  //   dz_z = dh (h_prev - n) z (1 - z)      dz_n = dh (1 - z) (1 - n^2)      dc = dh z
+  static void backward(const BackwardTile<S>& tile) {
+    if (tile.candidate_mask.values) backward_of<true>(tile);
+    else backward_of<false>(tile);
+  }
+  template <bool Masked>
+  static void backward_of(const BackwardTile<S>& arrays) {
+    const BackwardTile<S> tile = arrays;
+    for (int group = 0; group < tile.groups; group++)
+      for (int row = 0; row < tile.rows; row++) {
+        S *gates = tile.gates.at(group, row), *dc = tile.dc.at(group, row);
+        const Pack<S> z = load(gates + Z), n = load(gates + N);
+        const Pack<S> dh = load(tile.dh.at(group, row)) + load(dc), dh_prev = dh * z;
+        Pack<S> dn = dh - dh_prev, dropped_n = n;
+        if constexpr (Masked) {
+          const Pack<S> mask = load(tile.candidate_mask.at(group, row));
+          dn = dn * mask;
+          dropped_n = n * mask;
+        }
+        store(gates + Z, dh_prev * (load(tile.c_prev.at(group, row)) - dropped_n) * (fill(S(1)) - z));
+        store(gates + N, dn * tanh_slope(n));
+        store(dc, dh_prev);
+      }
+  }
+
+  // dz_r from dh, which is the gradient of r h_prev. dc += its part of dh_prev.
+  static void backward_h(const BackwardTile<S>& tile) {
+    if (tile.recurrent_mask.values) backward_h_of<true>(tile);
+    else backward_h_of<false>(tile);
+  }
+  template <bool Masked>
+  static void backward_h_of(const BackwardTile<S>& arrays) {
+    const BackwardTile<S> tile = arrays;
+    for (int group = 0; group < tile.groups; group++)
+      for (int row = 0; row < tile.rows; row++) {
+        S *gates = tile.gates.at(group, row), *dc = tile.dc.at(group, row);
+        const Pack<S> r = load(gates + R);
+        Pack<S> dreset = load(tile.dh.at(group, row));
+        if constexpr (Masked) dreset = dreset * load(tile.recurrent_mask.at(group, row));
+        const Pack<S> dh_prev = dreset * r;
+        store(dc, load(dc) + dh_prev);
+        store(gates + R, dh_prev * load(tile.c_prev.at(group, row)) * (fill(S(1)) - r));
+      }
+  }
+};
+
+}  // namespace fusedlstm
