@@ -103,18 +103,27 @@ class PanelProduct {
     }
   }
 
-  // Stores row r of panel p at out + p * panels.packets * pack_size + r * out_stride.
-  void compute_into(const OperandA<S>* operands, int count, InitialC<S> initial_c, S* out, Index out_stride) const {
+  // Stores row r of panel p at out + p * panels.packets * pack_size + r * out_stride. Calls done(panel, first row, rows)
+  // after each tile.
+  template <class Done>
+  void compute_into(const OperandA<S>* operands, int count, InitialC<S> initial_c, S* out, Index out_stride,
+                    Done&& done) const {
     const Index panel_width = panels_.packets * pack_size<S>;
     TileProduct<S> p = tile_product(operands, count, initial_c);
     p.out_row_stride = out_stride;
     for (int panel = 0; panel < panels_.count; panel++) {
       p.row = 0;
       p.out = out + panel * panel_width;
-      (panel < panels_.whole ? whole_ : last_).compute(p, [&](Index tile_rows) { p.out += tile_rows * out_stride; });
+      (panel < panels_.whole ? whole_ : last_).compute(p, [&](Index tile_rows) {
+        p.out += tile_rows * out_stride;
+        done(panel, p.row, tile_rows);
+      });
       p.panel += panels_.stride;
       if (p.initial_c) p.initial_c += panel_width;
     }
+  }
+  void compute_into(const OperandA<S>* operands, int count, InitialC<S> initial_c, S* out, Index out_stride) const {
+    compute_into(operands, count, initial_c, out, out_stride, [](int, Index, Index) {});
   }
 
  private:

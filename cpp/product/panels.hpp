@@ -10,6 +10,8 @@
 // k runs over the rows of the weights in the order of the gate rows.
 #pragma once
 
+#include <vector>
+
 #include "product/layout.hpp"
 #include "product/panel_product.hpp"
 
@@ -135,14 +137,37 @@ struct FedGates {
   }
 };
 
+// Subtracts from each lane the mean of its row of B: means[k] of the lanes [0, numbers) of the rows [0, k_count).
+template <class S>
+void center_panel(const S* means, Index k_count, Index numbers, Index width, S* panel) {
+  for (Index k = 0; k < k_count; k++, panel += width)
+    for (Index j = 0; j < numbers; j += pack_size<S>)
+      store_first(panel + j, load_first(panel + j, numbers - j) - fill(means[k]), numbers - j);
+}
+// The means of the columns of a matrix (rows, columns), row-major.
+template <class S>
+void column_means(const S* matrix, Index rows, Index columns, S* means) {
+  std::fill_n(means, columns, S(0));
+  for (Index row = 0; row < rows; row++)
+    for (Index k = 0; k < columns; k++) means[k] += matrix[row * columns + k];
+  for (Index k = 0; k < columns; k++) means[k] /= S(rows);
+}
+
 // Packs the groups [first, last) for forward. Along k, a panel holds W_ih, W_hh and W_gates. bias: [group][width].
-// Layer normalization reads the products of W_ih and W_hh without input scale.
+// Layer normalization reads the products of W_ih and W_hh without input scale. Their columns are centered: the mean of
+// the product over all gates and units is then zero, and norm(W x) is the same.
 template <class S>
 void pack_forward(const Sizes& sizes, const Groups<S>& groups, const Weights<const S>& weights,
                   const double* input_scale, int first, int last, S* panels, S* bias) {
   const Index inputs = sizes.input_size, hidden = sizes.hidden_size, outputs = sizes.output_size;
   const Index carried = sizes.carried_gates(), k_count = sizes.forward_k();
   const GateLayout& gates = sizes.gates;
+  std::vector<S> means;
+  if (sizes.layer_norm) {
+    means.resize(static_cast<std::size_t>(inputs + outputs));
+    column_means(weights.weight_ih, sizes.ih_rows(), inputs, means.data());
+    column_means(weights.weight_hh, sizes.hh_rows(), outputs, means.data() + inputs);
+  }
   for (int group = first; group < last; group++) {
     const int units = groups.units_of(group), per_panel = groups.groups_per_panel();
     const int first_of_panel = group / per_panel * per_panel;
@@ -170,6 +195,7 @@ void pack_forward(const Sizes& sizes, const Groups<S>& groups, const Weights<con
       const S* from = weights.bias + row_of(gates.bias[gate]);
       for (int u = 0; u < units; u++) group_bias[gate * units + u] = from[u] * scale;
     }
+    if (sizes.layer_norm) center_panel(means.data(), inputs + outputs, Index(gates.count) * units, width, panel);
   }
 }
 

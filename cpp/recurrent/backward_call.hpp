@@ -31,7 +31,7 @@ struct BackwardCall {
   States<S> dinitial;
   Weights<S> gradients;  // added to
   const SavedDirection<S>* saved;
-  Rows<S> norm_sums;  // gradients of the vectors of layer normalization, one row per sorted row (backward_norm.hpp)
+  Rows<S> norm_sums;  // gradients of the vectors of layer normalization, one row per norm_block (backward_norm.hpp)
 
   Index row_of(Index sorted) const { return saved->plan.row_of[static_cast<std::size_t>(sorted)]; }
   Index length(Index sorted) const { return saved->plan.lengths[static_cast<std::size_t>(sorted)]; }

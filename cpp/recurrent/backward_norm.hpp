@@ -1,5 +1,7 @@
 // Layer normalization in backward: from the gradient of z to those of W_ih x and W_hh h_prev, from the gradient of
-// gain_c norm(c) + bias_c to that of c, and the gradients of the vectors.
+// gain_c norm(c) + bias_c to that of c, and the gradients of the vectors. The gradient of a row is
+//
+//   drow = (dnormalized - mean(dnormalized) - normalized mean(dnormalized normalized)) inverse
 #pragma once
 
 #include "recurrent/backward_call.hpp"
@@ -24,113 +26,170 @@ template <class S>
 class BackwardNorm {
  public:
   BackwardNorm(const BackwardCall<S>& call, const RowShard& shard)
-      : call_(call), shard_(shard), saved_(*call.saved), groups_(saved_.groups), sums_(groups_) {}
+      : call_(call),
+        shard_(shard),
+        saved_(*call.saved),
+        groups_(saved_.groups),
+        sums_(groups_),
+        block_(norm_block(call.shape.batch)) {}
 
   void lay_out(Arena& arena) {
     if (!call_.shape.sizes.layer_norm) return;
-    part_gradients_ = arena.take<NormGradient<S>>(2 * shard_.rows);
+    for (RowGradients* part : {&x_, &h_, &c_})
+      for (S** numbers : {&part->constant, &part->slope}) *numbers = arena.take<S>(whole_packets<S>(shard_.rows));
   }
 
   void clear_sums() {
-    for (Index r = 0; r < shard_.rows && call_.norm_sums; r++) std::fill_n(sums_at(r), sums_.count, S(0));
+    for (Index r = 0; r < shard_.rows && call_.norm_sums; r += block_) std::fill_n(sums_at(r), sums_.count, S(0));
   }
 
   // dc += the gradient of c, for the groups of a unit shard. dargument: the gradient of gain_c norm(c) + bias_c of all
   // groups.
   void add_to_dc(Index t, Index active, const UnitShard& own, Grid<const S> dargument, Grid<S> dc) {
-    const Index units = groups_.units;
-    for (Index r = 0; r < active; r++) {
-      const NormOfRow<S> norm = norm_at(t, r, NormStatistics::c);
-      const Grid<S> c = saved_.grid(saved_.c, 0, shard_.saved_row(t) + r);
-      const auto normalized = [&](Index g) FUSEDLSTM_LAMBDA_INLINE { return norm.normalize(load(c.at(g, 0))); };
-      const auto dnormalized = [&](Index g) FUSEDLSTM_LAMBDA_INLINE {
-        return load(call_.gain_c + g * pack_size<S>) * load(dargument.at(g, r));
-      };
-      NormGradientSums<S> sums;
-      for_packets_of<S>(units, [&](Index k, bool all) FUSEDLSTM_LAMBDA_INLINE {
-        const Index g = k / pack_size<S>;
-        sums.add(all ? dnormalized(g) : first_lanes(dnormalized(g), units - k),
-                 all ? normalized(g) : first_lanes(normalized(g), units - k));
-      });
-      const NormGradient<S> gradient = sums.means(units);
+    const Grid<S> c = saved_.grid(saved_.c, 0, shard_.saved_row(t));
+    const S *means = statistics(t, NormStatistics::c_mean), *inverses = statistics(t, NormStatistics::c_inverse);
+    const auto normalized = [&](int g, Index r) FUSEDLSTM_LAMBDA_INLINE {
+      return (load(c.at(g, r)) - fill(means[r])) * fill(inverses[r]);
+    };
+    const int last = groups_.count - 1;
+    sum_rows<2, S>(
+        active,
+        [&](Index r, Pack<S>(&sums)[2]) FUSEDLSTM_LAMBDA_INLINE {
+          for (int g = 0; g <= last; g++) {
+            Pack<S> d = load(call_.gain_c + g * pack_size<S>) * load(dargument.at(g, r)), value = normalized(g, r);
+            if (g == last && groups_.is_tail(g)) {
+              d = first_lanes(d, groups_.tail_units);
+              value = first_lanes(value, groups_.tail_units);
+            }
+            sums[0] = sums[0] + d;
+            sums[1] = fma(d, value, sums[1]);
+          }
+        },
+        [&](Index r, const Pack<S>(&totals)[2]) FUSEDLSTM_LAMBDA_INLINE {
+          const Pack<S> factor = fill(S(-1) / S(groups_.units)) * load(inverses + r);
+          store(c_.constant + r, totals[0] * factor);
+          store(c_.slope + r, totals[1] * factor);
+        });
+    for (Index first = 0; first < active; first += block_) {
+      S* sums = sums_at(first);
+      const Index end = std::min(first + block_, active);
       for (int g = own.first; g < own.last; g++) {
-        const Pack<S> d = load(dargument.at(g, r)), of_c = normalized(g);
-        add(sums_at(r) + sums_.gain_c + g * pack_size<S>, d * of_c);
-        add(sums_at(r) + sums_.bias_c + g * pack_size<S>, d);
-        add(dc.at(g, r), gradient(dnormalized(g), of_c, norm.inverse));
+        const Pack<S> gain = load(call_.gain_c + g * pack_size<S>);
+        Pack<S> of_gain = zero<S>(), of_bias = zero<S>();
+        for (Index r = first; r < end; r++) {
+          const Pack<S> d = load(dargument.at(g, r)), value = normalized(g, r);
+          of_gain = fma(d, value, of_gain);
+          of_bias = of_bias + d;
+          add(dc.at(g, r), fma(gain * d, fill(inverses[r]), fma(value, fill(c_.slope[r]), fill(c_.constant[r]))));
+        }
+        add(sums + sums_.gain_c + g * pack_size<S>, of_gain);
+        add(sums + sums_.bias_c + g * pack_size<S>, of_bias);
       }
     }
   }
 
   // The means of the gradients of the normalized parts, over all groups.
   void measure_parts(Index t, Index active) {
-    const Index count = groups_.gates * groups_.units;
-    for (Index r = 0; r < active; r++) {
-      const Index saved_row = shard_.saved_row(t) + r;
-      const NormOfRow<S> x_norm = norm_at(t, r, NormStatistics::x), h_norm = norm_at(t, r, NormStatistics::h);
-      const S *x = saved_.x_part.at(saved_row), *h = saved_.h_part.at(saved_row);
-      NormGradientSums<S> x_sums, h_sums;
-      for_groups(saved_row, 0, groups_.count, [&](Index first, Index width, const S* dz) FUSEDLSTM_LAMBDA_INLINE {
-        for (Index j = 0; j < width; j += pack_size<S>) {
-          const Index k = first + j;
-          Pack<S> d = load(dz + j), of_x = x_norm.normalize(load(x + k)), of_h = h_norm.normalize(load(h + k));
-          if (k + pack_size<S> > count) {
-            d = first_lanes(d, count - k);
-            of_x = first_lanes(of_x, count - k);
-            of_h = first_lanes(of_h, count - k);
+    const Index row = shard_.saved_row(t);
+    const int whole = groups_.is_tail(groups_.count - 1) ? groups_.count - 1 : groups_.count;
+    sum_rows<4, S>(
+        active,
+        [&](Index r, Pack<S>(&sums)[4]) FUSEDLSTM_LAMBDA_INLINE {
+          const S *x = saved_.x_part.at(row + r), *h = saved_.h_part.at(row + r);
+          const auto add_packet = [&](Index k, Pack<S> d) FUSEDLSTM_LAMBDA_INLINE {
+            const Pack<S> dx = load(call_.gain_ih + k) * d, dh = load(call_.gain_hh + k) * d;
+            sums[0] = sums[0] + dx;
+            sums[1] = fma(dx, load(x + k), sums[1]);
+            sums[2] = sums[2] + dh;
+            sums[3] = fma(dh, load(h + k), sums[3]);
+          };
+          const Index width = groups_.width();
+          for (int g = 0; g < whole; g++) {
+            const S* dz = saved_.gates_of(g, row + r);
+            for (Index j = 0; j < width; j += pack_size<S>) add_packet(g * width + j, load(dz + j));
           }
-          x_sums.add(load(call_.gain_ih + k) * d, of_x);
-          h_sums.add(load(call_.gain_hh + k) * d, of_h);
-        }
-      });
-      part_gradients_[2 * r] = x_sums.means(count);
-      part_gradients_[2 * r + 1] = h_sums.means(count);
-    }
+          if (whole == groups_.count) return;
+          const S* dz = saved_.gates_of(whole, row + r);
+          const Index numbers = groups_.gates * Index(groups_.tail_units);
+          for (Index j = 0; j < numbers; j += pack_size<S>)
+            add_packet(whole * width + j, load_first(dz + j, numbers - j));
+        },
+        [&](Index r, const Pack<S>(&totals)[4]) FUSEDLSTM_LAMBDA_INLINE {
+          const Pack<S> factor = fill(S(-1) / S(groups_.gates * groups_.units));
+          const auto finish = [&](const RowGradients& part, int kind, Pack<S> total, Pack<S> along) {
+            const Pack<S> inverse = load(statistics(t, kind) + r);
+            store(part.constant + r, total * factor * inverse);
+            store(part.slope + r, along * factor * inverse * inverse * inverse);
+          };
+          finish(x_, NormStatistics::x_inverse, totals[0], totals[1]);
+          finish(h_, NormStatistics::h_inverse, totals[2], totals[3]);
+        });
   }
   // Replaces the parts of the own groups by their gradients.
   void differentiate_parts(Index t, Index active, const UnitShard& own) {
-    for (Index r = 0; r < active; r++) {
-      const Index saved_row = shard_.saved_row(t) + r;
-      const NormOfRow<S> x_norm = norm_at(t, r, NormStatistics::x), h_norm = norm_at(t, r, NormStatistics::h);
-      const NormGradient<S> x_gradient = part_gradients_[2 * r], h_gradient = part_gradients_[2 * r + 1];
-      S *x = saved_.x_part.at(saved_row), *h = saved_.h_part.at(saved_row), *sums = sums_at(r);
-      for_groups(saved_row, own.first, own.last, [&](Index first, Index width, const S* dz) FUSEDLSTM_LAMBDA_INLINE {
-        for (Index j = 0; j < width; j += pack_size<S>) {
-          const Index k = first + j;
-          const Pack<S> d = load(dz + j), of_x = x_norm.normalize(load(x + k)), of_h = h_norm.normalize(load(h + k));
-          add(sums + sums_.bias + k, d);
-          add(sums + sums_.gain_ih + k, d * of_x);
-          add(sums + sums_.gain_hh + k, d * of_h);
-          store(x + k, x_gradient(load(call_.gain_ih + k) * d, of_x, x_norm.inverse));
-          store(h + k, h_gradient(load(call_.gain_hh + k) * d, of_h, h_norm.inverse));
-        }
-      });
-    }
+    for (Index r = 0; r < active; r += block_) switch (std::min(block_, active - r)) {
+        case 1: differentiate_rows<1>(t, r, own); break;
+        case 2: differentiate_rows<2>(t, r, own); break;
+        case 3: differentiate_rows<3>(t, r, own); break;
+        default: differentiate_rows<4>(t, r, own); break;
+      }
   }
 
  private:
+  // The gradient of a row is inverse dnormalized + slope value + constant. Of c, `value` is the normalized number.
+  struct RowGradients {
+    S *constant = nullptr, *slope = nullptr;  // [row]
+  };
+
+  template <int Count>
+  void differentiate_rows(Index t, Index first, const UnitShard& own) {
+    const Index row = shard_.saved_row(t) + first;
+    const S *x_inverse = statistics(t, NormStatistics::x_inverse) + first, *x_slope = x_.slope + first;
+    const S *h_inverse = statistics(t, NormStatistics::h_inverse) + first, *h_slope = h_.slope + first;
+    const S *x_constant = x_.constant + first, *h_constant = h_.constant + first;
+    const S *gain_ih = call_.gain_ih, *gain_hh = call_.gain_hh;
+    S *x = saved_.x_part.at(row), *h = saved_.h_part.at(row), *sums = sums_at(first);
+    const Index x_stride = saved_.x_part.stride, h_stride = saved_.h_part.stride;
+    const NormSums<S> at = sums_;
+    for (int g = own.first; g < own.last; g++) {
+      const S* dz = saved_.gates_of(g, row);
+      const Index width = groups_.width_of(g), from = g * groups_.width();
+      for (Index j = 0; j < width; j += pack_size<S>) {
+        const Index k = from + j;
+        const Pack<S> of_ih = load(gain_ih + k), of_hh = load(gain_hh + k);
+        Pack<S> bias = zero<S>(), ih = zero<S>(), hh = zero<S>();
+        FUSEDLSTM_UNROLL
+        for (int r = 0; r < Count; r++) {
+          const Pack<S> d = load(dz + r * width + j), value_x = load(x + r * x_stride + k);
+          const Pack<S> value_h = load(h + r * h_stride + k), dx = d * fill(x_inverse[r]), dh = d * fill(h_inverse[r]);
+          bias = bias + d;
+          ih = fma(dx, value_x, ih);
+          hh = fma(dh, value_h, hh);
+          store(x + r * x_stride + k, fma(dx, of_ih, fma(value_x, fill(x_slope[r]), fill(x_constant[r]))));
+          store(h + r * h_stride + k, fma(dh, of_hh, fma(value_h, fill(h_slope[r]), fill(h_constant[r]))));
+        }
+        add(sums + at.bias + k, bias);
+        add(sums + at.gain_ih + k, ih);
+        add(sums + at.gain_hh + k, hh);
+      }
+    }
+  }
+
   static FUSEDLSTM_INLINE void add(S* to, Pack<S> value) { store(to, load(to) + value); }
-  S* sums_at(Index row) const { return call_.norm_sums.at(shard_.first_row + row); }
-  NormOfRow<S> norm_at(Index t, Index row, int kind) const {
-    const S* statistics = saved_.statistics.at(shard_.saved_row(t) + row);
-    return {statistics[2 * kind], statistics[2 * kind + 1]};
-  }
-  // Calls work(first number, numbers, dz) for the groups [first, last) of a row.
-  template <class Work>
-  FUSEDLSTM_INLINE void for_groups(Index saved_row, int first, int last, Work&& work) const {
-    for (int g = first; g < last; g++)
-      work(g * groups_.width(), groups_.width_of(g), saved_.gate_grid(g, saved_row).at(0, 0));
-  }
+  S* sums_at(Index row) const { return call_.norm_sums.at((shard_.first_row + row) / block_); }
+  // One of NormStatistics of all rows at a step.
+  const S* statistics(Index t, int kind) const { return saved_.statistics.at(kind) + shard_.saved_row(t); }
 
   const BackwardCall<S>& call_;
   const RowShard& shard_;
   const SavedDirection<S>& saved_;
   Groups<S> groups_;
   NormSums<S> sums_;
-  NormGradient<S>* part_gradients_ = nullptr;  // [row][part]
+  const Index block_;
+  RowGradients x_, h_, c_;
 };
 
-// Adds the gradients of the vectors: the sums over the rows, in their order.
+// Adds the gradients of the vectors: the sums over the blocks of rows, in their order.
 template <class S>
 void add_norm_gradients(const BackwardCall<S>& call) {
   const Groups<S>& groups = call.saved->groups;
@@ -138,7 +197,7 @@ void add_norm_gradients(const BackwardCall<S>& call) {
   const NormSums<S> places(groups);
   const auto total = [&](Index place) {
     S sum = 0;
-    for (Index row = 0; row < call.shape.batch; row++) sum += call.norm_sums.at(row)[place];
+    for (Index k = 0; k * norm_block(call.shape.batch) < call.shape.batch; k++) sum += call.norm_sums.at(k)[place];
     return sum;
   };
   for (int group = 0; group < groups.count; group++) {

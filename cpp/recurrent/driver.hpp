@@ -98,7 +98,8 @@ std::unique_ptr<SavedLayer<S>> layer_forward(const Cell<S>& cell, const LayerSha
   const Groups<S> groups(shape.sizes.hidden_size, cell.gates.count);
   const Division division = Division::of<S>(shape, threads);
   const Index parts = training ? part_count<S>(shape, lengths) : 1;
-  const RowPlan plan(shape.batch, shape.steps, lengths, division.row_shards(parts), parts);
+  const Index block = training && shape.sizes.layer_norm ? norm_block(shape.batch) : 1;
+  const RowPlan plan(shape.batch, shape.steps, lengths, division.row_shards(parts), parts, block);
   std::optional<ForwardPanels<S>> fresh;
   const ForwardPanels<S>& packed = ready ? *ready : fresh.emplace(cell, shape, groups);
   std::unique_ptr<SavedLayer<S>> saved;
@@ -159,7 +160,8 @@ void layer_backward(const SavedLayer<S>& saved, const S* parameters, SequenceVie
   const Groups<S>& groups = saved.directions[0].groups;
   const BackwardPanels<S> panels(shape, groups, bool(dx));
   const Index norm_stride = shape.sizes.layer_norm ? odd_cache_lines<S>(NormSums<S>(groups).count) : 0;
-  const MemoryBlock norm_memory(std::size_t(shape.directions * shape.batch * norm_stride) * sizeof(S));
+  const Index norm_rows = (shape.batch + norm_block(shape.batch) - 1) / norm_block(shape.batch);
+  const MemoryBlock norm_memory(std::size_t(shape.directions * norm_rows * norm_stride) * sizeof(S));
 
   std::vector<BackwardCall<S>> calls;
   calls.reserve(std::size_t(shape.directions));
@@ -177,7 +179,7 @@ void layer_backward(const SavedLayer<S>& saved, const S* parameters, SequenceVie
     call.gradients = split_weights(gradients + d * weight_count(sizes), sizes);
     call.saved = &saved.directions[std::size_t(d)];
     if (norm_stride > 0)
-      call.norm_sums = {static_cast<S*>(norm_memory.memory()) + d * shape.batch * norm_stride, norm_stride};
+      call.norm_sums = {static_cast<S*>(norm_memory.memory()) + d * norm_rows * norm_stride, norm_stride};
     calls.push_back(call);
   }
   const int unit_shards = saved.division.unit_shards;

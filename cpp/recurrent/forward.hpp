@@ -170,10 +170,10 @@ class alignas(thread_alignment) ForwardPass {
     operands[0] = x_product_.operand(range_, t, active);
     const int count = 1 + recurrent_operands(t, operands + 1);
     if (active < product_.rows()) product_ = PanelProduct<S>(panels_, active);
-    norm_.multiply(range_, product_, operands, count, x_part(t), h_part(t));
+    norm_.multiply(range_, product_, operands, count, x_part(t), h_part(t), rows_);
   }
   void compute_states(Index t, Index active) {
-    norm_.measure_parts(range_, active, x_part(t), h_part(t));
+    norm_.measure_parts(range_, active, rows_);
     for_row_blocks(active, [&](Index row, int rows) {
       for (int group = gate_shard_.first; group < gate_shard_.last; group++)
         apply_cell(t, norm_.preactivations(range_, group, row, rows, x_part(t), h_part(t)), group, 1, 0);
@@ -181,8 +181,7 @@ class alignas(thread_alignment) ForwardPass {
   }
   void compute_outputs(Index t, Index active) {
     norm_.measure_c(range_, active, states_.c());
-    if (call_.saved && is_first_shard_)
-      norm_.save(active, {call_.saved->statistics.at(shard_.saved_row(t)), call_.saved->statistics.stride});
+    if (call_.saved && is_first_shard_) norm_.save(active, call_.saved->statistics, shard_.saved_row(t));
     for_row_blocks(active, [&](Index row, int rows) {
       for (int group = gate_shard_.first; group < gate_shard_.last; group++) {
         ForwardTile<S> tile = states_.tile(group, row);

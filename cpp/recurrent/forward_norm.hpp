@@ -2,6 +2,8 @@
 //
 //   z = gain_ih norm(W_ih x) + gain_hh norm(W_hh h_prev) + b + W_gates [i, f, o]_prev
 //   gain_c norm(c) + bias_c
+//
+// The columns of the packed W_ih and W_hh are centered, so that the means of W_ih x and W_hh h_prev are zero.
 #pragma once
 
 #include "recurrent/row_norm.hpp"
@@ -18,47 +20,80 @@ class ForwardNorm {
   void lay_out(const ForwardRange<S>& range, Arena& arena) {
     if (!used_) return;
     const Index rows = range.shard.rows;
-    norms_ = arena.take<NormOfRow<S>>(rows * NormStatistics::count);
+    for (S*& values : statistics_) values = arena.take<S>(whole_packets<S>(rows));
     z_ = arena.take<S>(max_epilogue_rows * range.groups.width());
     if (range.sizes().carried_gates() == 0) return;
     gates_part_.stride = odd_cache_lines<S>(range.groups.gate_row_size(1));
     gates_part_.values = arena.take<S>(rows * gates_part_.stride);
   }
 
-  // W_ih x, W_hh h_prev and W_gates [i, f, o]_prev for the own groups. operands: x, h and, if there are more, the
-  // gates.
+  // W_ih x, W_hh h_prev and W_gates [i, f, o]_prev for the own groups, and the squares. operands: x, h and, if there
+  // are more, the gates.
   void multiply(const ForwardRange<S>& range, const PanelProduct<S>& product, const OperandA<S>* operands, int count,
-                const Rows<S>& x_part, const Rows<S>& h_part) {
+                const Rows<S>& x_part, const Rows<S>& h_part, const StepRows<S>& rows) {
     const Index own = range.gate_shard.first * range.groups.width();
-    const auto compute = [&](int first, int number, const Rows<S>& to) {
-      product.compute_into(operands + first, number, InitialC<S>{nullptr, 0}, to.values + own, to.stride);
+    const auto compute = [&](int first, int number, const Rows<S>& to, S* squares) {
+      product.compute_into(operands + first, number, InitialC<S>{nullptr, 0}, to.values + own, to.stride,
+                           [&](int panel, Index first_row, Index tile_rows) FUSEDLSTM_LAMBDA_INLINE {
+                             if (squares)
+                               square(range, range.gate_shard.first + panel, first_row, tile_rows, to, squares);
+                           });
     };
-    compute(0, 1, x_part);
-    compute(1, 1, h_part);
-    if (count > 2) compute(2, count - 2, gates_part_);
+    compute(0, 1, x_part, rows.x_squares);
+    compute(1, 1, h_part, rows.h_squares);
+    if (count > 2) compute(2, count - 2, gates_part_, nullptr);
   }
 
-  // The norms of the parts of all groups.
-  void measure_parts(const ForwardRange<S>& range, Index rows, const Rows<S>& x_part, const Rows<S>& h_part) {
+  // The statistics of the parts, from the squares of all groups.
+  void measure_parts(const ForwardRange<S>& range, Index rows, const StepRows<S>& from) {
     const Index count = range.groups.gates * range.groups.units;
-    for (const auto& [part, kind] : {std::pair{&x_part, NormStatistics::x}, std::pair{&h_part, NormStatistics::h}})
-      norms_of_rows<S>(
-          rows, count, [p = *part](Index r, Index k) FUSEDLSTM_LAMBDA_INLINE { return load(p.at(r) + k); },
-          norms_ + kind, NormStatistics::count);
+    const Grid<S> x = group_major(from.x_squares, range.shard.rows), h = group_major(from.h_squares, range.shard.rows);
+    const int groups = range.groups.count;
+    sum_rows<2, S>(
+        rows,
+        [&](Index r, Pack<S>(&sums)[2]) FUSEDLSTM_LAMBDA_INLINE {
+          for (int g = 0; g < groups; g++) {
+            sums[0] = sums[0] + load(x.at(g, r));
+            sums[1] = sums[1] + load(h.at(g, r));
+          }
+        },
+        [&](Index r, const Pack<S>(&totals)[2]) FUSEDLSTM_LAMBDA_INLINE {
+          store(statistics_[NormStatistics::x_inverse] + r, inverse_deviation(totals[0], count));
+          store(statistics_[NormStatistics::h_inverse] + r, inverse_deviation(totals[1], count));
+        });
   }
   void measure_c(const ForwardRange<S>& range, Index rows, Grid<const S> c) {
-    norms_of_rows<S>(
-        rows, range.groups.units,
-        [c](Index r, Index k) FUSEDLSTM_LAMBDA_INLINE { return load(c.at(k / pack_size<S>, r)); },
-        norms_ + NormStatistics::c, NormStatistics::count);
+    const Groups<S>& groups = range.groups;
+    const int whole = groups.is_tail(groups.count - 1) ? groups.count - 1 : groups.count;
+    S *means = statistics_[NormStatistics::c_mean], *inverses = statistics_[NormStatistics::c_inverse];
+    sum_rows<1, S>(
+        rows,
+        [&](Index r, Pack<S>(&sums)[1]) FUSEDLSTM_LAMBDA_INLINE {
+          for (int g = 0; g < whole; g++) sums[0] = sums[0] + load(c.at(g, r));
+          if (whole < groups.count) sums[0] = sums[0] + load_first(c.at(whole, r), groups.tail_units);
+        },
+        [&](Index r, const Pack<S>(&totals)[1]) FUSEDLSTM_LAMBDA_INLINE {
+          store(means + r, totals[0] * fill(S(1) / S(groups.units)));
+        });
+    sum_rows<1, S>(
+        rows,
+        [&](Index r, Pack<S>(&sums)[1]) FUSEDLSTM_LAMBDA_INLINE {
+          const Pack<S> mean = fill(means[r]);
+          for (int g = 0; g < whole; g++) {
+            const Pack<S> centered = load(c.at(g, r)) - mean;
+            sums[0] = fma(centered, centered, sums[0]);
+          }
+          if (whole == groups.count) return;
+          const Pack<S> centered = first_lanes(load(c.at(whole, r)) - mean, groups.tail_units);
+          sums[0] = fma(centered, centered, sums[0]);
+        },
+        [&](Index r, const Pack<S>(&totals)[1]) FUSEDLSTM_LAMBDA_INLINE {
+          store(inverses + r, inverse_deviation(totals[0], groups.units));
+        });
   }
-  // Saves the norms of some rows for backward.
-  void save(Index rows, const Rows<S>& statistics) const {
-    for (Index r = 0; r < rows; r++)
-      for (int k = 0; k < NormStatistics::count; k++) {
-        statistics.at(r)[2 * k] = norm(r, k).mean;
-        statistics.at(r)[2 * k + 1] = norm(r, k).inverse;
-      }
+  // Saves the statistics of some rows for backward, beginning with this saved row.
+  void save(Index rows, const Rows<S>& statistics, Index saved_row) const {
+    for (int k = 0; k < NormStatistics::count; k++) copy(statistics_[k], rows, statistics.at(k) + saved_row);
   }
 
   // The pre-activations of a group and some rows, as a finished tile. The number of the panel is that of the group in
@@ -66,24 +101,22 @@ class ForwardNorm {
   Tile<S> preactivations(const ForwardRange<S>& range, int group, Index first_row, int rows, const Rows<S>& x_part,
                          const Rows<S>& h_part) {
     const Groups<S>& groups = range.groups;
-    const PackedDirection<S>& weights = range.call.weights;
     const Index width = groups.width_of(group), from = group * groups.width();
-    // The carried gates do not feed g, which comes first.
-    const Index fed_from = range.sizes().carried_gates() > 0 ? groups.units_of(group) : width;
-    for (int k = 0; k < rows; k++) {
-      const Index row = first_row + k;
-      const NormOfRow<S> x = norm(row, NormStatistics::x), h = norm(row, NormStatistics::h);
-      S* z = z_ + k * width;
-      for (Index j = 0; j < width; j += pack_size<S>) {
-        const Pack<S> of_x = fma(load(weights.gain_ih + from + j), x.normalize(load(x_part.at(row) + from + j)),
-                                 load(weights.bias + from + j));
-        store(z + j, fma(load(weights.gain_hh + from + j), h.normalize(load(h_part.at(row) + from + j)), of_x));
-      }
-      const Index numbers = groups.gates * Index(groups.units_of(group));
-      for (Index j = fed_from; j < numbers; j += pack_size<S>) {
-        const Index n = numbers - j;
-        store_first(z + j, load_first(z + j, n) + load_first(gates_part_.at(row) + from + j, n), n);
-      }
+    switch (groups.packets_of(group)) {
+      case 1: add_parts<1>(range, from, first_row, rows, x_part, h_part); break;
+      case 2: add_parts<2>(range, from, first_row, rows, x_part, h_part); break;
+      case 3: add_parts<3>(range, from, first_row, rows, x_part, h_part); break;
+      default: add_parts<4>(range, from, first_row, rows, x_part, h_part); break;
+    }
+    if (range.sizes().carried_gates() > 0) {
+      // The carried gates do not feed g, which comes first.
+      const Index fed_from = groups.units_of(group), numbers = groups.gates * fed_from;
+      for (int k = 0; k < rows; k++)
+        for (Index j = fed_from; j < numbers; j += pack_size<S>) {
+          S* z = z_ + k * width + j;
+          const Index n = numbers - j;
+          store_first(z, load_first(z, n) + load_first(gates_part_.at(first_row + k) + from + j, n), n);
+        }
     }
     return {z_, width, first_row, rows, group - range.gate_shard.first, 1};
   }
@@ -93,17 +126,56 @@ class ForwardNorm {
                Grid<S> argument) const {
     const Pack<S> gain = load(range.call.weights.gain_c + group * pack_size<S>);
     const Pack<S> bias = load(range.call.weights.bias_c + group * pack_size<S>);
+    const S* means = statistics_[NormStatistics::c_mean] + first_row;
+    const S* inverses = statistics_[NormStatistics::c_inverse] + first_row;
     for (int k = 0; k < rows; k++)
-      store(argument.at(0, k), fma(gain, norm(first_row + k, NormStatistics::c).normalize(load(c.at(0, k))), bias));
+      store(argument.at(0, k), fma(gain, (load(c.at(0, k)) - fill(means[k])) * fill(inverses[k]), bias));
   }
 
  private:
-  NormOfRow<S>& norm(Index row, int kind) const { return norms_[row * NormStatistics::count + kind]; }
+  // The sums of the squares of the gates of a group, one packet per row.
+  static FUSEDLSTM_INLINE void square(const ForwardRange<S>& range, int group, Index first_row, Index rows,
+                                      const Rows<S>& part, S* squares) {
+    const Index width = range.groups.width_of(group);
+    const S* from = part.at(first_row) + group * range.groups.width();
+    S* to = squares + (group * range.shard.rows + first_row) * pack_size<S>;
+    for (Index r = 0; r < rows; r++, from += part.stride, to += pack_size<S>) {
+      Pack<S> total = zero<S>();
+      for (Index j = 0; j < width; j += pack_size<S>) total = fma(load(from + j), load(from + j), total);
+      store(to, total);
+    }
+  }
+
+  // z of the packets [from, from + Packets) of some rows, without the carried gates.
+  template <int Packets>
+  void add_parts(const ForwardRange<S>& range, Index from, Index first_row, int rows, const Rows<S>& x_part,
+                 const Rows<S>& h_part) {
+    const PackedDirection<S>& weights = range.call.weights;
+    Pack<S> bias[Packets], gain_ih[Packets], gain_hh[Packets];
+    FUSEDLSTM_UNROLL
+    for (int j = 0; j < Packets; j++) {
+      const Index k = from + j * pack_size<S>;
+      bias[j] = load(weights.bias + k);
+      gain_ih[j] = load(weights.gain_ih + k);
+      gain_hh[j] = load(weights.gain_hh + k);
+    }
+    const S *x_inverse = statistics_[NormStatistics::x_inverse], *h_inverse = statistics_[NormStatistics::h_inverse];
+    S* z = z_;
+    for (Index row = first_row; row < first_row + rows; row++, z += Packets * pack_size<S>) {
+      const S *x = x_part.at(row) + from, *h = h_part.at(row) + from;
+      const Pack<S> of_x = fill(x_inverse[row]), of_h = fill(h_inverse[row]);
+      FUSEDLSTM_UNROLL
+      for (int j = 0; j < Packets; j++) {
+        const Pack<S> sum = fma(gain_ih[j], of_x * load(x + j * pack_size<S>), bias[j]);
+        store(z + j * pack_size<S>, fma(gain_hh[j], of_h * load(h + j * pack_size<S>), sum));
+      }
+    }
+  }
 
   bool used_;
-  NormOfRow<S>* norms_ = nullptr;  // [row][kind]
-  Rows<S> gates_part_;             // W_gates [i, f, o]_prev as gate rows
-  S* z_ = nullptr;                 // [row][gate row of a group]
+  S* statistics_[NormStatistics::count] = {};  // [row]
+  Rows<S> gates_part_;                         // W_gates [i, f, o]_prev as gate rows
+  S* z_ = nullptr;                             // [row][gate row of a group]
 };
 
 }  // namespace fusedlstm

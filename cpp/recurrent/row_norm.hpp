@@ -1,7 +1,9 @@
-// Layer normalization (Ba, Kiros and Hinton 2016) of rows: their means and standard deviations, and the gradients.
+// Layer normalization (Ba, Kiros and Hinton 2016) of rows. A row is normalized = (value - mean) * inverse, where
+// inverse = 1 / sqrt(variance + epsilon).
+//
+// The sums over the lanes of several rows are computed together, after a transposition. The order of the additions of a
+// row does not depend on the other rows.
 #pragma once
-
-#include <cmath>
 
 #include "simd/packets.hpp"
 
@@ -9,21 +11,6 @@ namespace fusedlstm {
 
 inline constexpr double variance_epsilon = 1e-5;
 
-// normalized = (value - mean) * inverse, inverse = 1 / sqrt(variance + epsilon)
-template <class S>
-struct NormOfRow {
-  S mean, inverse;
-  FUSEDLSTM_INLINE Pack<S> normalize(Pack<S> value) const { return (value - fill(mean)) * fill(inverse); }
-};
-
-// Calls work(k, all lanes) for the packets of a row of `count` numbers; all lanes is false for a last packet that has
-// more lanes than the row has numbers.
-template <class S, class Work>
-FUSEDLSTM_INLINE void for_packets_of(Index count, Work&& work) {
-  Index k = 0;
-  for (; k + pack_size<S> <= count; k += pack_size<S>) work(k, true);
-  if (k < count) work(k, false);
-}
 // The first n lanes of a packet; zero in the others.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> first_lanes(Pack<S> a, Index n) {
@@ -32,68 +19,48 @@ FUSEDLSTM_INLINE Pack<S> first_lanes(Pack<S> a, Index n) {
   return load_first(lanes, n);
 }
 
-// The norms of `Rows` rows, which are computed together: each is a chain of dependent additions. value(row, k): the
-// packet beginning with number k.
-template <int Rows, class S, class Value>
-FUSEDLSTM_INLINE void norms_of(Index count, Value&& value, NormOfRow<S>* norms, Index by_row) {
-  const S one_over_count = S(1) / S(count);
-  Pack<S> sums[Rows], means[Rows];
-  for (int r = 0; r < Rows; r++) sums[r] = zero<S>();
-  for_packets_of<S>(count, [&](Index k, bool all) FUSEDLSTM_LAMBDA_INLINE {
-    FUSEDLSTM_UNROLL
-    for (int r = 0; r < Rows; r++) sums[r] = sums[r] + (all ? value(r, k) : first_lanes(value(r, k), count - k));
-  });
+// Lane r of the result is the sum of the lanes of rows[r].
+template <class S>
+FUSEDLSTM_INLINE Pack<S> sum_lanes(Square<S>& square) {
+  transpose(square);
   FUSEDLSTM_UNROLL
-  for (int r = 0; r < Rows; r++) {
-    norms[r * by_row].mean = sum(sums[r]) * one_over_count;
-    means[r] = fill(norms[r * by_row].mean);
-    sums[r] = zero<S>();
+  for (int half = pack_size<S> / 2; half > 0; half /= 2) {
+    FUSEDLSTM_UNROLL
+    for (int i = 0; i < half; i++) square.rows[i] = square.rows[i] + square.rows[i + half];
   }
-  for_packets_of<S>(count, [&](Index k, bool all) FUSEDLSTM_LAMBDA_INLINE {
-    FUSEDLSTM_UNROLL
-    for (int r = 0; r < Rows; r++) {
-      Pack<S> centered = value(r, k) - means[r];
-      if (!all) centered = first_lanes(centered, count - k);
-      sums[r] = fma(centered, centered, sums[r]);
-    }
-  });
-  FUSEDLSTM_UNROLL
-  for (int r = 0; r < Rows; r++)
-    norms[r * by_row].inverse = S(1) / std::sqrt(sum(sums[r]) * one_over_count + S(variance_epsilon));
-}
-// The norms of rows. value(row, k): as above. The norm of row r is written to norms[r * by_row].
-template <class S, class Value>
-FUSEDLSTM_INLINE void norms_of_rows(Index rows, Index count, Value&& value, NormOfRow<S>* norms, Index by_row) {
-  Index r = 0;
-  for (; r + 4 <= rows; r += 4)
-    norms_of<4, S>(
-        count, [&](int row, Index k) FUSEDLSTM_LAMBDA_INLINE { return value(r + row, k); }, norms + r * by_row, by_row);
-  for (; r < rows; r++)
-    norms_of<1, S>(
-        count, [&](int row, Index k) FUSEDLSTM_LAMBDA_INLINE { return value(r + row, k); }, norms + r * by_row, by_row);
+  return square.rows[0];
 }
 
-// The gradient of a row from the gradient of the normalized row, dnormalized:
-//   drow = (dnormalized - mean(dnormalized) - normalized mean(dnormalized normalized)) inverse
+// Calls finish(first row, totals) for packets of rows, where total[k] is a packet with the k-th sum of each row.
+// add_row(row, sums): computes the sums of a row, whose lanes are then added. The packets end beyond the last row.
+template <int Sums, class S, class AddRow, class Finish>
+FUSEDLSTM_INLINE void sum_rows(Index rows, AddRow&& add_row, Finish&& finish) {
+  constexpr int size = pack_size<S>;
+  Square<S> squares[Sums];
+  for (Index first = 0; first < rows; first += size) {
+    for (int r = 0; r < size; r++) {
+      Pack<S> sums[Sums];
+      FUSEDLSTM_UNROLL
+      for (int k = 0; k < Sums; k++) sums[k] = zero<S>();
+      if (first + r < rows) add_row(first + r, sums);
+      FUSEDLSTM_UNROLL
+      for (int k = 0; k < Sums; k++) squares[k].rows[r] = sums[k];
+    }
+    Pack<S> totals[Sums];
+    FUSEDLSTM_UNROLL
+    for (int k = 0; k < Sums; k++) totals[k] = sum_lanes(squares[k]);
+    finish(first, totals);
+  }
+}
+
+// 1 / sqrt(variance + epsilon) from the sum of the squares of `count` centered numbers.
 template <class S>
-struct NormGradient {
-  S mean, slope;
-  FUSEDLSTM_INLINE Pack<S> operator()(Pack<S> dnormalized, Pack<S> normalized, S inverse) const {
-    return (dnormalized - fill(mean) - normalized * fill(slope)) * fill(inverse);
-  }
-};
-// The sums of a NormGradient.
-template <class S>
-struct NormGradientSums {
-  Pack<S> total = zero<S>(), along = zero<S>();
-  FUSEDLSTM_INLINE void add(Pack<S> dnormalized, Pack<S> normalized) {
-    total = total + dnormalized;
-    along = fma(dnormalized, normalized, along);
-  }
-  FUSEDLSTM_INLINE NormGradient<S> means(Index count) const {
-    const S one_over_count = S(1) / S(count);
-    return {sum(total) * one_over_count, sum(along) * one_over_count};
-  }
-};
+FUSEDLSTM_INLINE Pack<S> inverse_deviation(Pack<S> squares, Index count) {
+  return fill(S(1)) / sqrt(fma(squares, fill(S(1) / S(count)), fill(S(variance_epsilon))));
+}
+
+// The rows whose gradients of the vectors are added before they are added to the sums in memory. The bits depend on the
+// size of the batch, not on the threads: the rows of a thread end at a multiple.
+inline Index norm_block(Index batch) { return batch < 16 ? 1 : 4; }
 
 }  // namespace fusedlstm

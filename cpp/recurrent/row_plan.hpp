@@ -63,9 +63,9 @@ struct RowPart {
 
 class RowPlan {
  public:
-  // given: one length per row, from 1 to steps; null if all rows have all steps. shard_count, part_count: at most
-  // `batch`.
-  RowPlan(Index batch, Index steps, const Index* given, Index shard_count, Index part_count = 1)
+  // given: one length per row, from 1 to steps; null if all rows have all steps. Shards and parts end at multiples of
+  // `block`; there are fewer of them if there are not enough blocks.
+  RowPlan(Index batch, Index steps, const Index* given, Index shard_count, Index part_count = 1, Index block = 1)
       : row_of(at(batch)), lengths(at(batch), steps) {
     std::iota(row_of.begin(), row_of.end(), Index(0));
     if (given) {
@@ -74,8 +74,8 @@ class RowPlan {
     }
     equal = lengths.front() == lengths.back();
     total_steps = std::accumulate(lengths.begin(), lengths.end(), Index(0));
-    divide(part_count, [&](Index first, Index last) { parts.push_back({first, last}); });
-    divide(shard_count, [&](Index first, Index last) {
+    divide(part_count, block, [&](Index first, Index last) { parts.push_back({first, last}); });
+    divide(shard_count, block, [&](Index first, Index last) {
       shards.emplace_back(first, last - first, saved_rows, lengths.data() + first);
       saved_rows += shards.back().saved_rows;
     });
@@ -98,15 +98,18 @@ class RowPlan {
   static std::size_t at(Index i) { return static_cast<std::size_t>(i); }
 
   // Divides the rows into ranges with about the same number of steps: range k ends at the row at which the steps so far
-  // are nearest to total_steps (k + 1) / count. Each range has at least one row. Calls use(first, last).
+  // are nearest to total_steps (k + 1) / count. Each range has at least one block. Calls use(first, last).
   template <class Use>
-  void divide(Index count, Use&& use) const {
+  void divide(Index wanted, Index block, Use&& use) const {
+    const Index count = std::max(Index(1), std::min(wanted, (batch() + block - 1) / block));
     Index row = 0, done = 0;
     for (Index k = 0; k < count; k++) {
       const Index first = row, still_needed = count - 1 - k;
-      do done += lengths[at(row++)];
-      while (row < batch() - still_needed &&
-             (k == count - 1 || done + lengths[at(row)] / 2 < total_steps * (k + 1) / count));
+      do {
+        const Index end = std::min(row + block, batch());
+        while (row < end) done += lengths[at(row++)];
+      } while (row < batch() - still_needed * block &&
+               (k == count - 1 || done + lengths[at(row)] * block / 2 < total_steps * (k + 1) / count));
       use(first, row);
     }
   }

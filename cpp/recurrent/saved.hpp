@@ -21,9 +21,10 @@ constexpr Index odd_cache_lines(Index numbers) {
   return ((numbers + line - 1) / line | 1) * line;
 }
 
-// The means of W_ih x, W_hh h_prev and c over all units, and the inverses of their standard deviations.
+// Numbers of each row that layer normalization keeps: the inverse standard deviations of W_ih x, W_hh h_prev and c over
+// all units, and the mean of c. The means of the products are zero.
 struct NormStatistics {
-  enum { x, h, c, count };
+  enum { x_inverse, h_inverse, c_mean, c_inverse, count };
 };
 
 // One direction.
@@ -42,7 +43,7 @@ struct SavedDirection {
   Rows<S> carried_gates;              // i, f and o, each padded to whole packets
   Rows<S> reset_h;                    // r h_prev
   Rows<S> x_part, h_part;             // W_ih x and W_hh h_prev as gate rows; backward: their gradients
-  Rows<S> statistics;                 // mean and inverse of each of NormStatistics
+  Rows<S> statistics;                 // [NormStatistics][saved row]
   MemoryBlock memory;
 
   SavedDirection(RowPlan row_plan, const Groups<S>& unit_groups, const Cell<S>& cell, const DirectionShape& shape)
@@ -73,7 +74,10 @@ struct SavedDirection {
       take(reset_h, sizes.reset_before, groups.padded_units());
       take(x_part, sizes.layer_norm, groups.gate_row_size(1));
       take(h_part, sizes.layer_norm, groups.gate_row_size(1));
-      take(statistics, sizes.layer_norm, 2 * NormStatistics::count);
+      if (sizes.layer_norm) {
+        statistics.stride = odd_cache_lines<S>(plan.saved_rows + pack_size<S>);  // packets are read
+        statistics.values = arena.take<S>(NormStatistics::count * statistics.stride);
+      }
       return arena.used();
     });
   }

@@ -18,7 +18,9 @@ struct StepRows {
   S* gates = nullptr;      // [group][row][gates], from the first part of the equations to the second
   S* m = nullptr;          // [row][padded units], which the projection reads
   S* reset_h = nullptr;    // [row][padded units], r h_prev
-  Rows<S> x_part, h_part;  // W_ih x and W_hh h_prev as gate rows, for layer normalization
+  // For layer normalization: W_ih x and W_hh h_prev as gate rows, and the sums of their squares, [group][row].
+  Rows<S> x_part, h_part;
+  S *x_squares = nullptr, *h_squares = nullptr;
 
   void lay_out(const ForwardRange<S>& range, Arena& arena) {
     const Sizes& sizes = range.sizes();
@@ -29,6 +31,8 @@ struct StepRows {
     h_prev = arena.take<S>(rows * range.outputs.padded_units());
     h_next = arena.take<S>(rows * range.outputs.padded_units());
     if (sizes.projection) m = arena.take<S>(numbers);
+    if (sizes.layer_norm)
+      for (S** squares : {&x_squares, &h_squares}) *squares = arena.take<S>(numbers);
     if (!inference) return;
     if (state != RecurrentState::none) c = arena.take<S>(numbers);
     const bool zones_h = regularizers.zoneout_h > 0, zones_c = regularizers.zoneout_c > 0;
