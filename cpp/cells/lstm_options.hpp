@@ -73,50 +73,48 @@ class LstmWithOptions {
   }
 
   // dc is zero where c is clipped.
-  static Pack<S> clip_gradient(const BackwardTile<S>& tile, int group, int row, Pack<S> dc) {
-    if (!tile.spec->clips()) return dc;
-    const Pack<S> c = load(tile.c.at(group, row)), limit = fill(S(tile.spec->cell_clip));
+  static FUSEDLSTM_INLINE Pack<S> clip_gradient(const BackwardTile<S>& tile, Pack<S> limit, int group, int row,
+                                                Pack<S> dc) {
+    const Pack<S> c = load(tile.c.at(group, row));
     return where_positive(limit - max(c, zero<S>() - c), dc);
   }
-  template <bool Masked>
-  static FUSEDLSTM_INLINE void differentiate_c(const BackwardTile<S>& tile, int group, int row, Pack<S> dc) {
+  // The equations of c. With layer normalization, tile.dc has the whole gradient; otherwise those of h come first.
+  template <bool Normed, bool Masked, bool Clipped>
+  static void backward_of(const BackwardTile<S>& arrays) {
+    const BackwardTile<S> tile = arrays;  // a copy, which the stores cannot alias
+    const Pack<S> limit = fill(S(tile.spec->cell_clip));
     detail::Units<S, 0, false, Masked> units;
-    if constexpr (Masked) units.mask = tile.candidate_mask.at(group, row);
-    Equations::backward_c(clip_gradient(tile, group, row, dc), load(tile.c_prev.at(group, row)), units,
-                          tile.dc.at(group, row), tile.gates.at(group, row));
-  }
-  template <class Work>
-  static FUSEDLSTM_INLINE void for_packets(const BackwardTile<S>& tile, Work&& work) {
     for (int group = 0; group < tile.groups; group++)
-      for (int row = 0; row < tile.rows; row++) work(group, row);
+      for (int row = 0; row < tile.rows; row++) {
+        if constexpr (Masked) units.mask = tile.candidate_mask.at(group, row);
+        S *gates = tile.gates.at(group, row), *dc_array = tile.dc.at(group, row);
+        Pack<S> dc = load(dc_array);
+        if constexpr (!Normed) {
+          const Pack<S> dh = load(tile.dh.at(group, row));
+          dc = fma(dh, Equations::backward_h(dh, gates, tile.h_factor.at(group, row)), dc);
+        }
+        if constexpr (Clipped) dc = clip_gradient(tile, limit, group, row, dc);
+        Equations::backward_c(dc, load(tile.c_prev.at(group, row)), units, dc_array, gates);
+      }
   }
-
   static void backward(const BackwardTile<S>& tile) {
-    if (tile.candidate_mask.values) backward_both<true>(tile);
-    else backward_both<false>(tile);
-  }
-  template <bool Masked>
-  static void backward_both(const BackwardTile<S>& tile) {
-    for_packets(tile, [&](int group, int row) FUSEDLSTM_LAMBDA_INLINE {
-      const Pack<S> dh = load(tile.dh.at(group, row));
-      const Pack<S> slope = Equations::backward_h(dh, tile.gates.at(group, row), tile.h_factor.at(group, row));
-      differentiate_c<Masked>(tile, group, row, fma(dh, slope, load(tile.dc.at(group, row))));
-    });
-  }
-  // Layer normalization: dh becomes the gradient of the argument of tanh.
-  static void backward_h(const BackwardTile<S>& tile) {
-    for_packets(tile, [&](int group, int row) FUSEDLSTM_LAMBDA_INLINE {
-      S* dh = tile.dh.at(group, row);
-      const Pack<S> d = load(dh);
-      store(dh, d * Equations::backward_h(d, tile.gates.at(group, row), tile.h_factor.at(group, row)));
-    });
+    if (tile.candidate_mask.values) backward_of<false, true, true>(tile);
+    else backward_of<false, false, true>(tile);
   }
   static void backward_c(const BackwardTile<S>& tile) {
-    for_packets(tile, [&](int group, int row) FUSEDLSTM_LAMBDA_INLINE {
-      const Pack<S> dc = load(tile.dc.at(group, row));
-      if (tile.candidate_mask.values) differentiate_c<true>(tile, group, row, dc);
-      else differentiate_c<false>(tile, group, row, dc);
-    });
+    const bool clips = tile.spec->clips();
+    if (tile.candidate_mask.values) clips ? backward_of<true, true, true>(tile) : backward_of<true, true, false>(tile);
+    else clips ? backward_of<true, false, true>(tile) : backward_of<true, false, false>(tile);
+  }
+  // Layer normalization: dh becomes the gradient of the argument of tanh.
+  static void backward_h(const BackwardTile<S>& arrays) {
+    const BackwardTile<S> tile = arrays;
+    for (int group = 0; group < tile.groups; group++)
+      for (int row = 0; row < tile.rows; row++) {
+        S* dh = tile.dh.at(group, row);
+        const Pack<S> d = load(dh);
+        store(dh, d * Equations::backward_h(d, tile.gates.at(group, row), tile.h_factor.at(group, row)));
+      }
   }
 };
 

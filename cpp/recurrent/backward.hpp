@@ -88,8 +88,12 @@ class alignas(thread_alignment) BackwardPass {
       case BackwardPhase::h: differentiate_h(t, active); break;
       case BackwardPhase::projection: differentiate_projection(t, active); break;
       case BackwardPhase::states: differentiate_states(t, active); break;
-      case BackwardPhase::part_sums: norm_.measure_parts(t, active); break;
-      case BackwardPhase::parts: norm_.differentiate_parts(t, active, gate_shard_); break;
+      case BackwardPhase::part_sums:
+        if (shard_count_ > 1) norm_.measure_parts(t, 0, active);
+        break;
+      case BackwardPhase::parts:
+        if (shard_count_ > 1) norm_.differentiate_parts(t, 0, active, gate_shard_);
+        break;
       case BackwardPhase::reset: differentiate_reset(t, active); break;
     }
     if (phase == phases_.count - 1 && cell_.masks().recurrent) drop_saved_h(t, active);
@@ -222,11 +226,17 @@ class alignas(thread_alignment) BackwardPass {
                    });
   }
 
+  // Layer normalization. Without other unit shards, the later phases follow at once.
   void differentiate_states(Index t, Index active) {
-    norm_.add_to_dc(t, active, gate_shard_, group_major(dargument_, shard_.rows), cell_.dc());
-    for (Index row = 0; row < active; row += detail::epilogue_rows)
+    for (Index row = 0; row < active; row += norm_row_block) {
+      const Index end = std::min(row + norm_row_block, active);
+      norm_.add_to_dc(t, row, end, gate_shard_, group_major(dargument_, shard_.rows), cell_.dc());
       for (int group = gate_shard_.first; group < gate_shard_.last; group++)
-        cell_.differentiate_c(t, row, int(std::min(Index(detail::epilogue_rows), active - row)), group);
+        cell_.differentiate_c(t, row, int(end - row), group);
+      if (shard_count_ > 1) continue;
+      norm_.measure_parts(t, row, end);
+      norm_.differentiate_parts(t, row, end, gate_shard_);
+    }
   }
 
   void differentiate_reset(Index t, Index active) {

@@ -43,9 +43,11 @@ class BackwardNorm {
     for (Index r = 0; r < shard_.rows && call_.norm_sums; r += block_) std::fill_n(sums_at(r), sums_.count, S(0));
   }
 
+  // The functions compute the rows [begin, end) of step t. `begin` is a multiple of norm_row_block.
+
   // dc += the gradient of c, for the groups of a unit shard. dargument: the gradient of gain_c norm(c) + bias_c of all
   // groups.
-  void add_to_dc(Index t, Index active, const UnitShard& own, Grid<const S> dargument, Grid<S> dc) {
+  void add_to_dc(Index t, Index begin, Index end, const UnitShard& own, Grid<const S> dargument, Grid<S> dc) {
     const Grid<S> c = saved_.grid(saved_.c, 0, shard_.saved_row(t));
     const S *means = statistics(t, NormStatistics::c_mean), *inverses = statistics(t, NormStatistics::c_inverse);
     const auto normalized = [&](int g, Index r) FUSEDLSTM_LAMBDA_INLINE {
@@ -53,7 +55,7 @@ class BackwardNorm {
     };
     const int last = groups_.count - 1;
     sum_rows<2, S>(
-        active,
+        begin, end,
         [&](Index r, Pack<S>(&sums)[2]) FUSEDLSTM_LAMBDA_INLINE {
           for (int g = 0; g <= last; g++) {
             Pack<S> d = load(call_.gain_c + g * pack_size<S>) * load(dargument.at(g, r)), value = normalized(g, r);
@@ -70,13 +72,13 @@ class BackwardNorm {
           store(c_.constant + r, totals[0] * factor);
           store(c_.slope + r, totals[1] * factor);
         });
-    for (Index first = 0; first < active; first += block_) {
+    for (Index first = begin; first < end; first += block_) {
       S* sums = sums_at(first);
-      const Index end = std::min(first + block_, active);
+      const Index last_row = std::min(first + block_, end);
       for (int g = own.first; g < own.last; g++) {
         const Pack<S> gain = load(call_.gain_c + g * pack_size<S>);
         Pack<S> of_gain = zero<S>(), of_bias = zero<S>();
-        for (Index r = first; r < end; r++) {
+        for (Index r = first; r < last_row; r++) {
           const Pack<S> d = load(dargument.at(g, r)), value = normalized(g, r);
           of_gain = fma(d, value, of_gain);
           of_bias = of_bias + d;
@@ -89,11 +91,11 @@ class BackwardNorm {
   }
 
   // The means of the gradients of the normalized parts, over all groups.
-  void measure_parts(Index t, Index active) {
+  void measure_parts(Index t, Index begin, Index end) {
     const Index row = shard_.saved_row(t);
     const int whole = groups_.is_tail(groups_.count - 1) ? groups_.count - 1 : groups_.count;
     sum_rows<4, S>(
-        active,
+        begin, end,
         [&](Index r, Pack<S>(&sums)[4]) FUSEDLSTM_LAMBDA_INLINE {
           const S *x = saved_.x_part.at(row + r), *h = saved_.h_part.at(row + r);
           const auto add_packet = [&](Index k, Pack<S> d) FUSEDLSTM_LAMBDA_INLINE {
@@ -126,13 +128,14 @@ class BackwardNorm {
         });
   }
   // Replaces the parts of the own groups by their gradients.
-  void differentiate_parts(Index t, Index active, const UnitShard& own) {
-    for (Index r = 0; r < active; r += block_) switch (std::min(block_, active - r)) {
-        case 1: differentiate_rows<1>(t, r, own); break;
-        case 2: differentiate_rows<2>(t, r, own); break;
-        case 3: differentiate_rows<3>(t, r, own); break;
-        default: differentiate_rows<4>(t, r, own); break;
-      }
+  void differentiate_parts(Index t, Index begin, Index end, const UnitShard& own) {
+    for (Index r = begin; r < end; r += block_) {
+      const Index rows = std::min(block_, end - r);
+      if (rows == 4) differentiate_rows<4>(t, r, own);
+      else if (rows == 3) differentiate_rows<3>(t, r, own);
+      else if (rows == 2) differentiate_rows<2>(t, r, own);
+      else differentiate_rows<1>(t, r, own);
+    }
   }
 
  private:

@@ -6,6 +6,8 @@
 // The columns of the packed W_ih and W_hh are centered, so that the means of W_ih x and W_hh h_prev are zero.
 #pragma once
 
+#include <type_traits>
+
 #include "recurrent/row_norm.hpp"
 #include "recurrent/step_rows.hpp"
 
@@ -35,8 +37,11 @@ class ForwardNorm {
     const auto compute = [&](int first, int number, const Rows<S>& to, S* squares) {
       product.compute_into(operands + first, number, InitialC<S>{nullptr, 0}, to.values + own, to.stride,
                            [&](int panel, Index first_row, Index tile_rows) FUSEDLSTM_LAMBDA_INLINE {
-                             if (squares)
-                               square(range, range.gate_shard.first + panel, first_row, tile_rows, to, squares);
+                             if (!squares) return;
+                             const int group = range.gate_shard.first + panel;
+                             with_packets(range.groups.packets_of(group), [&](auto packets) FUSEDLSTM_LAMBDA_INLINE {
+                               square<packets()>(range, group, first_row, tile_rows, to, squares);
+                             });
                            });
     };
     compute(0, 1, x_part, rows.x_squares);
@@ -50,7 +55,7 @@ class ForwardNorm {
     const Grid<S> x = group_major(from.x_squares, range.shard.rows), h = group_major(from.h_squares, range.shard.rows);
     const int groups = range.groups.count;
     sum_rows<2, S>(
-        rows,
+        0, rows,
         [&](Index r, Pack<S>(&sums)[2]) FUSEDLSTM_LAMBDA_INLINE {
           for (int g = 0; g < groups; g++) {
             sums[0] = sums[0] + load(x.at(g, r));
@@ -67,16 +72,15 @@ class ForwardNorm {
     const int whole = groups.is_tail(groups.count - 1) ? groups.count - 1 : groups.count;
     S *means = statistics_[NormStatistics::c_mean], *inverses = statistics_[NormStatistics::c_inverse];
     sum_rows<1, S>(
-        rows,
+        0, rows,
         [&](Index r, Pack<S>(&sums)[1]) FUSEDLSTM_LAMBDA_INLINE {
           for (int g = 0; g < whole; g++) sums[0] = sums[0] + load(c.at(g, r));
           if (whole < groups.count) sums[0] = sums[0] + load_first(c.at(whole, r), groups.tail_units);
         },
-        [&](Index r, const Pack<S>(&totals)[1]) FUSEDLSTM_LAMBDA_INLINE {
-          store(means + r, totals[0] * fill(S(1) / S(groups.units)));
-        });
+        [&](Index r, const Pack<S>(&totals)[1])
+            FUSEDLSTM_LAMBDA_INLINE { store(means + r, totals[0] * fill(S(1) / S(groups.units))); });
     sum_rows<1, S>(
-        rows,
+        0, rows,
         [&](Index r, Pack<S>(&sums)[1]) FUSEDLSTM_LAMBDA_INLINE {
           const Pack<S> mean = fill(means[r]);
           for (int g = 0; g < whole; g++) {
@@ -87,9 +91,8 @@ class ForwardNorm {
           const Pack<S> centered = first_lanes(load(c.at(whole, r)) - mean, groups.tail_units);
           sums[0] = fma(centered, centered, sums[0]);
         },
-        [&](Index r, const Pack<S>(&totals)[1]) FUSEDLSTM_LAMBDA_INLINE {
-          store(inverses + r, inverse_deviation(totals[0], groups.units));
-        });
+        [&](Index r, const Pack<S>(&totals)[1])
+            FUSEDLSTM_LAMBDA_INLINE { store(inverses + r, inverse_deviation(totals[0], groups.units)); });
   }
   // Saves the statistics of some rows for backward, beginning with this saved row.
   void save(Index rows, const Rows<S>& statistics, Index saved_row) const {
@@ -102,12 +105,9 @@ class ForwardNorm {
                          const Rows<S>& h_part) {
     const Groups<S>& groups = range.groups;
     const Index width = groups.width_of(group), from = group * groups.width();
-    switch (groups.packets_of(group)) {
-      case 1: add_parts<1>(range, from, first_row, rows, x_part, h_part); break;
-      case 2: add_parts<2>(range, from, first_row, rows, x_part, h_part); break;
-      case 3: add_parts<3>(range, from, first_row, rows, x_part, h_part); break;
-      default: add_parts<4>(range, from, first_row, rows, x_part, h_part); break;
-    }
+    with_packets(groups.packets_of(group), [&](auto packets) FUSEDLSTM_LAMBDA_INLINE {
+      add_parts<packets()>(range, from, first_row, rows, x_part, h_part);
+    });
     if (range.sizes().carried_gates() > 0) {
       // The carried gates do not feed g, which comes first.
       const Index fed_from = groups.units_of(group), numbers = groups.gates * fed_from;
@@ -133,15 +133,29 @@ class ForwardNorm {
   }
 
  private:
+  // Calls work(packets) with the number of packets, 1 to 4, as a compile-time constant.
+  template <class Work>
+  static FUSEDLSTM_INLINE void with_packets(int packets, Work&& work) {
+    if (packets == 4) work(std::integral_constant<int, 4>());
+    else if (packets == 3) work(std::integral_constant<int, 3>());
+    else if (packets == 2) work(std::integral_constant<int, 2>());
+    else work(std::integral_constant<int, 1>());
+  }
+
   // The sums of the squares of the gates of a group, one packet per row.
+  template <int Packets>
   static FUSEDLSTM_INLINE void square(const ForwardRange<S>& range, int group, Index first_row, Index rows,
                                       const Rows<S>& part, S* squares) {
-    const Index width = range.groups.width_of(group);
+    const Index stride = part.stride;
     const S* from = part.at(first_row) + group * range.groups.width();
     S* to = squares + (group * range.shard.rows + first_row) * pack_size<S>;
-    for (Index r = 0; r < rows; r++, from += part.stride, to += pack_size<S>) {
-      Pack<S> total = zero<S>();
-      for (Index j = 0; j < width; j += pack_size<S>) total = fma(load(from + j), load(from + j), total);
+    for (Index r = 0; r < rows; r++, from += stride, to += pack_size<S>) {
+      Pack<S> total = load(from) * load(from);
+      FUSEDLSTM_UNROLL
+      for (int j = 1; j < Packets; j++) {
+        const Pack<S> value = load(from + j * pack_size<S>);
+        total = fma(value, value, total);
+      }
       store(to, total);
     }
   }

@@ -31,18 +31,19 @@ FUSEDLSTM_INLINE Pack<S> sum_lanes(Square<S>& square) {
   return square.rows[0];
 }
 
-// Calls finish(first row, totals) for packets of rows, where total[k] is a packet with the k-th sum of each row.
-// add_row(row, sums): computes the sums of a row, whose lanes are then added. The packets end beyond the last row.
+// Calls finish(first row, totals) for packets of the rows [begin, end), where total[k] is a packet with the k-th sum of
+// each row. add_row(row, sums): computes the sums of a row, whose lanes are then added. The packets end beyond the last
+// row.
 template <int Sums, class S, class AddRow, class Finish>
-FUSEDLSTM_INLINE void sum_rows(Index rows, AddRow&& add_row, Finish&& finish) {
+FUSEDLSTM_INLINE void sum_rows(Index begin, Index end, AddRow&& add_row, Finish&& finish) {
   constexpr int size = pack_size<S>;
   Square<S> squares[Sums];
-  for (Index first = 0; first < rows; first += size) {
+  for (Index first = begin; first < end; first += size) {
     for (int r = 0; r < size; r++) {
       Pack<S> sums[Sums];
       FUSEDLSTM_UNROLL
       for (int k = 0; k < Sums; k++) sums[k] = zero<S>();
-      if (first + r < rows) add_row(first + r, sums);
+      if (first + r < end) add_row(first + r, sums);
       FUSEDLSTM_UNROLL
       for (int k = 0; k < Sums; k++) squares[k].rows[r] = sums[k];
     }
@@ -62,5 +63,7 @@ FUSEDLSTM_INLINE Pack<S> inverse_deviation(Pack<S> squares, Index count) {
 // The rows whose gradients of the vectors are added before they are added to the sums in memory. The bits depend on the
 // size of the batch, not on the threads: the rows of a thread end at a multiple.
 inline Index norm_block(Index batch) { return batch < 16 ? 1 : 4; }
+// Backward computes this many rows at a time: their numbers stay in L1.
+inline constexpr Index norm_row_block = 16;
 
 }  // namespace fusedlstm
