@@ -16,6 +16,7 @@ struct PackedRecurrent {
   PackedRecurrent(const Cell<S>& layer_cell, const LayerShape& layer_shape, const S* parameters)
       : cell(layer_cell), shape(layer_shape), panels(cell, shape, groups()) {
     const FlushSubnormals flush;
+    panels.prepare(shape, parameters);
     panels.pack(cell, shape, groups(), parameters, Team(0, 1));
   }
   Groups<S> groups() const { return Groups<S>(shape.sizes.hidden_size, cell.gates.count); }

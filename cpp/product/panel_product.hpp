@@ -103,8 +103,8 @@ class PanelProduct {
     }
   }
 
-  // Stores row r of panel p at out + p * panels.packets * pack_size + r * out_stride. Calls done(panel, first row, rows)
-  // after each tile.
+  // Stores row r of panel p at out + p * panels.packets * pack_size + r * out_stride. Calls done(panel, first row,
+  // rows) after each tile.
   template <class Done>
   void compute_into(const OperandA<S>* operands, int count, InitialC<S> initial_c, S* out, Index out_stride,
                     Done&& done) const {

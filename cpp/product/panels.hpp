@@ -146,7 +146,7 @@ void center_panel(const S* means, Index k_count, Index numbers, Index width, S* 
 }
 // The means of the columns of a matrix (rows, columns), row-major.
 template <class S>
-void column_means(const S* matrix, Index rows, Index columns, S* means) {
+void compute_column_means(const S* matrix, Index rows, Index columns, S* means) {
   std::fill_n(means, columns, S(0));
   for (Index row = 0; row < rows; row++)
     for (Index k = 0; k < columns; k++) means[k] += matrix[row * columns + k];
@@ -155,19 +155,13 @@ void column_means(const S* matrix, Index rows, Index columns, S* means) {
 
 // Packs the groups [first, last) for forward. Along k, a panel holds W_ih, W_hh and W_gates. bias: [group][width].
 // Layer normalization reads the products of W_ih and W_hh without input scale. Their columns are centered: the mean of
-// the product over all gates and units is then zero, and norm(W x) is the same.
+// the product over all gates and units is then zero, and norm(W x) is the same. column_means: of W_ih, then of W_hh.
 template <class S>
 void pack_forward(const Sizes& sizes, const Groups<S>& groups, const Weights<const S>& weights,
-                  const double* input_scale, int first, int last, S* panels, S* bias) {
+                  const double* input_scale, const S* column_means, int first, int last, S* panels, S* bias) {
   const Index inputs = sizes.input_size, hidden = sizes.hidden_size, outputs = sizes.output_size;
   const Index carried = sizes.carried_gates(), k_count = sizes.forward_k();
   const GateLayout& gates = sizes.gates;
-  std::vector<S> means;
-  if (sizes.layer_norm) {
-    means.resize(static_cast<std::size_t>(inputs + outputs));
-    column_means(weights.weight_ih, sizes.ih_rows(), inputs, means.data());
-    column_means(weights.weight_hh, sizes.hh_rows(), outputs, means.data() + inputs);
-  }
   for (int group = first; group < last; group++) {
     const int units = groups.units_of(group), per_panel = groups.groups_per_panel();
     const int first_of_panel = group / per_panel * per_panel;
@@ -195,7 +189,7 @@ void pack_forward(const Sizes& sizes, const Groups<S>& groups, const Weights<con
       const S* from = weights.bias + row_of(gates.bias[gate]);
       for (int u = 0; u < units; u++) group_bias[gate * units + u] = from[u] * scale;
     }
-    if (sizes.layer_norm) center_panel(means.data(), inputs + outputs, Index(gates.count) * units, width, panel);
+    if (sizes.layer_norm) center_panel(column_means, inputs + outputs, Index(gates.count) * units, width, panel);
   }
 }
 

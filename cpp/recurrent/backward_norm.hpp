@@ -107,11 +107,11 @@ class BackwardNorm {
           };
           const Index width = groups_.width();
           for (int g = 0; g < whole; g++) {
-            const S* dz = saved_.gates_of(g, row + r);
+            const S* dz = saved_.gate_grid(g, row + r).at(0, 0);
             for (Index j = 0; j < width; j += pack_size<S>) add_packet(g * width + j, load(dz + j));
           }
           if (whole == groups_.count) return;
-          const S* dz = saved_.gates_of(whole, row + r);
+          const S* dz = saved_.gate_grid(whole, row + r).at(0, 0);
           const Index numbers = groups_.gates * Index(groups_.tail_units);
           for (Index j = 0; j < numbers; j += pack_size<S>)
             add_packet(whole * width + j, load_first(dz + j, numbers - j));
@@ -155,7 +155,7 @@ class BackwardNorm {
     const Index x_stride = saved_.x_part.stride, h_stride = saved_.h_part.stride;
     const NormSums<S> at = sums_;
     for (int g = own.first; g < own.last; g++) {
-      const S* dz = saved_.gates_of(g, row);
+      const Grid<S> dz = saved_.gate_grid(g, row);
       const Index width = groups_.width_of(g), from = g * groups_.width();
       for (Index j = 0; j < width; j += pack_size<S>) {
         const Index k = from + j;
@@ -163,7 +163,7 @@ class BackwardNorm {
         Pack<S> bias = zero<S>(), ih = zero<S>(), hh = zero<S>();
         FUSEDLSTM_UNROLL
         for (int r = 0; r < Count; r++) {
-          const Pack<S> d = load(dz + r * width + j), value_x = load(x + r * x_stride + k);
+          const Pack<S> d = load(dz.at(0, r) + j), value_x = load(x + r * x_stride + k);
           const Pack<S> value_h = load(h + r * h_stride + k), dx = d * fill(x_inverse[r]), dh = d * fill(h_inverse[r]);
           bias = bias + d;
           ih = fma(dx, value_x, ih);

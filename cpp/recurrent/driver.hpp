@@ -131,6 +131,7 @@ std::unique_ptr<SavedLayer<S>> layer_forward(const Cell<S>& cell, const LayerSha
       for (std::size_t d = 0; d < calls.size(); d++)
         passes.emplace_back(calls[d], shard, k, unit_shards, unit_shards > 1 ? &rows[d] : nullptr);
 
+  if (!ready) packed.prepare(shape, parameters);
   StepBarrier barrier;
   run_team(division.threads, [&](const Team& team) {
     if (!ready) {

@@ -170,10 +170,10 @@ class alignas(thread_alignment) ForwardPass {
     operands[0] = x_product_.operand(range_, t, active);
     const int count = 1 + recurrent_operands(t, operands + 1);
     if (active < product_.rows()) product_ = PanelProduct<S>(panels_, active);
-    norm_.multiply(range_, product_, operands, count, x_part(t), h_part(t), rows_);
+    norm_.multiply(range_, product_, operands, count, x_part(t), h_part(t), states_.rows());
   }
   void compute_states(Index t, Index active) {
-    norm_.measure_parts(range_, active, rows_);
+    norm_.measure_parts(range_, active, states_.rows());
     for_row_blocks(active, [&](Index row, int rows) {
       for (int group = gate_shard_.first; group < gate_shard_.last; group++)
         apply_cell(t, norm_.preactivations(range_, group, row, rows, x_part(t), h_part(t)), group, 1, 0);

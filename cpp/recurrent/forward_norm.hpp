@@ -17,7 +17,6 @@ template <class S>
 class ForwardNorm {
  public:
   explicit ForwardNorm(const ForwardRange<S>& range) : used_(range.sizes().layer_norm) {}
-  explicit operator bool() const { return used_; }
 
   void lay_out(const ForwardRange<S>& range, Arena& arena) {
     if (!used_) return;
@@ -38,10 +37,12 @@ class ForwardNorm {
       product.compute_into(operands + first, number, InitialC<S>{nullptr, 0}, to.values + own, to.stride,
                            [&](int panel, Index first_row, Index tile_rows) FUSEDLSTM_LAMBDA_INLINE {
                              if (!squares) return;
-                             const int group = range.gate_shard.first + panel;
-                             with_packets(range.groups.packets_of(group), [&](auto packets) FUSEDLSTM_LAMBDA_INLINE {
-                               square<packets()>(range, group, first_row, tile_rows, to, squares);
-                             });
+                             const int begin = range.gate_shard.first + panel * range.groups.groups_per_panel();
+                             const int end = std::min(begin + range.groups.groups_per_panel(), range.groups.count);
+                             for (int group = begin; group < end; group++)
+                               with_packets(range.groups.packets_of(group), [&](auto packets) FUSEDLSTM_LAMBDA_INLINE {
+                                 square<packets()>(range, group, first_row, tile_rows, to, squares);
+                               });
                            });
     };
     compute(0, 1, x_part, rows.x_squares);

@@ -26,6 +26,16 @@ class ForwardPanels {
   }
   const PackedDirection<S>& direction(int d) const { return directions_[d].view; }
 
+  // Layer normalization: computes the means that `pack` reads.
+  void prepare(const LayerShape& shape, const S* parameters) const {
+    const Sizes& sizes = shape.sizes;
+    for (int d = 0; d < shape.directions && sizes.layer_norm; d++) {
+      const Weights<const S> weights = split_weights(parameters + d * weight_count(sizes), sizes);
+      S* means = directions_[d].column_means;
+      compute_column_means(weights.weight_ih, sizes.ih_rows(), sizes.input_size, means);
+      compute_column_means(weights.weight_hh, sizes.hh_rows(), sizes.output_size, means + sizes.input_size);
+    }
+  }
   // Packs the part of a team member.
   void pack(const Cell<S>& cell, const LayerShape& shape, const Groups<S>& groups, const S* parameters,
             const Team& team) const {
@@ -34,7 +44,8 @@ class ForwardPanels {
     for (int d = 0; d < shape.directions; d++) {
       const Weights<const S> weights = split_weights(parameters + d * weight_count(sizes), sizes);
       const Direction& to = directions_[d];
-      pack_forward(sizes, groups, weights, cell.input_scale, int(first), int(last), to.panels, to.bias);
+      pack_forward(sizes, groups, weights, cell.input_scale, to.column_means, int(first), int(last), to.panels,
+                   to.bias);
       const auto pack_second = [&](const S* matrix, Index rows, double scale, S* panels) {
         const Panels<S> all = column_panels<S>(sizes.hidden_size, rows, panels);
         const auto [first_panel, last_panel] = team.range(all.count);
@@ -59,7 +70,7 @@ class ForwardPanels {
 
  private:
   struct Direction {
-    S *panels, *bias, *unit_weights, *hn, *hr, *bias_hr, *gain_ih, *gain_hh, *gain_c, *bias_c;
+    S *panels, *bias, *unit_weights, *hn, *hr, *bias_hr, *gain_ih, *gain_hh, *gain_c, *bias_c, *column_means;
     PackedDirection<S> view;
   };
   static void lay_out(const Cell<S>& cell, const Sizes& sizes, const Groups<S>& groups, Direction& to, Arena& arena) {
@@ -77,6 +88,7 @@ class ForwardPanels {
     if (sizes.layer_norm) {
       for (S** vector : {&to.gain_ih, &to.gain_hh}) *vector = arena.take<S>(gate_vector);
       for (S** vector : {&to.gain_c, &to.bias_c}) *vector = arena.take<S>(padded);
+      to.column_means = arena.take<S>(sizes.input_size + outputs);
     }
     to.view = {groups.forward_panels(to.panels, sizes.forward_k(), cell.gates.partly_fed()),
                to.bias,

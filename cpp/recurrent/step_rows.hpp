@@ -14,10 +14,10 @@ struct StepRows {
   S *carried_gates_prev = nullptr, *carried_gates_next = nullptr;  // [row][3][padded units]
   S* c = nullptr;                                                  // [group][row], the current c
   S* zoned_c = nullptr;                                            // [group][row], the next c with zoneout
-  S* raw_c = nullptr;      // [group][row], c before zoneout, which layer normalization reads
-  S* gates = nullptr;      // [group][row][gates], from the first part of the equations to the second
-  S* m = nullptr;          // [row][padded units], which the projection reads
-  S* reset_h = nullptr;    // [row][padded units], r h_prev
+  S* raw_c = nullptr;    // [group][row], c before zoneout, which layer normalization reads
+  S* gates = nullptr;    // [group][row][gates], from the first part of the equations to the second
+  S* m = nullptr;        // [row][padded units], which the projection reads
+  S* reset_h = nullptr;  // [row][padded units], r h_prev
   // For layer normalization: W_ih x and W_hh h_prev as gate rows, and the sums of their squares, [group][row].
   Rows<S> x_part, h_part;
   S *x_squares = nullptr, *h_squares = nullptr;

@@ -32,7 +32,8 @@ class TailTile {
                RowsOf&& rows_of) {
     const Groups<S>& groups = range.groups;
     unpack_tail(tile.values, tile.width, tile.width, groups.tail_units, groups.gates, tile.rows, z_);
-    if (range.call.cell->gates.partly_fed() && !range.sizes().layer_norm) correct_partly_fed_sums(range, tile, group, rows_of);
+    if (range.call.cell->gates.partly_fed() && !range.sizes().layer_norm)
+      correct_partly_fed_sums(range, tile, group, rows_of);
     cell_tile.z = {z_, 0, groups.width()};
     if (gate_rows) cell_tile.gates = {gates_, 0, groups.width()};
     range.call.cell->forward(cell_tile);

@@ -120,6 +120,9 @@ class alignas(thread_alignment) WeightGradientWorker {
         gathered_stride_(odd_cache_lines<S>(all.call.shape.sizes.input_size + 1)),
         gathered_block_(static_cast<std::size_t>(max_chunk_rows * gathered_stride_) * sizeof(S)),
         gathered_(static_cast<S*>(gathered_block_.memory())) {
+    // No memory is allocated inside the parallel region: a chunk has at most this many runs.
+    runs_.reserve(max_chunk_rows);
+    for (auto& operands : operands_) operands.reserve(max_chunk_rows);
     Index cost = 0, done = 0;
     for (const Task& task : all.tasks) cost += task.cost;
     const auto find_end = [&](std::size_t from, Index share) {

@@ -163,7 +163,7 @@ def keras_state(model, given):
     states = [given[name] for name in sorted(given) if name.startswith("initial_state")]
     if not states:
         return None
-    apart = len(model.layers[0].state_names)
+    apart = len(model.layers[0].trainable_states)
     arrays = tuple(np.stack(states[n::apart]) for n in range(apart))
     return (arrays, None)[: len(model.layers)]
 

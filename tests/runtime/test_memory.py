@@ -41,7 +41,7 @@ def measured(script):
         ("PeepholeLSTM(64)", 6),
         ("CIFGLSTM(64)", 5),
         ("GRU(64)", 5),
-        ("RNN(64)", 2),
+        ("RNN(64)", 1),
         ("LSTM(64, zoneout=0.1, zoneout_cell=0.1)", 7),
         ("LSTM(64, zoneout_cell=0.1)", 6),
         ("PeepholeLSTM(64, zoneout=0.1, zoneout_cell=0.1)", 8),
@@ -54,7 +54,7 @@ def measured(script):
         ("LSTM(64, projection_size=64, zoneout=0.1)", 7.25),
         ("LayerNormLSTM(64)", 14.75),
         ("GRU(64, reset_after=False)", 5),
-        ("RNN(64, activation='elu')", 2),
+        ("RNN(64, activation='elu')", 1),
     ],
 )
 def test_training_saves_few_numbers_per_unit_and_step(layer, numbers):
