@@ -3,8 +3,8 @@
 //   r = sigmoid(z_r)      z = sigmoid(z_z)      n = tanh(z_n), z_n = W_in x + b_n + W_hn (r h_prev)
 //   h = (1 - z) n + z h_prev
 //
-// The functions have the same parts as those of GeneralGru. Each makes one pass over the tile, and r and z share a
-// division.
+// The functions have the same parts as those of GeneralGru, but each makes one pass over the tile. z and n share a
+// division, not z and r: a NaN of z stays in its unit, while r feeds all units.
 #pragma once
 
 #include "cells/general_gru.hpp"
@@ -29,36 +29,42 @@ class GruResetBefore {
   static constexpr int size = pack_size<S>;
   static constexpr int N = 0 * size, R = 1 * size, Z = 2 * size;
 
-  // r, z, r h_prev and the part of z_n that comes from x, which tile.h gets.
+  // r, r h_prev, the denominator of z, which stays among the gates, and the part of z_n that comes from x, which tile.h
+  // gets.
   static void forward(const ForwardTile<S>& arrays) {
     const ForwardTile<S> tile = arrays;  // a copy, which the stores cannot alias
     for (int group = 0; group < tile.groups; group++)
       for (int row = 0; row < tile.rows; row++) {
-        const S* from = tile.z.at(group, row);
+        const S* z = tile.z.at(group, row);
         S* gates = tile.gates.at(group, row);
-        const auto [r, z] = divide_once(sigmoid_denominator(load(from + R)), sigmoid_denominator(load(from + Z)));
+        const Pack<S> r = fill(S(1)) / sigmoid_denominator(load(z + R));
         store(gates + R, r);
-        store(gates + Z, z);
-        store(tile.h.at(group, row), load(from + N));
+        store(gates + Z, sigmoid_denominator(load(z + Z)));
+        store(tile.h.at(group, row), load(z + N));
         store(tile.reset_h.at(group, row), r * load(tile.h_prev.at(group, row)));
       }
   }
 
-  // h from z_n, which tile.z holds as one packet per group. c of the tile is h.
+  // z and h from z_n, which tile.z holds as one packet per group. c of the tile is h.
   static void forward_h(const ForwardTile<S>& tile) {
-    if (tile.candidate_mask.values) forward_h_of<true>(tile);
-    else forward_h_of<false>(tile);
+    if (tile.candidate_mask.values) forward_h_of<true, true>(tile);
+    else if (tile.h_factor.values) forward_h_of<true, false>(tile);
+    else forward_h_of<false, false>(tile);
   }
-  template <bool Masked>
+  template <bool Training, bool Masked>
   static void forward_h_of(const ForwardTile<S>& arrays) {
     const ForwardTile<S> tile = arrays;
     for (int group = 0; group < tile.groups; group++)
       for (int row = 0; row < tile.rows; row++) {
         S* gates = tile.gates.at(group, row);
-        Pack<S> n = divide(tanh_fraction(load(tile.z.at(group, row))));
-        store(gates + N, n);
+        const GatedValue<S> divided = divide_once(load(gates + Z), tanh_fraction(load(tile.z.at(group, row))));
+        Pack<S> n = divided.value;
+        if constexpr (Training) {
+          store(gates + N, n);
+          store(gates + Z, divided.gate);
+        }
         if constexpr (Masked) n = n * load(tile.candidate_mask.at(group, row));
-        const Pack<S> h = fma(load(gates + Z), load(tile.c_prev.at(group, row)) - n, n);
+        const Pack<S> h = fma(divided.gate, load(tile.c_prev.at(group, row)) - n, n);
         store(tile.c.at(group, row), h);
         store(tile.h.at(group, row), h);
       }
