@@ -5,6 +5,8 @@
 // row does not depend on the other rows.
 #pragma once
 
+#include <limits>
+
 #include "simd/packets.hpp"
 
 namespace fusedlstm {
@@ -31,6 +33,19 @@ FUSEDLSTM_INLINE Pack<S> sum_lanes(Square<S>& square) {
   return square.rows[0];
 }
 
+// The sum of the lanes of one packet in all lanes, with the same additions.
+template <class S>
+FUSEDLSTM_INLINE Pack<S> sum_lanes(Pack<S> a) {
+  alignas(64) S lanes[pack_size<S>];
+  store(lanes, a);
+  FUSEDLSTM_UNROLL
+  for (int half = pack_size<S> / 2; half > 0; half /= 2) {
+    FUSEDLSTM_UNROLL
+    for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
+  }
+  return fill(lanes[0]);
+}
+
 // Calls finish(first row, totals) for packets of the rows [begin, end), where total[k] is a packet with the k-th sum of
 // each row. add_row(row, sums): computes the sums of a row, whose lanes are then added. The packets end beyond the last
 // row.
@@ -38,6 +53,15 @@ template <int Sums, class S, class AddRow, class Finish>
 FUSEDLSTM_INLINE void sum_rows(Index begin, Index end, AddRow&& add_row, Finish&& finish) {
   constexpr int size = pack_size<S>;
   Square<S> squares[Sums];
+  if (end - begin == 1) {
+    Pack<S> sums[Sums];
+    FUSEDLSTM_UNROLL
+    for (int k = 0; k < Sums; k++) sums[k] = zero<S>();
+    add_row(begin, sums);
+    FUSEDLSTM_UNROLL
+    for (int k = 0; k < Sums; k++) sums[k] = sum_lanes(sums[k]);
+    return finish(begin, sums);
+  }
   for (Index first = begin; first < end; first += size) {
     for (int r = 0; r < size; r++) {
       Pack<S> sums[Sums];
@@ -54,10 +78,14 @@ FUSEDLSTM_INLINE void sum_rows(Index begin, Index end, AddRow&& add_row, Finish&
   }
 }
 
-// 1 / sqrt(variance + epsilon) from the sum of the squares of `count` centered numbers.
+// 1 / sqrt(variance + epsilon) from the sum of the squares of `count` centered numbers. 0 if the sum is infinite, and
+// NaN if it is NaN. The root of a packet may be NaN for infinity.
 template <class S>
 FUSEDLSTM_INLINE Pack<S> inverse_deviation(Pack<S> squares, Index count) {
-  return fill(S(1)) / sqrt(fma(squares, fill(S(1) / S(count)), fill(S(variance_epsilon))));
+  const Pack<S> limit = fill(std::numeric_limits<S>::max() / 4);
+  const Pack<S> variance = min(squares * fill(S(1) / S(count)), limit) + fill(S(variance_epsilon));
+  const Pack<S> inverse = fill(S(1)) / sqrt(variance);
+  return inverse - where_positive(squares - fill(std::numeric_limits<S>::max()), inverse);
 }
 
 // The rows whose gradients of the vectors are added before they are added to the sums in memory. The bits depend on the
