@@ -16,7 +16,7 @@ namespace fusedlstm {
 template <class S>
 class GeneralGru {
  public:
-  static bool matches(const CellSpec&) { return true; }
+  static bool matches(const CellSpec& spec) { return spec.has_no_lstm_options(); }
   static Cell<S> cell(const CellSpec& spec) {
     Cell<S> cell{};
     const double gate_scale = input_scale_of(spec.gate), candidate_scale = input_scale_of(spec.candidate);

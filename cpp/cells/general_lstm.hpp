@@ -17,7 +17,7 @@ namespace fusedlstm {
 template <class S>
 class GeneralLstm {
  public:
-  static bool matches(const CellSpec&) { return true; }
+  static bool matches(const CellSpec& spec) { return spec.reset_after; }
   static Cell<S> cell(const CellSpec& spec) {
     const Places at(spec);
     Cell<S> cell{};

@@ -7,7 +7,7 @@ namespace fusedlstm {
 
 template <class S>
 struct GeneralRnn {
-  static bool matches(const CellSpec&) { return true; }
+  static bool matches(const CellSpec& spec) { return spec.has_no_lstm_options() && spec.reset_after; }
   static Cell<S> cell(const CellSpec& spec) {
     Cell<S> cell{};
     cell.gates = GateLayout::uniform(1);

@@ -22,7 +22,9 @@ struct GruEquations {
   static constexpr double unit_weight_scale = 1;
   static constexpr RecurrentState recurrent_state = RecurrentState::h;
   static constexpr bool has_candidate = true;
-  static bool matches(const CellSpec& spec) { return spec.reset_after && spec.has_default_activations(); }
+  static bool matches(const CellSpec& spec) {
+    return spec.reset_after && spec.has_default_activations() && spec.has_no_lstm_options();
+  }
 
   // The new h, which is the recurrent state of a GRU.
   template <class Units>

@@ -15,7 +15,9 @@ namespace fusedlstm {
 template <class S>
 class GruResetBefore {
  public:
-  static bool matches(const CellSpec& spec) { return !spec.reset_after && spec.has_default_activations(); }
+  static bool matches(const CellSpec& spec) {
+    return !spec.reset_after && spec.has_default_activations() && spec.has_no_lstm_options();
+  }
   static Cell<S> cell(const CellSpec& spec) {
     Cell<S> cell = GeneralGru<S>::cell(spec);
     cell.forward = &forward;

@@ -21,8 +21,8 @@ struct LstmEquations {
   static constexpr RecurrentState recurrent_state = RecurrentState::c;
   static constexpr bool has_candidate = true;
   static bool matches(const CellSpec& spec) {
-    return spec.has_default_activations() && !spec.peepholes && !spec.coupled && spec.input_gate && spec.forget_gate &&
-           spec.output_gate && !spec.clips() && !spec.full_gate_recurrence && !spec.layer_norm;
+    return spec.has_default_activations() && spec.reset_after && !spec.peepholes && !spec.coupled && spec.input_gate &&
+           spec.forget_gate && spec.output_gate && !spec.clips() && !spec.full_gate_recurrence && !spec.layer_norm;
   }
 
   template <class Units>

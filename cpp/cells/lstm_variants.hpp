@@ -52,9 +52,9 @@ struct LstmVariantEquations {
   static constexpr RecurrentState recurrent_state = RecurrentState::c;
   static constexpr bool has_candidate = true;
   static bool matches(const CellSpec& spec) {
-    return spec.has_default_activations() && spec.peepholes == Kind::peepholes && spec.coupled == Kind::coupled &&
-           spec.has_input_gate() == has_i && spec.forget_gate == has_f && spec.output_gate == has_o && !spec.clips() &&
-           !spec.full_gate_recurrence && !spec.layer_norm;
+    return spec.has_default_activations() && spec.reset_after && spec.peepholes == Kind::peepholes &&
+           spec.coupled == Kind::coupled && spec.has_input_gate() == has_i && spec.forget_gate == has_f &&
+           spec.output_gate == has_o && !spec.clips() && !spec.full_gate_recurrence && !spec.layer_norm;
   }
 
   template <class Units>

@@ -14,7 +14,8 @@ struct RnnEquations {
   static constexpr RecurrentState recurrent_state = RecurrentState::none;
   static constexpr bool has_candidate = false;
   static bool matches(const CellSpec& spec) {
-    return spec.candidate.kind == (Tanh ? Activation::tanh : Activation::relu);
+    return spec.candidate.kind == (Tanh ? Activation::tanh : Activation::relu) && spec.has_no_lstm_options() &&
+           spec.reset_after;
   }
 
   template <class Units>

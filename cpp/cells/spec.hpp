@@ -26,6 +26,11 @@ struct CellSpec {
   bool reset_after = true;  // of the GRU
 
   bool has_input_gate() const { return input_gate && !coupled; }
+  // All options of the LSTM have their defaults.
+  bool has_no_lstm_options() const {
+    return !peepholes && !coupled && input_gate && forget_gate && output_gate && !full_gate_recurrence && !layer_norm &&
+           !clips() && projection == 0 && !projection_bias;
+  }
   bool clips() const { return cell_clip < std::numeric_limits<double>::infinity(); }
   // The activations are sigmoid for the gates and tanh.
   bool has_default_activations() const {
