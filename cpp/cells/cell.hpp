@@ -11,11 +11,12 @@
 
 namespace fusedlstm {
 
-// The recurrent state that the equations read. (The product reads h_prev in every cell.) Tiles call this state c.
+// The recurrent state that the equations read. (The product reads h_prev in every cell.) Tiles and saved arrays call
+// this state c. In a GRU c is h, so that c_prev is h_prev and dc is a part of dL/dh.
 enum class RecurrentState {
   none,
   c,  // the cell state of an LSTM
-  h   // h: in a GRU, c of the tiles is h
+  h   // h of a GRU
 };
 
 // A view of one packet per unit group and row. The packet of (group, row) is at
@@ -39,6 +40,8 @@ struct UnitWeights {
 };
 
 // The arrays of some rows and unit groups at one step, for the forward equations.
+//
+// m = o tanh(c) is the output of the equations. h = m without a projection, otherwise h = W_hr m + b_hr.
 template <class S>
 struct ForwardTile {
   int groups = 0, rows = 0;
@@ -46,12 +49,13 @@ struct ForwardTile {
   Grid<S> z;  // pre-activations, gates side by side, times the input scale of each gate; may be overwritten
   Grid<const S> c_prev;
   Grid<S> c;
+  // h; with a projection m. Before forward_second: the argument of act_output, or the part of z_n that comes from x.
   Grid<S> h;
   UnitWeights<S> unit_weights;  // times the cell's unit_weight_scale
   Grid<S> candidate_mask;       // dropout mask of the candidate; null values: no dropout
   // Null values if they are not kept.
   Grid<S> gates;     // activations, gates side by side
-  Grid<S> h_factor;  // tanh(c) where h = o tanh(c), otherwise h
+  Grid<S> h_factor;  // tanh(c) where m = o tanh(c), otherwise h
   // Arrays of some cells.
   Grid<S> carried_gates;  // i, f and o, which the next step reads, `by_carried_gate` apart
   Index by_carried_gate = 0;
@@ -92,7 +96,7 @@ struct BackwardTile {
   Grid<S> candidate_mask;       // as in ForwardTile
   Grid<S> dc;                   // in: dL/dc from the next step; out: dL/dc_prev
   Grid<S> gates;                // in: activations; out: gradients of the pre-activations
-  Grid<S> h_factor;             // in: as saved by forward; out: h
+  Grid<S> h_factor;             // in: as saved by forward; out: m
   // Arrays of some cells.
   Grid<const S> c;               // before zoneout
   Grid<const S> dcarried_gates;  // dL/di, dL/df and dL/do from the next step, `by_carried_gate` apart
@@ -154,10 +158,16 @@ struct Cell {
   void (*forward_row)(const RowStep<S>&);  // null: a single row uses `forward`
   void (*backward)(const BackwardTile<S>&);
   void (*sum_unit_weights)(const UnitWeightSums<S>&, const CellSpec&);  // null for a cell without unit weights
-  // The second part of the equations. Layer normalization: h from the normalized c, which tile.h holds, and back to
-  // it, which dh then holds. Reset before the product: h from z_n, and back to r. Null for other cells.
-  void (*forward_h)(const ForwardTile<S>&);
-  void (*backward_h)(const BackwardTile<S>&);
+  // The second part of the equations, which runs after the first part of all units. Null for cells with one part.
+  //
+  //                              forward             forward_second        backward            backward_second
+  //   layer normalization        c                   h from norm(c)        h, to norm(c)       c
+  //   reset before the product   r, z and r h_prev   n and h from z_n      h, to z_n and z_z   r, from dL/d(r h_prev)
+  //
+  // Layer normalization: tile.h holds the argument of act_output before forward_second, and dh holds its gradient after
+  // backward.
+  void (*forward_second)(const ForwardTile<S>&);
+  void (*backward_second)(const BackwardTile<S>&);
 
   Sizes sizes(Index input_size, Index hidden_size) const {
     Sizes all{input_size, hidden_size, spec.output_size(hidden_size), gates};

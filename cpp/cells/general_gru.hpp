@@ -6,7 +6,7 @@
 //   n = act_candidate(z_n) where z_n = W_in x + b_n + W_hn (r h_prev)         reset before the product
 //
 // Reset before the product, `forward` gives r, z, r h_prev, and the part of z_n that comes from x. After the second
-// product, `forward_h` gives h.
+// product, `forward_second` gives h.
 #pragma once
 
 #include "cells/tile_activations.hpp"
@@ -33,9 +33,9 @@ class GeneralGru {
       cell.gates = {3, {2, 0, 1}, {-1, 0, 1}, {2, 0, 1}, 0};
       cell.input_scale[N] = candidate_scale;
       cell.forward = &forward_reset;
-      cell.forward_h = &forward_h;
+      cell.forward_second = &forward_h;
       cell.backward = &backward_h;
-      cell.backward_h = &backward_reset;
+      cell.backward_second = &backward_reset;
     }
     cell.input_scale[R] = cell.input_scale[Z] = gate_scale;
     return cell;

@@ -1,6 +1,6 @@
 // The LSTM with every option: activations by name, clipping, layer normalization, full gate recurrence, and any
-// combination of gates and peepholes. The options are read at run time. Each line of the equations is a pass over a
-// tile, which is in L1.
+// combination of gates and peepholes. It matches all specifications, and computes those that no other LSTM file
+// matches. The options are read at run time. Each line of the equations is a pass over a tile, which is in L1.
 //
 //   z_i += p_i c_prev      z_f += p_f c_prev      i, f = act_gate(z)      g = act_candidate(z_g)
 //   c = f c_prev + i g, clipped to +-cell_clip
@@ -24,15 +24,15 @@ class GeneralLstm {
     cell.gates = at.layout;
     cell.input_scale[at.g] = input_scale_of(spec.candidate);
     for (int gate : {at.i, at.f, at.o})
-      if (gate > 0) cell.input_scale[gate] = input_scale_of(spec.gate);
+      if (gate >= 0) cell.input_scale[gate] = input_scale_of(spec.gate);
     cell.unit_weight_scale = input_scale_of(spec.gate);
     cell.recurrent_state = RecurrentState::c;
     cell.has_candidate = true;
     cell.forward = spec.layer_norm ? &forward_c : &forward;
-    cell.backward = spec.layer_norm ? &backward_c : &backward;
+    cell.backward = spec.layer_norm ? &backward_h : &backward;
     if (spec.layer_norm) {
-      cell.forward_h = &forward_h;
-      cell.backward_h = &backward_h;
+      cell.forward_second = &forward_h;
+      cell.backward_second = &backward_c;
     }
     if (at.layout.unit_weights > 0) cell.sum_unit_weights = &sum_unit_weights;
     return cell;
@@ -65,11 +65,6 @@ class GeneralLstm {
     }
   };
 
-  template <class Tile, class Work>
-  static FUSEDLSTM_INLINE void for_packets(const Tile& tile, Work&& work) {
-    for (int group = 0; group < tile.groups; group++)
-      for (int row = 0; row < tile.rows; row++) work(group, row);
-  }
   static Pack<S> unit_weight(const UnitWeights<S>& all, int group, int weight) {
     return load(all.values + weight * all.by_weight + group * pack_size<S>);
   }
@@ -81,7 +76,7 @@ class GeneralLstm {
     apply_output_gate(tile, at);
   }
 
-  // c. Layer normalization calls forward_h later: z_o stays among the gates.
+  // c. With layer normalization, forward_h runs later: z_o stays among the gates.
   static void forward_c(const ForwardTile<S>& tile) {
     const CellSpec& spec = *tile.spec;
     const Places at(spec);
@@ -93,8 +88,8 @@ class GeneralLstm {
     const bool masked = tile.candidate_mask.values;
     for_packets(tile, [&](int group, int row) FUSEDLSTM_LAMBDA_INLINE {
       const S* z = tile.z.at(group, row);
-      const Pack<S> f = at.f > 0 ? load(z + at.f * pack_size<S>) : one;
-      const Pack<S> i = spec.coupled ? one - f : at.i > 0 ? load(z + at.i * pack_size<S>) : one;
+      const Pack<S> f = at.f >= 0 ? load(z + at.f * pack_size<S>) : one;
+      const Pack<S> i = spec.coupled ? one - f : at.i >= 0 ? load(z + at.i * pack_size<S>) : one;
       Pack<S> g = load(z + at.g * pack_size<S>);
       if (masked) g = g * load(tile.candidate_mask.at(group, row));
       const Pack<S> c = fma(f, load(tile.c_prev.at(group, row)), i * g);
@@ -203,8 +198,8 @@ class GeneralLstm {
       const bool masked = here.candidate_mask.values, carried = here.dcarried_gates.values;
       for (int row = 0; row < tile.rows; row++) {
         const S* gates = here.gates.at(0, row);
-        const Pack<S> f = at.f > 0 ? load(gates + at.f * pack_size<S>) : one;
-        const Pack<S> i = spec.coupled ? one - f : at.i > 0 ? load(gates + at.i * pack_size<S>) : one;
+        const Pack<S> f = at.f >= 0 ? load(gates + at.f * pack_size<S>) : one;
+        const Pack<S> i = spec.coupled ? one - f : at.i >= 0 ? load(gates + at.i * pack_size<S>) : one;
         const Pack<S> mask = masked ? load(here.candidate_mask.at(0, row)) : one;
         Pack<S> dc = load(here.dc.at(0, row));
         if (spec.clips()) {  // no gradient where c is clipped

@@ -22,8 +22,9 @@ struct GeneralRnn {
   static void forward(const ForwardTile<S>& tile) {
     activate_tile<S>(tile.spec->candidate, tile.groups, tile.rows, 1, tile.z, tile.h);
     if (!tile.h_factor.values) return;
-    for (int group = 0; group < tile.groups; group++)
-      for (int row = 0; row < tile.rows; row++) store(tile.h_factor.at(group, row), load(tile.h.at(group, row)));
+    for_packets(tile, [&](int group, int row) FUSEDLSTM_LAMBDA_INLINE {
+      store(tile.h_factor.at(group, row), load(tile.h.at(group, row)));
+    });
   }
   static void backward(const BackwardTile<S>& tile) {
     activation_gradient_tile<S>(tile.spec->candidate, tile.groups, tile.rows, tile.dh, tile.h_factor, tile.gates);

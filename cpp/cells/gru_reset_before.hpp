@@ -21,9 +21,9 @@ class GruResetBefore {
   static Cell<S> cell(const CellSpec& spec) {
     Cell<S> cell = GeneralGru<S>::cell(spec);
     cell.forward = &forward;
-    cell.forward_h = &forward_h;
+    cell.forward_second = &forward_second;
     cell.backward = &backward;
-    cell.backward_h = &backward_h;
+    cell.backward_second = &backward_second;
     return cell;
   }
 
@@ -48,25 +48,25 @@ class GruResetBefore {
   }
 
   // z and h from z_n, which tile.z holds as one packet per group. c of the tile is h.
-  static void forward_h(const ForwardTile<S>& tile) {
-    if (tile.candidate_mask.values) forward_h_of<true, true>(tile);
-    else if (tile.h_factor.values) forward_h_of<true, false>(tile);
-    else forward_h_of<false, false>(tile);
+  static void forward_second(const ForwardTile<S>& tile) {
+    if (tile.candidate_mask.values) forward_second_of<true, true>(tile);
+    else if (tile.h_factor.values) forward_second_of<true, false>(tile);
+    else forward_second_of<false, false>(tile);
   }
   template <bool Training, bool Masked>
-  static void forward_h_of(const ForwardTile<S>& arrays) {
+  static void forward_second_of(const ForwardTile<S>& arrays) {
     const ForwardTile<S> tile = arrays;
     for (int group = 0; group < tile.groups; group++)
       for (int row = 0; row < tile.rows; row++) {
         S* gates = tile.gates.at(group, row);
-        const GatedValue<S> divided = divide_once(load(gates + Z), tanh_fraction(load(tile.z.at(group, row))));
-        Pack<S> n = divided.value;
+        const auto [z, n, zn] = gate_and_value(load(gates + Z), tanh_fraction(load(tile.z.at(group, row))));
         if constexpr (Training) {
           store(gates + N, n);
-          store(gates + Z, divided.gate);
+          store(gates + Z, z);
         }
-        if constexpr (Masked) n = n * load(tile.candidate_mask.at(group, row));
-        const Pack<S> h = fma(divided.gate, load(tile.c_prev.at(group, row)) - n, n);
+        Pack<S> dropped_n = n;
+        if constexpr (Masked) dropped_n = n * load(tile.candidate_mask.at(group, row));
+        const Pack<S> h = fma(z, load(tile.c_prev.at(group, row)) - dropped_n, dropped_n);
         store(tile.c.at(group, row), h);
         store(tile.h.at(group, row), h);
       }
@@ -98,12 +98,12 @@ class GruResetBefore {
   }
 
   // dz_r from dh, which is the gradient of r h_prev. dc += its part of dh_prev.
-  static void backward_h(const BackwardTile<S>& tile) {
-    if (tile.recurrent_mask.values) backward_h_of<true>(tile);
-    else backward_h_of<false>(tile);
+  static void backward_second(const BackwardTile<S>& tile) {
+    if (tile.recurrent_mask.values) backward_second_of<true>(tile);
+    else backward_second_of<false>(tile);
   }
   template <bool Masked>
-  static void backward_h_of(const BackwardTile<S>& arrays) {
+  static void backward_second_of(const BackwardTile<S>& arrays) {
     const BackwardTile<S> tile = arrays;
     for (int group = 0; group < tile.groups; group++)
       for (int row = 0; row < tile.rows; row++) {

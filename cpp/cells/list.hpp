@@ -16,7 +16,6 @@
 
 namespace fusedlstm {
 
-// The first cell of a family that matches a specification computes it.
 template <class S>
 struct CellEntry {
   const char* family;
@@ -37,6 +36,7 @@ constexpr CellEntry<S> general_entry(const char* family, const char* name) {
   return {family, name, &General::matches, &General::cell};
 }
 
+// Of each family from the fastest to the most general: the first that matches a specification computes the cell.
 template <class S>
 inline constexpr CellEntry<S> all_cells[] = {
     entry<S, LstmEquations<S>, true>("lstm", "lstm"),

@@ -22,10 +22,10 @@ class LstmWithOptions {
   static Cell<S> cell(const CellSpec& spec) {
     Cell<S> cell = CellLoops<S, Equations>::template cell<false>();
     cell.forward = spec.layer_norm ? &forward_c : &forward;
-    cell.backward = spec.layer_norm ? &backward_c : &backward;
+    cell.backward = spec.layer_norm ? &backward_h : &backward;
     if (spec.layer_norm) {
-      cell.forward_h = &forward_h;
-      cell.backward_h = &backward_h;
+      cell.forward_second = &forward_h;
+      cell.backward_second = &backward_c;
     }
     return cell;
   }

@@ -1,5 +1,7 @@
-// Variants of the LSTM: peepholes (Gers, Schraudolph and Schmidhuber 2002), coupled gates, or without one of the gates
-// (Greff et al. 2015). Each variant differs from lstm.hpp in the parts that its struct lists.
+// Variants of the LSTM: peepholes (Gers, Schraudolph and Schmidhuber 2002), coupled gates, both, or without one of the
+// gates (Greff et al. 2015). This file computes the specifications of PeepholeLstm .. NoOutputGateLstm below, with
+// sigmoid, tanh and tanh, and no other option than a projection and its bias. Other combinations of gates and peepholes
+// are in general_lstm.hpp. Each variant differs from lstm.hpp in the parts that its struct lists.
 //
 //   i = sigmoid(z_i + p_i c_prev)      f = sigmoid(z_f + p_f c_prev)      g = tanh(z_g)
 //   c = f c_prev + i g                 o = sigmoid(z_o + p_o c)           h = o tanh(c)
@@ -51,11 +53,6 @@ struct LstmVariantEquations {
       2 == G ? tanh_input_scale : sigmoid_input_scale, sigmoid_input_scale};
   static constexpr RecurrentState recurrent_state = RecurrentState::c;
   static constexpr bool has_candidate = true;
-  static bool matches(const CellSpec& spec) {
-    return spec.has_default_activations() && spec.reset_after && spec.peepholes == Kind::peepholes &&
-           spec.coupled == Kind::coupled && spec.has_input_gate() == has_i && spec.forget_gate == has_f &&
-           spec.output_gate == has_o && !spec.clips() && !spec.full_gate_recurrence && !spec.layer_norm;
-  }
 
   template <class Units>
   static FUSEDLSTM_INLINE Pack<S> next_c(const Preactivations<S>& z, Pack<S> c_prev, const Units& units) {
@@ -65,12 +62,12 @@ struct LstmVariantEquations {
     if constexpr (has_i) den_i = sigmoid_denominator(with_peephole(z, I, P_I, c_prev, units));
     if constexpr (has_f) den_f = sigmoid_denominator(with_peephole(z, F, P_F, c_prev, units));
     if constexpr (!has_i) {
-      const auto [f, g, fg] = divide_once(den_f, candidate);
+      const auto [f, g, fg] = gate_and_value(den_f, candidate);
       if constexpr (has_f) units.save_gate(F, f);
       units.save_gate(G, g);
       return fma(f, c_prev, (Kind::coupled ? one - f : one) * units.dropout(g));
     } else {
-      const auto [i, f, g, ig] = divide_once(den_i, den_f, candidate);
+      const auto [i, f, g, ig] = input_gates(den_i, den_f, candidate);
       units.save_gate(I, i);
       if constexpr (has_f) units.save_gate(F, f);
       units.save_gate(G, g);
@@ -82,7 +79,7 @@ struct LstmVariantEquations {
   static FUSEDLSTM_INLINE Pack<S> next_h(const Preactivations<S>& z, Pack<S> c, const Units& units) {
     const Fraction<S> fraction = tanh_fraction(fill(S(tanh_input_scale)) * c);
     if constexpr (has_o) {
-      const auto [o, tanh_c, h] = divide_once(sigmoid_denominator(with_peephole(z, O, P_O, c, units)), fraction);
+      const auto [o, tanh_c, h] = output_gate(sigmoid_denominator(with_peephole(z, O, P_O, c, units)), fraction);
       units.save_gate(O, o);
       units.save_h_factor(tanh_c);
       return h;
@@ -97,16 +94,16 @@ struct LstmVariantEquations {
   // dz_f = dc (c_prev - g) f (1 - f).
   template <class Units>
   static FUSEDLSTM_INLINE void backward(Pack<S> dh, Pack<S> c_prev, const Units& units, S* dc_array, S* gates_array,
-                                        S* h_factor) {
+                                        S* h_factor_array) {
     constexpr int size = pack_size<S>;
-    const Pack<S> one = fill(S(1)), tanh_c = load(h_factor);
+    const Pack<S> one = fill(S(1)), tanh_c = load(h_factor_array);
     Pack<S> dc = load(dc_array);
     if constexpr (has_o) {
       const Pack<S> o = load(gates_array + O * size), h = o * tanh_c, dz_o = dh * h * (one - o);
       dc = fma(dh, o - h * tanh_c, dc);
       if constexpr (Kind::peepholes) dc = fma(dz_o, units.weights[P_O], dc);
       store(gates_array + O * size, dz_o);
-      store(h_factor, h);
+      store(h_factor_array, h);
     } else {
       dc = fma(dh, tanh_slope(tanh_c), dc);  // h = tanh(c)
     }
@@ -126,7 +123,8 @@ struct LstmVariantEquations {
       store(gates_array + F * size, dz_f);
       if constexpr (Kind::peepholes) dc_prev = fma(dz_f, units.weights[P_F], dc_prev);
     }
-    store(gates_array + G * size, units.dropout(dc * i) * tanh_slope(g));
+    const Pack<S> dz_g = units.dropout(dc * i) * tanh_slope(g);
+    store(gates_array + G * size, dz_g);
     store(dc_array, dc_prev);
   }
 
@@ -136,6 +134,12 @@ struct LstmVariantEquations {
     if constexpr (has_i) sums[P_I] = fma(load(dgates + I * size), c_prev, sums[P_I]);
     if constexpr (has_f) sums[P_F] = fma(load(dgates + F * size), c_prev, sums[P_F]);
     if constexpr (has_o) sums[P_O] = fma(load(dgates + O * size), c, sums[P_O]);
+  }
+
+  static bool matches(const CellSpec& spec) {
+    return spec.has_default_activations() && spec.reset_after && spec.peepholes == Kind::peepholes &&
+           spec.coupled == Kind::coupled && spec.has_input_gate() == has_i && spec.forget_gate == has_f &&
+           spec.output_gate == has_o && !spec.clips() && !spec.full_gate_recurrence && !spec.layer_norm;
   }
 
  private:

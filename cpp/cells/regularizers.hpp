@@ -1,7 +1,9 @@
 // Random masks of a recurrent layer in training, and their expected values at inference.
 //
-// A mask is a function only of its counter: key, kind, direction, row of the caller's batch, step and unit. Backward
-// computes the masks of forward again. Threads, batch splits and the order of the work do not change them.
+// A mask is a function only of its counter: key, kind, direction, row of the caller's batch, step and unit. Steps are
+// counted in the order in which the layer takes them. The step is 0 for recurrent dropout, whose mask is the same at
+// all steps. Backward computes the masks of forward again. Threads, batch splits and the order of the work do not
+// change them.
 #pragma once
 
 #include <algorithm>
@@ -43,14 +45,6 @@ FUSEDLSTM_INLINE std::uint32_t mix(std::uint32_t x) {
 }
 
 }  // namespace detail
-
-// The counter of the mask of one row. `step` counts the steps in the order in which the layer takes them. It is 0 for a
-// mask that is the same at all steps.
-struct MaskCounter {
-  Mask kind;
-  int direction;
-  Index row, step;
-};
 
 // The values of a mask. Dropout: 0 with probability `rate`, otherwise 1 / (1 - rate). Zoneout: 1 (keep the previous
 // value) with probability `rate`, otherwise 0; at inference, the rate.
@@ -101,15 +95,6 @@ class CounterHash {
   static constexpr std::uint64_t odd = 0x9e3779b97f4a7c15u;
   std::uint64_t seed_;
 };
-
-template <class S>
-void draw_mask(const Regularizers& all, const MaskCounter& counter, Index units, S* mask) {
-  const MaskDistribution<S> distribution(all, counter.kind);
-  if (!distribution.drawn) return std::fill(mask, mask + units, distribution.expected);
-  const CounterHash hash(all, counter.direction);
-  const std::uint64_t step = CounterHash::step(hash.row(counter.kind, counter.row), counter.step);
-  for (Index u = 0; u < units; u++) mask[u] = distribution.value(CounterHash::combine(hash.unit(u), step));
-}
 
 // The masks of one kind, [row][unit], for rows that take their steps together. `units` fills whole packets.
 template <class S>

@@ -13,6 +13,13 @@ FUSEDLSTM_INLINE Grid<S> gate_of(const Grid<S>& gates, int gate) {
   return {gates.values + gate * pack_size<S>, gates.by_group, gates.by_row};
 }
 
+// Calls work(group, row) for the packets of a tile.
+template <class Tile, class Work>
+FUSEDLSTM_INLINE void for_packets(const Tile& tile, Work&& work) {
+  for (int group = 0; group < tile.groups; group++)
+    for (int row = 0; row < tile.rows; row++) work(group, row);
+}
+
 // The factor of a pre-activation that `activate_tile` expects.
 inline double input_scale_of(const Activation& activation) {
   if (activation.kind == Activation::sigmoid) return sigmoid_input_scale;

@@ -72,18 +72,17 @@ class CellBackward {
     for_parts(t, row, rows, first_group, groups, {dh, pack_size<S>, width},
               [&](const BackwardTile<S>& tile, int group) {
                 zone_out(tile, group, row);
-                if (call_.shape.sizes.layer_norm) call_.cell->backward_h(tile);
-                else call_.cell->backward(tile);
+                call_.cell->backward(tile);
               });
   }
   // Layer normalization: the equations of c.
   void differentiate_c(Index t, Index row, int rows, int group) {
-    for_parts(t, row, rows, group, 1, {}, [&](const BackwardTile<S>& tile, int) { call_.cell->backward(tile); });
+    for_parts(t, row, rows, group, 1, {}, [&](const BackwardTile<S>& tile, int) { call_.cell->backward_second(tile); });
   }
   // Reset before the product: the equations of r. dreset_h: as dh.
   void differentiate_reset(Index t, Index row, int rows, int first_group, int groups, S* dreset_h, Index width) {
     for_parts(t, row, rows, first_group, groups, {dreset_h, pack_size<S>, width},
-              [&](const BackwardTile<S>& tile, int) { call_.cell->backward_h(tile); });
+              [&](const BackwardTile<S>& tile, int) { call_.cell->backward_second(tile); });
   }
   // Zoneout of the h of a projection: dh, [row][unit], becomes the gradient of the projection.
   void zone_out_projected(Index row, int rows, int first_group, int groups, S* dh, Index width) {
@@ -153,7 +152,8 @@ class CellBackward {
   Groups<S> groups_;
   const Index outputs_;  // padded
   LayerMasks<S> masks_;
-  S* dc_ = nullptr;         // [group][row]
+  // [group][row]. For a GRU: the part of dL/dh_prev that does not pass through W_hh.
+  S* dc_ = nullptr;
   S* bypass_dh_ = nullptr;  // [group][row], the gradient that zoneout leads past the cell
   S* bypass_dc_ = nullptr;
   S* tail_gates_ = nullptr;      // [row][gate][unit]

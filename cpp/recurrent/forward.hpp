@@ -157,7 +157,7 @@ class alignas(thread_alignment) ForwardPass {
                               states_.carries_gates() ? states_.carried_gates_after(t - 1).at(r) : nullptr};
       });
     else call_.cell->forward(cell_tile);
-    if (!call_.cell->forward_h) finish_equations(t, cell_tile, group, row);
+    if (!call_.cell->forward_second) finish_equations(t, cell_tile, group, row);
   }
   void finish_equations(Index t, const ForwardTile<S>& tile, int group, Index row) {
     states_.zone_out_c(t, tile, group, row);
@@ -189,11 +189,11 @@ class alignas(thread_alignment) ForwardPass {
         tile.rows = rows;
         norm_.scale_c(range_, group, row, rows, tile.c, tile.h);
         if (groups_.is_tail(group) && groups_.gates > 1) {
-          tail_tile_.forward_h(range_, tile, group, states_.kept_gates(t, group, row));
+          tail_tile_.forward_second(range_, tile, group, states_.kept_gates(t, group, row));
         } else {
           tile.gates = states_.kept_gate_grid(t, group, row);
           tile.z = tile.gates;
-          call_.cell->forward_h(tile);
+          call_.cell->forward_second(tile);
         }
         finish_equations(t, tile, group, row);
       }
@@ -237,8 +237,8 @@ class alignas(thread_alignment) ForwardPass {
     tile.groups = groups;
     tile.rows = rows;
     tile.z = {z, pack_size<S>, by_row};
-    if (groups_.is_tail(group)) tail_tile_.forward_h(range_, tile, group, states_.kept_gates(t, group, row));
-    else call_.cell->forward_h(tile);
+    if (groups_.is_tail(group)) tail_tile_.forward_second(range_, tile, group, states_.kept_gates(t, group, row));
+    else call_.cell->forward_second(tile);
     states_.finish_h(t, group, groups, row, rows);
   }
 

@@ -93,7 +93,7 @@ class ForwardStates {
     return {rows_.carried_gates_prev, 3 * groups_.padded_units()};
   }
 
-  // The gate rows of a group that forward_h or backward reads; null if there are none.
+  // The gate rows of a group that forward_second or backward reads; null if there are none.
   S* kept_gates(Index t, int group, Index row) const {
     if (call_.saved) return call_.saved->gates_of(group, shard_.saved_row(t) + row);
     if (!rows_.gates) return nullptr;

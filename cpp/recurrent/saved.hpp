@@ -1,8 +1,8 @@
 // The numbers that forward keeps for backward: one saved row per sequence and step (row_plan.hpp), divided into groups
 // of units. Per unit they are the activations of the gates, c if the cell has one, and h_factor (cells/cell.hpp).
 //
-// Backward overwrites the activations with the gradients of the pre-activations, and h_factor with h: the weight
-// gradients are sums of products of the two.
+// Backward overwrites the activations with the gradients of the pre-activations, and h_factor with m, which is h
+// without a projection: the weight gradients are sums of products of the two.
 #pragma once
 
 #include "cells/cell.hpp"
@@ -35,7 +35,7 @@ struct SavedDirection {
   S* gates = nullptr;     // gate rows, [panel][saved row][gates]
   S* c = nullptr;         // [group][saved row][unit]; h if that is the recurrent state; null if there is none
   S* h_factor = nullptr;  // [group][saved row][unit]
-  // The states that the next step reads. They differ from c and h_factor only with zoneout.
+  // The states that the next step reads; c is h in a GRU. They differ from c and h_factor only with zoneout.
   S* c_after_zoneout = nullptr;
   S* h_after_zoneout = nullptr;  // null without zoneout of h
   // Arrays of some cells, [saved row][number].
@@ -85,7 +85,8 @@ struct SavedDirection {
   // The h that the next step reads, without projection. Without zoneout, the h of a step is there only after backward
   // of that step.
   S* h() const { return h_after_zoneout ? h_after_zoneout : h_factor; }
-  // A gate row of a panel. A panel is a group, or several groups with a single gate (product/panels.hpp).
+  // A gate row of a panel. A panel is a group, or several groups with a single gate (product/panels.hpp). With
+  // more than one gate, a panel is one group.
   S* gates_of(int panel, Index saved_row) const {
     return gates + panel * plan.saved_rows * groups.groups_per_panel() * groups.width() +
            saved_row * groups.panel_width(panel);

@@ -44,7 +44,7 @@ struct StepRows {
       carried_gates_prev = arena.take<S>(3 * numbers);
       carried_gates_next = arena.take<S>(3 * numbers);
     }
-    if (range.call.cell->forward_h) gates = arena.take<S>(range.groups.gate_row_size(rows));
+    if (range.call.cell->forward_second) gates = arena.take<S>(range.groups.gate_row_size(rows));
     if (sizes.reset_before) reset_h = arena.take<S>(numbers);
     if (!sizes.layer_norm) return;
     for (Rows<S>* part : {&x_part, &h_part}) {

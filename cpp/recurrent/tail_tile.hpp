@@ -41,13 +41,13 @@ class TailTile {
   }
 
   // Runs the second part of the equations. It reads the kept activations. Without tile.z, they are z, too.
-  void forward_h(const ForwardRange<S>& range, ForwardTile<S> cell_tile, int group, S* gate_rows) {
+  void forward_second(const ForwardRange<S>& range, ForwardTile<S> cell_tile, int group, S* gate_rows) {
     const Groups<S>& groups = range.groups;
     const Index width = groups.width_of(group);
     unpack_tail(gate_rows, width, width, groups.tail_units, groups.gates, cell_tile.rows, gates_);
     cell_tile.gates = {gates_, 0, groups.width()};
     if (!cell_tile.z.values) cell_tile.z = cell_tile.gates;
-    range.call.cell->forward_h(cell_tile);
+    range.call.cell->forward_second(cell_tile);
     pack_tail(gates_, groups.tail_units, groups.gates, cell_tile.rows, gate_rows, width);
   }
 
