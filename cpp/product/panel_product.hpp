@@ -5,11 +5,13 @@
 
 namespace fusedlstm {
 
-namespace detail {
-
 // The tiles of a panel are collected for the epilogue until they have this many rows: the processor overlaps the rows
 // of a longer loop better.
 inline constexpr int epilogue_rows = 24;
+// The maximum number of rows that an epilogue gets at a time.
+inline constexpr int max_epilogue_rows = epilogue_rows - 1 + max_rows(1);
+
+namespace detail {
 
 // The tiles of a panel. The rows are spread evenly over as few tiles as possible: 32 = 6 + 6 + 5 + 5 + 5 + 5.
 template <class S, bool Transposed>
@@ -40,9 +42,6 @@ struct TileRows {
 
 }  // namespace detail
 
-// The maximum number of rows that an epilogue gets at a time.
-inline constexpr int max_epilogue_rows = detail::epilogue_rows - 1 + max_rows(1);
-
 // The product of a fixed number of rows of A with all panels of B. The constructor computes everything that depends on
 // the number of rows, so that a step of a short sequence has little overhead.
 template <class S>
@@ -67,7 +66,7 @@ class PanelProduct {
   // Calls epilogue(tile) for the finished rows of each panel.
   template <class Epilogue>
   void compute(const OperandA<S>* operands, int count, InitialC<S> initial_c, Epilogue&& epilogue) const {
-    alignas(64) S buffer[(detail::epilogue_rows * max_packets + max_tile_packets) * pack_size<S>];
+    alignas(64) S buffer[(epilogue_rows * max_packets + max_tile_packets) * pack_size<S>];
     const Index panel_width = panels_.packets * pack_size<S>;
     TileProduct<S> p = tile_product(operands, count, initial_c);
     p.out = buffer;
@@ -91,7 +90,7 @@ class PanelProduct {
           advance_prefetch(p, next, prefetched);
           const Index done = p.row + tile_rows;
           p.out += tile_rows * width;
-          if (done - first_row < detail::epilogue_rows && done < rows_) return;
+          if (done - first_row < epilogue_rows && done < rows_) return;
           p.out = buffer;
           epilogue(Tile<S>{buffer, width, first_row, int(done - first_row), panel, 1});
           first_row = done;

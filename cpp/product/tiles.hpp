@@ -4,7 +4,8 @@
 //   C[row][column] = C0[row][column] + sum over operands, sum over k of A[row][k] B[k][column]
 //
 // A tile of 6 rows x 4 packets fills 24 of 32 vector registers; narrower panels take more rows. Each element of C is
-// one chain of fused multiply-adds in a fixed order: the initial value, then operand by operand, each with rising k.
+// one chain of fused multiply-adds in a fixed order: the initial value, then operand by operand, each with rising k;
+// except PanelProduct::in_chains.
 // The bits do not depend on which rows share a tile, and therefore depend neither on the batch nor on the threads.
 #pragma once
 
@@ -35,8 +36,9 @@ constexpr int side_by_side(Index rows, int panels) {
   return 1;
 }
 
-// The number of chains that each sum is divided into by PanelProduct::in_chains.
+// The maximum number of rows of PanelProduct::in_chains.
 inline constexpr Index max_rows_in_chains = 3;
+// The number of chains that it divides each sum into.
 constexpr int chains(int packets) {
   constexpr int with_16_registers[] = {0, 4, 2, 1, 1};
   constexpr int with_32_registers[] = {0, 8, 4, 2, 2};
@@ -247,7 +249,8 @@ void multiply_tile(const TileProduct<S>& p) {
 }
 
 // One to three rows times a single panel have too few independent sums to hide the latency of an addition. Each sum is
-// divided into chains: the product with index k of an operand goes to chain k mod Chains.
+// divided into chains: the product with index k of an operand goes to chain k mod Chains. p.row is 0: all
+// rows are one tile.
 template <class S, int Rows, int Packets, int Chains>
 void multiply_in_chains(const TileProduct<S>& p) {
   constexpr int size = pack_size<S>, width = Packets * size;

@@ -43,10 +43,11 @@ struct States {
 // The phases of a step.
 template <class Phase>
 struct Phases {
-  Phase of[5];
+  Phase of[5];  // No cell has both layer normalization and reset before the product.
   int count = 0;
   void add(Phase phase) { of[count++] = phase; }
 };
+
 // Rows of numbers in memory.
 template <class S>
 struct Rows {

@@ -198,7 +198,7 @@ class alignas(thread_alignment) BackwardPass {
   // The equations on some groups and rows. Layer normalization keeps the gradient of its last argument.
   void differentiate(Index t, Index row, int rows, int group, int groups, S* dh, Index width) {
     cell_.differentiate(t, row, rows, group, groups, dh, width);
-    if (!dargument_) return;
+    if (!call_.shape.sizes.layer_norm) return;
     const Grid<S> kept = group_major(dargument_, shard_.rows).from(group, row);
     for (int g = 0; g < groups; g++)
       for (int k = 0; k < rows; k++) store(kept.at(g, k), load(dh + k * width + g * pack_size<S>));
@@ -304,7 +304,8 @@ class alignas(thread_alignment) BackwardPass {
       }
     }
   }
-  // Multiplies the saved h by the mask of recurrent dropout: the weight gradients need the h that the product read.
+  // Multiplies the saved h by the mask of recurrent dropout: the weight gradients need the h that the product read. h
+  // of step t is masked after the equations of step t, because the equations of step t + 1 read it unmasked.
   void drop_saved_h(Index t, Index active) {
     Grid<S> h = saved_.grid(saved_.h(), 0, shard_.saved_row(t));
     if (saved_.projected_h) h = row_major(saved_.projected_h.at(shard_.saved_row(t)), saved_.projected_h.stride);
@@ -355,8 +356,9 @@ class alignas(thread_alignment) BackwardPass {
   Groups<S> groups_, outputs_;
   const Phases<BackwardPhase> phases_;
   const int shard_index_, shard_count_;  // of the unit shards
-  UnitShard gate_shard_, h_shard_;       // the groups of units, and of h
-  Panels<S> panels_;                     // of W_hh, for the own groups of h
+  // The groups of units, and of h: column panels of up to four groups. Forward divides the gates differently.
+  UnitShard gate_shard_, h_shard_;
+  Panels<S> panels_;  // of W_hh, for the own groups of h
   PanelProduct<S> product_;
   GateOperands<S> dz_, gates_dz_, n_dz_;  // of W_hh, W_gates and W_hn
   Index done_from_;                       // this step and later steps are done

@@ -5,54 +5,13 @@
 #include <memory>
 #include <optional>
 
+#include "recurrent/division.hpp"
 #include "recurrent/forward.hpp"
 #include "recurrent/packed_weights.hpp"
 #include "recurrent/weight_gradients.hpp"
 #include "runtime/step_barrier.hpp"
 
 namespace fusedlstm {
-
-// The division of a call among threads. Each thread has a shard of the rows. If there are not more rows than threads
-// and there is enough work, each thread has all rows and a shard of the units.
-struct Division {
-  int threads = 1;
-  int unit_shards = 1;  // more than 1: there is one shard of rows
-
-  template <class S>
-  static Division of(const LayerShape& shape, int threads) {
-    const Index work = shape.batch * weight_count(shape.sizes) * shape.directions;  // of a step
-    const Index useful_threads = force_threads() ? threads : work / min_work_per_thread;
-    const Index panels = column_panels<S>(0, shape.sizes.hidden_size, nullptr).count;
-    const int unit_shards = int(std::min({Index(threads), useful_threads, panels}));
-    if (unit_shards > 1 && unit_shards >= shape.batch) return {unit_shards, unit_shards};
-    const bool is_even = unit_shards == threads && panels % threads == 0;
-    if (unit_shards > 1 && is_even && weight_count(shape.sizes) * Index(sizeof(S)) > max_weight_bytes)
-      return {unit_shards, unit_shards};
-    return {int(std::min(Index(threads), shape.batch)), 1};
-  }
-  // The parts are the shards if the threads can divide them evenly.
-  Index row_shards(Index parts) const { return unit_shards > 1 ? 1 : parts % threads == 0 ? parts : threads; }
-
- private:
-  static constexpr Index min_work_per_thread = 3 << 14;  // multiply-adds, nearly a microsecond
-  static constexpr Index max_weight_bytes = 3 << 19;     // of a thread: most of its L2 cache
-};
-
-// The number of parts of the rows. The weight gradients of a part are summed separately, so that a thread can sum those
-// of its own parts while they are in its cache. Does not depend on the number of threads, because the bits depend on
-// it.
-template <class S>
-Index part_count(const LayerShape& shape, const Index* lengths) {
-  constexpr Index max_parts = 8, min_steps = 512;  // of a part
-  const Index bytes = weight_count(shape.sizes) * Index(sizeof(S));
-  if (bytes > Index(1) << 19) return 1;
-  const Index steps = lengths ? std::accumulate(lengths, lengths + shape.batch, Index(0)) : shape.batch * shape.steps;
-  Index parts = 1;
-  // Longer parts for larger weights, which every part reads in every step.
-  const auto min_rows = [&] { return bytes > Index(1) << 18 ? 32 : parts == 1 ? 8 : 16; };
-  while (parts < max_parts && shape.batch >= 2 * parts * min_rows() && steps >= 2 * parts * min_steps) parts *= 2;
-  return parts;
-}
 
 // Everything that backward needs of forward.
 template <class S>
@@ -81,11 +40,51 @@ ForwardCall<S> forward_call(const Cell<S>& cell, const LayerShape& shape, const 
   return call;
 }
 
-// Calls run(item) for the passes of a team member. items: [shard][direction].
-template <class Item, class Run>
-void for_own_items(std::vector<Item>& items, int directions, const Team& team, Run&& run) {
-  const auto [first, last] = team.range(Index(items.size()) / directions);
-  for (Index k = first * directions; k < last * directions; k++) run(items[std::size_t(k)]);
+// The call of backward for one direction, without norm_sums.
+template <class S>
+BackwardCall<S> backward_call(const SavedLayer<S>& saved, const BackwardPanels<S>& panels, int direction,
+                              SequenceView<const S> x, SequenceView<const S> dy, States<const S> dfinal,
+                              SequenceView<S> dx, States<S> dinitial, S* gradients) {
+  const LayerShape& shape = saved.shape;
+  BackwardCall<S> call{};
+  call.cell = &saved.cell;
+  call.shape = shape.direction_shape(direction);
+  call.saved = &saved.directions[std::size_t(direction)];
+  panels.attach(shape, call.saved->groups, call);
+  call.x = x;
+  call.dy = columns_of(dy, shape, direction);
+  call.dfinal = states_of(dfinal, shape, direction);
+  call.dx = dx;
+  call.add_dx = direction > 0;
+  call.dinitial = states_of(dinitial, shape, direction);
+  call.gradients = split_weights(gradients + direction * weight_count(shape.sizes), shape.sizes);
+  return call;
+}
+
+// Calls run(pass) for the passes of the shards of a team member. passes: [shard][direction].
+template <class Pass, class Run>
+void for_own_shards(std::vector<Pass>& passes, int directions, const Team& team, Run&& run) {
+  const auto [first, last] = team.range(Index(passes.size()) / directions);
+  for (Index k = first * directions; k < last * directions; k++) run(passes[std::size_t(k)]);
+}
+
+// Unit shards of a layer run their passes in turns, and wait for each other after each turn. Turn 0 is the start.
+// Then each phase of each step is a turn, from the first step to the last.
+inline Index forward_turns(Index steps, int phases) { return 1 + steps * phases; }
+template <class S>
+void take_turn(ForwardPass<S>& pass, Index turn, int phases) {
+  if (turn == 0) pass.start();
+  else pass.step((turn - 1) / phases, int((turn - 1) % phases));
+}
+// Backward: from the last step to the first. After the steps, each direction has a turn to add its part of dx.
+inline Index backward_turns(Index steps, int phases, int directions) { return 1 + steps * phases + directions; }
+template <class S>
+void take_turn(BackwardPass<S>& pass, Index turn, Index steps, int phases) {
+  const Index last_of_steps = steps * phases;
+  if (turn == 0) pass.start();
+  else if (turn <= last_of_steps) pass.step((last_of_steps - turn) / phases, int((turn - 1) % phases));
+  else pass.input_gradient_of(int(turn - 1 - last_of_steps));
+  if (turn == last_of_steps + 1) pass.write_initial_gradients();
 }
 
 // Returns the input of layer_backward if `training`, otherwise null. lengths: null if all rows have all steps. ready:
@@ -139,13 +138,10 @@ std::unique_ptr<SavedLayer<S>> layer_forward(const Cell<S>& cell, const LayerSha
       team.wait_for_all();
     }
     if (unit_shards == 1)
-      return for_own_items(passes, shape.directions, team, [](ForwardPass<S>& pass) { pass.run(); });
+      return for_own_shards(passes, shape.directions, team, [](ForwardPass<S>& pass) { pass.run(); });
     const int phases = forward_phases(cell.spec).count;
-    barrier.run_steps(team, 1 + plan.longest() * phases, [&](Index s, const Team& acting) {
-      for_own_items(passes, shape.directions, acting, [&](ForwardPass<S>& pass) {
-        if (s == 0) pass.start();
-        else pass.step((s - 1) / phases, int((s - 1) % phases));
-      });
+    barrier.run_steps(team, forward_turns(plan.longest(), phases), [&](Index turn, const Team& acting) {
+      for_own_shards(passes, shape.directions, acting, [&](ForwardPass<S>& pass) { take_turn(pass, turn, phases); });
     });
   });
   return saved;
@@ -167,18 +163,7 @@ void layer_backward(const SavedLayer<S>& saved, const S* parameters, SequenceVie
   std::vector<BackwardCall<S>> calls;
   calls.reserve(std::size_t(shape.directions));
   for (int d = 0; d < shape.directions; d++) {
-    BackwardCall<S> call{};
-    call.cell = &saved.cell;
-    call.shape = shape.direction_shape(d);
-    panels.attach(shape, groups, call);
-    call.x = x;
-    call.dy = columns_of(dy, shape, d);
-    call.dfinal = states_of(dfinal, shape, d);
-    call.dx = dx;
-    call.add_dx = d > 0;
-    call.dinitial = states_of(dinitial, shape, d);
-    call.gradients = split_weights(gradients + d * weight_count(sizes), sizes);
-    call.saved = &saved.directions[std::size_t(d)];
+    BackwardCall<S> call = backward_call(saved, panels, d, x, dy, dfinal, dx, dinitial, gradients);
     if (norm_stride > 0)
       call.norm_sums = {static_cast<S*>(norm_memory.memory()) + d * norm_rows * norm_stride, norm_stride};
     calls.push_back(call);
@@ -215,7 +200,7 @@ void layer_backward(const SavedLayer<S>& saved, const S* parameters, SequenceVie
     for (const WeightGradients<S>& sum : sums) workers.emplace_back(sum, k, sharers);
 
   const int phases = backward_phases(saved.cell.spec).count;
-  const Index steps = plan.longest() * phases;  // the phases of all steps
+  const Index steps = plan.longest();
   StepBarrier barrier;
   run_team(int(count), [&](const Team& team) {
     panels.pack(shape, groups, parameters, team);
@@ -232,15 +217,11 @@ void layer_backward(const SavedLayer<S>& saved, const S* parameters, SequenceVie
         }
     } else {
       if (unit_shards == 1)
-        for_own_items(passes, shape.directions, team, [](BackwardPass<S>& pass) { pass.run_down_to(0); });
+        for_own_shards(passes, shape.directions, team, [](BackwardPass<S>& pass) { pass.run_down_to(0); });
       else
-        barrier.run_steps(team, 1 + steps + directions, [&](Index s, const Team& acting) {
-          for_own_items(passes, shape.directions, acting, [&](BackwardPass<S>& pass) {
-            if (s == 0) pass.start();
-            else if (s <= steps) pass.step((steps - s) / phases, int((s - 1) % phases));
-            else pass.input_gradient_of(int(s - 1 - steps));
-            if (s == steps + 1) pass.write_initial_gradients();
-          });
+        barrier.run_steps(team, backward_turns(steps, phases, shape.directions), [&](Index turn, const Team& acting) {
+          for_own_shards(passes, shape.directions, acting,
+                         [&](BackwardPass<S>& pass) { take_turn(pass, turn, steps, phases); });
         });
       team.wait_for_all();
       const auto [first, last] = team.range(count);

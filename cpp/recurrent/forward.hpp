@@ -12,17 +12,18 @@ namespace fusedlstm {
 
 // The phases of a step. Unit shards wait for each other after every phase.
 enum class ForwardPhase {
-  gates,       // z = W_ih x + W_hh h_prev + b, then the equations
-  parts,       // layer normalization: W_ih x and W_hh h_prev
-  states,      // layer normalization: z and c
-  outputs,     // layer normalization: norm(c) and h
-  candidate,   // reset before the product: W_hn (r h_prev), then h
-  projection,  // h = W_hr m + b_hr
+  gates,         // z = W_ih x + W_hh h_prev + b, then the equations
+  parts,         // layer normalization: W_ih x and W_hh h_prev
+  normalized_z,  // layer normalization: z and c
+  normalized_c,  // layer normalization: norm(c) and h
+  candidate,     // reset before the product: W_hn (r h_prev), then h
+  projection,    // h = W_hr m + b_hr
 };
 inline Phases<ForwardPhase> forward_phases(const CellSpec& spec) {
   Phases<ForwardPhase> phases;
   if (spec.layer_norm)
-    for (ForwardPhase phase : {ForwardPhase::parts, ForwardPhase::states, ForwardPhase::outputs}) phases.add(phase);
+    for (ForwardPhase phase : {ForwardPhase::parts, ForwardPhase::normalized_z, ForwardPhase::normalized_c})
+      phases.add(phase);
   else phases.add(ForwardPhase::gates);
   if (!spec.reset_after) phases.add(ForwardPhase::candidate);
   if (spec.projection > 0) phases.add(ForwardPhase::projection);
@@ -76,8 +77,8 @@ class alignas(thread_alignment) ForwardPass {
     switch (phases_.of[phase]) {
       case ForwardPhase::gates: compute_gates(t, active); break;
       case ForwardPhase::parts: compute_parts(t, active); break;
-      case ForwardPhase::states: compute_states(t, active); break;
-      case ForwardPhase::outputs: compute_outputs(t, active); break;
+      case ForwardPhase::normalized_z: compute_normalized_z(t, active); break;
+      case ForwardPhase::normalized_c: compute_normalized_c(t, active); break;
       case ForwardPhase::candidate: compute_candidate(t, active); break;
       case ForwardPhase::projection: project(t, active); break;
     }
@@ -116,7 +117,8 @@ class alignas(thread_alignment) ForwardPass {
     product_.compute(operands, count, initial_c, [&](const Tile<S>& tile) { apply_to_panels(t, tile); });
   }
 
-  // A single row: product and equations without a tile.
+  // A single row: product and equations without a tile. A cell with forward_row has no second part and no carried
+  // gates.
   void compute_row(Index t, const OperandA<S>& h, InitialC<S> initial_c) {
     TileProduct<S> product;
     product.operands = &h;
@@ -172,14 +174,14 @@ class alignas(thread_alignment) ForwardPass {
     if (active < product_.rows()) product_ = PanelProduct<S>(panels_, active);
     norm_.multiply(range_, product_, operands, count, x_part(t), h_part(t), states_.rows());
   }
-  void compute_states(Index t, Index active) {
+  void compute_normalized_z(Index t, Index active) {
     norm_.measure_parts(range_, active, states_.rows());
     for_row_blocks(active, [&](Index row, int rows) {
       for (int group = gate_shard_.first; group < gate_shard_.last; group++)
         apply_cell(t, norm_.preactivations(range_, group, row, rows, x_part(t), h_part(t)), group, 1, 0);
     });
   }
-  void compute_outputs(Index t, Index active) {
+  void compute_normalized_c(Index t, Index active) {
     norm_.measure_c(range_, active, states_.c());
     if (call_.saved && is_first_shard_) norm_.save(active, call_.saved->statistics, shard_.saved_row(t));
     for_row_blocks(active, [&](Index row, int rows) {
@@ -207,8 +209,7 @@ class alignas(thread_alignment) ForwardPass {
   }
   template <class Work>
   static void for_row_blocks(Index rows, Work&& work) {
-    for (Index row = 0; row < rows; row += detail::epilogue_rows)
-      work(row, int(std::min(Index(detail::epilogue_rows), rows - row)));
+    for (Index row = 0; row < rows; row += epilogue_rows) work(row, int(std::min(Index(epilogue_rows), rows - row)));
   }
 
   // z_n of the original GRU, then h. h_next holds the part of z_n that comes from x.

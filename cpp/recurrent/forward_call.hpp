@@ -41,10 +41,12 @@ template <class S>
 struct ForwardRange {
   const ForwardCall<S>& call;
   const RowShard& shard;
-  Groups<S> groups;      // of units
-  Groups<S> outputs;     // of the units of h
-  UnitShard gate_shard;  // the groups whose gates this unit shard computes
-  UnitShard h_shard;     // the groups of h
+  Groups<S> groups;   // of units
+  Groups<S> outputs;  // of the units of h
+  // The groups whose gates this unit shard computes. Forward divides the panels of gates, mostly of one group each;
+  // backward divides column panels of up to four groups (BackwardPass::gate_shard_).
+  UnitShard gate_shard;
+  UnitShard h_shard;  // the groups of h
 
   ForwardRange(const ForwardCall<S>& forward_call, const RowShard& row_shard, int index, int shards)
       : call(forward_call),
@@ -62,10 +64,6 @@ struct ForwardRange {
   const S* bias() const { return call.weights.bias + gate_shard.first * groups.width(); }
   Index first_output() const { return Index(h_shard.first) * pack_size<S>; }
   Index own_outputs() const { return std::min(outputs.units - first_output(), Index(h_shard.count()) * pack_size<S>); }
-  // The groups of the recurrent state of the equations.
-  const UnitShard& state_shard() const {
-    return call.cell->recurrent_state == RecurrentState::h ? h_shard : gate_shard;
-  }
   // The caller's number of a row.
   Index row_of(Index row) const { return call.plan->row_of[static_cast<std::size_t>(shard.first_row + row)]; }
   Index length(Index row) const { return call.plan->lengths[static_cast<std::size_t>(shard.first_row + row)]; }

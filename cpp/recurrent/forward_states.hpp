@@ -82,12 +82,13 @@ class ForwardStates {
   const S* h_prev() const { return h_; }
   S* h_row(Index row) const { return rows_.h_next + row * outputs_.padded_units(); }
   bool carries_gates() const { return step_tile_.carried_gates.values; }
-  // The recurrent state that step t + 1 reads. Training keeps one per step, inference only the current one.
+  // The recurrent state that step t + 1 reads; h in a GRU. Training keeps one per step. At inference t is ignored:
+  // there is one current state.
   Grid<S> c_after(Index t) const {
     if (call_.saved) return call_.saved->grid(call_.saved->c_after_zoneout, 0, shard_.saved_row(t));
     return group_major(rows_.c, shard_.rows);
   }
-  // The carried gates that step t + 1 reads.
+  // The carried gates that step t + 1 reads. At inference t is ignored, as in c_after.
   Rows<S> carried_gates_after(Index t) const {
     if (call_.saved) return {call_.saved->carried_gates.at(shard_.saved_row(t)), call_.saved->carried_gates.stride};
     return {rows_.carried_gates_prev, 3 * groups_.padded_units()};
@@ -112,23 +113,11 @@ class ForwardStates {
     zone_out<S>(tile.groups, tile.rows, row_major(masks_.zoneout_c.values(), groups_.padded_units()).from(group, row),
                 tile.c_prev, tile.c, result.from(group, row));
   }
-  // Zoneout of h and the output, for some groups of h.
+  // Zoneout of h, the saved h of a projection, and the output, for some groups of h.
   void finish_h(Index t, int group, int groups, Index row, int rows) {
-    const Index padded = outputs_.padded_units();
-    const Grid<S> h = row_major(rows_.h_next, padded).from(group, row);
-    if (masks_.zoneout_h) {
-      Grid<S> copy;
-      if (call_.saved && !call_.saved->projected_h)
-        copy = call_.saved->grid(call_.saved->h_after_zoneout, group, shard_.saved_row(t) + row);
-      else if (call_.cell->recurrent_state == RecurrentState::h) copy = step_tile_.c.from(group, row);
-      zone_out<S>(groups, rows, row_major(masks_.zoneout_h.values(), padded).from(group, row),
-                  row_major(rows_.h_prev, padded).from(group, row), h, h, copy);
-    }
-    if (call_.saved && call_.saved->projected_h)
-      for (int k = 0; k < rows; k++)
-        for (int g = 0; g < groups; g++)
-          store(call_.saved->projected_h.at(shard_.saved_row(t) + row + k) + (group + g) * pack_size<S>,
-                load(h.at(g, k)));
+    const Grid<S> h = row_major(rows_.h_next, outputs_.padded_units()).from(group, row);
+    if (masks_.zoneout_h) zone_out_h(t, h, group, groups, row, rows);
+    if (call_.saved && call_.saved->projected_h) save_projected_h(t, h, group, groups, row, rows);
     if (call_.y) write_output(t, h, group, groups, row, rows);
   }
 
@@ -219,6 +208,22 @@ class ForwardStates {
     }
   }
 
+  // The copy is the h that the next step of a GRU, or backward, reads.
+  void zone_out_h(Index t, Grid<S> h, int group, int groups, Index row, int rows) {
+    const Index padded = outputs_.padded_units();
+    Grid<S> copy;
+    if (call_.saved && !call_.saved->projected_h)
+      copy = call_.saved->grid(call_.saved->h_after_zoneout, group, shard_.saved_row(t) + row);
+    else if (call_.cell->recurrent_state == RecurrentState::h) copy = step_tile_.c.from(group, row);
+    zone_out<S>(groups, rows, row_major(masks_.zoneout_h.values(), padded).from(group, row),
+                row_major(rows_.h_prev, padded).from(group, row), h, h, copy);
+  }
+  void save_projected_h(Index t, Grid<const S> h, int group, int groups, Index row, int rows) {
+    for (int k = 0; k < rows; k++)
+      for (int g = 0; g < groups; g++)
+        store(call_.saved->projected_h.at(shard_.saved_row(t) + row + k) + (group + g) * pack_size<S>,
+              load(h.at(g, k)));
+  }
   void write_output(Index t, Grid<const S> h, int group, int groups, Index row, int rows) {
     const bool has_tail = outputs_.is_tail(group + groups - 1);
     const int whole = groups - has_tail;

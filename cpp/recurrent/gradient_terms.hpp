@@ -103,7 +103,7 @@ std::vector<GradientTerm<S>> gradient_terms(const BackwardCall<S>& call) {
   };
   constexpr int first_block[max_gates] = {0, -1, -1, -1};
 
-  // x feeds all gates that have a bias.
+  // The source is [x, 1], so this term has all gates. A gate without rows in W_ih gets only its bias.
   SourceRows<S> inputs{nullptr, 0, 0, sizes.input_size, sizes.input_size + 1, false};
   if (!sizes.layer_norm) inputs.columns++;
   GradientTerm<S>& ih =

@@ -79,7 +79,8 @@ class RowPlan {
       shards.emplace_back(first, last - first, saved_rows, lengths.data() + first);
       saved_rows += shards.back().saved_rows;
     });
-    // An odd stride between groups, so that the groups of a saved row are in different sets of the cache.
+    // From here on saved_rows is a stride: odd between groups, so that the groups of a saved row are in different sets
+    // of the cache.
     saved_rows |= 1;
   }
 
@@ -91,8 +92,8 @@ class RowPlan {
   std::vector<RowPart> parts;
   std::vector<RowShard> shards;
   Index total_steps = 0;
-  Index saved_rows = 0;
-  bool equal = true;  // all lengths are equal: the sorted order is the caller's order
+  Index saved_rows = 0;  // the stride between groups in saved rows: those of all shards, made odd
+  bool equal = true;     // all lengths are equal: the sorted order is the caller's order
 
  private:
   static std::size_t at(Index i) { return static_cast<std::size_t>(i); }

@@ -1,4 +1,4 @@
-// The numbers of one step that all units read: shared by the unit shards of the same rows.
+// Arrays of the current step, shared by the unit shards of the same rows.
 #pragma once
 
 #include <utility>
@@ -7,12 +7,12 @@
 
 namespace fusedlstm {
 
-// At inference, and in training those numbers that are not saved for backward.
+// All arrays at inference. In training only those that are not saved for backward.
 template <class S>
 struct StepRows {
   S *h_prev = nullptr, *h_next = nullptr;                          // [row][padded outputs]
   S *carried_gates_prev = nullptr, *carried_gates_next = nullptr;  // [row][3][padded units]
-  S* c = nullptr;                                                  // [group][row], the current c
+  S* c = nullptr;                                                  // [group][row], the current c; h in a GRU
   S* zoned_c = nullptr;                                            // [group][row], the next c with zoneout
   S* raw_c = nullptr;    // [group][row], c before zoneout, which layer normalization reads
   S* gates = nullptr;    // [group][row][gates], from the first part of the equations to the second

@@ -74,9 +74,10 @@ class WeightGradients {
 
   const BackwardCall<S>& call;
   std::vector<GradientTerm<S>> terms;
-  std::vector<Task> tasks;
+  std::vector<Task> tasks;  // they point into `terms`; a move keeps the buffer
 
  private:
+  // Runs twice, see `allocate`.
   std::size_t lay_out(Arena& arena) {
     constexpr Index unit_weight_cost = 4;
     const Groups<S>& groups = call.saved->groups;
@@ -156,9 +157,9 @@ class alignas(thread_alignment) WeightGradientWorker {
       const Index first_column = task.block * term.source.block_columns;
       const Index columns = std::min(task.columns, term.columns() - first_column);
       const int gates = gradients.groups.gates, first_gate = gradients.first_gate_of(task.slice);
-      const int last_gate = gradients.is_tail(task.slice) || gates == 1 ? gates : first_gate + gradients.gate_count;
+      const int last_gate = gradients.is_tail(task.slice) ? gates : first_gate + gradients.gate_count;
       for (int gate = first_gate; gate < last_gate; gate++) {
-        const S* sums = task.sums + (gate - first_gate) * (gates == 1 ? Index(pack_size<S>) : units);
+        const S* sums = task.sums + (gate - first_gate) * units;
         if (term.row_blocks[gate] >= 0) {
           S* to = term.matrix + (term.row_blocks[gate] * gradients.groups.units + first_unit) * term.matrix_columns +
                   first_column;

@@ -1,8 +1,8 @@
 // The part of the pre-activations that comes from x: W_ih x + b.
 //
 // With three or more rows, x is an operand of the product of each step, beside h. One or two rows do not fill a tile.
-// For them, W_ih x + b is computed in advance for many steps, which are then the rows of the tiles. Layer normalization
-// reads W_ih x alone.
+// For them, W_ih x + b is computed in advance for many steps, which are then the rows of the tiles. Both ways are the
+// same chain of additions: b, then x, then h. Layer normalization reads W_ih x alone.
 #pragma once
 
 #include "product/panels.hpp"
