@@ -144,6 +144,12 @@ void backward_tile(const BackwardTile<S>& arrays) {
 
 }  // namespace detail
 
+// dc, and zero where c is clipped to +-limit.
+template <class S>
+FUSEDLSTM_INLINE Pack<S> clip_gradient(Pack<S> c, Pack<S> limit, Pack<S> dc) {
+  return where_positive(limit - max(c, zero<S>() - c), dc);
+}
+
 template <class S, class Equations>
 struct CellLoops {
   static void forward(const ForwardTile<S>& tile) {

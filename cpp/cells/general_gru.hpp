@@ -33,8 +33,8 @@ class GeneralGru {
       cell.gates = {3, {2, 0, 1}, {-1, 0, 1}, {2, 0, 1}, 0};
       cell.input_scale[N] = candidate_scale;
       cell.forward = &forward_reset;
-      cell.forward_second = &forward_h;
-      cell.backward = &backward_h;
+      cell.forward_second = &forward_second;
+      cell.backward = &backward_z_and_n;
       cell.backward_second = &backward_reset;
     }
     cell.input_scale[R] = cell.input_scale[Z] = gate_scale;
@@ -45,11 +45,6 @@ class GeneralGru {
   static constexpr int N = 0, R = 1, Z = 2, H = 3;
   static constexpr int size = pack_size<S>;
 
-  template <class Tile, class Work>
-  static FUSEDLSTM_INLINE void for_packets(const Tile& tile, Work&& work) {
-    for (int group = 0; group < tile.groups; group++)
-      for (int row = 0; row < tile.rows; row++) work(group, row);
-  }
   static void activate_gates(const ForwardTile<S>& tile) {
     for (int gate : {R, Z}) {
       const Grid<S> z = gate_of(tile.z, gate);
@@ -88,7 +83,7 @@ class GeneralGru {
     });
   }
   // tile.z: z_n, one packet per group.
-  static void forward_h(const ForwardTile<S>& tile) {
+  static void forward_second(const ForwardTile<S>& tile) {
     activate_tile<S>(tile.spec->candidate, tile.groups, tile.rows, 1, tile.z, gate_of(tile.gates, N));
     mix(tile, gate_of(tile.gates, Z), gate_of(tile.gates, N));
   }
@@ -107,7 +102,7 @@ class GeneralGru {
   }
 
   // dz of z and n, and dc becomes z dh, the part of dh_prev that does not come from a product.
-  static void backward_h(const BackwardTile<S>& tile) {
+  static void backward_z_and_n(const BackwardTile<S>& tile) {
     const Pack<S> one = fill(S(1));
     alignas(64) S products[max_epilogue_rows * size];
     for (int group = 0; group < tile.groups; group++) {
@@ -132,7 +127,7 @@ class GeneralGru {
   }
   // Reset after the product: dz of all gates.
   static void backward(const BackwardTile<S>& tile) {
-    backward_h(tile);
+    backward_z_and_n(tile);
     alignas(64) S products[max_epilogue_rows * size];
     for (int group = 0; group < tile.groups; group++) {
       const Grid<S> gates = tile.gates.from(group, 0), dr = {products, 0, size};

@@ -10,6 +10,7 @@
 // normalization, act_output gets the normalized c.
 #pragma once
 
+#include "cells/cell_loops.hpp"
 #include "cells/tile_activations.hpp"
 
 namespace fusedlstm {
@@ -202,10 +203,7 @@ class GeneralLstm {
         const Pack<S> i = spec.coupled ? one - f : at.i >= 0 ? load(gates + at.i * pack_size<S>) : one;
         const Pack<S> mask = masked ? load(here.candidate_mask.at(0, row)) : one;
         Pack<S> dc = load(here.dc.at(0, row));
-        if (spec.clips()) {  // no gradient where c is clipped
-          const Pack<S> c = load(here.c.at(0, row));
-          dc = where_positive(limit - relu(c) - negative_part(c), dc);
-        }
+        if (spec.clips()) dc = clip_gradient<S>(load(here.c.at(0, row)), limit, dc);
         const Pack<S> di = dc * load(gates + at.g * pack_size<S>) * mask;
         Pack<S> df = dc * load(here.c_prev.at(0, row));
         if (spec.coupled) df = df - di;

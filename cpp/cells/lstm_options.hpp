@@ -1,4 +1,5 @@
-// The LSTM of lstm.hpp with layer normalization (Ba, Kiros and Hinton 2016), or with c clipped to +-cell_clip.
+// The LSTM of lstm.hpp with layer normalization (Ba, Kiros and Hinton 2016), with c clipped to +-cell_clip, or with
+// both.
 //
 // The equations are those of lstm.hpp. With layer normalization, h = o tanh(gain_c norm(c) + bias_c): the driver
 // computes the argument of tanh between the equations of c and those of h.
@@ -72,12 +73,6 @@ class LstmWithOptions {
     else detail::forward_h<S, Equations, false, false>(tile, tile.h);
   }
 
-  // dc is zero where c is clipped.
-  static FUSEDLSTM_INLINE Pack<S> clip_gradient(const BackwardTile<S>& tile, Pack<S> limit, int group, int row,
-                                                Pack<S> dc) {
-    const Pack<S> c = load(tile.c.at(group, row));
-    return where_positive(limit - max(c, zero<S>() - c), dc);
-  }
   // The equations of c. With layer normalization, tile.dc has the whole gradient; otherwise those of h come first.
   template <bool Normed, bool Masked, bool Clipped>
   static void backward_of(const BackwardTile<S>& arrays) {
@@ -93,7 +88,7 @@ class LstmWithOptions {
           const Pack<S> dh = load(tile.dh.at(group, row));
           dc = fma(dh, Equations::backward_h(dh, gates, tile.h_factor.at(group, row)), dc);
         }
-        if constexpr (Clipped) dc = clip_gradient(tile, limit, group, row, dc);
+        if constexpr (Clipped) dc = clip_gradient<S>(load(tile.c.at(group, row)), limit, dc);
         Equations::backward_c(dc, load(tile.c_prev.at(group, row)), units, dc_array, gates);
       }
   }
