@@ -59,15 +59,14 @@ class GruResetBefore {
     for (int group = 0; group < tile.groups; group++)
       for (int row = 0; row < tile.rows; row++) {
         S* gates = tile.gates.at(group, row);
-        const auto z_and_n = gate_and_value(load(gates + Z), tanh_fraction(load(tile.z.at(group, row))));
-        const Pack<S> z = z_and_n.o;
-        Pack<S> n = z_and_n.tanh_c;
+        const auto [z, n, zn] = gate_and_value(load(gates + Z), tanh_fraction(load(tile.z.at(group, row))));
         if constexpr (Training) {
           store(gates + N, n);
           store(gates + Z, z);
         }
-        if constexpr (Masked) n = n * load(tile.candidate_mask.at(group, row));
-        const Pack<S> h = fma(z, load(tile.c_prev.at(group, row)) - n, n);
+        Pack<S> dropped_n = n;
+        if constexpr (Masked) dropped_n = n * load(tile.candidate_mask.at(group, row));
+        const Pack<S> h = fma(z, load(tile.c_prev.at(group, row)) - dropped_n, dropped_n);
         store(tile.c.at(group, row), h);
         store(tile.h.at(group, row), h);
       }
