@@ -46,7 +46,7 @@ def test_same_bits_when_threads_divide_the_units(core, dtype, name, regularized,
     if regularized:
         problem.regularizers = regularizers_for(SPECS[name])
     one = problem.run(core)
-    for threads in range(2, 9):
+    for threads in (2, 3, 8):
         assert_same_bits(problem.run(core, threads), one)
 
 
