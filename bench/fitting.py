@@ -35,6 +35,7 @@ from fusedlstm import LSTMClassifier, LSTMRegressor, LSTMStepRegressor, LSTMTagg
 from fusedlstm._core import core
 from fusedlstm.benchmark.peers import installed
 from fusedlstm.benchmark.timing import Call
+from fusedlstm.layers.recurrent_core import RecurrentCore
 
 BATCH, LEARNING_RATE = 32, 0.001
 RATIO = {32: 3.0, 128: 1.5}
@@ -286,12 +287,15 @@ class KernelClock:
                 self.kept[name] = function
         for name, function in self.kept.items():
             setattr(core, name, self._timed(function))
+        # The class keeps a reference to the function.
+        RecurrentCore.backward = staticmethod(core.recurrent_backward)
         return self
 
     def __exit__(self, *error: object) -> None:
         """Restore the functions of the core."""
         for name, function in self.kept.items():
             setattr(core, name, function)
+        RecurrentCore.backward = staticmethod(core.recurrent_backward)
 
     def _timed(self, function: Callable) -> Callable:
         def call(*arguments):
