@@ -8,6 +8,7 @@
 
 #include "recurrent/backward.hpp"
 #include "recurrent/gradient_terms.hpp"
+#include "runtime/team.hpp"
 
 namespace fusedlstm {
 
